@@ -1,0 +1,5 @@
+"""`python -m hambatch` is `hambatch`."""
+
+from hambatch.cli import main
+
+main()

@@ -1,0 +1,63 @@
+"""The command line: parse, delegate, turn errors into messages and exit codes."""
+
+import importlib
+
+import click
+
+from hambatch import __version__
+from hambatch.errors import ExitCode, HambatchError
+
+COMMANDS = {
+    "samples": "Write synthetic dermatoscopic JPEGs to try hambatch with.",
+    "score": "Score a folder of images into a table: the main job.",
+    "prepare": "Split HAM10000 by lesion, check it for leaks, write the split table.",
+    "train": "Train an engine from a split table.",
+    "export": "Export trained Keras weights to the engine's ONNX graph.",
+    "evaluate": "Compare predictions with the truth.",
+    "engines": "List, show and verify engines.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command runs, so help is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command from the module of its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"hambatch.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"show_default": True, "help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="hambatch")
+def hambatch() -> None:
+    """Batch scoring of dermatoscopic images. Research use only: not a medical device."""
+
+
+def main() -> None:
+    """Run the command line; an expected error is one message and an exit code."""
+    try:
+        code = hambatch.main(standalone_mode=False)
+    except HambatchError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = ExitCode.FAILED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted: run the same command again to go on", err=True)
+        code = ExitCode.INTERRUPTED
+    raise SystemExit(code or ExitCode.OK)

@@ -1,0 +1,1 @@
+"""Engine folders: their contract, where they are found, whether they are intact."""

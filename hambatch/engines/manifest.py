@@ -1,0 +1,149 @@
+"""`engine.json`: the contract of an engine folder, as typed values."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hambatch.errors import EngineError
+from hambatch.labels import CLASSES, MALIGNANT
+
+FORMAT = 1
+"""Version of the fields below; any other is refused."""
+
+MANIFEST_NAME = "engine.json"
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The graph's input: ``[batch, height, width, 3]``."""
+
+    name: str = "images"
+    dtype: str = "uint8"
+    layout: str = "NHWC"
+    colour: str = "RGB"
+    height: int = 224
+    width: int = 224
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What happens between encoded bytes and the graph's input."""
+
+    exif_orientation: bool = True
+    resize: str = "stretch"
+    interpolation: str = "linear"
+    antialias: bool = False
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """A file of the folder; an ``optional`` one may be absent, never altered."""
+
+    sha256: str
+    bytes: int
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One graph of the engine and how far it is from the Keras reference."""
+
+    precision: str
+    file: str
+    parity: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All of ``engine.json``.
+
+    ``files`` names every file of the folder but ``engine.json`` itself;
+    ``temperature`` divides the logits before the softmax; ``metrics`` and
+    ``data`` say what was measured on what; ``training`` is the configuration
+    that made the weights.
+    """
+
+    name: str
+    version: str
+    files: dict[str, EngineFile]
+    variants: tuple[Variant, ...]
+    classes: tuple[str, ...] = CLASSES
+    malignant: tuple[str, ...] = tuple(sorted(MALIGNANT))
+    input: InputSpec = field(default_factory=InputSpec)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    temperature: float = 1.0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    licence: str = ""
+    format: int = FORMAT
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return asdict(self)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check ``engine.json``; the files it names are not opened.
+
+    Raises
+    ------
+    EngineError
+        If the folder or the file is missing, is no JSON object, has another
+        ``format``, or has fields missing, unknown or of the wrong type.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EngineError(
+            f"no engine at {folder}: {MANIFEST_NAME} cannot be read ({error.strerror}).\n"
+            "Next: hambatch engines list"
+        ) from error
+    except ValueError as error:
+        raise _refused(path, f"it is not JSON ({error})") from error
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if found != FORMAT:
+        raise _refused(path, f"its format is {found!r}, this hambatch reads {FORMAT}")
+    return _manifest(path, raw)
+
+
+def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
+    values = dict(raw)
+    try:
+        values["input"] = InputSpec(**raw["input"])
+        values["preprocessing"] = Preprocessing(**raw["preprocessing"])
+        values["files"] = {name: EngineFile(**entry) for name, entry in raw["files"].items()}
+        values["variants"] = tuple(Variant(**entry) for entry in raw["variants"])
+        values["classes"] = tuple(raw["classes"])
+        values["malignant"] = tuple(raw["malignant"])
+        values["temperature"] = float(raw["temperature"])
+        manifest = Manifest(**values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        known = ", ".join(f.name for f in fields(Manifest))
+        raise _refused(path, f"{error}; the fields are: {known}") from error
+    _check(path, manifest)
+    return manifest
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    if manifest.classes != CLASSES:
+        raise _refused(path, f"its classes are {manifest.classes}, wanted {CLASSES}")
+    if not set(manifest.malignant) <= set(manifest.classes):
+        raise _refused(path, f"malignant {manifest.malignant} is not a subset of its classes")
+    if not 0 < manifest.temperature < float("inf"):
+        raise _refused(path, f"its temperature is {manifest.temperature}, wanted a number above 0")
+    for name in manifest.files:
+        if Path(name).name != name or name in {"", ".", "..", MANIFEST_NAME}:
+            raise _refused(path, f"{name!r} is not the name of a file in its folder")
+    for variant in manifest.variants:
+        if variant.file not in manifest.files:
+            raise _refused(path, f"the {variant.precision} graph {variant.file!r} has no sha256")
+
+
+def _refused(path: Path, why: str) -> EngineError:
+    return EngineError(f"{path} cannot be used: {why}.\nNext: hambatch engines list")

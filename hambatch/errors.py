@@ -1,0 +1,46 @@
+"""What can go wrong with a set-up, and how a run ends.
+
+::
+
+    HambatchError
+    ├── InputError           a path, a table or an option that cannot be used
+    ├── EngineError          an engine folder that is incomplete, altered or unsuited
+    ├── BackendError         a runtime that cannot execute the engine
+    └── MissingDependency    an optional package that is not installed
+
+A bad image is none of these: it is a row with ``status`` ``failed``.
+Every message names the thing, what was found, what was wanted, and the next
+command to type.
+"""
+
+from enum import IntEnum
+
+
+class HambatchError(Exception):
+    """A set-up that cannot work; the command line shows it without a traceback."""
+
+
+class InputError(HambatchError):
+    """A path, a table or an option value that cannot be used."""
+
+
+class EngineError(HambatchError):
+    """An engine folder that is incomplete, altered, or unsuited to the request."""
+
+
+class BackendError(HambatchError):
+    """A runtime that is absent, too old, or cannot execute the engine."""
+
+
+class MissingDependency(HambatchError):
+    """An optional package is not installed; the message names the pip line."""
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    SOME_IMAGES_FAILED = 3
+    INTERRUPTED = 130

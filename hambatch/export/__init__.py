@@ -1,0 +1,1 @@
+"""From Keras weights to the engine's ONNX graph."""

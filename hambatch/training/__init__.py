@@ -1,0 +1,1 @@
+"""From a split table to trained weights."""
