@@ -1,1 +1,1 @@
-"""TODOX"""
+"""Runtimes that execute an engine: one small Protocol, one table."""

@@ -1,0 +1,65 @@
+"""What flows through a run: batches of pixels, batches of scores, rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded images on their way to the backend.
+
+    Attributes
+    ----------
+    indices
+        int64 ``[n]``: position of each image in the run's listing.
+    images
+        uint8 ``[n, 224, 224, 3]``, RGB.
+    decoders
+        Who decoded each image: ``dali-cpu``, ``dali-gpu``, ``pillow``.
+    """
+
+    indices: NDArray[np.int64]
+    images: NDArray[np.uint8]
+    decoders: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The backend's answer to a batch, in the order of its images.
+
+    Attributes
+    ----------
+    batch
+        The batch that was scored.
+    logits
+        float32 ``[n, 7]``, before temperature and softmax.
+    features
+        float32 ``[n, 2048]``: the global average pool.
+    """
+
+    batch: Batch
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the output: what became of one image.
+
+    ``probabilities`` has seven values, rounded to the six decimals that are
+    written, in the order of the classes; it is empty for a failed image, and
+    so are ``prediction`` and ``backend``.
+    """
+
+    image: str
+    status: str
+    prediction: str = ""
+    probabilities: tuple[float, ...] = ()
+    malignant: float = 0.0
+    decoder: str = ""
+    backend: str = ""
+    sha256: str = ""
+    reason: str = ""

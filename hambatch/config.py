@@ -1,0 +1,73 @@
+"""Every default, once: option name = field name = key in the record."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """`hambatch samples`."""
+
+    count: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """`hambatch prepare`: fractions are of lesions, 0 < f < 1."""
+
+    val_fraction: float = 0.15
+    test_fraction: float = 0.15
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """`hambatch score`.
+
+    ``threads`` and ``readers`` 0 mean: chosen from the cores of this machine.
+    """
+
+    engine: str = "ham10000-resnet50"
+    backend: str = "openvino"
+    precision: str = "fp32"
+    batch_size: int = 16
+    threads: int = 0
+    readers: int = 2
+    prefetch: int = 2
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random views of a training image, each parameter uniform in its range.
+
+    Rotation in degrees either way; shift as a share of the side; zoom as a
+    share of the scale, so 0.1 means 0.9 to 1.1.
+    """
+
+    rotation_degrees: float = 180.0
+    shift: float = 0.1
+    zoom: float = 0.1
+    horizontal_flip: bool = True
+    vertical_flip: bool = True
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """`hambatch train`: the published recipe, each of its numbers a field.
+
+    Dense(512, ReLU), Dropout(0.5), Adam 1e-4, categorical cross-entropy,
+    500 images a class; the base stays frozen, in inference mode.
+    ``views`` augmented views of every training image are computed once.
+    """
+
+    weights: str = "imagenet"
+    seed: int = 0
+    images_per_class: int = 500
+    views: int = 8
+    hidden_units: int = 512
+    dropout: float = 0.5
+    learning_rate: float = 1e-4
+    batch_size: int = 32
+    epochs: int = 100
+    patience: int = 15
+    augmentation: Augmentation = Augmentation()

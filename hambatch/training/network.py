@@ -1,0 +1,81 @@
+"""The network: ResNet50, global average pooling, a small head; logits and features out."""
+
+from pathlib import Path
+from typing import Any
+
+from hambatch.labels import CLASSES
+from hambatch.require import require
+
+SIDE = 224
+FEATURES = 2048
+
+
+def keras_for(purpose: str) -> Any:
+    """Import Keras, or name the extra that brings it."""
+    return require("keras", extra="train", purpose=purpose)
+
+
+def build_base(weights: str | Path | None, purpose: str = "hambatch train") -> Any:
+    """ResNet50 without its top, average-pooled, frozen.
+
+    Input float32 ``[batch, 224, 224, 3]`` as ``resnet.preprocess_input`` leaves
+    it (BGR, channel means subtracted); output float32 ``[batch, 2048]``.
+
+    Parameters
+    ----------
+    weights
+        ``"imagenet"`` for Keras' own download, the path of a ``.weights.h5``
+        file of the same layout, or None for untrained weights.
+    """
+    keras = keras_for(purpose)
+    base = keras.applications.ResNet50(
+        include_top=False,
+        pooling="avg",
+        weights=None if weights is None else str(weights),
+        input_shape=(SIDE, SIDE, 3),
+    )
+    base.trainable = False
+    return base
+
+
+def build_head(hidden_units: int, dropout: float, seed: int, purpose: str = "hambatch train") -> Any:
+    """Dense(ReLU), Dropout, Dense: float32 features ``[batch, 2048]`` to logits ``[batch, 7]``.
+
+    Every random number of it comes from ``seed``.
+    """
+    keras = keras_for(purpose)
+    initializer = keras.initializers.GlorotUniform
+    return keras.Sequential(
+        [
+            keras.Input((FEATURES,)),
+            keras.layers.Dense(
+                hidden_units,
+                activation="relu",
+                kernel_initializer=initializer(seed=seed),
+                name="hidden",
+            ),
+            keras.layers.Dropout(dropout, seed=seed + 1, name="dropout"),
+            keras.layers.Dense(
+                len(CLASSES), kernel_initializer=initializer(seed=seed + 2), name="logits"
+            ),
+        ],
+        name="head",
+    )
+
+
+def join(base: Any, head: Any) -> Any:
+    """The whole network: preprocessed images in, ``logits`` and ``features`` out."""
+    keras = keras_for("hambatch train")
+    features = base.output
+    return keras.Model(base.input, {"logits": head(features), "features": features})
+
+
+def preprocess(images: Any) -> Any:
+    """Keras' ``resnet.preprocess_input`` of uint8 or float RGB ``[n, 224, 224, 3]``.
+
+    Returns float32 BGR with the ImageNet channel means subtracted.
+    """
+    import numpy as np
+
+    keras = keras_for("hambatch train")
+    return keras.applications.resnet.preprocess_input(np.asarray(images, np.float32))
