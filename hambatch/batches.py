@@ -8,8 +8,17 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Failure:
+    """An image that nobody could decode: its index, and why, in one line."""
+
+    index: int
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Decoded images on their way to the backend.
+    """Decoded images on their way to the backend; failures travel along.
 
     Attributes
     ----------
@@ -18,12 +27,18 @@ class Batch:
     images
         uint8 ``[n, 224, 224, 3]``, RGB.
     decoders
-        Who decoded each image: ``dali-cpu``, ``dali-gpu``, ``pillow``.
+        Who decoded each image: ``dali-cpu``, ``dali-gpu``, ``pillow``; length n.
+    sha256
+        Of the bytes that each image was decoded from; length n.
+    failures
+        The group's other files.
     """
 
     indices: NDArray[np.int64]
     images: NDArray[np.uint8]
     decoders: Sequence[str]
+    sha256: Sequence[str]
+    failures: Sequence[Failure] = ()
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class ScoreOptions:
     threads: int = 0
     readers: int = 2
     prefetch: int = 2
+    follow_symlinks: bool = False
 
 
 @dataclass(frozen=True)

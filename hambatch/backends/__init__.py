@@ -1,1 +1,48 @@
 """Runtimes that execute an engine: one small Protocol, one table."""
+
+import importlib
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from hambatch.batches import Batch, Scored
+from hambatch.engines.loading import Engine
+
+BACKENDS = {
+    "openvino": "hambatch.backends.openvino_cpu",
+    "keras": "hambatch.backends.keras_reference",
+}
+"""Backend name to the module whose ``load`` makes one."""
+
+
+class Backend(Protocol):
+    """A loaded engine: it neither reads files nor knows about folders.
+
+    Several requests are in flight; failures of a batch travel along with it.
+    An image's scores depend on nothing but its own pixels.
+    """
+
+    name: str
+    """What the ``backend`` column says, such as ``openvino-fp32``."""
+
+    def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
+        """Yield every batch with its scores, in order; an empty batch stays empty."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and threads."""
+        ...
+
+
+def load_backend(name: str, engine: Engine, precision: str, threads: int) -> Backend:
+    """Load an engine into the backend of that name.
+
+    Raises
+    ------
+    EngineError
+        If the engine has no graph of that precision, or its graph does not
+        match its manifest.
+    BackendError
+        If the runtime cannot execute it here.
+    """
+    backend: Backend = importlib.import_module(BACKENDS[name]).load(engine, precision, threads)
+    return backend

@@ -29,7 +29,7 @@ def decode_and_resize(encoded: Any, device: str, spec: InputSpec, how: Preproces
     """
     from nvidia.dali import fn, types
 
-    extra = {"jpeg_fancy_upsampling": True} if device == "mixed" else {}
+    extra: dict[str, Any] = {"jpeg_fancy_upsampling": True} if device == "mixed" else {}
     images = fn.decoders.image(
         encoded,
         device=device,

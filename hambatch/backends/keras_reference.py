@@ -1,0 +1,77 @@
+"""Keras on the weights that a training run left: slow, and the reference."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from hambatch.batches import Batch, Scored
+from hambatch.engines.loading import Engine
+from hambatch.errors import EngineError
+
+REQUEST_SIZE = 8
+"""Images a call; the last is padded, so that Keras always sees one shape."""
+
+WEIGHTS_NAME = "model.weights.h5"
+
+
+class KerasBackend:
+    """Runs the network that the engine was exported from, one call at a time."""
+
+    name = "keras-fp32"
+
+    def __init__(self, network: Any) -> None:
+        import tensorflow as tf
+
+        self._forward = tf.function(lambda images: network(images, training=False))
+
+    def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
+        """Score batches in fixed, padded calls."""
+        for batch in batches:
+            parts = [
+                self._call(batch.images[start : start + REQUEST_SIZE])
+                for start in range(0, len(batch.indices), REQUEST_SIZE)
+            ]
+            logits, features = zip(*parts, strict=True) if parts else ((), ())
+            yield Scored(
+                batch,
+                np.concatenate([np.empty((0, 7), np.float32), *logits]),
+                np.concatenate([np.empty((0, 2048), np.float32), *features]),
+            )
+
+    def close(self) -> None:
+        """Nothing to give back before the process ends."""
+
+    def _call(self, images: Any) -> tuple[Any, Any]:
+        from hambatch.training.network import preprocess
+
+        padded = np.zeros((REQUEST_SIZE, *images.shape[1:]), np.uint8)
+        padded[: len(images)] = images
+        answer = self._forward(preprocess(padded))
+        return (
+            answer["logits"].numpy()[: len(images)],
+            answer["features"].numpy()[: len(images)],
+        )
+
+
+def load(engine: Engine, precision: str, threads: int) -> KerasBackend:
+    """Build the network and load the engine's Keras weights.
+
+    Raises
+    ------
+    EngineError
+        If the folder has no Keras weights: only ``hambatch train`` leaves them.
+    """
+    from hambatch.export.keras_weights import load_network
+
+    path = engine.folder / WEIGHTS_NAME
+    if precision != "fp32" or not path.is_file():
+        raise EngineError(
+            f"the keras backend needs {path} and precision fp32 (asked for {precision}); "
+            "only a training run leaves these weights.\n"
+            "Next: hambatch train, or --backend openvino"
+        )
+    training = engine.manifest.training
+    return KerasBackend(
+        load_network(path, int(training["hidden_units"]), float(training["dropout"]))
+    )

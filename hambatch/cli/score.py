@@ -1,0 +1,56 @@
+"""`hambatch score`: the main job."""
+
+from pathlib import Path
+
+import click
+
+from hambatch.cli.progress import show_rows
+from hambatch.config import ScoreOptions
+from hambatch.errors import ExitCode
+
+DEFAULTS = ScoreOptions()
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Table to write.")
+@click.option(
+    "--format", "kind", default="csv", type=click.Choice(["csv", "isic"]), help="Of the table."
+)
+@click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
+@click.option("--backend", default=DEFAULTS.backend, type=click.Choice(["openvino", "keras"]))
+@click.option("--precision", default=DEFAULTS.precision, type=click.Choice(["fp32"]))
+@click.option(
+    "--batch-size",
+    default=DEFAULTS.batch_size,
+    type=click.IntRange(1, 1024),
+    help="Images a group.",
+)
+@click.option("--threads", default=DEFAULTS.threads, type=click.IntRange(0), help="0: one a core.")
+@click.option(
+    "--readers", default=DEFAULTS.readers, type=click.IntRange(1, 256), help="Reading threads."
+)
+@click.option(
+    "--prefetch",
+    default=DEFAULTS.prefetch,
+    type=click.IntRange(1, 32),
+    help="Groups decoded ahead.",
+)
+@click.option("--follow-symlinks", is_flag=True, help="Enter symbolic links to folders.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing table.")
+@click.pass_context
+def score(
+    ctx: click.Context, /, source: Path, out: Path, kind: str, overwrite: bool, **options: object
+) -> None:
+    """Score every JPEG and PNG below SOURCE into a table, one row an image.
+
+    Exit codes: 0 all scored; 1 could not be done; 2 usage; 3 done, but some
+    images failed or some folders could not be read; 130 interrupted.
+    """
+    from hambatch.cli.summary import describe
+    from hambatch.scoring import score as run
+
+    chosen = ScoreOptions(**options)  # type: ignore[arg-type]
+    outcome = run(source, out, kind, chosen, overwrite=overwrite, progress=show_rows)
+    click.echo(describe(outcome, out), err=True)
+    ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

@@ -1,0 +1,34 @@
+"""What `hambatch engines` says."""
+
+from pathlib import Path
+
+from hambatch.backends import load_backend
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import read_manifest
+from hambatch.engines.store import engines_folder, installed_engines
+
+
+def engine_lines() -> list[str]:
+    """One line an installed engine, or one that says where none was found."""
+    lines = []
+    for folder in installed_engines():
+        manifest = read_manifest(folder)
+        precisions = ",".join(variant.precision for variant in manifest.variants)
+        lines.append(f"{manifest.name}  {manifest.version}  {precisions}  {folder}")
+    return lines or [f"no engine in {engines_folder()}; next: hambatch train"]
+
+
+def verify_engine(folder: Path) -> str:
+    """Verify hashes, then load every graph; one line that says what was proven.
+
+    Raises
+    ------
+    EngineError
+        At the first thing that is wrong.
+    """
+    engine = load_engine(folder)
+    for variant in engine.manifest.variants:
+        load_backend("openvino", engine, variant.precision, threads=1).close()
+    present = [name for name in engine.manifest.files if (folder / name).is_file()]
+    graphs = ", ".join(variant.file for variant in engine.manifest.variants)
+    return f"{engine.manifest.name}: {len(present)} files match their sha256; graphs load: {graphs}"

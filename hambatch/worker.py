@@ -1,0 +1,159 @@
+"""The worker process: source -> pipeline -> backend; no decoder runs elsewhere.
+
+Spawned by the parent (:mod:`hambatch.workers`). Groups of items come in through
+a pipe, answers go out in the same order; the first answer says that the backend
+is loaded, or why it cannot be.
+"""
+
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.batches import Failure
+from hambatch.errors import HambatchError
+from hambatch.sources.reading import Item, read_ahead
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know before its first group; ``threads`` is at least 1."""
+
+    engine: Path
+    backend: str
+    precision: str
+    batch_size: int
+    threads: int
+    readers: int
+    prefetch: int
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has loaded its engine."""
+
+    backend: str
+    decoder: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The worker cannot work: the error to raise in the parent."""
+
+    error: HambatchError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One group's outcome; arrays as in :class:`hambatch.batches.Scored`."""
+
+    indices: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    decoders: list[str]
+    sha256: list[str]
+    failures: list[Failure]
+
+
+@dataclass
+class StageTimes:
+    """Seconds that the run's main thread of the worker waited for each stage."""
+
+    load_s: float = 0.0
+    read_wait_s: float = 0.0
+    decode_wait_s: float = 0.0
+    inference_wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last message of a worker."""
+
+    stage_times: StageTimes = field(default_factory=StageTimes)
+
+
+def run(connection: Connection, job: Job, log: Path) -> None:
+    """Serve groups until the parent sends None; whatever it or a library prints goes to ``log``."""
+    # Decoders print a line for every broken file, from native code: the row has the reason.
+    with log.open("ab") as stream:
+        os.dup2(stream.fileno(), 2)
+    # Ctrl-C reaches the whole process group: the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _serve(connection, job)
+    except HambatchError as error:
+        connection.send(Refused(error))
+    except (BrokenPipeError, EOFError):
+        # The parent is gone: there is nobody left to tell.
+        os._exit(1)
+
+
+def _serve(connection: Connection, job: Job) -> None:
+    from hambatch.backends import load_backend
+    from hambatch.engines.loading import load_engine
+    from hambatch.pipelines.scoring import build_pipeline
+
+    times = StageTimes()
+    started = time.perf_counter()
+    engine = load_engine(job.engine)
+    backend = load_backend(job.backend, engine, job.precision, job.threads)
+    manifest = engine.manifest
+    pipeline = build_pipeline(
+        job.batch_size, job.threads, job.prefetch, manifest.input, manifest.preprocessing
+    )
+    times.load_s = time.perf_counter() - started
+    connection.send(Ready(backend.name, pipeline.decoder))
+    groups = _timed(read_ahead(_received(connection), job.readers), times, "read_wait_s")
+    batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
+    for scored in _timed(backend.predict(batches), times, "inference_wait_s"):
+        batch = scored.batch
+        connection.send(
+            Answer(
+                batch.indices,
+                scored.logits,
+                list(batch.decoders),
+                list(batch.sha256),
+                list(batch.failures),
+            )
+        )
+    backend.close()
+    times.inference_wait_s -= times.decode_wait_s
+    times.decode_wait_s -= times.read_wait_s
+    connection.send(Finished(times))
+
+
+def _received(connection: Connection) -> Iterator[list[Item]]:
+    # A thread receives, so that a group is at hand the moment a reader is free.
+    waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
+
+    def receive() -> None:
+        try:
+            while (group := connection.recv()) is not None:
+                waiting.put(group)
+        except EOFError:
+            os._exit(1)
+        waiting.put(None)
+
+    threading.Thread(target=receive, daemon=True, name="receiver").start()
+    while (group := waiting.get()) is not None:
+        yield group
+
+
+def _timed(stream: Iterator[T], times: StageTimes, name: str) -> Iterator[T]:
+    while True:
+        before = time.perf_counter()
+        item = next(stream, None)
+        setattr(times, name, getattr(times, name) + time.perf_counter() - before)
+        if item is None:
+            return
+        yield item
