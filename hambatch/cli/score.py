@@ -36,7 +36,12 @@ DEFAULTS = ScoreOptions()
     type=click.IntRange(1, 32),
     help="Groups decoded ahead.",
 )
-@click.option("--follow-symlinks", is_flag=True, help="Enter symbolic links to folders.")
+@click.option(
+    "--follow-symlinks",
+    is_flag=True,
+    default=DEFAULTS.follow_symlinks,
+    help="Enter symbolic links to folders.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing table.")
 @click.pass_context
 def score(

@@ -1,0 +1,48 @@
+"""`hambatch prepare`: HAM10000 to a split table."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from hambatch.config import PrepareOptions
+from hambatch.ham10000.prepare import prepare as prepare_split
+from hambatch.ham10000.report import summarize
+from hambatch.ham10000.table import record_path
+
+FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+@click.command()
+@click.argument("root", metavar="HAM10000_DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Split table to write (CSV)."
+)
+@click.option(
+    "--val-fraction",
+    type=FRACTION,
+    default=PrepareOptions.val_fraction,
+    help="Share of each class's lesions held out for validation.",
+)
+@click.option(
+    "--test-fraction",
+    type=FRACTION,
+    default=PrepareOptions.test_fraction,
+    help="Share of each class's lesions held out for testing.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=PrepareOptions.seed,
+    help="The same seed gives the same split.",
+)
+def prepare(root: Path, out: Path, val_fraction: float, test_fraction: float, seed: int) -> None:
+    """Split HAM10000 by lesion, check it for leaks, write the split table.
+
+    HAM10000_DIR is the unpacked download: HAM10000_metadata.csv, and the
+    images in any folders below.
+    """
+    options = PrepareOptions(val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+    click.echo(summarize(prepare_split(root, out, options)))
+    click.echo(f"Wrote {out} and {record_path(out)}.")
+    click.echo(f"Next: hambatch train --data {shlex.quote(str(out))} --out engines/NAME")

@@ -1,0 +1,33 @@
+"""`hambatch samples`: synthetic pictures to try it with."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from hambatch.config import SampleOptions
+from hambatch.samples import write_samples
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--count", type=click.IntRange(min=1), default=SampleOptions.count, help="How many images."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=SampleOptions.seed,
+    help="The same seed gives the same pixels.",
+)
+def samples(folder: Path, count: int, seed: int) -> None:
+    """Write synthetic dermatoscopic JPEGs into DIR.
+
+    They show skin, a lesion, hairs and gel bubbles, in several sizes; they
+    belong to no class and measure nothing but speed.
+    """
+    paths = write_samples(folder, SampleOptions(count=count, seed=seed))
+    where = shlex.quote(str(folder))
+    click.echo(
+        f"Wrote {len(paths)} images to {where}. Next: hambatch score {where} --out preds.csv"
+    )

@@ -1,0 +1,45 @@
+"""The leak check: nothing that is seen in training is held out."""
+
+import pandas as pd
+
+from hambatch.errors import InputError
+
+_TOGETHER = {
+    "lesion_id": "lesions lie on several sides",
+    "sha256": "byte-identical images lie on several sides",
+}
+
+
+def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
+    """Refuse a split table with a lesion, or identical bytes, on two sides.
+
+    Parameters
+    ----------
+    table
+        One row an image; needs ``image_id``, ``lesion_id``, ``sha256``, ``split``.
+    name
+        What to call the table in the message, such as its path.
+
+    Raises
+    ------
+    InputError
+        Naming the images of the first three leaks and the number of leaks.
+    """
+    found = []
+    for column, what in _TOGETHER.items():
+        sides = table.groupby(column)["split"].nunique()
+        leaks = sides.index[sides > 1]
+        if len(leaks):
+            shown = "; ".join(_describe(table[table[column] == leak]) for leak in leaks[:3])
+            found.append(f"{len(leaks)} {what}: {shown}{'; ...' if len(leaks) > 3 else ''}")
+    if found:
+        raise InputError(
+            f"{name} leaks: found {'; and '.join(found)}. "
+            "Wanted every lesion, and all identical bytes, on one side.\n"
+            "Next: hambatch prepare HAM10000_DIR --out split.csv"
+        )
+
+
+def _describe(rows: pd.DataFrame) -> str:
+    images = ", ".join(rows["image_id"] + " in " + rows["split"])
+    return f"{' = '.join(sorted(set(rows['lesion_id'])))} ({images})"

@@ -1,0 +1,133 @@
+"""From a HAM10000 download to a split table and its record."""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hambatch import __version__
+from hambatch.atomic import write_json, write_text
+from hambatch.config import PrepareOptions
+from hambatch.errors import InputError
+from hambatch.ham10000.images import find_images, hash_images
+from hambatch.ham10000.leaks import check_leaks
+from hambatch.ham10000.metadata import find_metadata, read_metadata
+from hambatch.ham10000.split import SPLITS, assign_splits, group_lesions
+from hambatch.ham10000.table import COLUMNS, record_path
+from hambatch.labels import CLASSES
+
+
+def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
+    """Split the images by lesion, check for leaks, write ``out`` and its record.
+
+    A metadata row without an image, or an image without a row, is recorded and
+    left out.
+
+    Returns
+    -------
+    The record that is written to ``out`` + ``.json``: ``hambatch``, ``root``
+    (absolute), ``metadata``, the options, ``counts`` (class, then split, then
+    images and lesions), ``rows_without_image``, ``images_without_row``,
+    ``images_with_copies`` (one id in several folders) and ``identical``
+    (lists of image ids with the same bytes).
+
+    Raises
+    ------
+    InputError
+        If the download or the options cannot be used, or ``out`` is some other file.
+    """
+    _check_out(root, out)
+    metadata_path = find_metadata(root)
+    metadata = read_metadata(metadata_path)
+    found = find_images(root)
+    known = set(metadata["image_id"])
+    table = _join(root, metadata, {name: found[name] for name in found if name in known})
+    _check_labels(table, metadata_path)
+    table["split"] = assign_splits(
+        group_lesions(list(table["lesion_id"]), list(table["sha256"])),
+        list(table["dx"]),
+        val_fraction=options.val_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+    )
+    check_leaks(table)
+    record = {
+        "hambatch": __version__,
+        "root": str(root.resolve()),
+        "metadata": metadata_path.name,
+        **asdict(options),
+        "counts": count(table),
+        "rows_without_image": sorted(known - found.keys()),
+        "images_without_row": sorted(found.keys() - known),
+        "images_with_copies": [name for name in table["image_id"] if len(found[name]) > 1],
+        "identical": _identical(table),
+    }
+    write_json(record_path(out), record)
+    write_text(out, table[list(COLUMNS)].to_csv(index=False, lineterminator="\n"))
+    return record
+
+
+def count(table: pd.DataFrame) -> dict[str, dict[str, dict[str, int]]]:
+    """Count images and lesions: class, then split, then ``images`` and ``lesions``."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for name in CLASSES:
+        counts[name] = {}
+        for split in SPLITS:
+            lesions = table["lesion_id"][(table["dx"] == name) & (table["split"] == split)]
+            counts[name][split] = {"images": len(lesions), "lesions": lesions.nunique()}
+    return counts
+
+
+def _join(root: Path, metadata: pd.DataFrame, found: dict[str, list[str]]) -> pd.DataFrame:
+    """Keep the rows that have a file, sorted by image id, with ``file`` and ``sha256``."""
+    if not found:
+        raise InputError(
+            f"no image below {root} belongs to the metadata, which begins with "
+            f"{metadata['image_id'].iloc[0]}; wanted files such as ISIC_0027419.jpg.\n"
+            f"Next: unpack HAM10000_images_part_1 and _part_2 into {root} and run this again"
+        )
+    images = hash_images(root, found)
+    table = metadata[metadata["image_id"].isin(images)].sort_values("image_id", ignore_index=True)
+    table["file"] = [images[name].file for name in table["image_id"]]
+    table["sha256"] = [images[name].sha256 for name in table["image_id"]]
+    return table
+
+
+def _identical(table: pd.DataFrame) -> list[list[str]]:
+    twins = table[table["sha256"].duplicated(keep=False)]
+    return sorted(list(group) for _, group in twins.groupby("sha256")["image_id"])
+
+
+def _check_labels(table: pd.DataFrame, metadata: Path) -> None:
+    """Refuse identical bytes with two classes: one of the labels is wrong."""
+    classes = table.groupby("sha256")["dx"].nunique()
+    bad = table[table["sha256"].isin(classes.index[classes > 1])]
+    if len(bad):
+        same = bad[bad["sha256"] == bad["sha256"].iloc[0]]
+        raise InputError(
+            f"{metadata}: found byte-identical images with different dx: "
+            f"{', '.join(same['image_id'] + ' is ' + same['dx'])}; wanted one dx.\n"
+            "Next: restore these images, or remove their rows, and run this again"
+        )
+
+
+def _check_out(root: Path, out: Path) -> None:
+    """Replace nothing but a split table: ``--out`` may be a slip of the hand."""
+    if not out.parent.is_dir() or out.is_dir():
+        found = "a folder" if out.is_dir() else f"no folder {out.parent}"
+        raise InputError(
+            f"cannot write {out}: found {found}; wanted a file in an existing folder.\n"
+            f"Next: hambatch prepare {shlex.quote(str(root))} --out split.csv"
+        )
+    if not out.exists():
+        return
+    with out.open("rb") as stream:
+        header = stream.readline(1000).strip()
+    if header != ",".join(COLUMNS).encode():
+        raise InputError(
+            f"{out} exists and is no split table: it begins {header[:40]!r}; "
+            "wanted a new file, or a split table to replace.\n"
+            f"Next: hambatch prepare {shlex.quote(str(root))} --out split.csv"
+        )

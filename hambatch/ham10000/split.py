@@ -1,0 +1,141 @@
+"""Splits that keep a lesion on one side and every class on all sides.
+
+HAM10000 holds several photographs of some lesions [1]_, so a split by image
+leaks. Whatever must stay together is a *group*: a lesion, or several lesions
+that share a byte-identical photograph.
+
+References
+----------
+.. [1] Tschandl et al., Sci. Data 5:180161 (2018), doi:10.1038/sdata.2018.161
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+
+def assign_splits(
+    groups: Sequence[str],
+    dx: Sequence[str],
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> NDArray[np.str_]:
+    """Give every image ``train``, ``val`` or ``test``, by group, stratified by class.
+
+    Parameters
+    ----------
+    groups
+        One group id per image, length N, from :func:`group_lesions`.
+    dx
+        One class per image, length N; the same throughout a group.
+    val_fraction, test_fraction
+        Share of each class's *groups* held out, 0 < f < 1; train keeps the rest.
+    seed
+        The same seed gives the same split, whatever the order of the rows.
+
+    Returns
+    -------
+    Array of N strings.
+
+    Raises
+    ------
+    InputError
+        If the fractions leave nothing to train on.
+    """
+    train_fraction = 1 - val_fraction - test_fraction
+    if min(val_fraction, test_fraction) <= 0 or train_fraction < 1e-9:
+        raise InputError(
+            f"found val fraction {val_fraction} and test fraction {test_fraction}; "
+            "wanted both above 0 and their sum below 1.\n"
+            "Next: hambatch prepare HAM10000_DIR --out split.csv "
+            "--val-fraction 0.15 --test-fraction 0.15"
+        )
+    sides = _share_out(groups, dx, (train_fraction, val_fraction, test_fraction), seed)
+    return np.array(SPLITS)[sides]
+
+
+def assign_folds(
+    lesion_ids: Sequence[str], dx: Sequence[str], folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Give every image the fold in which it is validated, by lesion, stratified by class.
+
+    Parameters
+    ----------
+    lesion_ids
+        One per image, length N; the groups of :func:`group_lesions` do as well.
+    dx
+        One class per image, length N; the same throughout a lesion.
+    folds
+        How many, at least 2.
+
+    Returns
+    -------
+    int64 ``[N]``, values 0 to ``folds - 1``; the folds of a class differ by one
+    lesion at most.
+
+    Raises
+    ------
+    ValueError
+        If ``folds`` is below 2, or a lesion has several classes.
+    """
+    if folds < 2:
+        raise ValueError(f"found {folds} folds, wanted at least 2")
+    return _share_out(lesion_ids, dx, (1 / folds,) * folds, seed)
+
+
+def group_lesions(lesion_ids: Sequence[str], sha256: Sequence[str]) -> list[str]:
+    """Join lesions that share identical bytes, directly or through a third.
+
+    Returns
+    -------
+    One group id per image: the first, in sorting order, of its lesion ids.
+    """
+    parent = {lesion: lesion for lesion in lesion_ids}
+
+    def root(lesion: str) -> str:
+        while parent[lesion] != lesion:
+            lesion = parent[lesion]
+        return lesion
+
+    first_with: dict[str, str] = {}
+    for lesion, digest in zip(lesion_ids, sha256, strict=True):
+        low, high = sorted((root(lesion), root(first_with.setdefault(digest, lesion))))
+        parent[high] = low
+    return [root(lesion) for lesion in lesion_ids]
+
+
+def _share_out(
+    groups: Sequence[str], dx: Sequence[str], fractions: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """Shuffle each class's sorted groups and cut them by the fractions; int64 ``[N]``."""
+    class_of: dict[str, str] = {}
+    for group, name in zip(groups, dx, strict=True):
+        if class_of.setdefault(group, name) != name:
+            raise ValueError(f"lesion {group} has dx {class_of[group]} and {name}, wanted one")
+    side_of: dict[str, int] = {}
+    rng = np.random.default_rng(seed)
+    for name in sorted(set(class_of.values())):
+        members = sorted(group for group in class_of if class_of[group] == name)
+        sides = np.repeat(np.arange(len(fractions)), _counts(len(members), fractions))
+        side_of.update(zip(rng.permutation(members).tolist(), sides.tolist(), strict=True))
+    return np.array([side_of[group] for group in groups], np.int64)
+
+
+def _counts(total: int, fractions: Sequence[float]) -> NDArray[np.int64]:
+    """Largest remainders; then no side stays empty while another has two to spare."""
+    ideal = total * np.array(fractions)
+    counts = np.floor(ideal + 1e-9).astype(np.int64)
+    order = np.argsort(counts - ideal, kind="stable")
+    counts[order[: total - counts.sum()]] += 1
+    for side in np.flatnonzero(counts == 0):
+        if counts.max() > 1:
+            counts[counts.argmax()] -= 1
+            counts[side] += 1
+    return counts

@@ -1,0 +1,110 @@
+"""The command line is instant, consistent and free of tracebacks."""
+
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from hambatch.cli import COMMANDS, hambatch
+from hambatch.cli.score import score
+from hambatch.config import ScoreOptions
+
+HEAVY = ("nvidia", "openvino", "tensorflow", "keras", "pandas", "PIL", "matplotlib", "numpy")
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hambatch", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, check=False, timeout=120
+    )
+
+
+def test_help_is_instant_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['hambatch', '--help']\nfrom hambatch.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as e:\n    assert e.code == 0\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    best = 9.0
+    for _ in range(5):
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        )
+        best = min(best, time.perf_counter() - started)
+        assert done.stdout.splitlines()[-1] == "[]"
+    assert best < 0.3
+
+
+def test_every_command_has_help() -> None:
+    context = click.Context(hambatch)
+    for name in COMMANDS:
+        command = hambatch.get_command(context, name)
+        assert command is not None
+        assert command.help
+
+
+def test_every_score_option_is_a_field_of_the_config_with_its_default() -> None:
+    own = {"source", "out", "kind", "overwrite"}
+    options = {p.name: p.default for p in score.params if p.name not in own}
+    assert options == {f.name: f.default for f in fields(ScoreOptions)}
+
+
+def test_the_main_job_works_from_any_folder_with_the_default_engine(tmp_path: Path) -> None:
+    made = run("samples", "some", "--count", 5, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    done = run("score", "some", "--out", "preds.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "preds.csv").read_text().count("\n") == 6
+    assert done.stdout == ""
+
+
+def test_a_failed_image_gives_exit_code_3(tmp_path: Path, tiny_engine: Path) -> None:
+    run("samples", "some", "--count", 2, cwd=tmp_path)
+    (tmp_path / "some" / "empty.jpg").touch()
+    done = run("score", "some", "--out", "p.csv", "--engine", tiny_engine, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "1 x empty file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["score", "nowhere", "--out", "p.csv"], 1, "does not exist"),
+        (["score", ".", "--out", "p.csv"], 1, "hambatch samples"),
+        (["score", "some", "--out", "no/such/p.csv"], 1, "no folder"),
+        (["score", "some", "--out", "p.csv", "--engine", "nope"], 1, "hambatch engines list"),
+        (["score", "some", "--out", "p.csv", "--batch-size", "0"], 2, "batch-size"),
+        (["score", "some"], 2, "--out"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_a_wrong_set_up_is_one_message_without_a_traceback(
+    tmp_path: Path, arguments: list[str], code: int, says: str
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_an_unwritable_output_is_named(tmp_path: Path, tiny_engine: Path) -> None:
+    # /proc refuses new files, even to root.
+    run("samples", "some", "--count", 1, cwd=tmp_path)
+    done = run("score", "some", "--out", "/proc/p.csv", "--engine", tiny_engine, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cannot write /proc/p.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_engines_are_listed_shown_and_verified(tiny_engine: Path) -> None:
+    assert "ham10000-resnet50" in run("engines", "list").stdout
+    assert '"name": "tiny"' in run("engines", "show", tiny_engine).stdout
+    assert "graphs load: model.onnx" in run("engines", "verify", tiny_engine).stdout

@@ -1,0 +1,37 @@
+import pandas as pd
+import pytest
+
+from hambatch.errors import InputError
+from hambatch.ham10000.leaks import check_leaks
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=["image_id", "lesion_id", "sha256", "split"])
+
+
+def test_a_lesion_on_two_sides_is_refused_by_name():
+    leaky = table(("ISIC_1", "HAM_1", "a", "train"), ("ISIC_2", "HAM_1", "b", "val"))
+    with pytest.raises(InputError, match=r"my\.csv leaks: .*HAM_1 \(ISIC_1 in train, ISIC_2 in"):
+        check_leaks(leaky, "my.csv")
+
+
+def test_identical_bytes_on_two_sides_are_refused_by_name():
+    leaky = table(("ISIC_1", "HAM_1", "a", "train"), ("ISIC_2", "HAM_2", "a", "test"))
+    with pytest.raises(InputError, match=r"byte-identical.*HAM_1 = HAM_2.*ISIC_1.*ISIC_2"):
+        check_leaks(leaky)
+
+
+def test_many_leaks_are_counted():
+    leaky = table(*[(f"{s}{i}", i, f"{s}{i}", s) for i in "12345" for s in ("train", "val")])
+    with pytest.raises(InputError, match="5 lesions"):
+        check_leaks(leaky)
+
+
+def test_what_stays_together_passes():
+    check_leaks(
+        table(
+            ("ISIC_1", "HAM_1", "a", "train"),
+            ("ISIC_2", "HAM_1", "a", "train"),
+            ("ISIC_3", "HAM_2", "b", "test"),
+        )
+    )
