@@ -41,7 +41,9 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._connection: Connection = ours
-        self._process = context.Process(target=worker.run, args=(theirs, job, self._log), daemon=True)
+        self._process = context.Process(
+            target=worker.run, args=(theirs, job, self._log), daemon=True
+        )
         self._process.start()
         theirs.close()
         self.ready: Ready | None = None

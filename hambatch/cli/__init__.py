@@ -1,6 +1,7 @@
 """The command line: parse, delegate, turn errors into messages and exit codes."""
 
 import importlib
+import signal
 
 import click
 
@@ -49,6 +50,8 @@ def hambatch() -> None:
 
 def main() -> None:
     """Run the command line; an expected error is one message and an exit code."""
+    # A service manager's stop ends a run as cleanly as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = hambatch.main(standalone_mode=False)
     except HambatchError as error:
@@ -58,6 +61,6 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted: run the same command again to go on", err=True)
+        click.echo("Interrupted: nothing was written; run the same command again", err=True)
         code = ExitCode.INTERRUPTED
     raise SystemExit(code or ExitCode.OK)

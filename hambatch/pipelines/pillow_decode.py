@@ -30,7 +30,7 @@ def decode(content: bytes, spec: InputSpec, how: Preprocessing) -> NDArray[np.ui
             # A bomb or a damaged tag is a reason to fail this file, not a line on the terminal.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("JPEG", "MPO", "PNG")) as image:
+            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
                 upright = ImageOps.exif_transpose(image) if how.exif_orientation else image
                 pixels = np.asarray(upright.convert("RGB"))
     except (OSError, ValueError, SyntaxError, EOFError, Warning, Image.DecompressionBombError) as e:

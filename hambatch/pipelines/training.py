@@ -116,7 +116,7 @@ def _undecodable(
         try:
             pipeline.run()
         except RuntimeError as refusal:
-            reason = str(refusal).strip().splitlines()[-1]
+            reason = first_line(refusal)
             return InputError(
                 f"{samples.name(index)} cannot be decoded: {reason}.\n"
                 "Next: restore the file, or prepare the split without it"

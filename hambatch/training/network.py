@@ -1,5 +1,6 @@
 """The network: ResNet50, global average pooling, a small head; logits and features out."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ FEATURES = 2048
 
 def keras_for(purpose: str) -> Any:
     """Import Keras, or name the extra that brings it."""
+    # TensorFlow reads it once, on import: errors are shown, its notes on devices are not.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return require("keras", extra="train", purpose=purpose)
 
 
@@ -38,7 +41,9 @@ def build_base(weights: str | Path | None, purpose: str = "hambatch train") -> A
     return base
 
 
-def build_head(hidden_units: int, dropout: float, seed: int, purpose: str = "hambatch train") -> Any:
+def build_head(
+    hidden_units: int, dropout: float, seed: int, purpose: str = "hambatch train"
+) -> Any:
     """Dense(ReLU), Dropout, Dense: float32 features ``[batch, 2048]`` to logits ``[batch, 7]``.
 
     Every random number of it comes from ``seed``.
@@ -78,4 +83,4 @@ def preprocess(images: Any) -> Any:
     import numpy as np
 
     keras = keras_for("hambatch train")
-    return keras.applications.resnet.preprocess_input(np.asarray(images, np.float32))
+    return keras.applications.resnet.preprocess_input(np.array(images, np.float32))

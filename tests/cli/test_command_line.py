@@ -1,5 +1,6 @@
 """The command line is instant, consistent and free of tracebacks."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +103,27 @@ def test_an_unwritable_output_is_named(tmp_path: Path, tiny_engine: Path) -> Non
     assert done.returncode == 1
     assert "cannot write /proc/p.csv" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing_and_says_so(
+    tmp_path: Path, sent: signal.Signals
+) -> None:
+    run("samples", "some", "--count", 1, cwd=tmp_path)
+    for k in range(400):
+        (tmp_path / "some" / f"link_{k}.jpg").hardlink_to(tmp_path / "some" / "sample_00000.jpg")
+    command = [sys.executable, "-m", "hambatch", "score", "some", "--out", "p.csv"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob(".p.csv.*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["some"]
 
 
 def test_engines_are_listed_shown_and_verified(tiny_engine: Path) -> None:

@@ -1,0 +1,55 @@
+"""The OpenVINO backend keeps the contract, on any number of threads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hambatch.backends import Backend, load_backend
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import Manifest, Variant
+from hambatch.engines.store import DEFAULT_ENGINE, find_engine
+from hambatch.engines.writing import write_manifest
+from hambatch.errors import EngineError
+from tests.backends.contract import BackendContract, pictures, scores
+from tests.conftest import write_tiny_graph
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    loaded = load_backend("openvino", load_engine(find_engine(DEFAULT_ENGINE)), "fp32", 2)
+    yield loaded
+    loaded.close()
+
+
+class TestOpenVino(BackendContract):
+    """The contract, on the engine that is shipped."""
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    engine = load_engine(find_engine(DEFAULT_ENGINE))
+    images = pictures(4)
+    one, three = (scores(load_backend("openvino", engine, "fp32", n), images) for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
+def test_a_graph_with_other_classes_is_refused(tmp_path: Path) -> None:
+    write_tiny_graph(tmp_path / "model.onnx", classes=6)
+    variant = Variant("fp32", "model.onnx")
+    write_manifest(tmp_path, Manifest("six", "1", files={}, variants=(variant,)))
+    with pytest.raises(EngineError, match=r"does not match.*float32 \[\?,6\].*float32 \[\?,7\]"):
+        load_backend("openvino", load_engine(tmp_path), "fp32", 1)
+
+
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a graph")
+    variant = Variant("fp32", "model.onnx")
+    write_manifest(tmp_path, Manifest("junk", "1", files={}, variants=(variant,)))
+    with pytest.raises(EngineError, match="no graph that OpenVINO can read"):
+        load_backend("openvino", load_engine(tmp_path), "fp32", 1)
+
+
+def test_a_precision_that_the_engine_lacks_is_named(tiny_engine: Path) -> None:
+    with pytest.raises(EngineError, match="no int8 graph; it has: fp32"):
+        load_backend("openvino", load_engine(tiny_engine), "int8", 1)

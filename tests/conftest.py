@@ -1,0 +1,93 @@
+"""Small images and small engines, generated and seeded."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hambatch.engines.manifest import Manifest, Variant
+from hambatch.engines.writing import write_manifest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def jpeg_bytes(seed: int, width: int = 96, height: int = 72, **options: object) -> bytes:
+    """A JPEG of soft random colours, different for every seed."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG", quality=90, **options)
+    return stream.getvalue()
+
+
+def png_bytes(seed: int, width: int = 96, height: int = 72) -> bytes:
+    """The PNG of the same picture as :func:`jpeg_bytes`, before compression."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    stream = io.BytesIO()
+    image.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """Twenty-three JPEGs and a PNG, in the root and in two subfolders."""
+    root = tmp_path / "images"
+    for sub in ("", "a", "b/c"):
+        (root / sub).mkdir(parents=True, exist_ok=True)
+    for k in range(23):
+        name = f"{('', 'a/', 'b/c/')[k % 3]}picture_{k:02d}.jpg"
+        (root / name).write_bytes(jpeg_bytes(k, width=64 + 8 * k))
+    (root / "last.png").write_bytes(png_bytes(99))
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An engine whose graph has the full contract and almost no weights.
+
+    It averages each of 16 x 16 blocks, so its logits depend on where colours are.
+    """
+    folder = tmp_path_factory.mktemp("engines") / "tiny"
+    folder.mkdir()
+    write_tiny_graph(folder / "model.onnx")
+    variant = Variant("fp32", "model.onnx")
+    write_manifest(folder, Manifest("tiny", "1", files={}, variants=(variant,)))
+    return folder
+
+
+def write_tiny_graph(path: Path, classes: int = 7) -> None:
+    """Save the tiny graph as ONNX."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(5)
+    weights = {
+        "to_logits": rng.normal(0, 0.02, (588, classes)).astype(np.float32),
+        "to_features": rng.normal(0, 0.02, (588, 2048)).astype(np.float32),
+        "flat": np.array([-1, 588], np.int64),
+    }
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node(
+            "AveragePool", ["planes"], ["blocks"], kernel_shape=[16, 16], strides=[16, 16]
+        ),
+        helper.make_node("Reshape", ["blocks", "flat"], ["colours"]),
+        helper.make_node("MatMul", ["colours", "to_logits"], ["logits"]),
+        helper.make_node("MatMul", ["colours", "to_features"], ["features"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 224, 224, 3])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 2048]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path)

@@ -1,0 +1,51 @@
+"""The package imports without its heavy parts, and its public names are few."""
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import hambatch
+from hambatch.errors import MissingDependency
+from hambatch.require import require
+
+BLOCK = """
+import importlib, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {heavy!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+for name in {modules!r}:
+    importlib.import_module(name)
+"""
+
+
+def test_every_module_imports_without_the_heavy_packages() -> None:
+    heavy = {"nvidia", "openvino", "tensorflow", "keras", "onnx", "tf2onnx", "matplotlib", "h5py"}
+    walked = pkgutil.walk_packages(hambatch.__path__, "hambatch.")
+    modules = [m.name for m in walked if not m.name.endswith("__main__")]
+    assert len(modules) > 30
+    code = BLOCK.format(heavy=heavy, modules=modules)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_these() -> None:
+    assert sorted(hambatch.__all__) == [
+        "BackendError",
+        "CLASSES",
+        "EngineError",
+        "HambatchError",
+        "InputError",
+        "MALIGNANT",
+        "MissingDependency",
+    ]
+
+
+def test_a_missing_package_names_the_pip_line() -> None:
+    with pytest.raises(MissingDependency, match=r"pip install 'hambatch\[train\]'"):
+        require("no_such_package.part", extra="train", purpose="hambatch train")
