@@ -1,0 +1,107 @@
+"""The model card: an engine's manifest, told in Markdown.
+
+After Mitchell et al., Model Cards for Model Reporting, FAT* (2019).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hambatch.engines.manifest import Manifest
+from hambatch.labels import CLASSES, NAMES
+
+SPLITS = ("train", "val", "test")
+
+CITATION = (
+    "Tschandl, Rosendahl, Kittler: The HAM10000 dataset, a large collection of multi-source "
+    "dermatoscopic images of common pigmented skin lesions. Sci. Data 5:180161 (2018), "
+    "doi:10.1038/sdata.2018.161"
+)
+
+LIMITS = (
+    "It knows seven diagnoses. A picture of anything else gets one of the seven all the same.",
+    "HAM10000 comes from two clinics, in Austria and Australia, mostly with light skin; "
+    "nothing was measured on other populations, devices or clinical photographs.",
+    "Training was balanced over the classes, so its probabilities are not those of any "
+    "clinic's case mix.",
+    "Rare classes were measured on few lesions; see their number above before reading a figure.",
+)
+
+
+def model_card(manifest: Manifest) -> str:
+    """Write the card from a manifest that has ``metrics["test"]``."""
+    test, val = manifest.metrics["test"], manifest.metrics["val"]
+    sections = (
+        f"# {manifest.name} {manifest.version}\n\n"
+        "ResNet50, frozen with ImageNet weights, and a small head, classifying dermatoscopic\n"
+        "images into seven diagnoses. **Research use only: not a medical device.**",
+        "## Intended use\n\nResearch on batch scoring and triage of dermatoscopic archives. "
+        "Not for diagnosis, and\nnot for deciding on anybody's care.",
+        f"## Data\n\n{manifest.data['name']} ({manifest.data['source']}), "
+        f"{manifest.data['licence']}. Please cite:\n{CITATION}.\n\n"
+        "Split by lesion: no lesion, and no identical image, is on two sides.\n"
+        "Images / lesions:\n\n" + _counts(manifest),
+        "## Training\n\n" + _table(("option", "value"), _flat(manifest.training)),
+        "## Test results\n\n" + _headline(test) + "\n\n" + _classes(test),
+        "## Confusion matrix\n\nTest images; rows are the truth, columns the predictions.\n\n"
+        + _confusion(test),
+        f"Validation, which stopped the training: balanced accuracy "
+        f"{val['balanced_accuracy']:.3f}.",
+        "## Limits\n\n" + "\n".join(f"- {limit}" for limit in LIMITS),
+        f"## Licence of the weights\n\n{manifest.licence}",
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _counts(manifest: Manifest) -> str:
+    counts = manifest.data["counts"]
+    rows = (
+        (f"{name} ({NAMES[name]})", *(f"{c['images']} / {c['lesions']}" for c in _in(counts[name])))
+        for name in manifest.classes
+    )
+    return _table(("class", *SPLITS), rows)
+
+
+def _in(by_split: dict[str, dict[str, int]]) -> Iterable[dict[str, int]]:
+    return (by_split[split] for split in SPLITS)
+
+
+def _headline(found: dict[str, Any]) -> str:
+    rows = []
+    for name in ("accuracy", "balanced_accuracy"):
+        low, high = found["intervals"][name]
+        rows.append((name.replace("_", " "), f"{found[name]:.3f}", f"{low:.3f} to {high:.3f}"))
+    for name in ("macro_f1", "roc_auc_malignant", "roc_auc_melanoma"):
+        rows.append((name.replace("_", " "), _figure(found[name]), ""))
+    note = f"{found['n']} images; intervals by bootstrap over lesions.\n\n"
+    return note + _table(("figure", "value", "95 % interval"), rows)
+
+
+def _classes(found: dict[str, Any]) -> str:
+    columns = ("precision", "sensitivity", "specificity", "f1", "roc_auc")
+    rows = (
+        (name, str(figures["support"]), *(_figure(figures[column]) for column in columns))
+        for name, figures in found["classes"].items()
+    )
+    return _table(("class", "images", *columns), rows)
+
+
+def _confusion(found: dict[str, Any]) -> str:
+    rows = zip(CLASSES, found["confusion_matrix"], strict=True)
+    return _table(("truth", *CLASSES), ((name, *map(str, counts)) for name, counts in rows))
+
+
+def _flat(values: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        else:
+            yield name, str(value)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

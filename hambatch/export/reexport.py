@@ -1,0 +1,73 @@
+"""`hambatch export`: an engine's graph made again from its Keras weights."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hambatch.engines.manifest import Manifest, read_manifest
+from hambatch.engines.store import find_engine
+from hambatch.engines.writing import write_manifest
+from hambatch.errors import EngineError
+from hambatch.export.graph import GRAPH_NAME, export_graph
+from hambatch.export.images import read_images
+from hambatch.export.keras_weights import SUFFIX, load_network
+from hambatch.hashing import sha256_of_file
+
+
+def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
+    """Export ``model.onnx`` again; of ``engine.json`` only its hash and parity change.
+
+    A run that dies between the two files leaves an engine that loading refuses
+    and that the same command repairs.
+
+    Parameters
+    ----------
+    weights_or_engine
+        An engine's name or folder, or the ``.weights.h5`` file inside one.
+    images
+        Folder of at least 8 images to compare the graph with Keras on.
+
+    Returns
+    -------
+    tuple
+        The engine's folder, and its manifest as written.
+
+    Raises
+    ------
+    EngineError
+        If the weights are missing, a file is not the one that ``engine.json``
+        names, or the graph is too far from Keras.
+    InputError
+        If there are too few images.
+    """
+    is_weights = weights_or_engine.endswith(SUFFIX)
+    folder = find_engine(str(Path(weights_or_engine).parent) if is_weights else weights_or_engine)
+    manifest = read_manifest(folder)
+    _refuse_altered(folder, manifest)
+    head = manifest.training
+    if not {"hidden_units", "dropout"} <= head.keys():
+        raise EngineError(
+            f"{folder}/engine.json does not say how large the head is: its 'training' has "
+            f"{', '.join(head) or 'no fields'}, wanted hidden_units and dropout.\n"
+            "Next: hambatch train --data split.csv --out engines/NAME"
+        )
+    pixels = read_images(images, manifest.input, manifest.preprocessing)
+    weights = Path(weights_or_engine) if is_weights else folder
+    network = load_network(weights, int(head["hidden_units"]), float(head["dropout"]))
+    variant = export_graph(network, folder, pixels)
+    others = tuple(v for v in manifest.variants if v.precision != variant.precision)
+    return folder, write_manifest(folder, replace(manifest, variants=(variant, *others)))
+
+
+def _refuse_altered(folder: Path, manifest: Manifest) -> None:
+    """Every file but the graph is hashed anew later; none may have changed unnoticed."""
+    for name, wanted in manifest.files.items():
+        path = folder / name
+        if name == GRAPH_NAME or not path.is_file():
+            continue
+        found = sha256_of_file(path)
+        if found != wanted.sha256:
+            raise EngineError(
+                f"{path} is not the file that the engine was made with: "
+                f"sha256 {found}, wanted {wanted.sha256}.\n"
+                "Next: restore it, or train the engine again"
+            )

@@ -1,0 +1,89 @@
+import json
+
+import pytest
+
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import Manifest, Variant, read_manifest
+from hambatch.engines.writing import write_manifest
+from hambatch.errors import EngineError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write an engine whose graph is a few bytes: nothing here executes it."""
+    for name in ("model.onnx", "card.md", "model.weights.h5"):
+        (tmp_path / name).write_bytes(f"content of {name}".encode())
+    (tmp_path / ".model.onnx.1.tmp").write_bytes(b"left by a killed run")
+    manifest = Manifest(
+        name="tiny",
+        version="1",
+        files={},
+        variants=(Variant("fp32", "model.onnx", {"images": 64}),),
+        temperature=1.5,
+        training={"hidden_units": 16},
+        metrics={"balanced_accuracy": 0.5},
+    )
+    write_manifest(tmp_path, manifest)
+    return tmp_path
+
+
+def change(folder, **values):
+    path = folder / "engine.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_what_is_written_is_read_back(folder):
+    written = read_manifest(folder)
+    assert write_manifest(folder, written) == written == load_engine(folder).manifest
+    assert set(written.files) == {"model.onnx", "card.md", "model.weights.h5"}
+    assert written.files["card.md"].bytes == len("content of card.md")
+    assert (written.temperature, written.training) == (1.5, {"hidden_units": 16})
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "card.md", "model.weights.h5"])
+def test_a_flipped_bit_is_refused(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[3] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(EngineError, match=f"{name} is not the file"):
+        load_engine(folder)
+
+
+def test_a_missing_file_is_refused(folder):
+    (folder / "card.md").unlink()
+    with pytest.raises(EngineError, match=r"card\.md is missing"):
+        load_engine(folder)
+
+
+def test_the_keras_weights_may_be_absent(folder):
+    (folder / "model.weights.h5").unlink()
+    assert load_engine(folder).manifest.files["model.weights.h5"].optional
+
+
+def test_a_graph_is_written_before_the_manifest(folder):
+    manifest = read_manifest(folder)
+    (folder / "model.onnx").unlink()
+    before = (folder / "engine.json").read_bytes()
+    with pytest.raises(EngineError, match=r"model\.onnx is missing"):
+        write_manifest(folder, manifest)
+    assert (folder / "engine.json").read_bytes() == before
+
+
+def test_an_engine_of_another_format_is_refused(folder):
+    change(folder, format=2)
+    with pytest.raises(EngineError, match="its format is 2, this hambatch reads 1"):
+        load_engine(folder)
+
+
+def test_other_classes_are_refused(folder):
+    change(folder, classes=["bcc", "akiec", "bkl", "df", "mel", "nv", "vasc"])
+    with pytest.raises(EngineError, match="its classes are"):
+        load_engine(folder)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "sub/card.md", "..", "engine.json"])
+def test_a_file_outside_the_folder_is_refused(folder, name):
+    files = json.loads((folder / "engine.json").read_text())["files"]
+    change(folder, files=files | {name: files["card.md"]})
+    with pytest.raises(EngineError, match="not the name of a file in its folder"):
+        load_engine(folder)

@@ -1,0 +1,78 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from hambatch.cli import hambatch
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import Manifest, Variant
+from hambatch.engines.writing import write_manifest
+from hambatch.errors import EngineError, InputError
+from hambatch.export.fp16_weights import store_weights_as_fp16
+from hambatch.export.keras_weights import save_network
+
+# Keras 3.15 on NumPy 2.4, in ``save_weights``.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def engine(network, converted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engine")
+    save_network(network, folder / "model.weights.h5")
+    model = store_weights_as_fp16(converted).SerializeToString(deterministic=True)
+    (folder / "model.onnx").write_bytes(model)
+    (folder / "card.md").write_text("a model card")
+    training = {"hidden_units": 16, "dropout": 0.5}
+    variants = (Variant("fp32", "model.onnx"),)
+    manifest = Manifest("tiny", "1", {}, variants, training=training, licence="CC BY-NC 4.0")
+    write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.fixture
+def pictures(images, tmp_path):
+    for index, pixels in enumerate(images):
+        Image.fromarray(pixels).resize((320, 240)).save(tmp_path / f"image_{index:02}.jpg")
+    return tmp_path
+
+
+def run(engine, pictures):
+    arguments = ["export", str(engine), "--images", str(pictures)]
+    return CliRunner().invoke(hambatch, arguments, catch_exceptions=False, standalone_mode=False)
+
+
+def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays(engine, pictures):
+    before = json.loads((engine / "engine.json").read_text())
+    original = (engine / "model.onnx").read_bytes()
+    (engine / "model.onnx").write_bytes(b"damaged")
+    result = run(engine / "model.weights.h5", pictures)
+    assert "on 16 images" in result.stderr
+    assert (engine / "model.onnx").read_bytes() == original
+    after = json.loads((engine / "engine.json").read_text())
+    assert after.pop("variants")[0]["parity"]["fp16_stored"]["label_flips"] == 0
+    before.pop("variants")
+    assert after == before
+    load_engine(engine)
+
+
+def test_too_few_images_are_refused(engine, tmp_path):
+    with pytest.raises(InputError, match="holds 0 JPEG or PNG images, wanted at least 8"):
+        run(engine, tmp_path)
+
+
+def test_a_file_that_is_no_image_is_named(engine, pictures):
+    (pictures / "image_00.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match="image_00"):
+        run(engine, pictures)
+
+
+def test_an_altered_file_is_not_given_a_new_hash(engine, pictures):
+    (engine / "card.md").write_text("another card")
+    try:
+        with pytest.raises(EngineError, match=r"card\.md is not the file"):
+            run(engine, pictures)
+    finally:
+        (engine / "card.md").write_text("a model card")
