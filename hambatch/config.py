@@ -59,16 +59,19 @@ class TrainOptions:
     Dense(512, ReLU), Dropout(0.5), Adam 1e-4, categorical cross-entropy,
     500 images a class; the base stays frozen, in inference mode.
     ``views`` augmented views of every training image are computed once.
+    ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead.
     """
 
     weights: str = "imagenet"
+    weights_licence: str = ""
     seed: int = 0
     images_per_class: int = 500
-    views: int = 8
+    views: int = 4
     hidden_units: int = 512
     dropout: float = 0.5
     learning_rate: float = 1e-4
     batch_size: int = 32
     epochs: int = 100
     patience: int = 15
+    folds: int = 0
     augmentation: Augmentation = Augmentation()

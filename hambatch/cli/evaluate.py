@@ -7,33 +7,33 @@ import click
 
 
 @click.command()
-@click.argument("predictions", type=click.Path(path_type=Path))
+@click.argument("predictions", metavar="PREDS_CSV", type=click.Path(path_type=Path))
 @click.option(
     "--truth",
     required=True,
     type=click.Path(path_type=Path),
-    help="Labels: image_id,dx, or the ISIC one-hot header.",
+    help="Table with image_id and dx, or the ISIC 2018 Task 3 ground truth (CSV).",
 )
-@click.option("--split", default=None, help="Only labels with this value in their column split.")
+@click.option("--split", help="Only the truth's rows with this value in their column split.")
 @click.option(
     "--out",
-    default=None,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for evaluation.json and confusion.png.",
+    type=click.Path(path_type=Path),
+    help="Folder for evaluation.json and confusion.png, replaced if there.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON instead of the tables.")
 def evaluate(
     predictions: Path, truth: Path, split: str | None, out: Path | None, as_json: bool
 ) -> None:
-    """Compare PREDICTIONS, a table of `hambatch score`, with labels.
+    """Compare the predictions of `hambatch score` with the truth.
 
-    Images are joined by file name without folder and suffix. Intervals are
-    bootstrapped by lesion where the labels have a column lesion_id.
+    Rows are joined by image_id, the stem of the image's file name. Figures are
+    over the images that were scored; the others are counted and named.
     """
-    from hambatch.evaluation.comparison import compare
-    from hambatch.evaluation.report import format_report, write_report
+    from hambatch.evaluation.comparison import compare, write_report
+    from hambatch.evaluation.report import format_report
 
-    found = compare(predictions, truth, split)
+    report = compare(predictions, truth, split)
+    click.echo(json.dumps(report, indent=2) if as_json else format_report(report))
     if out is not None:
-        write_report(found, out)
-    click.echo(json.dumps(found, indent=2) if as_json else format_report(found))
+        written = write_report(report, out)
+        click.echo(f"Wrote {' and '.join(map(str, written))}.", err=True)

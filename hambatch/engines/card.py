@@ -38,6 +38,7 @@ def model_card(manifest: Manifest) -> str:
         "Not for diagnosis, and\nnot for deciding on anybody's care.",
         f"## Data\n\n{manifest.data['name']} ({manifest.data['source']}), "
         f"{manifest.data['licence']}. Please cite:\n{CITATION}.\n\n"
+        f"{_images(manifest):,} of its images were at hand. "
         "Split by lesion: no lesion, and no identical image, is on two sides.\n"
         "Images / lesions:\n\n" + _counts(manifest),
         "## Training\n\n" + _table(("option", "value"), _flat(manifest.training)),
@@ -59,6 +60,11 @@ def _counts(manifest: Manifest) -> str:
         for name in manifest.classes
     )
     return _table(("class", *SPLITS), rows)
+
+
+def _images(manifest: Manifest) -> int:
+    counts = manifest.data["counts"]
+    return sum(c["images"] for name in manifest.classes for c in _in(counts[name]))
 
 
 def _in(by_split: dict[str, dict[str, int]]) -> Iterable[dict[str, int]]:

@@ -1,43 +1,75 @@
 """The confusion matrix as a picture."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from hambatch.atomic import replacing
 from hambatch.labels import CLASSES
 from hambatch.require import require
 
+PURPOSE = "the confusion plot"
 
-def plot_confusion(counts: Sequence[Sequence[int]], path: Path, title: str) -> None:
-    """Draw counts and row shares, truth downwards, as a PNG.
+
+def plot_confusion(matrix: ArrayLike, path: Path, title: str) -> None:
+    """Draw counts and percents, coloured by the share of each true class.
 
     Parameters
     ----------
-    counts
-        ``[7][7]``: rows are the truth, columns the predictions.
-    """
-    require("matplotlib", extra="plot", purpose="The confusion matrix picture")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    matrix
+        Counts ``[7, 7]``, rows truth, columns predicted, in the order of ``CLASSES``.
+    path
+        PNG to write, 1050 x 870 pixels; it appears whole or not at all.
+    title
+        Shown above.
 
-    shares = [[n / max(sum(row), 1) for n in row] for row in counts]
-    figure = Figure(figsize=(7.5, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    MissingDependency
+        If matplotlib is not installed.
+    """
+    # Not pyplot: it keeps every figure alive, and picks a backend for a screen.
+    figures = require("matplotlib.figure", extra="plot", purpose=PURPOSE)
+    canvases = require("matplotlib.backends.backend_agg", extra="plot", purpose=PURPOSE)
+    counts = np.asarray(matrix, np.int64)
+    support = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
+
+    figure = figures.Figure(figsize=(7.0, 5.8), dpi=150, layout="constrained")
+    canvases.FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, line in enumerate(counts):
-        for column, n in enumerate(line):
-            share = shares[row][column]
-            colour = "white" if share > 0.5 else "black"
-            text = f"{n}\n{share:.0%}" if n else "0"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(CLASSES)), CLASSES)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(CLASSES))
+    axes.set_xticks(ticks, CLASSES)
     axes.set_yticks(
-        range(len(CLASSES)), [f"{c} ({sum(r)})" for c, r in zip(CLASSES, counts, strict=True)]
+        ticks, [f"{name}\nn = {n}" for name, n in zip(CLASSES, support[:, 0], strict=True)]
     )
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("truth (images)")
-    axes.set_title(title)
-    figure.colorbar(image, ax=axes, label="share of the class's images")
+    axes.set(xlabel="predicted", ylabel="truth")
+    axes.set_title(title, fontsize=11, parse_math=False)
+    axes.tick_params(length=0)
+    _write_cells(axes, counts, share)
+    bar = figure.colorbar(image, ax=axes, shrink=0.83, format=lambda value, _: f"{value:.0%}")
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        figure.savefig(temporary, format="png")
+
+
+def _write_cells(axes: Any, counts: NDArray[np.int64], share: NDArray[np.float64]) -> None:
+    """Write the count, in bold on the diagonal, and the percent below it."""
+    for (row, column), count in np.ndenumerate(counts):
+        dark = share[row, column] > 0.5
+        axes.text(
+            column,
+            row,
+            f"{count}\n{share[row, column]:.0%}" if count else "0",
+            ha="center",
+            va="center",
+            color="white" if dark else "black" if count else "0.6",
+            fontsize=10,
+            fontweight="bold" if row == column else "normal",
+        )

@@ -1,101 +1,82 @@
-"""Figures of a seven-class classifier, from labels and probabilities."""
+"""How good predictions are, as one JSON-able dictionary."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.evaluation.bootstrap import bootstrap_intervals
+from hambatch.evaluation.confusion import class_figures, confusion_matrix
+from hambatch.evaluation.roc import roc_auc
 from hambatch.labels import CLASSES, MALIGNANT
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+__all__ = ["bootstrap_intervals", "evaluate"]
 
-MALIGNANT_COLUMNS = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
+_MALIGNANT = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
+_MELANOMA = CLASSES.index("mel")
 
 
-def evaluate(truth: Ints, predicted: Ints, probabilities: Floats) -> dict[str, Any]:
-    """Compute every figure of a set of predictions, as plain JSON values.
+def evaluate(
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Compute every figure of an evaluation.
 
     Parameters
     ----------
     truth, predicted
-        Class indices ``[n]``, 0 to 6 in the order of ``CLASSES``; n at least 1.
+        int64 ``[n]``, n > 0: positions in ``CLASSES``.
     probabilities
-        ``[n, 7]``; only the ROC curves use them.
+        float64 ``[n, 7]``, 0 to 1, in the order of ``CLASSES``.
 
-    Notes
-    -----
-    Balanced accuracy is the mean sensitivity over the classes that occur in
-    ``truth``; a figure without a denominator (precision of a class never
-    predicted) counts as 0, as scikit-learn has it; a ROC AUC without both
-    sides is None.
+    Returns
+    -------
+    ``n``; ``accuracy``; ``balanced_accuracy``, the mean sensitivity of the
+    classes that occur in the truth; ``macro_f1``, the mean F1 of those that
+    occur in the truth or the predictions; ``roc_auc_malignant``, of the summed
+    probabilities of akiec, bcc and mel; ``roc_auc_melanoma``; ``classes``, name
+    to ``support``, ``sensitivity``, ``specificity``, ``precision``, ``f1`` and
+    ``roc_auc`` (one against all others); ``confusion_matrix``, rows truth,
+    columns predicted. A figure that would divide by zero is None.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, shapes differ, a class is out of range, or a
+        probability is outside 0 to 1.
     """
+    _check(truth, predicted, probabilities)
     matrix = confusion_matrix(truth, predicted)
-    malignant = np.isin(truth, MALIGNANT_COLUMNS)
-    melanoma = CLASSES.index("mel")
+    classes = {name: class_figures(matrix, k) for k, name in enumerate(CLASSES)}
+    for k, name in enumerate(CLASSES):
+        classes[name]["roc_auc"] = roc_auc(truth == k, probabilities[:, k])
+    # Rounded, or the noise of float addition would order sums that are equal.
+    malignant = probabilities[:, _MALIGNANT].sum(axis=1).round(12)
     return {
-        "n": len(truth),
-        "accuracy": float(np.trace(matrix) / matrix.sum()),
-        "balanced_accuracy": float(balanced_accuracy(matrix)),
-        "macro_f1": float(np.mean([c["f1"] for c in per_class(matrix).values() if c["support"]])),
-        "melanoma_roc_auc": roc_auc(truth == melanoma, probabilities[:, melanoma]),
-        "malignant_roc_auc": roc_auc(malignant, probabilities[:, MALIGNANT_COLUMNS].sum(axis=1)),
-        "per_class": {
-            name: {**figures, "roc_auc": roc_auc(truth == k, probabilities[:, k])}
-            for k, (name, figures) in enumerate(per_class(matrix).items())
-        },
-        "confusion_matrix": {"rows": "truth", "classes": list(CLASSES), "counts": matrix.tolist()},
+        "n": int(truth.size),
+        "accuracy": float(np.trace(matrix) / truth.size),
+        "balanced_accuracy": _mean(c["sensitivity"] for c in classes.values()),
+        "macro_f1": _mean(c["f1"] for c in classes.values()),
+        "roc_auc_malignant": roc_auc(np.isin(truth, _MALIGNANT), malignant),
+        "roc_auc_melanoma": classes[CLASSES[_MELANOMA]]["roc_auc"],
+        "classes": classes,
+        "confusion_matrix": matrix.tolist(),
     }
 
 
-def confusion_matrix(truth: Ints, predicted: Ints) -> Ints:
-    """Count int64 ``[7, 7]``: rows are the truth, columns the predictions."""
-    size = len(CLASSES)
-    return np.bincount(truth * size + predicted, minlength=size * size).reshape(size, size)
+def _mean(values: Any) -> float:
+    """Average what is defined."""
+    return float(np.mean([value for value in values if value is not None]))
 
 
-def balanced_accuracy(matrix: NDArray[Any]) -> Floats:
-    """Mean sensitivity over the classes present, of one or many matrices ``[..., 7, 7]``."""
-    support = matrix.sum(axis=-1)
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-    sensitivity = np.divide(hits, support, out=np.zeros(hits.shape), where=support > 0)
-    mean: Floats = sensitivity.sum(axis=-1) / (support > 0).sum(axis=-1)
-    return mean
-
-
-def per_class(matrix: Ints) -> dict[str, dict[str, float | int]]:
-    """Precision, sensitivity, specificity, F1 and support of each class."""
-    found = {}
-    for k, name in enumerate(CLASSES):
-        hit, total = int(matrix[k, k]), int(matrix.sum())
-        support, called = int(matrix[k].sum()), int(matrix[:, k].sum())
-        negatives = total - support
-        found[name] = {
-            "precision": _share(hit, called),
-            "sensitivity": _share(hit, support),
-            "specificity": _share(negatives - (called - hit), negatives),
-            "f1": _share(2 * hit, support + called),
-            "support": support,
-        }
-    return found
-
-
-def roc_auc(positive: NDArray[np.bool_], score: Floats) -> float | None:
-    """Area under the ROC curve by the rank-sum statistic, ties counted half.
-
-    None if ``positive`` is all true or all false. Source: Hanley and McNeil,
-    Radiology 143:29 (1982).
-    """
-    count = int(positive.sum())
-    if count in (0, len(positive)):
-        return None
-    values, place = np.unique(score, return_inverse=True)
-    sizes = np.bincount(place, minlength=len(values))
-    # The mean rank of tied values, counted from 1.
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[place]
-    above = ranks[positive].sum() - count * (count + 1) / 2
-    return float(above / (count * (len(positive) - count)))
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _check(truth: Any, predicted: Any, probabilities: Any) -> None:
+    n = truth.size
+    if not n or truth.shape != (n,) or predicted.shape != (n,):
+        raise ValueError(f"truth {truth.shape}, predicted {predicted.shape}: wanted [n], n > 0")
+    if probabilities.shape != (n, len(CLASSES)):
+        raise ValueError(f"probabilities {probabilities.shape}: wanted ({n}, {len(CLASSES)})")
+    if not np.isin(np.stack([truth, predicted]), np.arange(len(CLASSES))).all():
+        raise ValueError(f"classes: wanted 0 to {len(CLASSES) - 1}")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities: wanted 0 to 1")

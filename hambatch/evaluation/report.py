@@ -1,52 +1,74 @@
-"""Figures as text for a terminal, and as files."""
+"""An evaluation as text for a terminal."""
 
-from pathlib import Path
 from typing import Any
 
-from hambatch.atomic import write_json
-from hambatch.evaluation.confusion_plot import plot_confusion
+HEADLINES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "roc_auc_malignant": "ROC AUC malignant",
+    "roc_auc_melanoma": "ROC AUC melanoma",
+}
+
+COLUMNS = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "precision": "precision",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+}
 
 
-def format_report(found: dict[str, Any]) -> str:
-    """A headline, then a line a class; figures with three decimals."""
-    lines = []
-    for name in ("accuracy", "balanced_accuracy"):
-        low, high = found["interval_95"][name] if "interval_95" in found else (None, None)
-        span = f"   (95 % interval {low:.3f} to {high:.3f})" if low is not None else ""
-        lines.append(f"{name.replace('_', ' '):<20}{found[name]:.3f}{span}")
-    lines.append(f"{'macro F1':<20}{found['macro_f1']:.3f}")
-    lines.append(f"{'melanoma ROC AUC':<20}{_or_dash(found['melanoma_roc_auc'])}")
-    lines.append(f"{'malignant ROC AUC':<20}{_or_dash(found['malignant_roc_auc'])}")
-    columns = ("precision", "sensitivity", "specificity", "f1", "roc_auc")
-    lines += ["", f"{'class':<8}{'images':>7}" + "".join(f"{name:>13}" for name in columns)]
-    for name, figures in found["per_class"].items():
-        cells = "".join(f"{_or_dash(figures[column]):>13}" for column in columns)
-        lines.append(f"{name:<8}{figures['support']:>7}{cells}")
-    return "\n".join([*_counts(found), *lines])
+def format_report(report: dict[str, Any]) -> str:
+    """Lay out an evaluation as a few lines and two tables.
+
+    Parameters
+    ----------
+    report
+        What :func:`hambatch.evaluation.metrics.evaluate` returns; with
+        ``counts`` and ``intervals``, as in
+        :func:`hambatch.evaluation.comparison.compare`, it says more.
+    """
+    intervals = report.get("intervals", {})
+    lines = _coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]
+    lines.append("")
+    for key, name in HEADLINES.items():
+        low, high = intervals.get(key, (None, None))
+        interval = f"   {low:.3f} to {high:.3f}" if low is not None else ""
+        lines.append(f"{name:18}{_number(report[key]):>7}{interval}")
+    lines += ["", f"{'class':6}{'images':>7}" + "".join(f"{c:>13}" for c in COLUMNS.values())]
+    for name, figures in report["classes"].items():
+        cells = "".join(f"{_number(figures[key]):>13}" for key in COLUMNS)
+        lines.append(f"{name:6}{figures['support']:>7}{cells}")
+    if intervals:
+        lines += ["", _method(intervals)]
+    return "\n".join(lines)
 
 
-def write_report(found: dict[str, Any], folder: Path) -> None:
-    """Write ``evaluation.json`` and ``confusion.png`` into a folder, made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "evaluation.json", found)
-    title = f"{found['predictions']}: balanced accuracy {found['balanced_accuracy']:.3f}"
-    plot_confusion(found["confusion_matrix"]["counts"], folder / "confusion.png", title)
-
-
-def _counts(found: dict[str, Any]) -> list[str]:
-    images = found.get("images")
-    if images is None:
-        return [f"{found['n']} images"]
-    lines = [f"{images['scored']} of {images['in_truth']} labelled images were scored"]
-    if images["failed"]:
-        lines.append(f"  failed rows, not measured: {images['failed']}")
-    if images["without_prediction"]:
-        named = ", ".join(images["without_prediction_named"])
-        lines.append(f"  without a prediction: {images['without_prediction']} ({named} ...)")
-    if images["predicted_without_truth"]:
-        lines.append(f"  predictions without a label: {images['predicted_without_truth']}")
+def _coverage(counts: dict[str, Any]) -> list[str]:
+    """Tell how much of the truth the figures are about, loudly if not all of it."""
+    scored, wanted = counts["scored"], counts["truth"]
+    lines = [f"{scored} of {wanted} images scored"]
+    if scored < wanted:
+        lines[0] = f"WARNING: only {lines[0]} ({scored / wanted:.1%}); the figures leave out:"
+    for key, what in (("failed", "failed"), ("missing", "without a prediction")):
+        if counts[key]:
+            names = ", ".join(counts[f"{key}_named"])
+            more = ", ..." if counts[key] > len(counts[f"{key}_named"]) else ""
+            lines.append(f"  {counts[key]} {what}: {names}{more}")
+    if counts["predictions_without_truth"]:
+        lines.append(
+            f"predictions without a truth, not used: {counts['predictions_without_truth']}"
+        )
     return lines
 
 
-def _or_dash(value: float | None) -> str:
+def _method(intervals: dict[str, Any]) -> str:
+    return (
+        f"{intervals['level']:.0%} intervals: percentile bootstrap, {intervals['resamples']} "
+        f"resamples of {intervals['groups']} {intervals.get('grouped_by', 'group')}s"
+    )
+
+
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

@@ -7,8 +7,11 @@ import numpy as np
 from hambatch.errors import EngineError
 from hambatch.require import require
 
-MIN_ELEMENTS = 1024
-"""Smaller tensors (means, most biases) stay FP32: they would save nothing."""
+MIN_ELEMENTS = 2**17
+"""Smaller tensors stay FP32. The first layers are small, and their rounding grows
+through all the others: with the limit at 1,024 elements the file was 3 % smaller
+(49.1 MB instead of 50.6) and the largest probability difference on 128 real
+images 23 times larger (2.7e-3 instead of 1.2e-4)."""
 
 
 def store_weights_as_fp16(model: Any) -> Any:

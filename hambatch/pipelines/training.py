@@ -15,7 +15,9 @@ from hambatch.pipelines.decode import decode_and_resize
 class Samples(Protocol):
     """What the pipeline warps: a list of views that are read when their turn comes."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Count them."""
+        ...
 
     def name(self, index: int) -> str:
         """Name the image in messages."""
@@ -116,9 +118,14 @@ def _undecodable(
         try:
             pipeline.run()
         except RuntimeError as refusal:
-            reason = first_line(refusal)
+            reason = _reason(refusal)
             return InputError(
                 f"{samples.name(index)} cannot be decoded: {reason}.\n"
                 "Next: restore the file, or prepare the split without it"
             )
     return error
+
+
+def _reason(refusal: RuntimeError) -> str:
+    """Take what DALI encountered out of its account of the pipeline."""
+    return str(refusal).partition("encountered:")[2].strip().partition("\n")[0].rstrip(".")

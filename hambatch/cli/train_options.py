@@ -1,0 +1,72 @@
+"""The recipe's options, made from the fields of its configuration."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
+from typing import Any, TypeVar
+
+import click
+
+from hambatch.config import Augmentation, TrainOptions
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class FoldCount(click.IntRange):
+    """0 for none, or 2 to 20: one fold leaves nothing to train on."""
+
+    name = "folds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse 1 as well as what is out of range."""
+        count = super().convert(value, param, ctx)
+        if count == 1:
+            self.fail("1 fold leaves nothing to train on; wanted 0, or 2 to 20.", param, ctx)
+        return count
+
+
+SHARE = click.FloatRange(0, 1, max_open=True)
+COUNT = click.IntRange(1)
+
+HELP: dict[str, tuple[Any, str]] = {
+    "weights": (str, "'imagenet', or a .weights.h5 file of the ResNet50 base."),
+    "weights_licence": (str, "Whose the base's weights are, in a line for the model card."),
+    "seed": (click.IntRange(0, 2**31 - 3), "Of everything random."),
+    "images_per_class": (COUNT, "Drawn, or repeated where there are fewer."),
+    "views": (click.IntRange(0), "Augmented views of every training image."),
+    "hidden_units": (COUNT, "Of the head."),
+    "dropout": (SHARE, "Of the head."),
+    "learning_rate": (click.FloatRange(0, min_open=True), "Of Adam."),
+    "batch_size": (COUNT, "Images a step."),
+    "epochs": (COUNT, "At most."),
+    "patience": (COUNT, "Epochs without a better validation before it stops."),
+    "folds": (FoldCount(0, 20), "2 and more: cross-validate by lesion, and write no engine."),
+    "rotation_degrees": (click.FloatRange(0, 180), "Of views, either way."),
+    "shift": (SHARE, "Of views, as a share of the side."),
+    "zoom": (SHARE, "Of views, as a share of the scale."),
+    "horizontal_flip": (bool, "Mirror views left to right."),
+    "vertical_flip": (bool, "Mirror views top to bottom."),
+}
+"""Type and help of every field but ``augmentation``, whose own fields are options too."""
+
+
+def recipe_options(command: Command) -> Command:
+    """Give a command one option for each field of the recipe, in their order."""
+    for field in reversed(_fields()):
+        kind, text = HELP[field.name]
+        name = "--" + field.name.replace("_", "-")
+        declared = f"{name}/--no-{name[2:]}" if kind is bool else name
+        add = click.option(declared, type=kind, default=field.default, help=text)
+        command = add(command)
+    return command
+
+
+def options_from(chosen: Mapping[str, Any]) -> TrainOptions:
+    """Build the configuration from what the options were set to."""
+    views = {field.name: chosen[field.name] for field in fields(Augmentation)}
+    rest = {name: value for name, value in chosen.items() if name not in views}
+    return TrainOptions(**rest, augmentation=Augmentation(**views))
+
+
+def _fields() -> list[Field[Any]]:
+    own = [field for field in fields(TrainOptions) if field.name != "augmentation"]
+    return [*own, *fields(Augmentation)]

@@ -1,0 +1,153 @@
+"""From a trained head to an engine folder that has been scored with."""
+
+import os
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hambatch
+from hambatch.atomic import sync, write_text
+from hambatch.config import ScoreOptions, TrainOptions
+from hambatch.engines.card import model_card
+from hambatch.engines.manifest import Manifest
+from hambatch.engines.writing import write_manifest
+from hambatch.errors import InputError
+from hambatch.evaluation.bootstrap import bootstrap_intervals
+from hambatch.evaluation.confusion_plot import plot_confusion
+from hambatch.evaluation.metrics import evaluate
+from hambatch.export.graph import export_graph
+from hambatch.export.keras_weights import WEIGHTS_NAME, save_network
+from hambatch.ham10000.prepare import count
+from hambatch.labels import CLASSES
+from hambatch.scoring import predict_files
+from hambatch.training.dataset import Dataset, labels_of
+from hambatch.training.features import PIPELINE_VERSION, Features
+from hambatch.training.fit import Fitted, best_epoch
+from hambatch.training.network import join
+from hambatch.versions import library_versions
+
+PARITY_IMAGES = 64
+MEASURED = ("val", "test")
+LICENCE = "CC BY-NC 4.0: trained on HAM10000, doi:10.1038/sdata.2018.161"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves behind."""
+
+    dataset: Dataset
+    features: Features
+    fitted: Fitted
+    options: TrainOptions
+
+
+def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
+    """Write the engine into ``staging``, measure it by scoring with it, move it to ``out``.
+
+    Raises
+    ------
+    HambatchError
+        If the exported graph is too far from Keras, or an image cannot be scored.
+    """
+    # What an interrupted run left: none of it was ever an engine.
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    network = join(trained.features.base, trained.fitted.trainer.head)
+    save_network(network, staging / WEIGHTS_NAME)
+    images = trained.features.images(_parity_images(trained.dataset))
+    variant = export_graph(network, staging, images)
+    manifest = Manifest(
+        name=out.name,
+        version=hambatch.__version__,
+        files={},
+        variants=(variant,),
+        data=_data(trained.dataset),
+        training=_training(trained),
+        versions=library_versions(),
+        licence=_licence(trained.options),
+    )
+    write_manifest(staging, manifest)
+    # Measured by the very path that users score with, not by Keras.
+    metrics = measure(trained.dataset, staging)
+    manifest = replace(manifest, metrics=metrics)
+    test = metrics["test"]
+    title = f"{out.name}, test images: balanced accuracy {test['balanced_accuracy']:.3f}"
+    plot_confusion(test["confusion_matrix"], staging / "confusion.png", title)
+    write_text(staging / "card.md", model_card(manifest))
+    manifest = write_manifest(staging, manifest)
+    os.replace(staging, out)
+    sync(out.parent)
+    return manifest
+
+
+def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
+    """Score the held-out images with an engine folder.
+
+    Returns
+    -------
+    dict
+        ``val`` and ``test``: the figures of ``evaluate``, and ``intervals`` by lesion.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be scored.
+    """
+    held_out = dataset.table[dataset.table["split"].isin(MEASURED)]
+    rows = predict_files(dataset.root, list(held_out["file"]), ScoreOptions(engine=str(engine)))
+    failed = [row for row in rows if row.status != "ok"]
+    if failed:
+        raise InputError(
+            f"{len(failed)} held-out images cannot be scored, the first: "
+            f"{failed[0].image}: {failed[0].reason}.\n"
+            "Next: restore the images, then train again: it goes on from here"
+        )
+    predicted = np.array([CLASSES.index(row.prediction) for row in rows], np.int64)
+    probabilities = np.array([row.probabilities for row in rows])
+    found = {}
+    for split in MEASURED:
+        at = (held_out["split"] == split).to_numpy()
+        truth, groups = labels_of(held_out["dx"][at]), list(held_out["group"][at])
+        spans = bootstrap_intervals(truth, predicted[at], groups)
+        figures = evaluate(truth, predicted[at], probabilities[at])
+        found[split] = {**figures, "intervals": {**spans, "grouped_by": "lesion"}}
+    return found
+
+
+def _parity_images(dataset: Dataset) -> list[str]:
+    """Validation images of all classes, taken at even steps through the classes."""
+    val = dataset.part("val").sort_values(["dx", "image_id"])
+    steps = np.unique(np.linspace(0, len(val) - 1, PARITY_IMAGES).round().astype(int))
+    return list(val["sha256"].iloc[steps])
+
+
+def _data(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": "HAM10000",
+        "source": "doi:10.7910/DVN/DBW86T",
+        "licence": "CC BY-NC 4.0",
+        "split_sha256": dataset.split_sha256,
+        "counts": count(dataset.table),
+    }
+
+
+def _licence(options: TrainOptions) -> str:
+    base = options.weights_licence or "see where they were downloaded from"
+    return f"{LICENCE}. Weights of the base: {base}."
+
+
+def _training(trained: Trained) -> dict[str, Any]:
+    options = asdict(trained.options)
+    del options["folds"], options["weights_licence"]
+    return {
+        **options,
+        # A path would name this machine; the hash says which weights they were.
+        "weights": Path(trained.options.weights).name,
+        "weights_sha256": trained.features.weights_sha256,
+        "pipeline_version": PIPELINE_VERSION,
+        "epochs_run": len(trained.fitted.history),
+        "best_epoch": best_epoch(trained.fitted.history),
+    }

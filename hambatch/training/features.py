@@ -1,0 +1,184 @@
+"""What the frozen base sees: features computed once for each (image, view), then cached."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.config import Augmentation
+from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.errors import InputError
+from hambatch.hashing import sha256_of_bytes
+from hambatch.pipelines.training import training_batches
+from hambatch.require import require
+from hambatch.training.augmentation import PLAIN, view_matrix
+from hambatch.training.feature_cache import FeatureCache, Pair
+from hambatch.training.network import FEATURES, SIDE, preprocess
+from hambatch.training.progress import progress
+
+BATCH = 32
+BATCHES_A_BLOCK = 8
+PIPELINE_VERSION = 1
+"""Raise it when the same options give other pixels or other features."""
+
+
+class Features:
+    """Pooled features of (image, view) pairs.
+
+    Parameters
+    ----------
+    base
+        Keras model: preprocessed float32 ``[n, 224, 224, 3]`` to ``[n, 2048]``.
+    files
+        Path of every image, by the sha256 of its bytes.
+    cache
+        Folder of all caches; what lies in one shares everything that decides
+        the features: weights, preprocessing and, for views, augmentation and seed.
+    """
+
+    def __init__(
+        self,
+        base: Any,
+        files: Mapping[str, Path],
+        cache: Path,
+        augmentation: Augmentation,
+        seed: int,
+    ) -> None:
+        self._spec, self._how = InputSpec(), Preprocessing()
+        self._files, self._augmentation, self._seed = files, augmentation, seed
+        self.base = base
+        self._predict = _predictor(base)
+        self.weights_sha256 = weights_sha256(base)
+        key = {
+            "weights": self.weights_sha256,
+            "input": asdict(self._spec),
+            "preprocessing": asdict(self._how),
+            "pipeline": PIPELINE_VERSION,
+        }
+        # Plain images serve every seed and every augmentation.
+        self._plain = FeatureCache(cache / _digest(key))
+        key |= {"augmentation": asdict(augmentation), "seed": seed}
+        self._views = FeatureCache(cache / _digest(key))
+
+    def compute(self, pairs: Iterable[Pair]) -> None:
+        """See to it that all these pairs are in the cache; plain images first.
+
+        Raises
+        ------
+        InputError
+            If an image is missing, altered since the split, or cannot be decoded.
+        """
+        wanted = sorted(set(pairs), key=lambda pair: (pair.view, pair.sha256))
+        self._fill(self._plain, [pair for pair in wanted if pair.view == PLAIN])
+        self._fill(self._views, [pair for pair in wanted if pair.view != PLAIN])
+
+    def read(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+        """Gather features ``[len(pairs), 2048]``; what is missing is computed first."""
+        self.compute(pairs)
+        out = np.empty((len(pairs), FEATURES), np.float32)
+        plain = [i for i, pair in enumerate(pairs) if pair.view == PLAIN]
+        views = [i for i, pair in enumerate(pairs) if pair.view != PLAIN]
+        for cache, at in ((self._plain, plain), (self._views, views)):
+            out[at] = cache.read([pairs[i] for i in at])
+        return out
+
+    def images(self, sha256: Sequence[str]) -> NDArray[np.uint8]:
+        """Plain images as scoring sees them, uint8 RGB ``[n, 224, 224, 3]``."""
+        samples = self._samples([Pair(image, PLAIN) for image in sha256])
+        return np.concatenate(list(training_batches(samples, BATCH, self._spec, self._how)))
+
+    def _samples(self, pairs: Sequence[Pair]) -> "_Samples":
+        return _Samples(pairs, self._files, self._augmentation, self._seed, self._spec)
+
+    def _fill(self, cache: FeatureCache, pairs: Sequence[Pair]) -> None:
+        missing = [pair for pair in pairs if pair not in cache]
+        images = training_batches(self._samples(missing), BATCH, self._spec, self._how)
+        rows = progress((self._predict(batch) for batch in images), len(missing), "features")
+        start = 0
+        while block := list(islice(rows, BATCHES_A_BLOCK)):
+            features = np.concatenate(block)
+            cache.append(missing[start : start + len(features)], features)
+            start += len(features)
+
+
+def weights_sha256(base: Any) -> str:
+    """Hash the weights themselves: the same whatever file they came from."""
+    digest = hashlib.sha256()
+    for weight in base.weights:
+        value = np.ascontiguousarray(weight.numpy())
+        digest.update(f"{weight.name} {value.dtype} {value.shape}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+class _Samples:
+    """Views as the training pipeline takes them: files are read when their turn comes."""
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        files: Mapping[str, Path],
+        augmentation: Augmentation,
+        seed: int,
+        spec: InputSpec,
+    ) -> None:
+        self._pairs, self._files = pairs, files
+        self._augmentation, self._seed, self._spec = augmentation, seed, spec
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def name(self, index: int) -> str:
+        return str(self._files[self._pairs[index].sha256])
+
+    def encoded(self, index: int) -> NDArray[np.uint8]:
+        path = self._files[self._pairs[index].sha256]
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read: {error.strerror}.\n"
+                "Next: restore the images, or run hambatch prepare again"
+            ) from error
+        if (found := sha256_of_bytes(content)) != self._pairs[index].sha256:
+            raise InputError(
+                f"{path} is not the file that was split: sha256 {found}, "
+                f"wanted {self._pairs[index].sha256}.\n"
+                "Next: restore the images, or run hambatch prepare again"
+            )
+        return np.frombuffer(content, np.uint8)
+
+    def matrix(self, index: int) -> NDArray[np.float32]:
+        pair, spec = self._pairs[index], self._spec
+        return view_matrix(
+            self._augmentation, self._seed, pair.sha256, pair.view, spec.height, spec.width
+        )
+
+
+def _predictor(base: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Compile the base for one batch size: a part batch is padded, so rows never differ by it."""
+    tf = require("tensorflow", extra="train", purpose="hambatch train")
+
+    @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
+        input_signature=[tf.TensorSpec((BATCH, SIDE, SIDE, 3), tf.float32)]
+    )
+    def forward(images: Any) -> Any:
+        return base(images, training=False)
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        padded = np.zeros((BATCH, *images.shape[1:]), np.uint8)
+        padded[: len(images)] = images
+        features: NDArray[np.float32] = forward(preprocess(padded)).numpy()
+        return features[: len(images)]
+
+    return predict
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return sha256_of_bytes(json.dumps(key, sort_keys=True).encode())[:24]

@@ -1,0 +1,92 @@
+"""Training with early stopping: epoch after epoch, each one safe before the next begins."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.config import TrainOptions
+from hambatch.evaluation.confusion import confusion_matrix
+from hambatch.training.checkpoint import Checkpoint, Epoch, State
+from hambatch.training.head import HeadTrainer, TrainingData, cross_entropy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trainer with the weights of its best epoch, and all epochs."""
+
+    trainer: HeadTrainer
+    history: Sequence[Epoch]
+
+
+def fit(data: TrainingData, options: TrainOptions, checkpoint: Checkpoint) -> Fitted:
+    """Train until validation balanced accuracy has not risen for ``patience`` epochs.
+
+    Goes on from the checkpoint if there is one, to the same weights, bit for
+    bit, as a run that was never interrupted on the same machine.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is of another run.
+    """
+    trainer = HeadTrainer(options)
+    state = checkpoint.load()
+    if state is None:
+        start = trainer.weights()
+        state = State(start, trainer.optimizer_state(), start)
+    trainer.set_weights(state.weights)
+    trainer.set_optimizer_state(state.optimizer)
+    while not finished(state.history, options):
+        state = _advance(trainer, data, state)
+        checkpoint.save(state)
+    trainer.set_weights(state.best)
+    return Fitted(trainer, state.history)
+
+
+def finished(history: Sequence[Epoch], options: TrainOptions) -> bool:
+    """Tell whether all epochs are done or the best is ``patience`` epochs old."""
+    return len(history) >= options.epochs or len(history) - best_epoch(history) >= options.patience
+
+
+def best_epoch(history: Sequence[Epoch]) -> int:
+    """Number of the best epoch, the first of equals; 0 before any."""
+    if not history:
+        return 0
+    return max(history, key=lambda epoch: (epoch.val_balanced_accuracy, -epoch.epoch)).epoch
+
+
+def _advance(trainer: HeadTrainer, data: TrainingData, state: State) -> State:
+    started = time.monotonic()
+    number = len(state.history) + 1
+    train_loss = trainer.run_epoch(data, number)
+    logits = trainer.logits(data.val_features)
+    predicted = logits.argmax(axis=1)
+    epoch = Epoch(
+        epoch=number,
+        train_loss=train_loss,
+        val_loss=cross_entropy(logits, data.val_labels),
+        val_accuracy=float((predicted == data.val_labels).mean()),
+        val_balanced_accuracy=_balanced_accuracy(data.val_labels, predicted),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    log.info(
+        "epoch %d: loss %.4f, validation loss %.4f, balanced accuracy %.4f, %.1f s",
+        *(number, epoch.train_loss, epoch.val_loss, epoch.val_balanced_accuracy, epoch.seconds),
+    )
+    history = (*state.history, epoch)
+    weights = trainer.weights()
+    best = weights if best_epoch(history) == number else state.best
+    return State(weights, trainer.optimizer_state(), best, history)
+
+
+def _balanced_accuracy(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Mean sensitivity of the classes that occur; ROC curves for every epoch would be waste."""
+    matrix = confusion_matrix(truth, predicted)
+    support = matrix.sum(axis=1)
+    return float((np.diag(matrix)[support > 0] / support[support > 0]).mean())

@@ -1,0 +1,76 @@
+import json
+
+from click.testing import CliRunner
+
+from hambatch.cli import hambatch
+from hambatch.errors import ExitCode, InputError
+from hambatch.labels import CLASSES, ISIC_COLUMNS
+
+ONE_HOT = {name: ",".join("1" if name == c else "0" for c in CLASSES) for name in CLASSES}
+
+
+def write_inputs(folder):
+    """Twelve test images, one of them wrong; a train image and a failed one beside."""
+    header = ",".join(["image", "status", "prediction", *(f"p_{c}" for c in CLASSES), "reason"])
+    predicted = {f"i{k:02d}": "nv" if k < 7 else "mel" for k in range(12)}
+    rows = [f"images/{name}.jpg,ok,{dx},{ONE_HOT[dx]}," for name, dx in predicted.items()]
+    rows += ["images/broken.jpg,failed,,,,,,,,,no image", f"other.jpg,ok,df,{ONE_HOT['df']},"]
+    (folder / "preds.csv").write_text("\n".join([header, *rows]) + "\n")
+    truth = [f"i{k:02d},L{k // 2},{'nv' if k < 6 else 'mel'},test" for k in range(12)]
+    truth += ["broken,L9,mel,train", "other,L10,nv,train"]
+    (folder / "split.csv").write_text("\n".join(["image_id,lesion_id,dx,split", *truth]) + "\n")
+    return folder / "preds.csv", folder / "split.csv"
+
+
+def invoke(predictions, truth, *options):
+    return CliRunner().invoke(
+        hambatch, ["evaluate", str(predictions), "--truth", str(truth), *map(str, options)]
+    )
+
+
+def test_it_prints_figures_with_intervals_and_a_line_a_class(tmp_path):
+    result = invoke(*write_inputs(tmp_path), "--split", "test")
+    assert result.exit_code == ExitCode.OK, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == "12 of 12 images scored".split()
+    accuracy = next(line for line in lines if line[:1] == ["accuracy"])
+    assert accuracy[1] == "0.917"
+    assert float(accuracy[2]) < 0.917 <= float(accuracy[4])
+    assert [line[0] for line in lines if line and line[0] in CLASSES] == list(CLASSES)
+    mel = next(line for line in lines if line[:1] == ["mel"])
+    assert mel[1:5] == ["6", "0.833", "1.000", "1.000"]
+
+
+def test_without_split_the_failed_image_is_announced(tmp_path):
+    result = invoke(*write_inputs(tmp_path))
+    assert result.exit_code == ExitCode.OK
+    assert result.stdout.startswith("WARNING: only 13 of 14 images scored")
+    assert "1 failed: broken" in result.stdout
+
+
+def test_out_writes_what_json_prints(tmp_path):
+    out = tmp_path / "made" / "here"
+    result = invoke(*write_inputs(tmp_path), "--split", "test", "--json", "--out", out)
+    assert result.exit_code == ExitCode.OK, result.output
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((out / "evaluation.json").read_text())
+    assert printed["truth"]["split"] == "test"
+    assert printed["class_order"] == list(CLASSES)
+    assert sorted(p.name for p in out.iterdir()) == ["confusion.png", "evaluation.json"]
+    assert "Wrote" in result.stderr
+
+
+def test_an_isic_pair_is_compared(tmp_path):
+    header = ",".join(["image", *ISIC_COLUMNS])
+    (tmp_path / "truth.csv").write_text(f"{header}\na,1,0,0,0,0,0,0\nb,0,1,0,0,0,0,0\n")
+    (tmp_path / "submission.csv").write_text(f"{header}\na,0.9,0.1,0,0,0,0,0\nb,0.8,0.2,0,0,0,0,0")
+    result = invoke(tmp_path / "submission.csv", tmp_path / "truth.csv", "--json")
+    assert json.loads(result.stdout)["accuracy"] == 0.5
+
+
+def test_a_missing_file_and_a_blocked_folder_are_input_errors(tmp_path):
+    predictions, truth = write_inputs(tmp_path)
+    for options in ((predictions, tmp_path / "no.csv"), (predictions, truth, "--out", truth)):
+        result = invoke(*options)
+        assert isinstance(result.exception, InputError)
+        assert "Next: " in str(result.exception)

@@ -1,0 +1,101 @@
+"""`hambatch train`: its options are the recipe's fields; set-ups that cannot work are refused."""
+
+import csv
+import json
+from dataclasses import fields
+
+import pytest
+from click.testing import CliRunner
+
+from hambatch.cli.train import train
+from hambatch.cli.train_options import HELP, options_from
+from hambatch.config import Augmentation, TrainOptions
+from hambatch.errors import InputError
+from hambatch.ham10000.table import COLUMNS
+from tests.conftest import jpeg_bytes
+
+PATHS = {"data", "out", "cache"}
+
+
+def field_names():
+    names = {field.name for field in (*fields(TrainOptions), *fields(Augmentation))}
+    return names - {"augmentation"}
+
+
+@pytest.fixture
+def split(tmp_path):
+    """Write a table of two rows of one lesion, on one side; its images are there."""
+    root = tmp_path / "images"
+    root.mkdir()
+    (root / "a.jpg").write_bytes(jpeg_bytes(0))
+    row = dict.fromkeys(COLUMNS, "x") | {"dx": "nv", "split": "train", "file": "a.jpg"}
+    rows = [row | {"image_id": str(k), "sha256": str(k) * 64} for k in (1, 2)]
+    write(tmp_path / "split.csv", rows)
+    (tmp_path / "split.csv.json").write_text(json.dumps({"root": str(root)}))
+    return tmp_path / "split.csv", rows
+
+
+def write(path, rows):
+    with path.open("w", newline="") as stream:
+        table = csv.DictWriter(stream, COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
+
+
+def run(split, out, *more):
+    path = str(split[0])
+    cache = str(split[0].parent / "cache")
+    arguments = ["--data", path, "--out", str(out), "--cache", cache, *more]
+    return CliRunner().invoke(train, arguments)
+
+
+def test_every_field_of_the_recipe_is_an_option_with_its_default():
+    options = {option.name: option.default for option in train.params}
+    assert set(options) - PATHS == field_names() == set(HELP)
+    assert options_from({name: options[name] for name in field_names()}) == TrainOptions()
+
+
+@pytest.mark.parametrize("wrong", [["--views", "-1"], ["--zoom", "1"], ["--epochs", "0"]])
+def test_a_bad_value_is_a_usage_error(split, tmp_path, wrong):
+    result = run(split, tmp_path / "engine", *wrong)
+    assert result.exit_code == 2
+    assert wrong[0] in result.output
+
+
+def test_a_leaky_table_is_refused_before_any_work(split, tmp_path):
+    split[1][1]["split"] = "test"
+    write(*split)
+    result = run(split, tmp_path / "engine")
+    assert isinstance(result.exception, InputError)
+    assert "leaks" in str(result.exception)
+    assert not (tmp_path / "engine.work").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_existing_output_is_never_replaced(split, tmp_path):
+    (tmp_path / "engine").mkdir()
+    for more in ([], ["--folds", "2"]):
+        result = run(split, tmp_path / "engine", *more)
+        assert isinstance(result.exception, InputError)
+        assert "exists already" in str(result.exception)
+
+
+def test_missing_weights_are_one_message_with_the_way_out(split, tmp_path):
+    result = run(split, tmp_path / "engine", "--weights", str(tmp_path / "none.weights.h5"))
+    assert isinstance(result.exception, InputError)
+    assert "no such file" in str(result.exception)
+    assert "Next: name such a file with --weights" in str(result.exception)
+
+
+def test_weights_of_something_else_are_refused(split, tmp_path):
+    other = tmp_path / "other.weights.h5"
+    other.write_bytes(b"no weights")
+    result = run(split, tmp_path / "engine", "--weights", str(other))
+    assert isinstance(result.exception, InputError)
+    assert "cannot be used" in str(result.exception)
+
+
+def test_one_fold_is_a_usage_error(split, tmp_path):
+    result = run(split, tmp_path / "cv.json", "--folds", "1")
+    assert result.exit_code == 2
+    assert "1 fold leaves nothing" in result.output

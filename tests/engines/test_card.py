@@ -1,0 +1,53 @@
+"""The model card says what was trained on what, and how good it is."""
+
+import numpy as np
+import pytest
+
+from hambatch.engines.card import model_card
+from hambatch.engines.manifest import Manifest
+from hambatch.evaluation.bootstrap import bootstrap_intervals
+from hambatch.evaluation.metrics import evaluate
+from hambatch.labels import CLASSES
+
+
+@pytest.fixture
+def card():
+    truth = np.arange(70) % 7
+    predicted = np.where(np.arange(70) < 42, truth, 5)
+    found = evaluate(truth, predicted, np.eye(7)[predicted])
+    found["intervals"] = bootstrap_intervals(truth, predicted)
+    counts = {name: {s: {"images": 4, "lesions": 3} for s in ("train", "val", "test")}
+              for name in CLASSES}  # fmt: skip
+    data = {"name": "HAM10000", "source": "doi:x", "licence": "CC BY-NC 4.0", "counts": counts}
+    manifest = Manifest(
+        name="mine",
+        version="1",
+        files={},
+        variants=(),
+        metrics={"test": found, "val": found},
+        data=data,
+        training={"seed": 3, "augmentation": {"zoom": 0.1}},
+        licence="CC BY-NC 4.0: weights",
+    )
+    return model_card(manifest)
+
+
+def test_it_says_what_it_is_for_and_whose_data_it_holds(card):
+    assert card.startswith("# mine 1\n")
+    assert "not a medical device" in card
+    assert "doi:10.1038/sdata.2018.161" in card
+    assert "CC BY-NC 4.0: weights" in card
+
+
+def test_it_shows_sizes_recipe_and_results(card):
+    assert "| mel (melanoma) | 4 / 3 | 4 / 3 | 4 / 3 |" in card
+    assert "| zoom | 0.1 |" in card
+    low_high = [line for line in card.splitlines() if line.startswith("| balanced accuracy |")]
+    assert " to " in low_high[0]
+    assert "| nv | 0 | 0 | 0 | 0 | 0 | 10 | 0 |" in card
+
+
+def test_every_table_is_whole(card):
+    for block in card.split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.count("|") for line in block.splitlines()}) == 1

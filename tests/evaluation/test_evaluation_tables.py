@@ -1,0 +1,151 @@
+import pytest
+
+from hambatch.errors import InputError
+from hambatch.evaluation.image_ids import image_id_of
+from hambatch.evaluation.predictions import P_COLUMNS, read_predictions
+from hambatch.evaluation.truth import read_truth
+from hambatch.labels import CLASSES, ISIC_COLUMNS
+
+SCORE = ",".join(["image", "status", "prediction", *P_COLUMNS])
+ISIC = ",".join(["image", *ISIC_COLUMNS])
+ZEROS = ",0" * 7
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(*lines):
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("image", "image_id"),
+    [
+        ("ISIC_0024306.jpg", "ISIC_0024306"),
+        ("part_1/ISIC_0024306.jpg", "ISIC_0024306"),
+        ("archive.zip!/inner/a.b.PNG", "a.b"),
+        ("no_suffix", "no_suffix"),
+        ("caf%E9.jpg", "caf%E9"),
+        ("a%20b.jpg", "a b"),
+        ("50%25AB.jpg", "50%25AB"),
+    ],
+)
+def test_the_image_id_is_the_stem_of_the_last_component(image, image_id):
+    assert image_id_of(image) == image_id
+
+
+def test_a_name_with_a_percent_sign_meets_itself(table):
+    predictions = read_predictions(table(SCORE, "x/50%25AB.jpg,ok,nv" + ZEROS))["image_id"]
+    assert list(predictions) == list(read_truth(table("image_id,dx", "50%AB,nv"))["image_id"])
+
+
+def test_na_is_a_name_like_any_other(table):
+    assert list(read_truth(table("image_id,dx", "NA,nv", "null,mel"))["image_id"]) == ["NA", "null"]
+    assert list(read_predictions(table(SCORE, "NA.jpg,ok,nv" + ZEROS))["image_id"]) == ["NA"]
+
+
+def test_one_hot_truth_is_read_in_the_order_of_its_own_columns(table):
+    rows = [f"i{k},{','.join('1.0' if j == k else '0.0' for j in range(7))}" for k in range(7)]
+    truth = read_truth(table(ISIC, *rows))
+    assert list(truth["dx"]) == [name.lower() for name in ISIC_COLUMNS]
+    assert list(truth.columns) == ["image_id", "dx"]
+
+
+def test_an_isic_submission_predicts_its_greatest_column(table):
+    path = table(ISIC, "a.b,0.1,0.2,0.7,0,0,0,0", "c,,,,,,,", "d,0.5,0,0,0.5,0,0,0")
+    found = read_predictions(path)
+    assert list(found["image_id"]) == ["a.b", "c", "d"]
+    assert list(found["status"]) == ["ok", "failed", "ok"]
+    assert found["prediction"].iloc[0] == "bcc"
+    assert found["prediction"].iloc[2] == "akiec", "of equals, the first in the order of classes"
+    assert list(found[list(P_COLUMNS)].iloc[0]) == [0, 0.7, 0, 0, 0.1, 0.2, 0]
+
+
+def test_failed_rows_may_be_empty(table):
+    found = read_predictions(table(SCORE, "a.jpg,failed,,,,,,,,", "b.jpg,ok,mel" + ZEROS))
+    assert list(found["status"]) == ["failed", "ok"]
+
+
+def test_split_keeps_its_own_rows_and_lesions(table):
+    path = table("image_id,lesion_id,dx,split", "a,L1,nv,train", "b,L2,mel,test", "c,L2,mel,test")
+    truth = read_truth(path, "test")
+    assert truth.to_dict("list") == {
+        "image_id": ["b", "c"],
+        "dx": ["mel", "mel"],
+        "lesion_id": ["L2", "L2"],
+    }
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(table):
+    assert len(read_truth(table("\ufeffimage_id,dx", "a,nv"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (["image_id,dx", "a,nv", "b,scc"], ["row 2", "'b'", "'scc'", *CLASSES]),
+        (["image_id,dx", "a,nv", "b,nv", "a,mel"], ["several rows: a"]),
+        (["image_id,dx", ",nv"], ["row 1", "a name in every row"]),
+        (["image_id,dx"], ["no rows"]),
+        (["image_id,diagnosis", "a,nv"], ["image_id, diagnosis", "dx"]),
+        (["image_id;dx", "a;nv"], ["image_id;dx"]),
+        (["image_id,dx", "a,nv,extra"], ["more cells than the header"]),
+        ([ISIC, "a,1,1,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
+        ([ISIC, "a,0,0,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
+        ([ISIC, "a,1,x,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
+    ],
+)
+def test_a_truth_that_cannot_be_used_is_refused_by_name(table, lines, named):
+    path = table(*lines)
+    with pytest.raises(InputError) as refused:
+        read_truth(path)
+    for words in (str(path), "wanted", "Next: ", *named):
+        assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ([SCORE, "p1/a.jpg,ok,nv" + ZEROS, "p2/a.png,ok,nv" + ZEROS], ["p1/a.jpg, p2/a.png"]),
+        ([SCORE, "a.jpg,done,nv" + ZEROS], ["'done'", "ok or failed", "'a.jpg'"]),
+        ([SCORE, "a.jpg,ok," + ZEROS], ["prediction ''", "'a.jpg'"]),
+        ([SCORE, "a.jpg,ok,nv,0,0,0,0,0,0,1.5"], ["p_vasc '1.5'", "0 to 1", "'a.jpg'"]),
+        ([SCORE, "a.jpg,ok,nv,0,-0.1,0,0,0,0,0"], ["p_bcc '-0.1'"]),
+        ([SCORE, "a.jpg,ok,nv,0,nan,0,0,0,0,0"], ["p_bcc 'nan'"]),
+        ([SCORE, "a.jpg,ok,nv,0,0,0"], ["p_df ''"]),
+        ([ISIC, "a,0.5,,0,0,0,0,0"], ["NV ''"]),
+        (["image_id,dx", "a,nv"], ["image_id, dx", "p_akiec"]),
+    ],
+)
+def test_predictions_that_cannot_be_used_are_refused_by_name(table, lines, named):
+    path = table(*lines)
+    with pytest.raises(InputError) as refused:
+        read_predictions(path)
+    for words in (str(path), "wanted", "Next: ", *named):
+        assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("read", [read_truth, read_predictions])
+def test_what_is_no_table_is_refused(read, tmp_path):
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "picture.csv").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x9f" * 9)
+    (tmp_path / "preds.zip").write_bytes(b"no archive")
+    for name in ("absent.csv", "empty.csv", "picture.csv", "preds.zip", "."):
+        with pytest.raises(InputError, match="Next: "):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("split", "named"), [("val", "splits test, train"), ("Test", "rows of --split Test")]
+)
+def test_a_split_that_is_not_there_is_refused(table, split, named):
+    with pytest.raises(InputError, match=named):
+        read_truth(table("image_id,dx,split", "a,nv,train", "b,nv,test"), split)
+
+
+def test_a_split_of_a_table_without_splits_is_refused(table):
+    with pytest.raises(InputError, match="a column split"):
+        read_truth(table("image_id,dx", "a,nv"), "test")

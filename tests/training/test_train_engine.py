@@ -1,0 +1,115 @@
+"""From a split table to an engine that scores, and to a report of folds, on made-up images."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hambatch.cli.prepare import prepare
+from hambatch.cli.train import train
+from hambatch.config import ScoreOptions
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import read_manifest
+from hambatch.errors import InputError
+from hambatch.ham10000.metadata import COLUMNS
+from hambatch.labels import CLASSES
+from hambatch.scoring import predict_files
+from hambatch.training.network import build_base
+from tests.conftest import jpeg_bytes
+
+pytestmark = pytest.mark.slow
+SMALL = "--images-per-class 4 --views 1 --epochs 2 --hidden-units 16".split()
+LESIONS = 5
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Make a HAM10000 of 35 images, its split table and weights of an untrained base."""
+    place = tmp_path_factory.mktemp("train")
+    root = place / "ham"
+    root.mkdir()
+    with (root / "HAM10000_metadata.csv").open("w", newline="") as stream:
+        table = csv.DictWriter(stream, COLUMNS)
+        table.writeheader()
+        for k in range(7 * LESIONS):
+            (root / f"ISIC_{k:07d}.jpg").write_bytes(jpeg_bytes(k))
+            row = dict.fromkeys(COLUMNS, "") | {"dx": CLASSES[k % 7], "image_id": f"ISIC_{k:07d}"}
+            table.writerow(row | {"lesion_id": f"HAM_{k:07d}"})
+    # Two of five lesions of each class: the export is checked on at least 8 validation images.
+    fraction = ["--val-fraction", "0.4"]
+    made = CliRunner().invoke(prepare, [str(root), "--out", str(place / "split.csv"), *fraction])
+    assert made.exit_code == 0
+    weights(place / "base.weights.h5")
+    return place
+
+
+def weights(path: Path) -> None:
+    base = build_base(None)
+    # Pixels are up to 150 from their mean; the layers after the first expect values around 1.
+    norm = base.get_layer("conv1_bn")
+    gamma, beta, mean, variance = norm.get_weights()
+    norm.set_weights([gamma, beta, mean, np.full_like(variance, 1e5)])
+    base.save_weights(path)
+
+
+def run(place: Path, out: str, *more: str):
+    arguments = ["--data", str(place / "split.csv"), "--out", str(place / out)]
+    arguments += ["--cache", str(place / "cache"), "--weights", str(place / "base.weights.h5")]
+    return CliRunner().invoke(train, [*arguments, *SMALL, *more])
+
+
+@pytest.fixture(scope="module")
+def engine(place) -> Path:
+    result = run(place, "mine")
+    assert result.exit_code == 0, result.exception
+    assert "balanced accuracy" in result.stdout
+    return place / "mine"
+
+
+def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
+    manifest = load_engine(engine).manifest
+    names = {"model.onnx", "model.weights.h5", "card.md", "confusion.png"}
+    assert set(manifest.files) == names
+    assert {path.name for path in engine.iterdir()} == names | {"engine.json"}
+    assert manifest.training["hidden_units"] == 16
+    assert manifest.training["weights"] == "base.weights.h5"
+    assert manifest.metrics["test"]["n"] == 7
+    assert manifest.metrics["val"]["n"] == 14
+    assert manifest.data["counts"]["mel"]["train"] == {"images": 2, "lesions": 2}
+
+
+def test_no_path_of_this_machine_gets_into_the_engine(engine, place):
+    for path in engine.iterdir():
+        assert str(place).encode() not in path.read_bytes()
+
+
+def test_its_figures_are_those_of_scoring_with_it(engine, place):
+    with (place / "split.csv").open() as stream:
+        test = [row for row in csv.DictReader(stream) if row["split"] == "test"]
+    names = [row["file"] for row in test]
+    rows = predict_files(place / "ham", names, ScoreOptions(engine=str(engine)))
+    hits = [row.prediction == wanted["dx"] for row, wanted in zip(rows, test, strict=True)]
+    assert read_manifest(engine).metrics["test"]["accuracy"] == np.mean(hits)
+
+
+def test_work_files_stay_beside_and_bind_the_name_to_the_run(engine, place):
+    assert (place / "mine.work" / "log.csv").read_text().count("\n") == 3
+    engine.rename(place / "moved")
+    try:
+        result = run(place, "mine", "--seed", "1")
+    finally:
+        (place / "moved").rename(engine)
+    assert isinstance(result.exception, InputError)
+    assert "seed was 0, is 1" in str(result.exception)
+
+
+def test_folds_give_a_report_and_no_engine(place):
+    result = run(place, "cv.json", "--folds", "2")
+    assert result.exit_code == 0, result.exception
+    report = json.loads((place / "cv.json").read_text())
+    assert report["images"] == report["pooled"]["n"] == 35
+    assert sum(fold["n"] for fold in report["folds"]) == 35
+    assert "published" in result.stdout
