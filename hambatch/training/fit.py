@@ -45,6 +45,7 @@ def fit(data: TrainingData, options: TrainOptions, checkpoint: Checkpoint) -> Fi
     while not finished(state.history, options):
         state = _advance(trainer, data, state)
         checkpoint.save(state)
+        _log_epoch(state.history, options)
     trainer.set_weights(state.best)
     return Fitted(trainer, state.history)
 
@@ -75,14 +76,23 @@ def _advance(trainer: HeadTrainer, data: TrainingData, state: State) -> State:
         val_balanced_accuracy=_balanced_accuracy(data.val_labels, predicted),
         seconds=round(time.monotonic() - started, 3),
     )
-    log.info(
-        "epoch %d: loss %.4f, validation loss %.4f, balanced accuracy %.4f, %.1f s",
-        *(number, epoch.train_loss, epoch.val_loss, epoch.val_balanced_accuracy, epoch.seconds),
-    )
     history = (*state.history, epoch)
     weights = trainer.weights()
     best = weights if best_epoch(history) == number else state.best
     return State(weights, trainer.optimizer_state(), best, history)
+
+
+def _log_epoch(history: Sequence[Epoch], options: TrainOptions) -> None:
+    """Tell the last epoch, and the shortest and longest time that may be left."""
+    last = history[-1]
+    at_most = options.epochs - last.epoch
+    at_least = min(at_most, best_epoch(history) + options.patience - last.epoch)
+    log.info(
+        "epoch %d: loss %.4f, validation loss %.4f, balanced accuracy %.4f, "
+        "%.1f s; %.0f to %.0f s left",
+        *(last.epoch, last.train_loss, last.val_loss, last.val_balanced_accuracy, last.seconds),
+        *(at_least * last.seconds, at_most * last.seconds),
+    )
 
 
 def _balanced_accuracy(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
