@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hambatch.batches import Failure
 from hambatch.errors import HambatchError
-from hambatch.sources.reading import Item, read_ahead
+from hambatch.sources.reading import GROUPS_AHEAD, Item, read_ahead
 
 T = TypeVar("T")
 
@@ -41,10 +41,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has loaded its engine."""
+    """The worker has loaded its engine.
+
+    ``window`` groups must be sent before it is waited for: its stages keep that
+    many before the first answer comes.
+    """
 
     backend: str
     decoder: str
+    window: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,10 @@ def _serve(connection: Connection, job: Job) -> None:
         job.batch_size, job.threads, job.prefetch, manifest.input, manifest.preprocessing
     )
     times.load_s = time.perf_counter() - started
-    connection.send(Ready(backend.name, pipeline.decoder))
+    # One more than all stages can hold, so that the parent never waits for an answer that
+    # waits for the parent.
+    window = GROUPS_AHEAD + job.prefetch + backend.holds + 1
+    connection.send(Ready(backend.name, pipeline.decoder, window))
     groups = _timed(read_ahead(_received(connection), job.readers), times, "read_wait_s")
     batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
     for scored in _timed(backend.predict(batches), times, "inference_wait_s"):

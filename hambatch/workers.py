@@ -14,10 +14,6 @@ from hambatch.errors import BackendError
 from hambatch.sources.reading import Item
 from hambatch.worker import Answer, Finished, Job, Ready, Refused, StageTimes
 
-GROUPS_IN_WORKER = 8
-"""Groups sent and not yet answered: enough to fill every stage, few enough to
-know what a dead worker had in hand."""
-
 STOP_SECONDS = 5.0
 
 LAST_WORDS = 4000
@@ -88,12 +84,12 @@ class Worker:
 
     def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[Answer]:
         """Send groups, a bounded number ahead; yield their answers in order."""
-        self.wait_ready()
+        window = self.wait_ready().window
         unanswered = 0
         for group in groups:
             self._send(list(group))
             unanswered += 1
-            if unanswered >= GROUPS_IN_WORKER:
+            if unanswered >= window:
                 yield self._answer()
                 unanswered -= 1
         self._send(None)

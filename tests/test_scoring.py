@@ -154,3 +154,23 @@ def test_files_can_be_scored_by_name_in_any_order(image_folder: Path, tiny_engin
     rows = predict_files(image_folder, names, options(tiny_engine))
     assert [row.image for row in rows] == names
     assert all(row.status == "ok" for row in rows)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"prefetch": 32, "batch_size": 1}, {"threads": 16, "batch_size": 1}, {"prefetch": 32}],
+)
+def test_no_depth_of_the_stages_makes_parent_and_worker_wait_for_each_other(
+    image_folder: Path, changes: dict[str, int]
+) -> None:
+    # The shipped engine is slow enough that no answer is ready when the stages are full.
+    names = [name for name in ("last.png", "picture_00.jpg") for _ in range(30)]
+    rows = predict_files(image_folder, names, ScoreOptions(**changes))  # type: ignore[arg-type]
+    assert [row.image for row in rows] == names
+
+
+def test_bad_files_behind_a_slow_one_do_not_stall_the_run(image_folder: Path) -> None:
+    (image_folder / "empty.jpg").touch()
+    names = ["last.png", *["empty.jpg"] * 60, "last.png"]
+    rows = predict_files(image_folder, names, ScoreOptions(batch_size=1, threads=8))
+    assert [row.status for row in rows] == ["ok", *["failed"] * 60, "ok"]

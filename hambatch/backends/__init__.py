@@ -24,6 +24,9 @@ class Backend(Protocol):
     name: str
     """What the ``backend`` column says, such as ``openvino-fp32``."""
 
+    holds: int
+    """Most batches that it takes before it answers the first of them."""
+
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
         """Yield every batch with its scores, in order; an empty batch stays empty."""
         ...

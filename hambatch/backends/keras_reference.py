@@ -19,6 +19,7 @@ class KerasBackend:
     """Runs the network that the engine was exported from, one call at a time."""
 
     name = "keras-fp32"
+    holds = 0
 
     def __init__(self, network: Any) -> None:
         import tensorflow as tf

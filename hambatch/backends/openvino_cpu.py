@@ -1,8 +1,9 @@
 """OpenVINO on the CPU: the default backend."""
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ Requests of 4 were 3 % faster on 2 cores, of 8 no faster."""
 REQUESTS_PER_STREAM = 2
 """One being computed, one waiting, so that a stream never starves."""
 
+PATIENCE_SECONDS = 60.0
+"""How long a batch may take before its requests are asked whether they failed."""
+
 
 @dataclass
 class _Pending:
@@ -29,6 +33,7 @@ class _Pending:
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
     left: int
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 class OpenVinoBackend:
@@ -38,8 +43,9 @@ class OpenVinoBackend:
         import openvino
 
         self.name = name
+        self.holds = streams * REQUESTS_PER_STREAM
         self._tensor = openvino.Tensor
-        self._queue = openvino.AsyncInferQueue(compiled, streams * REQUESTS_PER_STREAM)
+        self._queue = openvino.AsyncInferQueue(compiled, self.holds)
         self._queue.set_callback(self._keep)
         self._ports = compiled.output("logits"), compiled.output("features")
 
@@ -47,13 +53,13 @@ class OpenVinoBackend:
         """Submit every image of every batch; yield batches in order when complete."""
         waiting: deque[_Pending] = deque()
         for batch in batches:
-            pending = self._submit(batch)
-            waiting.append(pending)
-            while waiting and waiting[0].left == 0:
-                yield _scored(waiting.popleft())
-        self._queue.wait_all()
+            waiting.append(self._submit(batch))
+            # Never wait for another batch with more than `holds` unanswered: whoever feeds
+            # this may be waiting for an answer before it sends more.
+            while waiting and (waiting[0].done.is_set() or len(waiting) > self.holds):
+                yield self._finished(waiting.popleft())
         while waiting:
-            yield _scored(waiting.popleft())
+            yield self._finished(waiting.popleft())
 
     def close(self) -> None:
         """Wait for requests in flight; memory goes with the object."""
@@ -63,11 +69,24 @@ class OpenVinoBackend:
         count = len(batch.indices)
         logits, features = self._empty(count)
         pending = _Pending(batch, logits, features, left=count)
+        if not count:
+            pending.done.set()
         for slot in range(count):
             # The slice is not copied: the pending batch keeps its memory until it is scored.
             image = self._tensor(batch.images[slot : slot + 1], shared_memory=True)
             self._queue.start_async({0: image}, (pending, slot))
         return pending
+
+    def _finished(self, pending: _Pending) -> Scored:
+        if not pending.done.wait(PATIENCE_SECONDS):
+            # An exception inside a request is kept there until somebody waits for it.
+            self._queue.wait_all()
+            if pending.left:
+                raise BackendError(
+                    f"OpenVINO left {pending.left} of {len(pending.batch.indices)} images "
+                    "unanswered.\nNext: run the same command again"
+                )
+        return Scored(pending.batch, pending.logits, pending.features)
 
     def _empty(self, count: int) -> list[NDArray[np.float32]]:
         widths = (port.partial_shape[1].get_length() for port in self._ports)
@@ -78,17 +97,10 @@ class OpenVinoBackend:
         logits, features = self._ports
         pending.logits[slot] = request.get_tensor(logits).data[0]
         pending.features[slot] = request.get_tensor(features).data[0]
-        # Callbacks run under the GIL, so the count needs no lock.
+        # Callbacks run one after the other under the GIL, so the count needs no lock.
         pending.left -= 1
-
-
-def _scored(pending: _Pending) -> Scored:
-    if pending.left:
-        raise BackendError(
-            f"OpenVINO left {pending.left} of {len(pending.batch.indices)} images unanswered.\n"
-            "Next: run the same command again"
-        )
-    return Scored(pending.batch, pending.logits, pending.features)
+        if not pending.left:
+            pending.done.set()
 
 
 def load(engine: Engine, precision: str, threads: int) -> OpenVinoBackend:
