@@ -38,9 +38,9 @@ from hambatch.pipelines.scoring import build_pipeline
 from hambatch.scoring import job_for, rows_of
 from hambatch.sources.folder import list_images
 from hambatch.sources.reading import Item, read_ahead
+from hambatch.supervision import SupervisedWorker
 from hambatch.synthesis import synthesize
 from hambatch.versions import library_versions
-from hambatch.workers import Worker
 
 OPTIONS = ScoreOptions()
 
@@ -152,7 +152,7 @@ def score_run(root: Path, names: list[str], engine: Engine) -> Callable[[], floa
 
     def run() -> float:
         started = time.perf_counter()
-        with Worker(job_for(engine.folder, OPTIONS)) as worker:
+        with SupervisedWorker(job_for(engine.folder, OPTIONS), 30) as worker:
             worker.wait_ready()
             loaded = time.perf_counter() - started
             rows = list(rows_of(worker, root, names, engine.manifest, OPTIONS))

@@ -23,20 +23,28 @@ def replacing(path: Path) -> Iterator[Path]:
         If the folder cannot be written to.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with refusing(path):
         temporary.touch()
+    try:
+        yield temporary
+        with refusing(path):
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turn what the file system says (a full disk, a missing right) into an InputError."""
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror}.\n"
-            "Next: name an output in an existing folder that you may write to"
+            "Next: make room, or name an output in an existing folder that you may write to"
         ) from error
-    try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
@@ -50,10 +58,15 @@ def sync(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text so that ``path`` is never half-written."""
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, refusing(path):
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON with a final newline; NaN is refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON with a final newline."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"

@@ -35,6 +35,7 @@ class ScoreOptions:
     readers: int = 2
     prefetch: int = 2
     follow_symlinks: bool = False
+    stall_seconds: float = 30.0
 
 
 @dataclass(frozen=True)

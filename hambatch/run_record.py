@@ -52,8 +52,7 @@ class Tally:
 
 def describe_run(
     *,
-    output: Path,
-    output_sha256: str,
+    output: dict[str, str],
     listing: Listing,
     engine: Engine,
     options: ScoreOptions,
@@ -67,7 +66,7 @@ def describe_run(
     return {
         "hambatch": __version__,
         "source": str(listing.root.resolve()),
-        "output": {"file": output.name, "sha256": output_sha256},
+        "output": output,
         "counts": {
             "images": images,
             "scored": tally.scored,

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from hambatch.atomic import write_json
 from hambatch.batches import Row
 from hambatch.config import ScoreOptions
 from hambatch.cores import available_cores
@@ -13,14 +13,13 @@ from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.store import find_engine
 from hambatch.errors import InputError
-from hambatch.hashing import sha256_of_file
 from hambatch.probabilities import DECIMALS, calibrated
 from hambatch.run_record import Tally, describe_run, record_path, utc_now
-from hambatch.sink import open_sink
+from hambatch.sink import open_outputs
 from hambatch.sources.folder import Listing, list_images
 from hambatch.sources.reading import Item
+from hambatch.supervision import SupervisedWorker
 from hambatch.worker import Answer, Job
-from hambatch.workers import Worker
 
 Progress = Callable[[Iterable[Row], int], Iterable[Row]]
 """Wraps the stream of rows (and their number) to show how far the run is."""
@@ -69,42 +68,54 @@ def score(
     started, started_utc = time.monotonic(), utc_now()
     engine_folder = find_engine(options.engine)
     # The worker loads while the parent lists: both take a second or more.
-    with Worker(job_for(engine_folder, options)) as worker:
+    with SupervisedWorker(job_for(engine_folder, options), options.stall_seconds) as worker:
         listing = list_images(source, follow_symlinks=options.follow_symlinks)
         engine = load_engine(engine_folder)
-        tally = Tally()
-        with open_sink(out, kind) as write:
+        with open_outputs(out, kind, record_path(out)) as outputs:
             rows = rows_of(worker, listing.root, listing.names, engine.manifest, options)
-            for row in progress(rows, len(listing.names)) if progress else rows:
-                write(row)
-                tally.count(row)
-            assert_all_there(tally, listing)
-        ready, times = worker.wait_ready(), worker.stage_times
-    seconds = time.monotonic() - started
-    timing = {
+            shown = progress(rows, len(listing.names)) if progress else rows
+            tally = _write(shown, outputs.write, len(listing.names))
+            ready, seconds = worker.wait_ready(), time.monotonic() - started
+            outputs.finish(
+                lambda sha256: describe_run(
+                    output={"file": out.name, "sha256": sha256},
+                    listing=listing,
+                    engine=engine,
+                    options=options,
+                    tally=tally,
+                    timing=_timing(started_utc, seconds, worker),
+                    backend=ready.backend,
+                )
+            )
+    return Outcome(tally, listing, ready.backend, ready.decoder, seconds)
+
+
+def _write(rows: Iterable[Row], write: Callable[[Row], None], images: int) -> Tally:
+    tally = Tally()
+    for row in rows:
+        write(row)
+        tally.count(row)
+    if tally.scored + tally.failed != images:
+        # Rows out = images in: anything else is a bug, and no output is left.
+        raise AssertionError(f"{tally.scored + tally.failed} rows for {images} images")
+    return tally
+
+
+def _timing(started_utc: str, seconds: float, worker: SupervisedWorker) -> dict[str, Any]:
+    stages = {name: round(value, 3) for name, value in asdict(worker.stage_times).items()}
+    return {
         "started_utc": started_utc,
         "ended_utc": utc_now(),
         "seconds": round(seconds, 3),
-        "stages": {name: round(value, 3) for name, value in asdict(times).items()},
+        "workers_lost": worker.lost,
+        "stages": stages,
     }
-    record = describe_run(
-        output=out,
-        output_sha256=sha256_of_file(out),
-        listing=listing,
-        engine=engine,
-        options=options,
-        tally=tally,
-        timing=timing,
-        backend=ready.backend,
-    )
-    write_json(record_path(out), record)
-    return Outcome(tally, listing, ready.backend, ready.decoder, seconds)
 
 
 def predict_files(root: Path, names: Sequence[str], options: ScoreOptions) -> list[Row]:
     """Score files named relative to ``root`` through the same path; rows in their order."""
     engine_folder = find_engine(options.engine)
-    with Worker(job_for(engine_folder, options)) as worker:
+    with SupervisedWorker(job_for(engine_folder, options), options.stall_seconds) as worker:
         manifest = load_engine(engine_folder).manifest
         return list(rows_of(worker, root, names, manifest, options))
 
@@ -123,7 +134,11 @@ def job_for(engine_folder: Path, options: ScoreOptions) -> Job:
 
 
 def rows_of(
-    worker: Worker, root: Path, names: Sequence[str], manifest: Manifest, options: ScoreOptions
+    worker: SupervisedWorker,
+    root: Path,
+    names: Sequence[str],
+    manifest: Manifest,
+    options: ScoreOptions,
 ) -> Iterator[Row]:
     """Yield one row a name, in order, as groups come back from the worker."""
     size = options.batch_size
@@ -176,16 +191,22 @@ def refuse_existing(out: Path, overwrite: bool) -> None:
         If ``out`` exists and ``overwrite`` is not set, is a folder, or lies in
         no folder.
     """
-    if out.is_dir() or not out.parent.is_dir():
-        found = "is a folder" if out.is_dir() else f"lies in {out.parent}, which is no folder"
-        raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
-    if out.exists() and not overwrite:
+    try:
+        is_folder, has_parent = out.is_dir(), out.parent.is_dir()
+        existing = [path for path in (out, record_path(out)) if path.exists()]
+    except OSError as error:
         raise InputError(
-            f"{out} exists already.\nNext: add --overwrite to replace it, or name another --out"
+            f"{out} cannot be written: {error.strerror}.\nNext: name another --out"
+        ) from error
+    if is_folder or not has_parent:
+        found = "is a folder" if is_folder else f"lies in {out.parent}, which is no folder"
+        raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
+    if record_path(out).is_dir():
+        raise InputError(
+            f"{record_path(out)} is a folder, wanted room for the record.\nNext: name another --out"
         )
-
-
-def assert_all_there(tally: Tally, listing: Listing) -> None:
-    """Rows out = images in: anything else is a bug, and no output is left."""
-    if tally.scored + tally.failed != len(listing.names):
-        raise AssertionError(f"{tally.scored + tally.failed} rows for {len(listing.names)} images")
+    if existing and not overwrite:
+        raise InputError(
+            f"{existing[0]} exists already.\n"
+            "Next: add --overwrite to replace it, or name another --out"
+        )

@@ -2,12 +2,14 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from hambatch.atomic import replacing
+from hambatch.atomic import as_json, refusing, replacing
 from hambatch.batches import Row
+from hambatch.hashing import sha256_of_file
 from hambatch.labels import CLASSES, ISIC_COLUMNS
 from hambatch.names import encode_name
 from hambatch.probabilities import DECIMALS
@@ -25,7 +27,13 @@ COLUMNS: tuple[str, ...] = (
     "reason",
 )
 
-Write = Callable[[Row], None]
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a run writes: rows, and at the end a record that is given the table's sha256."""
+
+    write: Callable[[Row], None]
+    finish: Callable[[Callable[[str], dict[str, Any]]], None]
 
 
 def _number(value: float) -> str:
@@ -66,21 +74,33 @@ FORMATS: dict[str, tuple[tuple[str, ...], Callable[[Row], list[str]]]] = {
 
 
 @contextmanager
-def open_sink(path: Path, kind: str) -> Iterator[Write]:
-    """Yield a function that writes rows; ``path`` appears when the block ends well.
+def open_outputs(path: Path, kind: str, record: Path) -> Iterator[Outputs]:
+    """Open a table and the record beside it; both appear when the block ends well.
 
     Raises
     ------
     InputError
-        If the folder cannot be written to.
+        If either cannot be written: the folder, the disk or the name refuses.
     """
     header, cells = FORMATS[kind]
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = _writer(stream)
+    with replacing(record) as staged_record, replacing(path) as staged:
+        stream = staged.open("w", encoding="utf-8", newline="")
+        writer = csv.writer(stream, lineterminator="\n")
+
+        def write(row: Row) -> None:
+            with refusing(path):
+                writer.writerow(cells(row))
+
+        def finish(describe: Callable[[str], dict[str, Any]]) -> None:
+            with refusing(path):
+                stream.flush()
+                text = as_json(describe(sha256_of_file(staged)))
+                staged_record.write_text(text, encoding="utf-8")
+
         writer.writerow(header)
-        yield lambda row: writer.writerow(cells(row))
-        stream.flush()
-
-
-def _writer(stream: IO[str]) -> Any:
-    return csv.writer(stream, lineterminator="\n")
+        try:
+            yield Outputs(write, finish)
+        finally:
+            # What counts was flushed by `finish`; a full disk would only complain once more.
+            with suppress(OSError):
+                stream.close()

@@ -10,25 +10,32 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.batches import Failure
+from hambatch.batches import Batch, Failure, Scored
 from hambatch.errors import HambatchError
 from hambatch.sources.reading import GROUPS_AHEAD, Item, read_ahead
+
+if TYPE_CHECKING:
+    from hambatch.backends import Backend
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know before its first group; ``threads`` is at least 1."""
+    """What a worker needs to know before its first group; ``threads`` is at least 1.
+
+    With ``one_by_one`` every group is answered before the next is touched: slow,
+    but the first unanswered group is then the one that the worker died of.
+    """
 
     engine: Path
     backend: str
@@ -37,6 +44,7 @@ class Job:
     threads: int
     readers: int
     prefetch: int
+    one_by_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,17 +121,19 @@ def _serve(connection: Connection, job: Job) -> None:
     engine = load_engine(job.engine)
     backend = load_backend(job.backend, engine, job.precision, job.threads)
     manifest = engine.manifest
+    ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
     pipeline = build_pipeline(
-        job.batch_size, job.threads, job.prefetch, manifest.input, manifest.preprocessing
+        job.batch_size, job.threads, prefetch, manifest.input, manifest.preprocessing
     )
     times.load_s = time.perf_counter() - started
-    # One more than all stages can hold, so that the parent never waits for an answer that
-    # waits for the parent.
-    window = GROUPS_AHEAD + job.prefetch + backend.holds + 1
+    # As many as all stages can hold, and one, so that the parent never waits for an answer
+    # that waits for the parent.
+    window = 1 if job.one_by_one else ahead + prefetch + backend.holds + 1
     connection.send(Ready(backend.name, pipeline.decoder, window))
-    groups = _timed(read_ahead(_received(connection), job.readers), times, "read_wait_s")
+    groups = _timed(read_ahead(_received(connection), job.readers, ahead), times, "read_wait_s")
     batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
-    for scored in _timed(backend.predict(batches), times, "inference_wait_s"):
+    predict = _one_by_one(backend) if job.one_by_one else backend.predict
+    for scored in _timed(predict(batches), times, "inference_wait_s"):
         batch = scored.batch
         connection.send(
             Answer(
@@ -138,6 +148,14 @@ def _serve(connection: Connection, job: Job) -> None:
     times.inference_wait_s -= times.decode_wait_s
     times.decode_wait_s -= times.read_wait_s
     connection.send(Finished(times))
+
+
+def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scored]]:
+    def predict(batches: Iterable[Batch]) -> Iterator[Scored]:
+        for batch in batches:
+            yield from backend.predict([batch])
+
+    return predict
 
 
 def _received(connection: Connection) -> Iterator[list[Item]]:

@@ -20,8 +20,25 @@ LAST_WORDS = 4000
 """Characters of a dead worker's log that its error message shows."""
 
 
+class WorkerLost(BackendError):
+    """A worker died or hung; ``cause`` says which, in a few words."""
+
+    def __init__(self, cause: str, last_words: str) -> None:
+        super().__init__(
+            f"the worker process {cause}; its last words:\n{last_words or '(none)'}\n"
+            "Next: run the same command again"
+        )
+        self.cause = cause
+
+
 class Worker:
     """One spawned process; use it as a context manager.
+
+    Parameters
+    ----------
+    patience
+        Seconds without an answer after which the process counts as hung and is
+        killed; loading the engine is not counted.
 
     Attributes
     ----------
@@ -31,7 +48,8 @@ class Worker:
         Where its time went; filled when the answers have all been taken.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, patience: float) -> None:
+        self._patience = patience
         self._log = Path(tempfile.mkdtemp(prefix="hambatch-")) / "worker.log"
         # Spawn: a fork would copy the parent's threads' locks into the child.
         context = multiprocessing.get_context("spawn")
@@ -72,7 +90,7 @@ class Worker:
         ------
         HambatchError
             As the worker's own loading raised it.
-        BackendError
+        WorkerLost
             If the worker died.
         """
         if self.ready is None:
@@ -83,7 +101,13 @@ class Worker:
         return self.ready
 
     def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[Answer]:
-        """Send groups, a bounded number ahead; yield their answers in order."""
+        """Send groups, a bounded number ahead; yield their answers in order.
+
+        Raises
+        ------
+        WorkerLost
+            If the process dies, or does not answer in time.
+        """
         window = self.wait_ready().window
         unanswered = 0
         for group in groups:
@@ -100,6 +124,9 @@ class Worker:
             self.stage_times = replace(message.stage_times)
 
     def _answer(self) -> Answer:
+        if not self._connection.poll(self._patience):
+            self._process.kill()
+            raise WorkerLost(f"gave no answer for {self._patience:.0f} s", self._last_words())
         message = self._receive()
         if not isinstance(message, Answer):
             raise BackendError(f"the worker answered {message!r}, wanted a group's scores")
@@ -109,6 +136,9 @@ class Worker:
         try:
             self._connection.send(group)
         except (BrokenPipeError, ConnectionResetError) as error:
+            # It may have said why before it left.
+            while self._connection.poll(0):
+                self._receive()
             raise self._death() from error
 
     def _receive(self) -> object:
@@ -120,11 +150,12 @@ class Worker:
             raise message.error
         return message
 
-    def _death(self) -> BackendError:
+    def _death(self) -> WorkerLost:
         self._process.join(STOP_SECONDS)
+        code = self._process.exitcode
+        cause = f"died of signal {-code}" if code and code < 0 else f"died with exit code {code}"
+        return WorkerLost(cause, self._last_words())
+
+    def _last_words(self) -> str:
         said = self._log.read_text(errors="replace").strip() if self._log.is_file() else ""
-        return BackendError(
-            f"the worker process died (exit code {self._process.exitcode}); its last words:\n"
-            f"{said[-LAST_WORDS:] or '(none)'}\n"
-            "Next: run the same command again; if it dies again, run with --batch-size 1"
-        )
+        return said[-LAST_WORDS:]

@@ -18,6 +18,7 @@ from hambatch.names import decode_name, encode_name
         b"%F\xff",
         b"%%41",
         b"%e9\xe9",
+        b"two\r\nlines\x7f",
     ],
 )
 def test_every_name_round_trips_and_is_valid_text(raw: bytes) -> None:

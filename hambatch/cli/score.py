@@ -42,6 +42,12 @@ DEFAULTS = ScoreOptions()
     default=DEFAULTS.follow_symlinks,
     help="Enter symbolic links to folders.",
 )
+@click.option(
+    "--stall-seconds",
+    default=DEFAULTS.stall_seconds,
+    type=click.FloatRange(1),
+    help="A file that takes its decoder longer is a failed row.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing table.")
 @click.pass_context
 def score(

@@ -49,7 +49,9 @@ def resize_linear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray
     rows = pixels.astype(np.float32)
     rows = rows[top] * (1 - down)[:, None, None] + rows[bottom] * down[:, None, None]
     mixed = rows[:, left] * (1 - across)[:, None] + rows[:, right] * across[:, None]
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    # C order: fancy indexing leaves the columns outermost, and a batch of such images would
+    # not be the dense array that backends share without a copy.
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8, order="C")
 
 
 def _taps(

@@ -81,12 +81,20 @@ def _files(listing: Listing, follow_symlinks: bool) -> Iterator[str]:
             continue
         for entry in entries:
             name = f"{prefix}/{entry.name}" if prefix else entry.name
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 yield name
             elif follow_symlinks or not entry.is_symlink():
                 waiting.append(name)
             else:
                 listing.links_left.append(name)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself, say: it is listed like a file, and reading it says what is wrong.
+        return False
 
 
 def _has_image_content(path: Path) -> bool:

@@ -42,13 +42,15 @@ def fetch(item: Item) -> Fetched:
     return Fetched(item.index, content, sha256_of_bytes(content))
 
 
-def read_ahead(groups: Iterable[Sequence[Item]], readers: int) -> Iterator[list[Fetched]]:
-    """Yield each group's bytes in order, reading later groups meanwhile."""
+def read_ahead(
+    groups: Iterable[Sequence[Item]], readers: int, depth: int = GROUPS_AHEAD
+) -> Iterator[list[Fetched]]:
+    """Yield each group's bytes in order, reading up to ``depth`` later groups meanwhile."""
     with ThreadPoolExecutor(readers, thread_name_prefix="reader") as pool:
         ahead: deque[list[Future[Fetched]]] = deque()
         for group in groups:
             ahead.append([pool.submit(fetch, item) for item in group])
-            if len(ahead) > GROUPS_AHEAD:
+            if len(ahead) > depth:
                 yield [future.result() for future in ahead.popleft()]
         while ahead:
             yield [future.result() for future in ahead.popleft()]

@@ -126,6 +126,31 @@ def test_an_interrupted_run_leaves_nothing_and_says_so(
     assert [path.name for path in tmp_path.iterdir()] == ["some"]
 
 
+def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path: Path, tiny_engine: Path) -> None:
+    run("samples", "some", "--count", 20, cwd=tmp_path)
+    # A limit on file size stands for the disk; the table of 20 rows has over 3 KB.
+    limited = f"ulimit -f 2; exec {sys.executable} -m hambatch score some --out p.csv"
+    done = subprocess.run(
+        ["bash", "-c", f"{limited} --engine {tiny_engine}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "cannot write p.csv: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["some"]
+
+
+def test_an_impossible_output_name_is_refused(tmp_path: Path) -> None:
+    done = run("score", ".", "--out", "x" * 300, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "File name too long" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_engines_are_listed_shown_and_verified(tiny_engine: Path) -> None:
     assert "ham10000-resnet50" in run("engines", "list").stdout
     assert '"name": "tiny"' in run("engines", "show", tiny_engine).stdout

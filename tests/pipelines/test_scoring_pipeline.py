@@ -94,3 +94,9 @@ def test_the_pillow_lane_keeps_the_same_contract() -> None:
     assert batch.indices.tolist() == [0, 2, 3]
     assert set(batch.decoders) == {"pillow"}
     assert np.abs(batch.images.astype(int) - wanted.images.astype(int)).max() <= 1  # type: ignore[attr-defined]
+
+
+def test_a_batch_of_the_pillow_lane_is_dense_in_memory() -> None:
+    pipeline = ScoringPipeline(PillowScoring(2, SPEC, HOW), Salvage(SPEC, HOW), 1, SPEC)
+    (batch,) = pipeline.batches([files_of([jpeg_bytes(k, 90, 70) for k in range(3)])])
+    assert batch.images.flags.c_contiguous

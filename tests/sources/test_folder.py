@@ -7,6 +7,7 @@ import pytest
 
 from hambatch.errors import InputError
 from hambatch.sources.folder import list_images
+from hambatch.sources.reading import Item, fetch
 from tests.conftest import jpeg_bytes, png_bytes
 
 
@@ -96,3 +97,10 @@ def test_a_missing_an_empty_and_a_plain_file_source_are_refused(tmp_path: Path) 
         list_images(tmp_path / "empty")
     with pytest.raises(InputError, match="is a file"):
         list_images(tmp_path / "file.jpg")
+
+
+def test_a_link_to_itself_gets_a_row_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
+    assert list_images(tmp_path).names == ["one.jpg", "self.jpg"]
+    assert "cannot be read" in fetch(Item(0, tmp_path / "self.jpg")).problem

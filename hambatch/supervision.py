@@ -1,0 +1,126 @@
+"""A worker that may be lost: replaced, and what it died of found and given a failed row."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from types import TracebackType
+
+import numpy as np
+
+from hambatch.batches import Failure
+from hambatch.errors import BackendError
+from hambatch.sources.reading import Item, fetch
+from hambatch.worker import Answer, Job, Ready, StageTimes
+from hambatch.workers import Worker, WorkerLost
+
+LOST_AT_MOST = 100
+"""Workers that a run may lose. One file that kills its decoder costs two of them
+and some five seconds; a machine on which workers keep dying is a bad set-up."""
+
+SECONDS_AN_IMAGE = 1.0
+"""What a group may take an image beyond ``stall_seconds``, on the slowest machine."""
+
+
+class SupervisedWorker:
+    """Answers for every group, whatever becomes of the process that computes them.
+
+    After a loss the unanswered groups are done one file at a time: the file at
+    which the worker is lost again gets a failed answer, every other file its own.
+
+    Attributes
+    ----------
+    lost
+        Why each lost worker was lost, in order.
+    """
+
+    def __init__(self, job: Job, stall_seconds: float) -> None:
+        self._job, self._stall_seconds = job, stall_seconds
+        self.lost: list[str] = []
+        self._worker = self._start()
+
+    def __enter__(self) -> "SupervisedWorker":
+        """Return the running worker."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop whichever process is running."""
+        self._worker.__exit__(kind, error, traceback)
+
+    @property
+    def stage_times(self) -> StageTimes:
+        """Where the time of the last process went."""
+        return self._worker.stage_times
+
+    def wait_ready(self) -> Ready:
+        """Wait until the engine is loaded; raises as :meth:`Worker.wait_ready`."""
+        return self._worker.wait_ready()
+
+    def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[Answer]:
+        """Yield answers in order; after a loss, one file an answer for a while.
+
+        Raises
+        ------
+        BackendError
+            If a worker is lost before it is ready, or too many are lost.
+        """
+        source, unanswered = iter(groups), deque[Sequence[Item]]()
+        while True:
+            self._worker.wait_ready()
+            try:
+                for answer in self._worker.answers(_noted(source, unanswered)):
+                    unanswered.popleft()
+                    yield answer
+                return
+            except WorkerLost as lost:
+                self._note(lost)
+            yield from self._one_by_one([item for group in unanswered for item in group])
+            unanswered.clear()
+            self._worker = self._start()
+
+    def _one_by_one(self, items: Sequence[Item]) -> Iterator[Answer]:
+        waiting = deque(items)
+        while waiting:
+            self._worker = self._start(one_by_one=True)
+            self._worker.wait_ready()
+            try:
+                for answer in self._worker.answers([item] for item in tuple(waiting)):
+                    waiting.popleft()
+                    yield answer
+            except WorkerLost as lost:
+                self._note(lost)
+                yield _failed(waiting.popleft(), lost.cause)
+            else:
+                self._worker.__exit__(None, None, None)
+
+    def _start(self, *, one_by_one: bool = False) -> Worker:
+        job = replace(self._job, one_by_one=one_by_one)
+        extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size
+        return Worker(job, self._stall_seconds + extra)
+
+    def _note(self, lost: WorkerLost) -> None:
+        self._worker.__exit__(WorkerLost, lost, None)
+        self.lost.append(lost.cause)
+        if len(self.lost) > LOST_AT_MOST:
+            raise BackendError(
+                f"{len(self.lost)} workers were lost in one run; the last:\n{lost}"
+            ) from lost
+
+
+def _noted(
+    source: Iterator[Sequence[Item]], sent: deque[Sequence[Item]]
+) -> Iterator[Sequence[Item]]:
+    for group in source:
+        sent.append(group)
+        yield group
+
+
+def _failed(item: Item, cause: str) -> Answer:
+    # Reading and hashing are safe in the parent; decoding is not.
+    sha256 = fetch(item).sha256 if cause.startswith("died") else ""
+    failure = Failure(item.index, sha256, f"cannot be decoded: the decoder {cause}")
+    return Answer(np.empty(0, np.int64), np.empty((0, 7), np.float32), [], [], [failure])
