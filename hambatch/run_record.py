@@ -12,6 +12,7 @@ from hambatch.batches import Row
 from hambatch.config import ScoreOptions
 from hambatch.cores import available_cores
 from hambatch.engines.loading import Engine
+from hambatch.names import encode_name
 from hambatch.sources.folder import Listing
 from hambatch.versions import library_versions
 
@@ -51,8 +52,9 @@ class Tally:
 
 
 def describe_run(
+    output_sha256: str,
     *,
-    output: dict[str, str],
+    output: Path,
     listing: Listing,
     engine: Engine,
     options: ScoreOptions,
@@ -61,34 +63,14 @@ def describe_run(
     backend: str,
 ) -> dict[str, Any]:
     """Everything the record says, in the order in which a reader asks."""
-    variant = engine.manifest.variants and engine.variant(options.precision)
     images = tally.scored + tally.failed
     return {
         "hambatch": __version__,
-        "source": str(listing.root.resolve()),
-        "output": output,
-        "counts": {
-            "images": images,
-            "scored": tally.scored,
-            "failed": tally.failed,
-            "predictions": dict(sorted(tally.predictions.items())),
-            "decoders": dict(sorted(tally.decoders.items())),
-            "failures_by_reason": dict(tally.reasons.most_common()),
-        },
-        "not_scored": {
-            "other_files": len(listing.others),
-            "other_files_named": listing.others[:NAMED_AT_MOST],
-            "unreadable_folders": listing.unreadable,
-            "linked_folders": listing.links_left[:NAMED_AT_MOST],
-        },
-        "engine": {
-            "name": engine.manifest.name,
-            "version": engine.manifest.version,
-            "engine_json_sha256": engine.manifest_sha256,
-            "graph": variant.file if variant else "",
-            "graph_sha256": engine.manifest.files[variant.file].sha256 if variant else "",
-            "temperature": engine.manifest.temperature,
-        },
+        "source": encode_name(str(listing.root.resolve())),
+        "output": {"file": encode_name(output.name), "sha256": output_sha256},
+        "counts": _counts(tally),
+        "not_scored": _not_scored(listing),
+        "engine": _engine(engine, options),
         "backend": backend,
         "precision": options.precision,
         "device": {
@@ -97,7 +79,40 @@ def describe_run(
             "system": platform.platform(),
             "cores": available_cores(),
         },
-        "options": asdict(options),
+        "options": {**asdict(options), "engine": encode_name(options.engine)},
         "timing": {**timing, "images_per_s": round(images / max(timing["seconds"], 1e-9), 2)},
         "versions": library_versions(),
+    }
+
+
+def _counts(tally: Tally) -> dict[str, Any]:
+    return {
+        "images": tally.scored + tally.failed,
+        "scored": tally.scored,
+        "failed": tally.failed,
+        "predictions": dict(sorted(tally.predictions.items())),
+        "decoders": dict(sorted(tally.decoders.items())),
+        "failures_by_reason": dict(tally.reasons.most_common()),
+    }
+
+
+def _not_scored(listing: Listing) -> dict[str, Any]:
+    # Names as the table writes them: a record is text, whatever bytes a name holds.
+    return {
+        "other_files": len(listing.others),
+        "other_files_named": [encode_name(name) for name in listing.others[:NAMED_AT_MOST]],
+        "unreadable_folders": {encode_name(n): why for n, why in listing.unreadable.items()},
+        "linked_folders": [encode_name(name) for name in listing.links_left[:NAMED_AT_MOST]],
+    }
+
+
+def _engine(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
+    variant = engine.variant(options.precision)
+    return {
+        "name": engine.manifest.name,
+        "version": engine.manifest.version,
+        "engine_json_sha256": engine.manifest_sha256,
+        "graph": variant.file,
+        "graph_sha256": engine.manifest.files[variant.file].sha256,
+        "temperature": engine.manifest.temperature,
     }

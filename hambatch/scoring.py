@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +77,9 @@ def score(
             shown = progress(rows, len(listing.names)) if progress else rows
             tally = _write(shown, outputs.write, len(listing.names))
             ready, seconds = worker.wait_ready(), time.monotonic() - started
-            outputs.finish(
-                lambda sha256: describe_run(
-                    output={"file": out.name, "sha256": sha256},
-                    listing=listing,
-                    engine=engine,
-                    options=options,
-                    tally=tally,
-                    timing=_timing(started_utc, seconds, worker),
-                    backend=ready.backend,
-                )
-            )
+            about = partial(describe_run, output=out, listing=listing, engine=engine, tally=tally)
+            timing = _timing(started_utc, seconds, worker)
+            outputs.finish(partial(about, options=options, timing=timing, backend=ready.backend))
     return Outcome(tally, listing, ready.backend, ready.decoder, seconds)
 
 

@@ -1,5 +1,7 @@
 """The command line is instant, consistent and free of tracebacks."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +22,13 @@ HEAVY = ("nvidia", "openvino", "tensorflow", "keras", "pandas", "PIL", "matplotl
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hambatch", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, check=False, timeout=120
+        command,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        cwd=cwd,
+        check=False,
+        timeout=120,
     )
 
 
@@ -155,3 +163,16 @@ def test_engines_are_listed_shown_and_verified(tiny_engine: Path) -> None:
     assert "ham10000-resnet50" in run("engines", "list").stdout
     assert '"name": "tiny"' in run("engines", "show", tiny_engine).stdout
     assert "graphs load: model.onnx" in run("engines", "verify", tiny_engine).stdout
+
+
+def test_folders_and_files_whose_names_are_no_text_end_up_in_the_record(
+    tmp_path: Path, tiny_engine: Path
+) -> None:
+    place = tmp_path / os.fsdecode(b"caf\xe9")
+    run("samples", place, "--count", 2)
+    (place / os.fsdecode(b"not\xe9.txt")).write_text("no image")
+    done = run("score", place, "--out", place / "p\udce9.csv", "--engine", tiny_engine)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((place / "p\udce9.csv.run.json").read_text())
+    assert record["source"].endswith("caf%E9")
+    assert record["not_scored"]["other_files_named"] == ["not%E9.txt"]
