@@ -24,18 +24,26 @@ class PrepareOptions:
 class ScoreOptions:
     """`hambatch score`.
 
-    ``threads`` and ``readers`` 0 mean: chosen from the cores of this machine.
+    ``threads`` 0 means: chosen from the cores of this machine. ``max_megabytes``
+    (10^6 bytes), ``max_megapixels`` and ``decode_seconds`` are limits a file;
+    ``fail_over`` is the percentage of failed images that a run puts up with;
+    every ``sentinel_every``-th group carries a known picture.
     """
 
     engine: str = "ham10000-resnet50"
     backend: str = "openvino"
     precision: str = "fp32"
-    batch_size: int = 16
+    batch_size: int = 32
     threads: int = 0
     readers: int = 2
     prefetch: int = 2
     follow_symlinks: bool = False
-    stall_seconds: float = 30.0
+    max_megabytes: float = 64.0
+    max_megapixels: float = 100.0
+    decode_seconds: float = 30.0
+    salvage_truncated: bool = False
+    fail_over: float = 100.0
+    sentinel_every: int = 1
 
 
 @dataclass(frozen=True)

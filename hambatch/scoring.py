@@ -14,6 +14,7 @@ from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.store import find_engine
 from hambatch.errors import InputError
+from hambatch.limits import Limits
 from hambatch.probabilities import DECIMALS, calibrated
 from hambatch.run_record import Tally, describe_run, record_path, utc_now
 from hambatch.sink import open_outputs
@@ -69,7 +70,7 @@ def score(
     started, started_utc = time.monotonic(), utc_now()
     engine_folder = find_engine(options.engine)
     # The worker loads while the parent lists: both take a second or more.
-    with SupervisedWorker(job_for(engine_folder, options), options.stall_seconds) as worker:
+    with SupervisedWorker(job_for(engine_folder, options), options.decode_seconds) as worker:
         listing = list_images(source, follow_symlinks=options.follow_symlinks)
         engine = load_engine(engine_folder)
         with open_outputs(out, kind, record_path(out)) as outputs:
@@ -108,7 +109,7 @@ def _timing(started_utc: str, seconds: float, worker: SupervisedWorker) -> dict[
 def predict_files(root: Path, names: Sequence[str], options: ScoreOptions) -> list[Row]:
     """Score files named relative to ``root`` through the same path; rows in their order."""
     engine_folder = find_engine(options.engine)
-    with SupervisedWorker(job_for(engine_folder, options), options.stall_seconds) as worker:
+    with SupervisedWorker(job_for(engine_folder, options), options.decode_seconds) as worker:
         manifest = load_engine(engine_folder).manifest
         return list(rows_of(worker, root, names, manifest, options))
 
@@ -123,6 +124,11 @@ def job_for(engine_folder: Path, options: ScoreOptions) -> Job:
         threads=options.threads or available_cores(),
         readers=options.readers,
         prefetch=options.prefetch,
+        limits=Limits(
+            max_bytes=int(options.max_megabytes * 1e6),
+            max_pixels=int(options.max_megapixels * 1e6),
+            salvage_truncated=options.salvage_truncated,
+        ),
     )
 
 

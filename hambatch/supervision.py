@@ -18,7 +18,7 @@ LOST_AT_MOST = 100
 and some five seconds; a machine on which workers keep dying is a bad set-up."""
 
 SECONDS_AN_IMAGE = 1.0
-"""What a group may take an image beyond ``stall_seconds``, on the slowest machine."""
+"""What a group may take an image beyond ``decode_seconds``, on the slowest machine."""
 
 
 class SupervisedWorker:
@@ -33,8 +33,8 @@ class SupervisedWorker:
         Why each lost worker was lost, in order.
     """
 
-    def __init__(self, job: Job, stall_seconds: float) -> None:
-        self._job, self._stall_seconds = job, stall_seconds
+    def __init__(self, job: Job, decode_seconds: float) -> None:
+        self._job, self._decode_seconds = job, decode_seconds
         self.lost: list[str] = []
         self._worker = self._start()
 
@@ -100,7 +100,7 @@ class SupervisedWorker:
     def _start(self, *, one_by_one: bool = False) -> Worker:
         job = replace(self._job, one_by_one=one_by_one)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size
-        return Worker(job, self._stall_seconds + extra)
+        return Worker(job, self._decode_seconds + extra)
 
     def _note(self, lost: WorkerLost) -> None:
         self._worker.__exit__(WorkerLost, lost, None)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hambatch.batches import Batch, Failure, Scored
 from hambatch.errors import HambatchError
+from hambatch.limits import Limits
 from hambatch.sources.reading import GROUPS_AHEAD, Item, read_ahead
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Job:
     threads: int
     readers: int
     prefetch: int
+    limits: Limits
     one_by_one: bool = False
 
 

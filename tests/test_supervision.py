@@ -61,7 +61,7 @@ def rows_by_image(path: Path) -> dict[str, dict[str, str]]:
 def test_a_decoder_that_is_lost_costs_one_file_its_row(
     image_folder: Path, tiny_engine: Path, tmp_path: Path, lane: str, mark: bytes, reason: str
 ) -> None:
-    options = ScoreOptions(engine=str(tiny_engine), batch_size=4, stall_seconds=2)
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=4, decode_seconds=2)
     score(image_folder, tmp_path / "clean.csv", "csv", options)
     (image_folder / "b" / "bad.jpg").write_bytes(marked(70, mark, lane))
     score(image_folder, tmp_path / "mixed.csv", "csv", options)

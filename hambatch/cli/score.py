@@ -43,10 +43,41 @@ DEFAULTS = ScoreOptions()
     help="Enter symbolic links to folders.",
 )
 @click.option(
-    "--stall-seconds",
-    default=DEFAULTS.stall_seconds,
+    "--max-megabytes",
+    default=DEFAULTS.max_megabytes,
+    type=click.FloatRange(0, min_open=True),
+    help="A larger file is a failed row.",
+)
+@click.option(
+    "--max-megapixels",
+    default=DEFAULTS.max_megapixels,
+    type=click.FloatRange(0, min_open=True),
+    help="A larger picture, by its header, is a failed row.",
+)
+@click.option(
+    "--decode-seconds",
+    default=DEFAULTS.decode_seconds,
     type=click.FloatRange(1),
     help="A file that takes its decoder longer is a failed row.",
+)
+@click.option(
+    "--salvage-truncated",
+    is_flag=True,
+    default=DEFAULTS.salvage_truncated,
+    help="Score what there is of a file that was cut off.",
+)
+@click.option(
+    "--fail-over",
+    metavar="PERCENT",
+    default=DEFAULTS.fail_over,
+    type=click.FloatRange(0, 100),
+    help="Stop with exit code 1 when more of the images than this fail.",
+)
+@click.option(
+    "--sentinel-every",
+    default=DEFAULTS.sentinel_every,
+    type=click.IntRange(1),
+    help="Groups between known pictures that check the run.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing table.")
 @click.pass_context
