@@ -7,12 +7,12 @@ import click
 
 
 @click.command()
-@click.argument("predictions", metavar="PREDS_CSV", type=click.Path(path_type=Path))
+@click.argument("predictions", metavar="PREDS", type=click.Path(path_type=Path))
 @click.option(
     "--truth",
     required=True,
     type=click.Path(path_type=Path),
-    help="Table with image_id and dx, or the ISIC 2018 Task 3 ground truth (CSV).",
+    help="Table with image_id and dx, or the ISIC 2018 Task 3 ground truth.",
 )
 @click.option("--split", help="Only the truth's rows with this value in their column split.")
 @click.option(

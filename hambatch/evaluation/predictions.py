@@ -1,4 +1,4 @@
-"""The predictions: the table that `score` writes, in either of its formats."""
+"""The predictions: the table that `score` writes, in any of its formats."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,11 @@ from hambatch.evaluation.image_ids import canonical_id, image_id_of
 from hambatch.evaluation.text_table import TextTable, read_text_table
 from hambatch.labels import CLASSES, ISIC_COLUMNS
 from hambatch.names import decode_name
+from hambatch.tables.columns import PROBABILITIES
 
 NEXT = "hambatch score IMAGES --out preds.csv, then hambatch evaluate preds.csv --truth labels.csv"
 
-P_COLUMNS = tuple(f"p_{name}" for name in CLASSES)
+P_COLUMNS = PROBABILITIES
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -23,9 +24,10 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path
-        CSV of `hambatch score`, or a submission to ISIC 2018 Task 3 (``image``
-        and seven probabilities; the greatest is the prediction, the first of
-        equals in the order of the classes; a row without any failed).
+        CSV, Parquet or JSON lines of `hambatch score`, by the suffix, with these
+        columns at least; or a submission to ISIC 2018 Task 3 (``image`` and seven
+        probabilities; the greatest is the prediction, the first of equals in the
+        order of the classes; a row without any failed).
 
     Returns
     -------

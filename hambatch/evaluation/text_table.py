@@ -1,7 +1,8 @@
-"""A CSV whose every cell is text, and refusals that name the row and the value."""
+"""A table whose every cell is text, and refusals that name the row and the value."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
+from hambatch.tables import format_of, read_records
+from hambatch.tables.columns import Value
 
 NAMED = 5
 """How many names a message lists before it only counts."""
+
+ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,27 @@ def first_names(names: Iterable[str]) -> str:
 
 
 def read_text_table(path: Path, next_step: str) -> TextTable:
-    """Read a UTF-8 CSV; nothing is taken for a missing value, not even ``NA``.
+    """Read CSV in UTF-8, or by its suffix Parquet or JSON lines.
+
+    Nothing in a CSV is taken for a missing value, not even ``NA``; null of the
+    other formats is an empty cell.
 
     Raises
     ------
     InputError
         If the file cannot be read as such a table, or has no rows.
+    MissingDependency
+        If it is Parquet, and pyarrow is not installed.
     """
+    kind = format_of(path)
+    rows = _csv(path, next_step) if kind == "csv" else _records(path, kind, next_step)
+    table = TextTable(path, rows, next_step)
+    if rows.empty:
+        raise table.refused("no rows", "one row an image")
+    return table
+
+
+def _csv(path: Path, next_step: str) -> pd.DataFrame:
     try:
         rows = pd.read_csv(
             path,
@@ -114,10 +133,21 @@ def read_text_table(path: Path, next_step: str) -> TextTable:
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         why = f"no readable table ({error})"
         raise TextTable(path, pd.DataFrame(), next_step).refused(why, "a UTF-8 CSV") from error
-    table = TextTable(path, rows, next_step)
     # pandas makes an index of the first column where rows have a cell too many.
     if not isinstance(rows.index, pd.RangeIndex):
+        table = TextTable(path, rows, next_step)
         raise table.refused("rows with more cells than the header", "one cell for each column")
-    if rows.empty:
-        raise table.refused("no rows", "one row an image")
-    return table
+    return rows
+
+
+def _records(path: Path, kind: str, next_step: str) -> pd.DataFrame:
+    records = read_records(path, kind, next_step)
+    texts = ({name: _text(value) for name, value in record.items()} for record in records)
+    # Python's objects take ten times the memory of a pandas column: few at a time.
+    chunks = iter(lambda: list(islice(texts, ROWS_AT_ONCE)), [])
+    frames = [pd.DataFrame(chunk, dtype=str) for chunk in chunks]
+    return pd.concat(frames, ignore_index=True).fillna("") if frames else pd.DataFrame()
+
+
+def _text(value: Value) -> str:
+    return "" if value is None else str(value)

@@ -6,7 +6,7 @@ from hambatch.evaluation.metrics import evaluate
 from hambatch.evaluation.predictions import read_predictions
 from hambatch.evaluation.report import format_report
 from hambatch.labels import CLASSES
-from hambatch.sink import COLUMNS
+from hambatch.tables import COLUMNS
 
 
 def write_predictions(path, images, failed=()):

@@ -1,10 +1,16 @@
+import json
+import os
+
+import pandas as pd
 import pytest
 
+from hambatch.batches import Row
 from hambatch.errors import InputError
 from hambatch.evaluation.image_ids import image_id_of
 from hambatch.evaluation.predictions import P_COLUMNS, read_predictions
 from hambatch.evaluation.truth import read_truth
 from hambatch.labels import CLASSES, ISIC_COLUMNS
+from hambatch.tables import open_table
 
 SCORE = ",".join(["image", "status", "prediction", *P_COLUMNS])
 ISIC = ",".join(["image", *ISIC_COLUMNS])
@@ -62,6 +68,66 @@ def test_an_isic_submission_predicts_its_greatest_column(table):
     assert found["prediction"].iloc[0] == "bcc"
     assert found["prediction"].iloc[2] == "akiec", "of equals, the first in the order of classes"
     assert list(found[list(P_COLUMNS)].iloc[0]) == [0, 0.7, 0, 0, 0.1, 0.2, 0]
+
+
+def score_table(path, kind):
+    p = (0.0, 0.1, 0.0, 0.0, 0.330704, 0.569296, 0.0)
+    names = ("a/ISIC-1.jpg", "=1.jpg", "x/@b;-c.d.png", "caf\udce9.jpg", "NA.jpg")
+    with open_table(path, kind) as write:
+        for name in names:
+            write(Row(name, "ok", "nv", p, 0.430704, "pillow", "openvino-fp32", "ab" * 32))
+        write(Row("gone.jpg", "failed", reason="empty file"))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "isic"])
+def test_every_format_of_score_gives_the_same_predictions(kind, tmp_path):
+    reference = read_predictions(score_table(tmp_path / "p.csv", "csv"))
+    assert list(reference["status"]) == ["ok"] * 5 + ["failed"]
+    assert list(reference["p_mel"])[:5] == [0.330704] * 5
+    found = read_predictions(score_table(tmp_path / f"q.{kind}", kind))
+    scored = reference["status"] == "ok"
+    pd.testing.assert_frame_equal(found[scored], reference[scored])
+    assert list(found["image_id"]) == list(reference["image_id"])
+    assert list(found["status"]) == list(reference["status"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl", "isic"])
+def test_names_like_formulas_meet_their_truth(kind, tmp_path, table):
+    predictions = read_predictions(score_table(tmp_path / f"p.{kind}", kind))
+    truth = read_truth(table("image_id,dx", "ISIC-1,nv", "=1,nv", "@b;-c.d,nv", "NA,nv"))
+    assert set(truth["image_id"]) <= set(predictions["image_id"])
+
+
+def test_a_truth_may_be_parquet_or_json_lines_too(tmp_path):
+    truth = pd.DataFrame({"image_id": ["a", "b"], "dx": ["nv", "mel"], "age": [40, None]})
+    one_hot = pd.DataFrame({"image": ["a"], **{name: [int(name == "NV")] for name in ISIC_COLUMNS}})
+    for frame in (truth, one_hot):
+        frame.to_parquet(tmp_path / "t.parquet")
+        frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+        for name in ("t.parquet", "t.jsonl"):
+            assert list(read_truth(tmp_path / name)["dx"]) == list(truth["dx"])[: len(frame)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"status": "done"}, ["status 'done' in row 2", "ok or failed"]),
+        ({"p_nv": 1.5}, ["p_nv '1.5' in row 2", "0 to 1"]),
+        ({"p_nv": None}, ["p_nv '' in row 2"]),
+        ({"image": None}, ["image '' in row 2", "a name in every row"]),
+        ({"image": "p2/a.png"}, ["p1/a.jpg, p2/a.png"]),
+    ],
+)
+def test_json_lines_that_cannot_be_used_are_refused_by_name(tmp_path, changed, named):
+    row = {"image": "p1/a.jpg", "status": "ok", "prediction": "nv", **dict.fromkeys(P_COLUMNS, 0.1)}
+    path = tmp_path / "p.jsonl"
+    rows = [row, {**row, "image": "b.jpg", **changed}]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with pytest.raises(InputError) as refused:
+        read_predictions(path)
+    for words in (str(path), "wanted", "Next: hambatch score", *named):
+        assert words in str(refused.value)
 
 
 def test_failed_rows_may_be_empty(table):
@@ -133,7 +199,12 @@ def test_what_is_no_table_is_refused(read, tmp_path):
     (tmp_path / "empty.csv").touch()
     (tmp_path / "picture.csv").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x9f" * 9)
     (tmp_path / "preds.zip").write_bytes(b"no archive")
-    for name in ("absent.csv", "empty.csv", "picture.csv", "preds.zip", "."):
+    for name in ("empty.jsonl", "empty.parquet"):
+        (tmp_path / name).touch()
+    for name in ("picture.jsonl", "picture.parquet"):
+        (tmp_path / name).write_bytes((tmp_path / "picture.csv").read_bytes())
+    (tmp_path / "folder.parquet").mkdir()
+    for name in ("absent.csv", "absent.jsonl", "absent.parquet", *os.listdir(tmp_path), "."):
         with pytest.raises(InputError, match="Next: "):
             read(tmp_path / name)
 

@@ -1,0 +1,72 @@
+"""The table as JSON lines: one object a row."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hambatch.batches import Row
+from hambatch.tables.columns import Record, Value, number_text, record_of
+from hambatch.tables.malformed import MalformedTable, check_columns
+from hambatch.tables.streams import closed_at_the_end
+
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
+    """Write rows; raises OSError when the file system refuses."""
+    with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
+        yield lambda row: _write_line(stream.write, record_of(row))
+
+
+def _write_line(write: Callable[[str], object], record: Record) -> None:
+    # The json module writes 0.000001 as 1e-06; here every number has its six decimals.
+    members = (f"{_quoted(name)}: {_json(value)}" for name, value in record.items())
+    write(f"{{{', '.join(members)}}}\n")
+
+
+def _json(value: Value) -> str:
+    if value is None:
+        return "null"
+    return _quoted(value) if isinstance(value, str) else number_text(value)
+
+
+def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
+    """Yield one record a line.
+
+    Parameters
+    ----------
+    wanted
+        Members that every object has to have; the others are yielded too.
+
+    Raises
+    ------
+    MalformedTable
+        If a line is no JSON object, or lacks a member.
+    OSError
+        If the file cannot be read.
+    """
+    with path.open(encoding="utf-8-sig") as stream:
+        try:
+            lines = (line for line in stream if line.strip())
+            for number, line in enumerate(lines, 1):
+                yield _record(line, number, wanted)
+        except UnicodeDecodeError as error:
+            raise MalformedTable(f"no text ({error})", "UTF-8 JSON lines") from error
+
+
+def _record(line: str, number: int, wanted: Sequence[str]) -> Record:
+    try:
+        found = json.loads(line)
+        # An escape such as \ud800 is JSON, but half a character.
+        json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise MalformedTable(f"no JSON in row {number} ({error})", "one object a line") from error
+    if not isinstance(found, dict):
+        raise MalformedTable(f"{line.strip()[:40]!r} in row {number}", "one object a line")
+    try:
+        check_columns(list(found), wanted)
+    except MalformedTable as error:
+        raise MalformedTable(f"{error.found} in row {number}", error.wanted) from error
+    return found

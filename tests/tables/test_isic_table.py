@@ -1,0 +1,25 @@
+"""The ISIC submission: ids without folders and suffix, seven numbers."""
+
+from pathlib import Path
+
+from hambatch.batches import Row
+from tests.tables.made_rows import write_rows
+
+P = (0.0, 0.1, 0.0, 0.0, 0.330704, 0.569296, 0.0)
+
+
+def test_a_submission_looks_like_this(tmp_path: Path) -> None:
+    names = ("part_1/ISIC_0024306.jpg", "x/=cmd.jpg", "a.b.png", "-", "no/suffix", ".hidden")
+    rows = [*(Row(name, "ok", "nv", P, 0.430704) for name in names), Row("gone.jpg", "failed")]
+    path = write_rows(tmp_path / "p.csv", "isic", rows)
+    numbers = "0.330704,0.569296,0.100000,0.000000,0.000000,0.000000,0.000000"
+    assert path.read_text().splitlines() == [
+        "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC",
+        f"ISIC_0024306,{numbers}",
+        f"%3Dcmd,{numbers}",
+        f"a.b,{numbers}",
+        f"%2D,{numbers}",
+        f"suffix,{numbers}",
+        f"hidden,{numbers}",
+        "gone,,,,,,,",
+    ]
