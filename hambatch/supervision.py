@@ -9,13 +9,16 @@ import numpy as np
 
 from hambatch.batches import Failure
 from hambatch.errors import BackendError
-from hambatch.sources.reading import Item, fetch
-from hambatch.worker import Answer, Job, Ready, StageTimes
+from hambatch.sources.reading import Item
+from hambatch.worker import Answer, Job, Ready, StageTimes, Touched
 from hambatch.workers import Worker, WorkerLost
 
 LOST_AT_MOST = 100
 """Workers that a run may lose. One file that kills its decoder costs two of them
 and some five seconds; a machine on which workers keep dying is a bad set-up."""
+
+KNOWN_GOOD_LOST_AT_MOST = 3
+"""Workers that may be lost at a trusted file, which it cannot be the fault of."""
 
 SECONDS_AN_IMAGE = 1.0
 """What a group may take an image beyond ``decode_seconds``, on the slowest machine."""
@@ -26,6 +29,7 @@ class SupervisedWorker:
 
     After a loss the unanswered groups are done one file at a time: the file at
     which the worker is lost again gets a failed answer, every other file its own.
+    A trusted file is tried again first.
 
     Attributes
     ----------
@@ -56,6 +60,11 @@ class SupervisedWorker:
         """Where the time of the last process went."""
         return self._worker.stage_times
 
+    @property
+    def troubles(self) -> dict[str, int]:
+        """How many batches of the last process were not trusted, and why."""
+        return self._worker.troubles
+
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded; raises as :meth:`Worker.wait_ready`."""
         return self._worker.wait_ready()
@@ -83,7 +92,7 @@ class SupervisedWorker:
             self._worker = self._start()
 
     def _one_by_one(self, items: Sequence[Item]) -> Iterator[Answer]:
-        waiting = deque(items)
+        waiting, known_good_lost = deque(items), 0
         while waiting:
             self._worker = self._start(one_by_one=True)
             self._worker.wait_ready()
@@ -93,7 +102,10 @@ class SupervisedWorker:
                     yield answer
             except WorkerLost as lost:
                 self._note(lost)
-                yield _failed(waiting.popleft(), lost.cause)
+                if waiting[0].trusted and known_good_lost < KNOWN_GOOD_LOST_AT_MOST:
+                    known_good_lost += 1
+                    continue
+                yield _failed(waiting.popleft(), lost, self._worker.touched)
             else:
                 self._worker.__exit__(None, None, None)
 
@@ -119,8 +131,9 @@ def _noted(
         yield group
 
 
-def _failed(item: Item, cause: str) -> Answer:
-    # Reading and hashing are safe in the parent; decoding is not.
-    sha256 = fetch(item).sha256 if cause.startswith("died") else ""
-    failure = Failure(item.index, sha256, f"cannot be decoded: the decoder {cause}")
+def _failed(item: Item, lost: WorkerLost, touched: Touched | None) -> Answer:
+    limit = ", the limit (--decode-seconds)" if lost.hung else ""
+    what = "decoded: the decoder" if touched else "read: the reader"
+    reason = f"cannot be {what} {lost.cause}{limit}"
+    failure = Failure(item.index, touched.sha256 if touched else "", reason)
     return Answer(np.empty(0, np.int64), np.empty((0, 7), np.float32), [], [], [failure])

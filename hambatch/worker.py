@@ -7,14 +7,16 @@ is loaded, or why it cannot be.
 
 import os
 import queue
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from hambatch.batches import Batch, Failure, Scored
 from hambatch.errors import HambatchError
 from hambatch.limits import Limits
-from hambatch.sources.reading import GROUPS_AHEAD, Item, read_ahead
+from hambatch.sources.reading import GROUPS_AHEAD, Bounds, Fetched, Item, read_ahead
 
 if TYPE_CHECKING:
     from hambatch.backends import Backend
@@ -34,6 +36,8 @@ T = TypeVar("T")
 class Job:
     """What a worker needs to know before its first group; ``threads`` is at least 1.
 
+    Unless ``follow_symlinks``, files that really lie outside ``root``, a path free of
+    symbolic links, are not read; None switches the check off.
     With ``one_by_one`` every group is answered before the next is touched: slow,
     but the first unanswered group is then the one that the worker died of.
     """
@@ -46,7 +50,14 @@ class Job:
     readers: int
     prefetch: int
     limits: Limits
+    root: Path | None = None
+    follow_symlinks: bool = True
     one_by_one: bool = False
+
+    @property
+    def bounds(self) -> Bounds:
+        """Which files may be read."""
+        return Bounds(None if self.follow_symlinks else self.root, self.limits)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,13 @@ class Refused:
     """The worker cannot work: the error to raise in the parent."""
 
     error: HambatchError
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Of a worker that goes one by one: it has read a file, and decodes it now."""
+
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -92,28 +110,35 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last message of a worker."""
+    """The last message of a worker; ``troubles`` as in :class:`ScoringPipeline`."""
 
     stage_times: StageTimes = field(default_factory=StageTimes)
+    troubles: dict[str, int] = field(default_factory=dict)
 
 
 def run(connection: Connection, job: Job, log: Path) -> None:
     """Serve groups until the parent sends None; whatever it or a library prints goes to ``log``."""
-    # Decoders print a line for every broken file, from native code: the row has the reason.
-    with log.open("ab") as stream:
+    # Decoders print a line for every broken file, from native code: the pipeline reads it there.
+    with log.open("a+b") as stream:
         os.dup2(stream.fileno(), 2)
     # Ctrl-C reaches the whole process group: the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave = partial(_leave, log.parent)
     try:
-        _serve(connection, job)
+        _serve(connection, job, leave)
     except HambatchError as error:
         connection.send(Refused(error))
     except (BrokenPipeError, EOFError):
-        # The parent is gone: there is nobody left to tell.
-        os._exit(1)
+        leave()
 
 
-def _serve(connection: Connection, job: Job) -> None:
+def _leave(scratch: Path) -> NoReturn:
+    """End where the parent is gone: nobody is left to tell, or to tidy up."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(1)
+
+
+def _serve(connection: Connection, job: Job, leave: Callable[[], NoReturn]) -> None:
     from hambatch.backends import load_backend
     from hambatch.engines.loading import load_engine
     from hambatch.pipelines.scoring import build_pipeline
@@ -125,14 +150,17 @@ def _serve(connection: Connection, job: Job) -> None:
     manifest = engine.manifest
     ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
     pipeline = build_pipeline(
-        job.batch_size, job.threads, prefetch, manifest.input, manifest.preprocessing
+        job.batch_size, job.threads, prefetch, manifest.input, manifest.preprocessing, job.limits
     )
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
     # that waits for the parent.
     window = 1 if job.one_by_one else ahead + prefetch + backend.holds + 1
     connection.send(Ready(backend.name, pipeline.decoder, window))
-    groups = _timed(read_ahead(_received(connection), job.readers, ahead), times, "read_wait_s")
+    fetched = read_ahead(_received(connection, leave), job.readers, ahead, job.bounds)
+    groups = _timed(fetched, times, "read_wait_s")
+    if job.one_by_one:
+        groups = _announced(groups, connection)
     batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
     predict = _one_by_one(backend) if job.one_by_one else backend.predict
     for scored in _timed(predict(batches), times, "inference_wait_s"):
@@ -149,7 +177,7 @@ def _serve(connection: Connection, job: Job) -> None:
     backend.close()
     times.inference_wait_s -= times.decode_wait_s
     times.decode_wait_s -= times.read_wait_s
-    connection.send(Finished(times))
+    connection.send(Finished(times, pipeline.troubles))
 
 
 def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scored]]:
@@ -160,7 +188,14 @@ def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scor
     return predict
 
 
-def _received(connection: Connection) -> Iterator[list[Item]]:
+def _announced(groups: Iterable[list[Fetched]], connection: Connection) -> Iterator[list[Fetched]]:
+    # Should the decoder be lost now, the parent has the hash and need not read the file.
+    for group in groups:
+        connection.send(Touched(group[0].sha256))
+        yield group
+
+
+def _received(connection: Connection, leave: Callable[[], NoReturn]) -> Iterator[list[Item]]:
     # A thread receives, so that a group is at hand the moment a reader is free.
     waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
 
@@ -169,7 +204,7 @@ def _received(connection: Connection) -> Iterator[list[Item]]:
             while (group := connection.recv()) is not None:
                 waiting.put(group)
         except EOFError:
-            os._exit(1)
+            leave()
         waiting.put(None)
 
     threading.Thread(target=receive, daemon=True, name="receiver").start()

@@ -12,7 +12,7 @@ from types import TracebackType
 from hambatch import worker
 from hambatch.errors import BackendError
 from hambatch.sources.reading import Item
-from hambatch.worker import Answer, Finished, Job, Ready, Refused, StageTimes
+from hambatch.worker import Answer, Finished, Job, Ready, Refused, StageTimes, Touched
 
 STOP_SECONDS = 5.0
 
@@ -21,7 +21,12 @@ LAST_WORDS = 4000
 
 
 class WorkerLost(BackendError):
-    """A worker died or hung; ``cause`` says which, in a few words."""
+    """A worker died or hung; ``cause`` says which, in a few words.
+
+    ``hung`` tells the two apart.
+    """
+
+    hung = False
 
     def __init__(self, cause: str, last_words: str) -> None:
         super().__init__(
@@ -46,6 +51,10 @@ class Worker:
         What the worker said when it had loaded its engine; None before.
     stage_times
         Where its time went; filled when the answers have all been taken.
+    troubles
+        How many of its batches were not trusted, and why; filled likewise.
+    touched
+        Of a worker that goes one by one: the file that it decodes; None while it reads.
     """
 
     def __init__(self, job: Job, patience: float) -> None:
@@ -62,6 +71,8 @@ class Worker:
         theirs.close()
         self.ready: Ready | None = None
         self.stage_times = StageTimes()
+        self.troubles: dict[str, int] = {}
+        self.touched: Touched | None = None
 
     def __enter__(self) -> "Worker":
         """Return the running worker."""
@@ -122,15 +133,25 @@ class Worker:
         message = self._receive()
         if isinstance(message, Finished):
             self.stage_times = replace(message.stage_times)
+            self.troubles = message.troubles
 
     def _answer(self) -> Answer:
-        if not self._connection.poll(self._patience):
-            self._process.kill()
-            raise WorkerLost(f"gave no answer for {self._patience:.0f} s", self._last_words())
-        message = self._receive()
+        self.touched = None
+        message = self._awaited()
+        if isinstance(message, Touched):
+            self.touched = message
+            message = self._awaited()
         if not isinstance(message, Answer):
             raise BackendError(f"the worker answered {message!r}, wanted a group's scores")
         return message
+
+    def _awaited(self) -> object:
+        if not self._connection.poll(self._patience):
+            self._process.kill()
+            lost = WorkerLost(f"gave no answer for {self._patience:g} s", self._last_words())
+            lost.hung = True
+            raise lost
+        return self._receive()
 
     def _send(self, group: list[Item] | None) -> None:
         try:

@@ -4,31 +4,42 @@ import csv
 import json
 import os
 import signal
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from hambatch.config import ScoreOptions
 from hambatch.errors import BackendError
-from hambatch.scoring import job_for, score
+from hambatch.prediction import job_for
+from hambatch.scoring import score
 from hambatch.sources.reading import Item
-from hambatch.supervision import SupervisedWorker
+from hambatch.supervision import KNOWN_GOOD_LOST_AT_MOST, SupervisedWorker
 from tests.conftest import jpeg_bytes
 
 # Python runs this in every worker as it starts: the decoder dies of, or hangs at, marked files.
 INJECTION = """
 import os, signal, time
-from hambatch.pipelines import dali_scoring
-real = dali_scoring.DaliScoring.feed
+from hambatch.pipelines import dali_scoring, pillow_decode
+def fail(content, where):
+    if b"crash-" + where in content:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"hang-" + where in content:
+        time.sleep(600)
+real_feed, real_decode = dali_scoring.DaliScoring.feed, pillow_decode.decode
 def feed(self, files):
     for file in files:
-        if b"crash-here" in file.content:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if b"hang-here" in file.content:
-            time.sleep(600)
-    real(self, files)
-dali_scoring.DaliScoring.feed = feed
+        fail(file.content, b"here")
+    real_feed(self, files)
+def decode(content, *rest):
+    fail(content, b"pillow")
+    return real_decode(content, *rest)
+dali_scoring.DaliScoring.feed, pillow_decode.decode = feed, decode
 """
+
+
+HUNG = "cannot be decoded: the decoder gave no answer for 2 s, the limit (--decode-seconds)"
 
 
 @pytest.fixture
@@ -40,7 +51,10 @@ def faulty_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def marked(seed: int, mark: bytes, lane: str) -> bytes:
-    """A good JPEG that carries a mark: in a comment (main lane), or behind its end (slow lane)."""
+    """A good JPEG with a mark; a tail takes it to DALI alone, a garbled header to Pillow."""
+    if lane == "pillow":
+        content = jpeg_bytes(seed, comment=mark.replace(b"here", b"pillow"))
+        return content[:20] + b"junk" + content[20:]
     return jpeg_bytes(seed, comment=mark) if lane == "main" else jpeg_bytes(seed) + mark
 
 
@@ -50,12 +64,12 @@ def rows_by_image(path: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.usefixtures("faulty_decoder")
-@pytest.mark.parametrize("lane", ["main", "slow"])
+@pytest.mark.parametrize("lane", ["main", "slow", "pillow"])
 @pytest.mark.parametrize(
     ("mark", "reason"),
     [
         (b"crash-here", "cannot be decoded: the decoder died of signal 11"),
-        (b"hang-here", "cannot be decoded: the decoder gave no answer for 2 s"),
+        (b"hang-here", HUNG),
     ],
 )
 def test_a_decoder_that_is_lost_costs_one_file_its_row(
@@ -68,6 +82,8 @@ def test_a_decoder_that_is_lost_costs_one_file_its_row(
     rows, clean = rows_by_image(tmp_path / "mixed.csv"), rows_by_image(tmp_path / "clean.csv")
     bad = rows.pop("b/bad.jpg")
     assert (bad["status"], bad["reason"]) == ("failed", reason)
+    # The parent has not read the file: the worker told before it was lost.
+    assert bad["sha256"] == sha256((image_folder / "b" / "bad.jpg").read_bytes()).hexdigest()
     assert rows == clean
     record = json.loads((tmp_path / "mixed.csv.run.json").read_text())
     assert len(record["timing"]["workers_lost"]) == 2
@@ -103,6 +119,67 @@ def test_a_worker_killed_by_somebody_else_changes_nothing(
             seen += answer.indices.tolist()
     assert seen == list(range(24))
     assert worker.lost == ["died of signal 9"]
+
+
+def test_a_reader_that_hangs_is_a_failed_row_without_a_hash(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\nfrom hambatch.sources import reading\nreal = reading._read\n"
+        "def read(item, bounds):\n"
+        "    if item.path.name == 'stuck.jpg':\n        time.sleep(600)\n"
+        "    return real(item, bounds)\n"
+        "reading._read = read\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (image_folder / "stuck.jpg").write_bytes(jpeg_bytes(1))
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
+    items = [Item(k, image_folder / name) for k, name in enumerate(["stuck.jpg", "last.png"])]
+    with SupervisedWorker(job, 2) as worker:
+        stuck, good = worker.answers([items])
+    assert [f.reason for f in stuck.failures] == [
+        "cannot be read: the reader gave no answer for 2 s, the limit (--decode-seconds)"
+    ]
+    assert stuck.failures[0].sha256 == ""
+    assert good.indices.tolist() == [1]
+
+
+def test_the_limits_and_the_root_of_the_job_hold_in_the_worker(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere.jpg").write_bytes(jpeg_bytes(3))
+    (image_folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    (image_folder / "heavy.jpg").write_bytes(jpeg_bytes(4) + bytes(200_000))
+    (image_folder / "wide.jpg").write_bytes(jpeg_bytes(5, 2000, 600))
+    names = ["out.jpg", "heavy.jpg", "wide.jpg", "last.png"]
+    items = [Item(k, image_folder / name) for k, name in enumerate(names)]
+    trusted = Item(-1, tmp_path / "elsewhere.jpg", trusted=True)
+    options = ScoreOptions(engine=str(tiny_engine), max_megabytes=0.1, max_megapixels=1)
+    job = replace(job_for(tiny_engine, options), root=image_folder.resolve(), follow_symlinks=False)
+    with SupervisedWorker(job, 30) as worker:
+        (answer,) = worker.answers([[*items, trusted]])
+    assert answer.indices.tolist() == [3, -1]
+    assert [f.reason for f in answer.failures] == [
+        "symbolic link out of the folder (--follow-symlinks reads it)",
+        "too large: 0.2 MB, the limit is 0.1 (--max-megabytes)",
+        "too large: 2000 x 600 is 1.2 megapixels, the limit is 1 (--max-megapixels)",
+    ]
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+def test_a_worker_lost_at_a_known_good_file_is_not_that_files_fault(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    # The mark stands for whatever kills the worker: here it does so every time.
+    known = tmp_path / "known.jpg"
+    known.write_bytes(marked(90, b"crash-here", "main"))
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
+    items = [Item(-1, known, trusted=True), Item(0, image_folder / "last.png")]
+    with SupervisedWorker(job, 30) as worker:
+        first, second = worker.answers([items])
+    assert first.failures[0].index == -1
+    assert second.indices.tolist() == [0]
+    assert len(worker.lost) == 1 + 1 + KNOWN_GOOD_LOST_AT_MOST
 
 
 def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(

@@ -1,5 +1,6 @@
 """The DALI scoring pipeline: fed with bytes and indices, asserts every batch."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,12 +34,14 @@ class DaliScoring:
         self.name = "dali-gpu" if device == "mixed" else "dali-cpu"
         self._pipe = scoring_graph(batch_size, threads, spec, how, device)
         self._pipe.build()
+        self._in_flight = 0
 
     def feed(self, files: Sequence[Fetched]) -> None:
         """Start decoding a group; its answer is the next :meth:`collect` but those before."""
         self._pipe.feed_input("encoded", [np.frombuffer(f.content, np.uint8) for f in files])
         self._pipe.feed_input("indices", [np.array([f.index], np.int64) for f in files])
         self._pipe.schedule_run()
+        self._in_flight += 1
 
     def collect(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Wait for the oldest group: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
@@ -48,8 +51,16 @@ class DaliScoring:
         RuntimeError
             If DALI refuses any file of the group; it does not say which.
         """
+        self._in_flight -= 1
         indices, images = self._pipe.outputs()
         return np.array(indices.as_tensor()).reshape(-1), np.asarray(images.as_tensor())
+
+    def close(self) -> None:
+        """Wait until nothing is being decoded; what is in flight is dropped."""
+        while self._in_flight:
+            with contextlib.suppress(RuntimeError):
+                self.collect()
+        del self._pipe
 
 
 def scoring_graph(

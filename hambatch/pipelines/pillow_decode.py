@@ -5,37 +5,72 @@ Serves files that DALI refuses, and machines for which DALI has no wheel.
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.limits import UNLIMITED, Limits
+
+_XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 
 
 class UndecodableImage(Exception):
-    """Neither an image nor a bug: the message is the row's reason."""
+    """Not an image, and no bug either: the message is the row's reason."""
 
 
-def decode(content: bytes, spec: InputSpec, how: Preprocessing) -> NDArray[np.uint8]:
-    """Decode one file to uint8 RGB ``[height, width, 3]``.
+def decode(
+    content: bytes, spec: InputSpec, how: Preprocessing, limits: Limits = UNLIMITED
+) -> NDArray[np.uint8]:
+    """Decode one file to uint8 RGB ``[height, width, 3]``; of several frames the first.
 
     Raises
     ------
     UndecodableImage
-        If Pillow cannot decode it, or it is no JPEG or PNG.
+        If Pillow cannot decode it, it is no JPEG or PNG, or has too many pixels.
     """
+    # Our limit replaces Pillow's, which a run could not raise.
+    Image.MAX_IMAGE_PIXELS = None
     try:
         with warnings.catch_warnings():
-            # A bomb or a damaged tag is a reason to fail this file, not a line on the terminal.
+            # A damaged tag is not a line on the terminal.
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-                upright = ImageOps.exif_transpose(image) if how.exif_orientation else image
-                pixels = np.asarray(upright.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Warning, Image.DecompressionBombError) as e:
-        raise UndecodableImage(_one_line(e)) from e
+                # Opening reads the header only.
+                if reason := limits.too_many_pixels(*image.size):
+                    raise UndecodableImage(reason)
+                pixels = _upright_rgb(image, how)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise UndecodableImage(f"cannot be decoded: {_one_line(error)}") from error
     return resize_linear(pixels, spec.height, spec.width)
+
+
+@contextmanager
+def tolerating_truncation() -> Iterator[None]:
+    """Let Pillow fill what is missing of a file; a setting of the whole process."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def _upright_rgb(image: Image.Image, how: Preprocessing) -> NDArray[np.uint8]:
+    image.load()
+    # Pillow would turn by XMP where EXIF says nothing; DALI and most viewers do not.
+    for key in _XMP_KEYS:
+        image.info.pop(key, None)
+    if how.exif_orientation:
+        # In place and without `convert` where possible: each copy of 100 megapixels is 0.4 GB.
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16"):
+        # `convert` would clip at 255, not scale.
+        grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def resize_linear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -46,8 +81,9 @@ def resize_linear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray
     """
     top, bottom, down = _taps(pixels.shape[0], height)
     left, right, across = _taps(pixels.shape[1], width)
-    rows = pixels.astype(np.float32)
-    rows = rows[top] * (1 - down)[:, None, None] + rows[bottom] * down[:, None, None]
+    # Rows first, floats then: as floats the whole picture would take four times its memory.
+    upper, lower = pixels[top].astype(np.float32), pixels[bottom].astype(np.float32)
+    rows = upper * (1 - down)[:, None, None] + lower * down[:, None, None]
     mixed = rows[:, left] * (1 - across)[:, None] + rows[:, right] * across[:, None]
     # C order: fancy indexing leaves the columns outermost, and a batch of such images would
     # not be the dense array that backends share without a copy.

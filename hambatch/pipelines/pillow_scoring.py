@@ -44,3 +44,7 @@ class PillowScoring:
         except UndecodableImage as error:
             raise RuntimeError(str(error)) from error
         return np.array([index for index, _ in group], np.int64), np.stack(images)
+
+    def close(self) -> None:
+        """Wait until nothing is being decoded; what is in flight is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -3,28 +3,20 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.batches import Batch, Failure
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.salvage import Salvage
+from hambatch.limits import UNLIMITED, Limits
+from hambatch.pipelines.decoder_log import DecoderLog
+from hambatch.pipelines.flight import FastLane, Flight
+from hambatch.pipelines.platform import has_dali
+from hambatch.pipelines.salvage import NotAlone, Salvage, Salvaged
 from hambatch.pipelines.suspicion import is_suspect
 from hambatch.sources.reading import Fetched
-
-
-class FastLane(Protocol):
-    """Decodes whole groups, several in flight, answers in order."""
-
-    name: str
-
-    def feed(self, files: Sequence[Fetched]) -> None:
-        """Start decoding a group."""
-
-    def collect(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """Give the oldest group's indices and images; RuntimeError if it is refused."""
 
 
 @dataclass
@@ -36,78 +28,102 @@ class _Group:
 class ScoringPipeline:
     """Turns fetched groups into batches, in order; a bad file costs only itself."""
 
-    def __init__(self, lane: FastLane, salvage: Salvage, prefetch: int, spec: InputSpec) -> None:
-        self._lane, self._salvage, self._prefetch, self._spec = lane, salvage, prefetch, spec
-        self.decoder = lane.name
+    def __init__(
+        self,
+        flight: Flight,
+        salvage: Salvage,
+        prefetch: int,
+        spec: InputSpec,
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        self._flight, self._salvage, self._prefetch = flight, salvage, prefetch
+        self._spec, self._limits = spec, limits
+        self.decoder = flight.name
+
+    @property
+    def troubles(self) -> dict[str, int]:
+        """How often a batch was not trusted, and why; see :class:`Flight`."""
+        return dict(self._flight.troubles)
 
     def batches(self, groups: Iterable[list[Fetched]]) -> Iterator[Batch]:
         """Yield one batch a group; up to ``prefetch`` groups are decoded ahead."""
         in_flight: deque[_Group] = deque()
         for files in groups:
-            group = _Group(files, [f for f in files if not f.problem and not is_suspect(f.content)])
+            group = _Group(files, [f for f in files if self._is_fast(f)])
             if group.fast:
-                self._lane.feed(group.fast)
+                self._flight.feed(group.fast)
             in_flight.append(group)
             if len(in_flight) > self._prefetch - 1:
                 yield self._finish(in_flight.popleft())
         while in_flight:
             yield self._finish(in_flight.popleft())
 
+    def _is_fast(self, file: Fetched) -> bool:
+        return not file.problem and not is_suspect(file.content, self._limits)
+
     def _finish(self, group: _Group) -> Batch:
-        done: dict[int, tuple[NDArray[np.uint8], str]] = {}
-        whole: NDArray[np.uint8] | None = None
-        if group.fast:
-            try:
-                indices, whole = self._lane.collect()
-            except RuntimeError:
-                whole = None
-            else:
-                _assert_same(indices, group.fast)
-                done = {f.index: (whole[k], self._lane.name) for k, f in enumerate(group.fast)}
-        failures: list[Failure] = []
-        for file in group.files:
-            if file.index not in done:
-                outcome = self._salvage.decode(file)
-                if isinstance(outcome, Failure):
-                    failures.append(outcome)
-                else:
-                    done[file.index] = outcome
+        done: dict[int, Salvaged] = {}
+        images = self._flight.collect() if group.fast else None
+        if images is not None:
+            done = {f.index: (images[k], self.decoder) for k, f in enumerate(group.fast)}
+        failures = self._salvage_rest(group.files, done)
         kept = [f for f in group.files if f.index in done]
-        if whole is None or len(kept) != len(whole):
-            whole = self._stack([done[f.index][0] for f in kept])
+        if images is None or len(kept) != len(images):
+            images = self._stack([done[f.index][0] for f in kept])
         return Batch(
             indices=np.array([f.index for f in kept], np.int64),
-            images=whole,
+            images=images,
             decoders=[done[f.index][1] for f in kept],
             sha256=[f.sha256 for f in kept],
             failures=failures,
         )
+
+    def _salvage_rest(self, files: Sequence[Fetched], done: dict[int, Salvaged]) -> list[Failure]:
+        failures = []
+        for file in files:
+            if file.index in done:
+                continue
+            outcome = self._slowly(file)
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                done[file.index] = outcome
+        return failures
+
+    def _slowly(self, file: Fetched) -> Salvaged | Failure:
+        try:
+            return self._salvage.decode(file, alone=self._flight.is_idle)
+        except NotAlone:
+            self._flight.settle()
+            return self._salvage.decode(file, alone=True)
 
     def _stack(self, images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
         shape = (self._spec.height, self._spec.width, 3)
         return np.stack(images) if images else np.empty((0, *shape), np.uint8)
 
 
-def _assert_same(indices: NDArray[np.int64], files: Sequence[Fetched]) -> None:
-    wanted = [f.index for f in files]
-    if indices.tolist() != wanted:
-        raise AssertionError(f"the decoder answered for {indices.tolist()}, asked for {wanted}")
-
-
 def build_pipeline(
-    batch_size: int, threads: int, prefetch: int, spec: InputSpec, how: Preprocessing
+    batch_size: int,
+    threads: int,
+    prefetch: int,
+    spec: InputSpec,
+    how: Preprocessing,
+    limits: Limits = UNLIMITED,
 ) -> ScoringPipeline:
     """Choose DALI where it is installed, else Pillow with the same contract."""
-    from hambatch.pipelines.platform import has_dali
+    log, with_dali = DecoderLog(), has_dali()
+    lane = partial(_dali if with_dali else _pillow, batch_size, threads, spec, how)
+    salvage = Salvage(spec, how, limits, log, with_dali=with_dali)
+    return ScoringPipeline(Flight(lane, log), salvage, prefetch, spec, limits)
 
-    lane: FastLane
-    if has_dali():
-        from hambatch.pipelines.dali_scoring import DaliScoring
 
-        lane = DaliScoring(batch_size, threads, spec, how)
-    else:
-        from hambatch.pipelines.pillow_scoring import PillowScoring
+def _dali(batch_size: int, threads: int, spec: InputSpec, how: Preprocessing) -> FastLane:
+    from hambatch.pipelines.dali_scoring import DaliScoring
 
-        lane = PillowScoring(threads, spec, how)
-    salvage = Salvage(spec, how, with_dali=lane.name != "pillow")
-    return ScoringPipeline(lane, salvage, prefetch, spec)
+    return DaliScoring(batch_size, threads, spec, how)
+
+
+def _pillow(batch_size: int, threads: int, spec: InputSpec, how: Preprocessing) -> FastLane:
+    from hambatch.pipelines.pillow_scoring import PillowScoring
+
+    return PillowScoring(threads, spec, how)

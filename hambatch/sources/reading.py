@@ -1,5 +1,7 @@
 """Bytes of files, read ahead by threads, with the hash of the very bytes read."""
 
+import os
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,17 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hambatch.hashing import sha256_of_bytes
+from hambatch.limits import UNLIMITED, Limits
 
 GROUPS_AHEAD = 2
 """Groups whose reading is under way while an earlier one is decoded."""
 
+# Non-blocking: should a FIFO take the file's place after the first look, opening it returns.
+_OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+OUTSIDE = "symbolic link out of the folder (--follow-symlinks reads it)"
+
 
 @dataclass(frozen=True)
 class Item:
-    """A file to score: its position in the run's listing, and where it is."""
+    """A file to score: its position in the run's listing, and where it is.
+
+    A ``trusted`` file is the program's own, and may lie outside the source.
+    """
 
     index: int
     path: Path
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,26 +42,97 @@ class Fetched:
     problem: str = ""
 
 
-def fetch(item: Item) -> Fetched:
+@dataclass(frozen=True)
+class Bounds:
+    """Which files may be read.
+
+    Attributes
+    ----------
+    root
+        Only files that really lie below this folder, itself free of symbolic
+        links; None for no such check.
+    limits
+        Of which ``max_bytes`` counts here.
+    """
+
+    root: Path | None = None
+    limits: Limits = UNLIMITED
+
+
+class _Unreadable(Exception):
+    """The message is the row's reason."""
+
+
+def fetch(item: Item, bounds: Bounds = Bounds()) -> Fetched:
     """Read one file whole and hash it; what goes wrong is data."""
     try:
-        if not item.path.is_file():
-            found = "not a regular file" if item.path.exists() else "no such file"
-            return Fetched(item.index, b"", "", f"cannot be read: {found}")
-        content = item.path.read_bytes()
-    except OSError as error:
-        return Fetched(item.index, b"", "", f"cannot be read: {error.strerror or error}")
+        content = _read(item, bounds)
+    except _Unreadable as error:
+        return Fetched(item.index, b"", "", str(error))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Fetched(item.index, b"", "", f"cannot be read: {reason}")
     return Fetched(item.index, content, sha256_of_bytes(content))
 
 
+def _read(item: Item, bounds: Bounds) -> bytes:
+    # The look before opening: to open a device can have effects.
+    _check_regular(os.stat(item.path))
+    descriptor = os.open(item.path, _OPEN_FLAGS)
+    try:
+        before = os.fstat(descriptor)
+        _check_regular(before)
+        if bounds.root and not item.trusted:
+            _check_inside(descriptor, item.path, bounds.root)
+        if reason := bounds.limits.too_many_bytes(before.st_size):
+            raise _Unreadable(reason)
+        content = _read_at_most(descriptor, before.st_size + 1)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if (len(content), after.st_size, after.st_mtime_ns) != (
+        before.st_size,
+        before.st_size,
+        before.st_mtime_ns,
+    ):
+        raise _Unreadable("changed while it was read")
+    return content
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _Unreadable("cannot be read: not a regular file")
+
+
+def _check_inside(descriptor: int, path: Path, root: Path) -> None:
+    try:
+        # Of the file that is open, whatever happens to its name: 2 us.
+        real = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        real = os.path.realpath(path)
+    if not real.startswith(os.path.join(root, "")):
+        raise _Unreadable(OUTSIDE)
+
+
+def _read_at_most(descriptor: int, size: int) -> bytes:
+    parts, missing = [], size
+    while missing and (part := os.read(descriptor, missing)):
+        parts.append(part)
+        missing -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
 def read_ahead(
-    groups: Iterable[Sequence[Item]], readers: int, depth: int = GROUPS_AHEAD
+    groups: Iterable[Sequence[Item]],
+    readers: int,
+    depth: int = GROUPS_AHEAD,
+    bounds: Bounds = Bounds(),
 ) -> Iterator[list[Fetched]]:
     """Yield each group's bytes in order, reading up to ``depth`` later groups meanwhile."""
     with ThreadPoolExecutor(readers, thread_name_prefix="reader") as pool:
         ahead: deque[list[Future[Fetched]]] = deque()
         for group in groups:
-            ahead.append([pool.submit(fetch, item) for item in group])
+            ahead.append([pool.submit(fetch, item, bounds) for item in group])
             if len(ahead) > depth:
                 yield [future.result() for future in ahead.popleft()]
         while ahead:

@@ -1,0 +1,72 @@
+"""A decoder's warning is heard once, whatever else is printed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hambatch.pipelines.decoder_log import MOST_BYTES, DecoderLog
+
+
+@pytest.fixture
+def written(tmp_path: Path):
+    with (tmp_path / "log").open("a+b", buffering=0) as stream:
+        yield stream
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Corrupt JPEG data: premature end of data segment",
+        b"Corrupt JPEG data: bad Huffman code",
+        b"Corrupt JPEG data: 12 extraneous bytes before marker 0xd9",
+        b"Corrupt JPEG data: found marker 0xd9 instead of RST6",
+        b"Premature end of JPEG file",
+        b"Warning: unknown JFIF revision number 3.01",
+    ],
+)
+def test_a_warning_is_heard_once(written, line: bytes) -> None:
+    log = DecoderLog(written.fileno())
+    assert log.heard() == ""
+    written.write(b"[ERROR] something else\n" + line + b"\n")
+    assert log.heard() in line.decode()
+    assert log.heard() == ""
+
+
+def test_other_talk_is_not_a_warning(written) -> None:
+    written.write(b"Corrupt JPEG data: bad Huffman code\n")
+    log = DecoderLog(written.fileno())
+    written.write(b"libpng warning: iCCP: known incorrect sRGB profile\nUserWarning: ...\n")
+    assert log.heard() == ""
+
+
+def test_a_line_that_comes_in_pieces_is_heard_when_it_is_whole(written) -> None:
+    log = DecoderLog(written.fileno())
+    written.write(b"Corrupt JPEG data: bad Huff")
+    assert log.heard() == ""
+    written.write(b"man code\n")
+    assert log.heard() == "bad Huffman code"
+
+
+def test_a_long_log_is_emptied_and_goes_on(written) -> None:
+    log = DecoderLog(written.fileno())
+    written.write(b"x" * (MOST_BYTES + 1))
+    assert log.is_long
+    log.heard()
+    log.shorten()
+    assert os.fstat(written.fileno()).st_size == 0
+    written.write(b"Corrupt JPEG data: bad Huffman code\n")
+    assert log.heard() == "bad Huffman code"
+
+
+def test_where_stderr_is_no_file_nothing_is_heard_and_nothing_breaks(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    (tmp_path / "only").touch()
+    only_written = os.open(tmp_path / "only", os.O_WRONLY)
+    for descriptor in (writing, only_written, 999):
+        log = DecoderLog(descriptor)
+        assert not log.can_hear
+        assert log.heard() == ""
+        log.shorten()
+    for descriptor in (reading, writing, only_written):
+        os.close(descriptor)

@@ -1,0 +1,99 @@
+"""Unusual but legal pictures: DALI and Pillow give the same pixels, and the right ones."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.limits import UNLIMITED
+from hambatch.pipelines.pillow_decode import decode
+from hambatch.pipelines.salvage import Salvage
+from hambatch.pipelines.suspicion import is_suspect
+from hambatch.sources.reading import Fetched
+from tests.pipelines.odd import as_jpeg, as_png, interlaced_png, picture, raw_png
+
+SPEC, HOW = InputSpec(), Preprocessing()
+RGB = picture()
+GREY = RGB.convert("L")
+SAMPLES = np.asarray(RGB).astype(int)
+
+
+def alpha(image: Image.Image) -> Image.Image:
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    return image
+
+
+def few(bits: int) -> Image.Image:
+    return RGB.quantize(2**bits)
+
+
+def multi_picture() -> bytes:
+    stream = io.BytesIO()
+    RGB.save(stream, "MPO", quality=95, save_all=True, append_images=[RGB.rotate(180)])
+    return stream.getvalue()
+
+
+ODD = {
+    "grey PNG": (as_png(GREY), GREY),
+    "grey JPEG": (as_jpeg(GREY), GREY),
+    "grey and alpha PNG": (as_png(alpha(GREY.convert("LA"))), GREY),
+    "RGBA PNG": (as_png(alpha(RGB.convert("RGBA"))), RGB),
+    "palette PNG": (as_png(few(6)), few(6)),
+    "palette PNG with transparency": (as_png(few(6), transparency=3), few(6)),
+    "4-bit palette PNG": (as_png(few(4), bits=4), few(4)),
+    "1-bit PNG": (as_png(GREY.convert("1")), GREY.convert("1")),
+    "RGB PNG with a transparent colour": (as_png(RGB, transparency=(9, 9, 9)), RGB),
+    "16-bit grey PNG": (raw_png(np.asarray(GREY).astype(int) * 257, 16, 0), GREY),
+    "interlaced PNG": (interlaced_png(SAMPLES), RGB),
+    "16-bit RGB PNG": (raw_png(SAMPLES * 257, 16, 2), RGB),
+    "progressive JPEG": (as_jpeg(RGB, progressive=True), RGB),
+    "JPEG without subsampling": (as_jpeg(RGB, subsampling=0), RGB),
+    "JPEG that stores RGB": (as_jpeg(RGB, keep_rgb=True), RGB),
+    "CMYK JPEG with Adobe's marker": (as_jpeg(RGB.convert("CMYK")), RGB),
+    "multi-picture JPEG": (multi_picture(), RGB),
+}
+
+
+def by_dali(content: bytes) -> np.ndarray:
+    pixels, decoder = Salvage(SPEC, HOW).decode(Fetched(0, content, ""))
+    assert decoder == "dali-cpu"
+    return pixels.astype(int)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_picture_has_the_right_pixels_in_both_decoders(name: str) -> None:
+    content, image = ODD[name]
+    assert not is_suspect(content, UNLIMITED)
+    wanted = decode(as_png(image.convert("RGB")), SPEC, HOW).astype(int)
+    pixels = by_dali(content)
+    assert np.abs(pixels - wanted).mean() < 3
+    assert np.abs(pixels - decode(content, SPEC, HOW)).max() <= 1
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    samples = np.random.default_rng(0).integers(0, 65536, (224, 224))
+    content = raw_png(samples, 16, 0)
+    for pixels in (by_dali(content), decode(content, SPEC, HOW)):
+        np.testing.assert_array_equal(pixels[..., 1], np.rint(samples / 257))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("write", [as_jpeg, as_png])
+def test_every_orientation_of_jpeg_and_png_is_turned_upright(write, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = write(RGB, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    wanted = decode(as_png(upright), SPEC, HOW).astype(int)
+    for pixels in (by_dali(content), decode(content, SPEC, HOW)):
+        assert np.abs(pixels - wanted).max() <= 1
+
+
+def test_no_decoder_turns_a_picture_by_its_xmp() -> None:
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    content = as_jpeg(RGB, xmp=xmp)
+    wanted = decode(as_jpeg(RGB), SPEC, HOW)
+    np.testing.assert_array_equal(decode(content, SPEC, HOW), wanted)
+    assert np.abs(by_dali(content) - wanted).max() <= 1
