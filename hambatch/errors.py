@@ -6,7 +6,8 @@
     ├── InputError           a path, a table or an option that cannot be used
     ├── EngineError          an engine folder that is incomplete, altered or unsuited
     ├── BackendError         a runtime that cannot execute the engine
-    └── MissingDependency    an optional package that is not installed
+    ├── MissingDependency    an optional package that is not installed
+    └── SentinelError        a known picture that came back wrong: nothing here can be trusted
 
 A bad image is none of these: it is a row with ``status`` ``failed``.
 Every message names the thing, what was found, what was wanted, and the next
@@ -34,6 +35,14 @@ class BackendError(HambatchError):
 
 class MissingDependency(HambatchError):
     """An optional package is not installed; the message names the pip line."""
+
+
+class SentinelError(HambatchError):
+    """A known picture came back wrong; ``suspect`` holds the indices of rows not to trust."""
+
+    def __init__(self, message: str, suspect: list[int]) -> None:
+        super().__init__(message)
+        self.suspect = suspect
 
 
 class ExitCode(IntEnum):

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hambatch.engines.sentinel_spec import Sentinels, problem_with, read_sentinels
 from hambatch.errors import EngineError
 from hambatch.labels import CLASSES, MALIGNANT
 
@@ -61,9 +62,9 @@ class Manifest:
     """All of ``engine.json``.
 
     ``files`` names every file of the folder but ``engine.json`` itself;
-    ``temperature`` divides the logits before the softmax; ``metrics`` and
-    ``data`` say what was measured on what; ``training`` is the configuration
-    that made the weights.
+    ``temperature`` divides the logits before the softmax; ``sentinels`` are
+    pictures whose probabilities are known; ``metrics`` and ``data`` say what
+    was measured on what; ``training`` is the configuration that made the weights.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Manifest:
     input: InputSpec = field(default_factory=InputSpec)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     temperature: float = 1.0
+    sentinels: Sentinels = field(default_factory=Sentinels)
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -122,6 +124,8 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
         values["classes"] = tuple(raw["classes"])
         values["malignant"] = tuple(raw["malignant"])
         values["temperature"] = float(raw["temperature"])
+        if "sentinels" in raw:
+            values["sentinels"] = read_sentinels(raw["sentinels"])
         manifest = Manifest(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         known = ", ".join(f.name for f in fields(Manifest))
@@ -143,6 +147,9 @@ def _check(path: Path, manifest: Manifest) -> None:
     for variant in manifest.variants:
         if variant.file not in manifest.files:
             raise _refused(path, f"the {variant.precision} graph {variant.file!r} has no sha256")
+    problem = problem_with(manifest.sentinels, manifest.files, len(manifest.classes))
+    if problem:
+        raise _refused(path, problem)
 
 
 def _refused(path: Path, why: str) -> EngineError:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from hambatch.backends import load_backend
-from hambatch.engines.loading import load_engine
+from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.store import engines_folder, installed_engines
+from hambatch.sentinel_recording import score_sentinels
 
 
 def engine_lines() -> list[str]:
@@ -19,16 +20,33 @@ def engine_lines() -> list[str]:
 
 
 def verify_engine(folder: Path) -> str:
-    """Verify hashes, then load every graph; one line that says what was proven.
+    """Verify hashes, load every graph, score the known pictures; a line says what was proven.
 
     Raises
     ------
     EngineError
         At the first thing that is wrong.
+    SentinelError
+        If this machine scores a known picture wrongly.
     """
     engine = load_engine(folder)
     for variant in engine.manifest.variants:
         load_backend("openvino", engine, variant.precision, threads=1).close()
     present = [name for name in engine.manifest.files if (folder / name).is_file()]
     graphs = ", ".join(variant.file for variant in engine.manifest.variants)
-    return f"{engine.manifest.name}: {len(present)} files match their sha256; graphs load: {graphs}"
+    return (
+        f"{engine.manifest.name}: {len(present)} files match their sha256; "
+        f"graphs load: {graphs}; {_sentinels(engine)}"
+    )
+
+
+def _sentinels(engine: Engine) -> str:
+    spec = engine.manifest.sentinels
+    if not spec.pictures:
+        return "no known pictures to check the scores with"
+    found = score_sentinels(engine)
+    return (
+        f"{found['checked']} known pictures are within {found['deviation_at_start']:.0e} of what "
+        f"{spec.measured_on.backend} gave on {spec.measured_on.instruction_set} "
+        f"(tolerance {found['tolerance_at_start']:.0e})"
+    )

@@ -16,6 +16,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Hash the folder's files and write ``engine.json``, after all of them.
 
     Hidden files and folders inside are no part of an engine; nothing reads them.
+    An optional file that ``manifest`` names and that is not here keeps its entry.
 
     Returns
     -------
@@ -27,7 +28,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     EngineError
         If a graph that ``manifest`` names is not in the folder.
     """
-    files = {path.name: _entry(path) for path in sorted(folder.iterdir()) if _belongs(path)}
+    found = {path.name: _entry(path) for path in folder.iterdir() if _belongs(path)}
+    absent = {n: e for n, e in manifest.files.items() if e.optional and n not in found}
+    files = dict(sorted({**found, **absent}.items()))
     for variant in manifest.variants:
         if variant.file not in files:
             raise EngineError(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hambatch.engines.manifest import Manifest, read_manifest
+from hambatch.engines.sentinel_spec import Sentinels
 from hambatch.engines.store import find_engine
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
@@ -11,10 +12,11 @@ from hambatch.export.graph import GRAPH_NAME, export_graph
 from hambatch.export.images import read_images
 from hambatch.export.keras_weights import SUFFIX, load_network
 from hambatch.hashing import sha256_of_file
+from hambatch.sentinel_recording import record_sentinels
 
 
 def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
-    """Export ``model.onnx`` again; of ``engine.json`` only its hash and parity change.
+    """Export ``model.onnx`` again; of ``engine.json`` only its hash, parity and sentinels change.
 
     A run that dies between the two files leaves an engine that loading refuses
     and that the same command repairs.
@@ -55,7 +57,10 @@ def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
     network = load_network(weights, int(head["hidden_units"]), float(head["dropout"]))
     variant = export_graph(network, folder, pixels)
     others = tuple(v for v in manifest.variants if v.precision != variant.precision)
-    return folder, write_manifest(folder, replace(manifest, variants=(variant, *others)))
+    # What the old graph said of the known pictures says nothing about the new one.
+    unproven = replace(manifest, variants=(variant, *others), sentinels=Sentinels())
+    write_manifest(folder, unproven)
+    return folder, record_sentinels(folder)
 
 
 def _refuse_altered(folder: Path, manifest: Manifest) -> None:

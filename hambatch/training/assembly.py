@@ -22,7 +22,8 @@ from hambatch.export.graph import export_graph
 from hambatch.export.keras_weights import WEIGHTS_NAME, save_network
 from hambatch.ham10000.prepare import count
 from hambatch.labels import CLASSES
-from hambatch.scoring import predict_files
+from hambatch.prediction import predict_files
+from hambatch.sentinel_recording import record_sentinels
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.features import PIPELINE_VERSION, Features
 from hambatch.training.fit import Fitted, best_epoch
@@ -70,6 +71,7 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
         licence=_licence(trained.options),
     )
     write_manifest(staging, manifest)
+    manifest = record_sentinels(staging)
     # Measured by the very path that users score with, not by Keras.
     metrics = measure(trained.dataset, staging)
     manifest = replace(manifest, metrics=metrics)

@@ -16,7 +16,7 @@ from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
 from hambatch.ham10000.metadata import COLUMNS
 from hambatch.labels import CLASSES
-from hambatch.scoring import predict_files
+from hambatch.prediction import predict_files
 from hambatch.training.network import build_base
 from tests.conftest import jpeg_bytes
 
@@ -72,6 +72,7 @@ def engine(place) -> Path:
 def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     manifest = load_engine(engine).manifest
     names = {"model.onnx", "model.weights.h5", "card.md", "confusion.png"}
+    names |= {f"sentinel_{k}.jpg" for k in range(4)}
     assert set(manifest.files) == names
     assert {path.name for path in engine.iterdir()} == names | {"engine.json"}
     assert manifest.training["hidden_units"] == 16

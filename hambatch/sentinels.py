@@ -1,0 +1,239 @@
+"""Sentinels: known pictures that go through a run, so that a wrong answer does not go unseen.
+
+A backend can answer wrongly without an error: a driver that computes in another
+precision, a slot whose memory is damaged, a batch answered with another's
+scores. So known pictures take the path of all others: alone at the start, at
+every slot in turn during the run, and in every slot at its end. The first answer
+to each is compared with the engine's record, the others with that answer.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import count, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from hambatch.engines.loading import Engine
+from hambatch.engines.sentinel_images import write_sentinel_images
+from hambatch.errors import SentinelError
+from hambatch.names import encode_name
+from hambatch.probabilities import calibrated
+from hambatch.sentinel_ledger import Ledger
+from hambatch.sentinel_reference import Reference, labelled
+from hambatch.sources.reading import Item
+from hambatch.worker import Answer
+
+__all__ = ["SentinelError", "SentinelWatch"]
+
+SEED = 0
+"""Of which picture goes to which slot when: the same in every run."""
+
+
+@dataclass(frozen=True)
+class _Use:
+    """One sentinel on its way: which picture, in which batch with which images."""
+
+    picture: int
+    batch: int
+    images: Sequence[Item]
+
+
+class SentinelWatch:
+    """Adds sentinels to the groups of a run, and takes them out of its answers.
+
+    Parameters
+    ----------
+    batch_size
+        Most files a group may hold, its sentinel included.
+    every
+        Every how many groups of images one carries a sentinel. A slot is
+        visited once in ``batch_size`` of them.
+    backend
+        As the table names it; if empty, the engine's wider tolerance holds.
+    scratch
+        Where to draw the pictures of an engine that has none; default: the
+        system's temporary folder.
+
+    Attributes
+    ----------
+    checked
+        Sentinels that came back right.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        batch_size: int,
+        every: int = 1,
+        backend: str = "",
+        scratch: Path | None = None,
+    ) -> None:
+        spec = engine.manifest.sentinels
+        self._manifest = engine.manifest
+        self._size, self._every = batch_size, every
+        self._drawn: tempfile.TemporaryDirectory[str] | None = None
+        self._pictures = [engine.folder / picture.file for picture in spec.pictures]
+        if not self._pictures:
+            self._drawn = tempfile.TemporaryDirectory(prefix="hambatch-", dir=scratch)
+            folder = Path(self._drawn.name)
+            self._pictures = [folder / name for name in write_sentinel_images(folder)]
+        self._reference = Reference(spec, backend)
+        # Twice the distance between visits: only failures that keep shifting slots get there.
+        self._ledger = Ledger(2 * batch_size * every)
+        self._sent: dict[int, _Use] = {}
+        self._chance = random.Random(SEED)  # noqa: S311
+        self._uses, self._batches, self._widest = count(1), 0, 0
+        self.checked = 0
+
+    def __enter__(self) -> "SentinelWatch":
+        """Return the watch."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove pictures that were drawn for this run."""
+        if self._drawn is not None:
+            self._drawn.cleanup()
+
+    def groups(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Cut images into groups of at most ``batch_size``, sentinels among them.
+
+        The first group holds the sentinels alone; the last has one in every
+        slot that carried an image, so that each is proven after its last.
+        """
+        for group in self._composed(iter(items)):
+            self._batches += 1
+            yield group
+
+    def check(self, answer: Answer) -> Answer:
+        """Compare an answer's sentinels with what they should be; give it without them.
+
+        Answers are taken in the order of their groups; sentinels are found by
+        index, whatever group they come back in.
+
+        Raises
+        ------
+        SentinelError
+            If one is off, not a number or failed. It names the batch and holds
+            the indices of the rows that can no longer be trusted.
+        """
+        failed = [failure for failure in answer.failures if failure.index < 0]
+        slots = np.flatnonzero(answer.indices < 0).tolist()
+        self._note_images(answer)
+        wrong = self._wrong(answer, slots)
+        if wrong or failed:
+            what = list(wrong.values()) + [(f.index, f.reason) for f in failed]
+            raise self._error(what, self._ledger.suspects(wrong))
+        if slots:
+            self._ledger.prove(slots)
+            self.checked += len(slots)
+        for index in answer.indices[slots].tolist():
+            del self._sent[index]
+        return _without(answer, slots)
+
+    def summary(self) -> dict[str, Any]:
+        """What the record of a run says about its sentinels."""
+        return {"checked": self.checked, "every": self._every, **self._reference.summary()}
+
+    def _composed(self, items: Iterator[Item]) -> Iterator[list[Item]]:
+        yield from self._alone(len(self._pictures))
+        slots = self._slots()
+        for number in count(1):
+            if self._ledger.overdue:
+                self._ledger.overdue = False
+                yield from self._alone(self._widest)
+            due = number % self._every == 0
+            if due and self._size == 1:
+                yield from self._alone(1)
+                due = False
+            images = list(islice(items, self._size - due))
+            if not images:
+                break
+            self._widest = max(self._widest, len(images) + due)
+            yield self._among(images, next(slots)) if due else images
+        yield from self._alone(self._widest)
+
+    def _slots(self) -> Iterator[int]:
+        # One permutation, over and over: between two visits of a slot lie all the others.
+        order = list(range(self._size))
+        self._chance.shuffle(order)
+        while True:
+            yield from order
+
+    def _alone(self, width: int) -> Iterator[list[Item]]:
+        """Sentinels in as many slots, in groups of at most ``batch_size``."""
+        for start in range(0, width, self._size):
+            yield [self._sentinel([]) for _ in range(min(self._size, width - start))]
+
+    def _among(self, images: list[Item], slot: int) -> list[Item]:
+        slot = min(slot, len(images))
+        return [*images[:slot], self._sentinel(images), *images[slot:]]
+
+    def _sentinel(self, images: Sequence[Item]) -> Item:
+        use, pictures = next(self._uses), len(self._pictures)
+        # First all of them; then by chance, so that a slot that repeats itself is not asked the
+        # same again and again.
+        picture = use - 1 if use <= pictures else self._chance.randrange(pictures)
+        self._sent[-use] = _Use(picture, self._batches + 1, images)
+        return Item(-use, self._pictures[picture], trusted=True)
+
+    def _note_images(self, answer: Answer) -> None:
+        for slot, index in enumerate(answer.indices.tolist()):
+            if index >= 0:
+                self._ledger.carry(index, slot)
+        for failure in answer.failures:
+            if failure.index >= 0:
+                self._ledger.fail(failure.index)
+
+    def _wrong(self, answer: Answer, slots: list[int]) -> dict[int, tuple[int, str]]:
+        """Slot to index and complaint, of the sentinels that are off."""
+        logits = answer.logits[slots].astype(np.float64)
+        # Infinities give NaN, which is off like any other.
+        with np.errstate(all="ignore"):
+            found = calibrated(answer.logits[slots], self._manifest.temperature)
+        wrong = {}
+        for k, slot in enumerate(slots):
+            index = int(answer.indices[slot])
+            picture = self._sent[index].picture
+            miss = self._reference.miss(picture, found[k], logits[k], answer.decoders[slot])
+            if miss is not None:
+                said = labelled(miss, self._manifest.classes)
+                wrong[slot] = (index, f"in slot {slot} it has {said}")
+        return wrong
+
+    def _error(self, wrong: list[tuple[int, str]], suspect: list[int]) -> SentinelError:
+        index, complaint = wrong[0]
+        use = self._sent[index]
+        more = f" ({len(wrong)} of its known pictures are)" if len(wrong) > 1 else ""
+        ends = [encode_name(str(use.images[k].path)) for k in (0, -1)] if use.images else []
+        images = f"of {' to '.join(ends)}" if ends else "of known pictures only"
+        return SentinelError(
+            f"the known picture {self._pictures[use.picture].name} came back wrong in batch "
+            f"{use.batch}, {images}{more}: {complaint}. The machine or its software cannot be "
+            f"trusted; {len(suspect)} rows are suspect.\n"
+            f"Next: hambatch engines verify {self._manifest.name}, "
+            "and run the same command again once it passes",
+            suspect,
+        )
+
+
+def _without(answer: Answer, slots: Sequence[int]) -> Answer:
+    """Take slots out of everything that an answer has one of an image."""
+    kept = np.delete(np.arange(len(answer.indices)), slots).tolist()
+    columns: dict[str, Any] = {}
+    for column in fields(answer):
+        values = getattr(answer, column.name)
+        if isinstance(values, np.ndarray):
+            columns[column.name] = values[kept]
+        elif column.name != "failures":
+            columns[column.name] = [values[slot] for slot in kept]
+    return replace(answer, **columns)

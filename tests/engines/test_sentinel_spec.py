@@ -1,0 +1,104 @@
+"""Known pictures in `engine.json`: optional, and exact where they are given."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hambatch.config import ScoreOptions
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import Manifest, read_manifest
+from hambatch.engines.sentinel_images import PICTURES, write_sentinel_images
+from hambatch.engines.sentinel_spec import MeasuredOn, Sentinel, Sentinels
+from hambatch.engines.store import find_engine
+from hambatch.engines.writing import write_manifest
+from hambatch.errors import EngineError
+
+SPEC = Sentinels(
+    (Sentinel("one.jpg", (0.1, 0.2, 0.3, 0.1, 0.1, 0.1, 0.1)),),
+    tolerance_elsewhere=0.002,
+    measured_on=MeasuredOn("openvino-fp32", "dali-cpu", "x86_64 avx2"),
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "one.jpg").write_bytes(b"a picture")
+    write_manifest(tmp_path, Manifest("tiny", "1", files={}, variants=(), sentinels=SPEC))
+    return tmp_path
+
+
+def change(folder, **values):
+    path = folder / "engine.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, "sentinels": {**whole["sentinels"], **values}}))
+
+
+def test_what_is_written_is_read_back(folder):
+    assert read_manifest(folder).sentinels == SPEC
+
+
+def test_an_engine_made_before_there_were_any_has_none(folder):
+    path = folder / "engine.json"
+    whole = json.loads(path.read_text())
+    del whole["sentinels"]
+    path.write_text(json.dumps(whole))
+    assert read_manifest(folder).sentinels == Sentinels()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"pictures": [{"file": "two.jpg", "probabilities": [1, 0, 0, 0, 0, 0, 0]}]}, "no sha256"),
+        ({"pictures": [{"file": "one.jpg", "probabilities": [0.5, 0.5]}]}, "has 2 probabilities"),
+        ({"pictures": [{"file": "one.jpg", "probabilities": [0.1] * 7}]}, "that sum to 0.7"),
+        ({"pictures": [{"file": "one.jpg", "probabilities": [float("nan")] * 7}]}, "sum to nan"),
+        ({"pictures": [{"file": "one.jpg"}]}, "probabilities"),
+        ({"tolerance": 0}, "tolerances are 0"),
+        ({"tolerance": float("nan")}, "tolerances are nan"),
+        ({"tolerance": "tight"}, "could not convert"),
+        ({"tolerance": 0.1}, "tolerances are 0.1"),
+        ({"surprise": 1}, "surprise"),
+        ({"measured_on": {"machine": "mine"}}, "machine"),
+    ],
+)
+def test_what_cannot_be_compared_with_is_refused(folder, values, said):
+    change(folder, **values)
+    with pytest.raises(EngineError, match=said):
+        read_manifest(folder)
+
+
+def test_pictures_are_drawn_once_and_never_over_the_engines_own(tmp_path):
+    (tmp_path / "sentinel_1.jpg").write_bytes(b"the engine's")
+    names = write_sentinel_images(tmp_path)
+    assert (tmp_path / "sentinel_1.jpg").read_bytes() == b"the engine's"
+    assert len(names) == len(set(PICTURES)) == 4
+    assert sum((tmp_path / name).stat().st_size for name in names) < 60_000
+    assert {path.name for path in tmp_path.iterdir()} == set(names)
+
+
+def test_the_default_engine_knows_pictures_of_clearly_different_scores():
+    engine = load_engine(find_engine(ScoreOptions().engine))
+    spec = engine.manifest.sentinels
+    known = np.array([picture.probabilities for picture in spec.pictures])
+    assert len(set(known.argmax(axis=1))) == 4
+    # Near 0 and 1 a softmax hides an error of the logits.
+    assert known.max() < 0.7
+    for first in range(4):
+        for second in range(first):
+            assert np.abs(known[first] - known[second]).max() > 0.2
+    sizes = set()
+    for picture in spec.pictures:
+        with Image.open(engine.folder / picture.file) as image:
+            sizes.add(image.size)
+    assert len(sizes) == 4
+
+
+def test_an_optional_file_that_is_not_here_keeps_its_entry(folder):
+    (folder / "model.weights.h5").write_bytes(b"weights")
+    written = write_manifest(folder, read_manifest(folder))
+    (folder / "model.weights.h5").unlink()
+    assert write_manifest(folder, read_manifest(folder)) == written
+    (folder / "one.jpg").unlink()
+    assert "one.jpg" not in write_manifest(folder, Manifest("t", "1", written.files, ())).files
