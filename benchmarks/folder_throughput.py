@@ -5,7 +5,8 @@ noisy for all of them:
 
 decode     the DALI scoring pipeline alone, on all cores
 inference  OpenVINO alone, on arrays that are ready
-score      the whole run, from the first group sent to the last row received
+score      the whole run, from the first group sent to the last row received, with its
+           known pictures, which count as cost and not as images
 keras      `model.predict` over a `tf.data` pipeline of the same folder
 
 Where decoding and inference share the cores, the ceiling of `score` is
@@ -22,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +37,9 @@ from hambatch.cores import available_cores
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import DEFAULT_ENGINE, find_engine
 from hambatch.pipelines.scoring import build_pipeline
-from hambatch.scoring import job_for, rows_of
-from hambatch.sources.folder import list_images
+from hambatch.prediction import job_for, rows_of
+from hambatch.sentinels import SentinelWatch
+from hambatch.sources.listing import list_images
 from hambatch.sources.reading import Item, read_ahead
 from hambatch.supervision import SupervisedWorker
 from hambatch.synthesis import synthesize
@@ -54,8 +57,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        root = chosen.images or generate(Path(place), chosen.count)
-        names = list_images(root).names[: chosen.count]
+        root = chosen.images or generate(Path(place) / "images", chosen.count)
+        names = list(islice(list_images(root, Path(place) / "listing"), chosen.count))
         result = measure(root, names, chosen.repeats)
     write_json(chosen.out, result)
     print(json.dumps({k: result[k] for k in ("images_per_s", "ceiling", "shares")}, indent=2))
@@ -63,6 +66,7 @@ def main() -> None:
 
 def generate(folder: Path, count: int) -> Path:
     """Write 600x450 JPEGs of quality 95, every one different."""
+    folder.mkdir()
     for k in range(count):
         image = Image.fromarray(synthesize(np.random.default_rng(k), 600, 450))
         image.save(folder / f"sample_{k:05d}.jpg", quality=95)
@@ -155,7 +159,9 @@ def score_run(root: Path, names: list[str], engine: Engine) -> Callable[[], floa
         with SupervisedWorker(job_for(engine.folder, OPTIONS), 30) as worker:
             worker.wait_ready()
             loaded = time.perf_counter() - started
-            rows = list(rows_of(worker, root, names, engine.manifest, OPTIONS))
+            with SentinelWatch(engine, OPTIONS.batch_size, OPTIONS.sentinel_every) as watch:
+                groups = rows_of(worker, enumerate(names), root, engine.manifest, watch)
+                rows = [row for group in groups for _, row in group]
             assert [row.status for row in rows] == ["ok"] * len(names)
         return loaded
 

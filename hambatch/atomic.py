@@ -11,18 +11,23 @@ from hambatch.errors import InputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, staging: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it takes its place.
 
     The temporary file is fsynced and renamed when the block ends without an
     exception, and removed when it does not.
+
+    Parameters
+    ----------
+    staging
+        Another folder for the temporary file, on the same file system.
 
     Raises
     ------
     InputError
         If the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = (staging or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     with refusing(path):
         temporary.touch()
     try:

@@ -47,6 +47,15 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True)
+class VerifyOptions:
+    """`hambatch verify`; ``engine`` None means the one that the record names."""
+
+    engine: str | None = None
+    sample: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Random views of a training image, each parameter uniform in its range.
 

@@ -1,5 +1,6 @@
 """The record beside every output: what ran, on what, how it ended."""
 
+import json
 import platform
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -12,12 +13,16 @@ from hambatch.batches import Row
 from hambatch.config import ScoreOptions
 from hambatch.cores import available_cores
 from hambatch.engines.loading import Engine
+from hambatch.errors import InputError
 from hambatch.names import encode_name
-from hambatch.sources.folder import Listing
+from hambatch.sentinels import SentinelError
+from hambatch.sources.listing import Changes, Listing
 from hambatch.versions import library_versions
 
-NAMED_AT_MOST = 20
-"""Names of skipped files that the record lists; the count is always whole."""
+REASONS_AT_MOST = 1000
+"""Different reasons that are counted one by one: a reason may quote what a file holds."""
+
+OTHER_REASONS = "other reasons"
 
 
 def utc_now() -> str:
@@ -38,7 +43,13 @@ class Tally:
     failed: int = 0
     predictions: Counter[str] = field(default_factory=Counter)
     decoders: Counter[str] = field(default_factory=Counter)
+    backends: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def images(self) -> int:
+        """All of them."""
+        return self.scored + self.failed
 
     def count(self, row: Row) -> None:
         """Take note of one row."""
@@ -46,64 +57,106 @@ class Tally:
             self.scored += 1
             self.predictions[row.prediction] += 1
             self.decoders[row.decoder] += 1
+            self.backends[row.backend] += 1
         else:
             self.failed += 1
-            self.reasons[row.reason] += 1
+            # As the table has it: one line of valid text, whatever a decoder quoted.
+            reason = encode_name(row.reason)
+            known = reason in self.reasons or len(self.reasons) < REASONS_AT_MOST
+            self.reasons[reason if known else OTHER_REASONS] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the most common reason first."""
+        return {
+            "images": self.images,
+            "scored": self.scored,
+            "failed": self.failed,
+            "predictions": dict(sorted(self.predictions.items())),
+            "decoders": dict(sorted(self.decoders.items())),
+            "backends": dict(sorted(self.backends.items())),
+            "failures_by_reason": dict(self.reasons.most_common()),
+        }
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a record is about, beside its counts and times."""
+
+    output: Path
+    listing: Listing
+    engine: Engine
+    options: ScoreOptions
+    fingerprint: dict[str, Any]
+    changes: Changes
+    sentinels: dict[str, Any]
 
 
 def describe_run(
-    output_sha256: str,
-    *,
-    output: Path,
-    listing: Listing,
-    engine: Engine,
-    options: ScoreOptions,
-    tally: Tally,
-    timing: dict[str, Any],
-    backend: str,
+    output_sha256: str, *, facts: Facts, tally: Tally, timing: dict[str, Any]
 ) -> dict[str, Any]:
     """Everything the record says, in the order in which a reader asks."""
-    images = tally.scored + tally.failed
     return {
         "hambatch": __version__,
-        "source": encode_name(str(listing.root.resolve())),
-        "output": {"file": encode_name(output.name), "sha256": output_sha256},
-        "counts": _counts(tally),
-        "not_scored": _not_scored(listing),
-        "engine": _engine(engine, options),
-        "backend": backend,
-        "precision": options.precision,
+        "state": "finished",
+        "source": facts.fingerprint["listing"]["source"],
+        "output": {"file": encode_name(facts.output.name), "sha256": output_sha256},
+        "counts": tally.to_json(),
+        "not_scored": asdict(facts.listing.survey),
+        "changed_since_begun": asdict(facts.changes),
+        "sentinels": facts.sentinels,
+        "engine": _engine(facts.engine, facts.options),
+        "fingerprint": facts.fingerprint,
         "device": {
             "kind": "cpu",
             "machine": platform.machine(),
             "system": platform.platform(),
             "cores": available_cores(),
         },
-        "options": {**asdict(options), "engine": encode_name(options.engine)},
-        "timing": {**timing, "images_per_s": round(images / max(timing["seconds"], 1e-9), 2)},
+        "options": {**asdict(facts.options), "engine": encode_name(facts.options.engine)},
+        "timing": timing,
         "versions": library_versions(),
     }
 
 
-def _counts(tally: Tally) -> dict[str, Any]:
+def describe_stopped(facts: Facts, error: SentinelError, suspects: list[str]) -> dict[str, Any]:
+    """What the record says of a run that its sentinels stopped; there is no table."""
     return {
-        "images": tally.scored + tally.failed,
-        "scored": tally.scored,
-        "failed": tally.failed,
-        "predictions": dict(sorted(tally.predictions.items())),
-        "decoders": dict(sorted(tally.decoders.items())),
-        "failures_by_reason": dict(tally.reasons.most_common()),
+        "hambatch": __version__,
+        "state": "stopped by a sentinel",
+        "source": facts.fingerprint["listing"]["source"],
+        "stopped_utc": utc_now(),
+        "why": str(error),
+        "suspect_rows": suspects,
+        "sentinels": facts.sentinels,
+        "engine": _engine(facts.engine, facts.options),
+        "fingerprint": facts.fingerprint,
+        "versions": library_versions(),
     }
 
 
-def _not_scored(listing: Listing) -> dict[str, Any]:
-    # Names as the table writes them: a record is text, whatever bytes a name holds.
-    return {
-        "other_files": len(listing.others),
-        "other_files_named": [encode_name(name) for name in listing.others[:NAMED_AT_MOST]],
-        "unreadable_folders": {encode_name(n): why for n, why in listing.unreadable.items()},
-        "linked_folders": [encode_name(name) for name in listing.links_left[:NAMED_AT_MOST]],
-    }
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a finished run.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not that of a finished run.
+    """
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if record["state"] != "finished":
+            raise ValueError(f"its state is {record['state']!r}, wanted 'finished'")
+        # Looked up here, so that nobody later meets a record without them.
+        record["output"]["sha256"], record["fingerprint"]["listing"]["sha256"]
+        record["not_scored"], record["options"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = error.strerror if isinstance(error, OSError) else f"{error}"
+        raise InputError(
+            f"{path} cannot be used as the record of a run: {what}; "
+            "wanted the file that hambatch score left beside its table.\n"
+            "Next: hambatch score SOURCE --out preds.csv"
+        ) from error
+    return record
 
 
 def _engine(engine: Engine, options: ScoreOptions) -> dict[str, Any]:

@@ -1,46 +1,81 @@
-"""The run: source -> pipeline -> backend -> sink, and nothing lost on the way."""
+"""The run: source -> pipeline -> backend -> sink, through a journal, and nothing lost."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hambatch.atomic import write_json
 from hambatch.batches import Row
+from hambatch.beginning import begin, begin_again, go_on
 from hambatch.config import ScoreOptions
-from hambatch.cores import available_cores
-from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
-from hambatch.errors import InputError
-from hambatch.limits import Limits
-from hambatch.probabilities import DECIMALS, calibrated
-from hambatch.run_record import Tally, describe_run, record_path, utc_now
+from hambatch.errors import HambatchError
+from hambatch.interrupts import Interrupted, Stop, stopping
+from hambatch.journal.folder import Journal, open_journal
+from hambatch.journal.log import RowLog
+from hambatch.names import encode_name
+from hambatch.prediction import job_for, rows_of
+from hambatch.refusals import (
+    refuse_existing,
+    refuse_format,
+    refuse_impossible,
+    refuse_too_many_failed,
+)
+from hambatch.run_record import (
+    Facts,
+    Tally,
+    describe_run,
+    describe_stopped,
+    record_path,
+    utc_now,
+)
+from hambatch.sentinels import SentinelError, SentinelWatch
 from hambatch.sink import open_outputs
-from hambatch.sources.folder import Listing, list_images
-from hambatch.sources.reading import Item
+from hambatch.sources.listing import Changes, Listing
 from hambatch.supervision import SupervisedWorker
-from hambatch.worker import Answer, Job
+from hambatch.tables import format_of
 
-Progress = Callable[[Iterable[Row], int], Iterable[Row]]
-"""Wraps the stream of rows (and their number) to show how far the run is."""
+Progress = Callable[[Iterable[Row], int, int], Iterable[Row]]
+"""Wraps the stream of rows to show how far a run is; given the number of images, and how
+many of them were done before."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a run ended.
+
+    ``kept`` rows come from earlier starts; ``changes`` are the folder's since
+    the first of them; ``seconds`` are of this start.
+    """
 
     tally: Tally
     listing: Listing
-    backend: str
-    decoder: str
+    kept: int
+    changes: Changes
     seconds: float
 
     @property
     def complete(self) -> bool:
         """Whether every image was scored, and every folder could be read."""
-        return not self.tally.failed and not self.listing.unreadable
+        return not self.tally.failed and not self.listing.survey.unreadable
+
+
+@dataclass(frozen=True)
+class _Run:
+    source: Path
+    out: Path
+    options: ScoreOptions
+    engine: Engine
+    journal: Journal
+    listing: Listing
+    log: RowLog
+    worker: SupervisedWorker
+    watch: SentinelWatch
 
 
 def score(
@@ -50,162 +85,152 @@ def score(
     options: ScoreOptions,
     *,
     overwrite: bool = False,
+    retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Score a folder of images into a table and its record.
+    """Score a folder of images into a table and its record, or go on doing so.
 
     Parameters
     ----------
     kind
-        A key of :data:`hambatch.sink.FORMATS`.
+        A key of :data:`hambatch.tables.FORMATS`, or ``auto``: by the suffix.
     overwrite
-        Replace ``out`` if it exists; refused otherwise.
+        Replace ``out`` if it exists, and forget what an earlier start finished.
+    retry_failed
+        Score only the failed rows of the finished table ``out`` again.
 
     Raises
     ------
     HambatchError
-        If the set-up cannot work; nothing is written then.
+        If it cannot be done. Finished rows stay in the journal beside ``out``.
+    Interrupted
+        If a signal asked it to stop: what was in hand is finished and kept.
     """
-    refuse_existing(out, overwrite)
     started, started_utc = time.monotonic(), utc_now()
-    engine_folder = find_engine(options.engine)
-    # The worker loads while the parent lists: both take a second or more.
-    with SupervisedWorker(job_for(engine_folder, options), options.decode_seconds) as worker:
-        listing = list_images(source, follow_symlinks=options.follow_symlinks)
-        engine = load_engine(engine_folder)
-        with open_outputs(out, kind, record_path(out)) as outputs:
-            rows = rows_of(worker, listing.root, listing.names, engine.manifest, options)
-            shown = progress(rows, len(listing.names)) if progress else rows
-            tally = _write(shown, outputs.write, len(listing.names))
-            ready, seconds = worker.wait_ready(), time.monotonic() - started
-            about = partial(describe_run, output=out, listing=listing, engine=engine, tally=tally)
-            timing = _timing(started_utc, seconds, worker)
-            outputs.finish(partial(about, options=options, timing=timing, backend=ready.backend))
-    return Outcome(tally, listing, ready.backend, ready.decoder, seconds)
+    kind = format_of(out, kind)
+    refuse_impossible(out)
+    refuse_format(out, kind)
+    with open_journal(out, afresh=overwrite) as journal:
+        if not journal.begun:
+            refuse_existing(out, replace=overwrite or retry_failed)
+        folder = find_engine(options.engine)
+        job = job_for(folder, options, source)
+        # The worker loads while the parent lists: both take a second or more.
+        with SupervisedWorker(job, options.decode_seconds) as worker:
+            engine = load_engine(folder)
+            changes = Changes()
+            if journal.begun:
+                changes = go_on(journal, source, engine, options)
+            elif retry_failed:
+                begin_again(journal, out, kind, source, engine, options)
+            else:
+                begin(journal, source, engine, options)
+            listing = journal.listing()
+            watch = _watch(engine, options, journal.folder)
+            with closing(journal.rows(listing.count)) as log, watch, _telling(log, listing):
+                run = _Run(source, out, options, engine, journal, listing, log, worker, watch)
+                kept = log.done
+                with stopping() as stop:
+                    _score_missing(run, stop, progress)
+                seconds = time.monotonic() - started
+                timing = _timing(run, started_utc, seconds, listing.count - kept)
+                tally = _publish(run, kind, timing, changes)
+        journal.remove()
+    return Outcome(tally, listing, kept, changes, seconds)
 
 
-def _write(rows: Iterable[Row], write: Callable[[Row], None], images: int) -> Tally:
-    tally = Tally()
-    for row in rows:
-        write(row)
-        tally.count(row)
-    if tally.scored + tally.failed != images:
-        # Rows out = images in: anything else is a bug, and no output is left.
-        raise AssertionError(f"{tally.scored + tally.failed} rows for {images} images")
-    return tally
+def _watch(engine: Engine, options: ScoreOptions, scratch: Path) -> SentinelWatch:
+    backend = f"{options.backend}-{options.precision}"
+    return SentinelWatch(engine, options.batch_size, options.sentinel_every, backend, scratch)
 
 
-def _timing(started_utc: str, seconds: float, worker: SupervisedWorker) -> dict[str, Any]:
-    stages = {name: round(value, 3) for name, value in asdict(worker.stage_times).items()}
+def _score_missing(run: _Run, stop: Stop, progress: Progress | None) -> None:
+    rows = _finished(run, stop)
+    for _ in progress(rows, run.listing.count, run.log.done) if progress else rows:
+        pass
+    if run.log.done < run.listing.count:
+        raise Interrupted
+
+
+def _finished(run: _Run, stop: Stop) -> Iterator[Row]:
+    """Yield rows as they are journalled."""
+    if run.log.done == run.listing.count:
+        return
+    missing = _missing(run.listing, run.log, stop)
+    limit = run.options.fail_over
+    try:
+        for rows in rows_of(run.worker, missing, run.source, run.engine.manifest, run.watch):
+            run.log.append(rows)
+            refuse_too_many_failed(run.log, run.listing, limit)
+            yield from (row for _, row in rows)
+    except SentinelError as error:
+        _mark_suspects(run, error)
+        raise
+
+
+def _mark_suspects(run: _Run, error: SentinelError) -> None:
+    """Take back what cannot be believed, and name it in the record."""
+    suspect = set(error.suspect)
+    run.log.void(index for index in suspect if index in run.log)
+    names = [encode_name(name) for index, name in enumerate(run.listing) if index in suspect]
+    write_json(record_path(run.out), describe_stopped(_facts(run, Changes()), error, names))
+
+
+def _missing(listing: Listing, log: RowLog, stop: Stop) -> Iterator[tuple[int, str]]:
+    for index, name in enumerate(listing):
+        if stop.requested:
+            return
+        if index not in log:
+            yield index, name
+
+
+@contextmanager
+def _telling(log: RowLog, listing: Listing) -> Iterator[None]:
+    """Let whatever ends the run say what is kept."""
+    try:
+        yield
+    except (HambatchError, KeyboardInterrupt) as error:
+        error.add_note(
+            f"{log.done} of {listing.count} images are done and kept: "
+            "the same command goes on with the rest"
+        )
+        raise
+
+
+def _timing(run: _Run, started_utc: str, seconds: float, images: int) -> dict[str, Any]:
+    stages = asdict(run.worker.stage_times)
     return {
+        "begun_utc": run.journal.about["begun_utc"],
         "started_utc": started_utc,
         "ended_utc": utc_now(),
         "seconds": round(seconds, 3),
-        "workers_lost": worker.lost,
-        "stages": stages,
+        "images": images,
+        "images_per_s": round(images / max(seconds, 1e-9), 2),
+        "workers_lost": run.worker.lost,
+        "batches_not_trusted": run.worker.troubles,
+        "stages": {name: round(value, 3) for name, value in stages.items()},
     }
 
 
-def predict_files(root: Path, names: Sequence[str], options: ScoreOptions) -> list[Row]:
-    """Score files named relative to ``root`` through the same path; rows in their order."""
-    engine_folder = find_engine(options.engine)
-    with SupervisedWorker(job_for(engine_folder, options), options.decode_seconds) as worker:
-        manifest = load_engine(engine_folder).manifest
-        return list(rows_of(worker, root, names, manifest, options))
+def _publish(run: _Run, kind: str, timing: dict[str, Any], changes: Changes) -> Tally:
+    """Turn the journal into the table and its record."""
+    tally = Tally()
+    with open_outputs(run.out, kind, record_path(run.out), run.journal.folder) as outputs:
+        for row in run.log.rows(run.listing):
+            outputs.write(row)
+            tally.count(row)
+        facts = _facts(run, changes)
+        outputs.describe = partial(describe_run, facts=facts, tally=tally, timing=timing)
+    return tally
 
 
-def job_for(engine_folder: Path, options: ScoreOptions) -> Job:
-    """Resolve the options that depend on the machine."""
-    return Job(
-        engine=engine_folder,
-        backend=options.backend,
-        precision=options.precision,
-        batch_size=options.batch_size,
-        threads=options.threads or available_cores(),
-        readers=options.readers,
-        prefetch=options.prefetch,
-        limits=Limits(
-            max_bytes=int(options.max_megabytes * 1e6),
-            max_pixels=int(options.max_megapixels * 1e6),
-            salvage_truncated=options.salvage_truncated,
-        ),
+def _facts(run: _Run, changes: Changes) -> Facts:
+    return Facts(
+        output=run.out,
+        listing=run.listing,
+        engine=run.engine,
+        options=run.options,
+        fingerprint=run.journal.about["fingerprint"],
+        changes=changes,
+        sentinels=run.watch.summary(),
     )
-
-
-def rows_of(
-    worker: SupervisedWorker,
-    root: Path,
-    names: Sequence[str],
-    manifest: Manifest,
-    options: ScoreOptions,
-) -> Iterator[Row]:
-    """Yield one row a name, in order, as groups come back from the worker."""
-    size = options.batch_size
-    groups = (
-        [Item(k, root / names[k]) for k in range(start, min(start + size, len(names)))]
-        for start in range(0, len(names), size)
-    )
-    expected = 0
-    for answer in worker.answers(groups):
-        rows = rows_of_answer(answer, names, manifest, worker.wait_ready().backend)
-        for index in range(expected, expected + len(rows)):
-            # A KeyError here is a group that does not hold what was asked: a bug, never a row.
-            yield rows[index]
-        expected += len(rows)
-
-
-def rows_of_answer(
-    answer: Answer, names: Sequence[str], manifest: Manifest, backend: str
-) -> dict[int, Row]:
-    """Join one group's scores and failures with the names, by index."""
-    rows = {
-        failure.index: Row(
-            names[failure.index], "failed", sha256=failure.sha256, reason=failure.reason
-        )
-        for failure in answer.failures
-    }
-    malignant = [k for k, name in enumerate(manifest.classes) if name in manifest.malignant]
-    probabilities = calibrated(answer.logits, manifest.temperature)
-    for slot, index in enumerate(answer.indices.tolist()):
-        p = probabilities[slot]
-        rows[index] = Row(
-            names[index],
-            "ok",
-            prediction=manifest.classes[int(p.argmax())],
-            probabilities=tuple(round(float(value), DECIMALS) for value in p),
-            malignant=round(float(p[malignant].sum()), DECIMALS),
-            decoder=answer.decoders[slot],
-            backend=backend,
-            sha256=answer.sha256[slot],
-        )
-    return rows
-
-
-def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Protect a finished output, and find an impossible one before any work.
-
-    Raises
-    ------
-    InputError
-        If ``out`` exists and ``overwrite`` is not set, is a folder, or lies in
-        no folder.
-    """
-    try:
-        is_folder, has_parent = out.is_dir(), out.parent.is_dir()
-        existing = [path for path in (out, record_path(out)) if path.exists()]
-    except OSError as error:
-        raise InputError(
-            f"{out} cannot be written: {error.strerror}.\nNext: name another --out"
-        ) from error
-    if is_folder or not has_parent:
-        found = "is a folder" if is_folder else f"lies in {out.parent}, which is no folder"
-        raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
-    if record_path(out).is_dir():
-        raise InputError(
-            f"{record_path(out)} is a folder, wanted room for the record.\nNext: name another --out"
-        )
-    if existing and not overwrite:
-        raise InputError(
-            f"{existing[0]} exists already.\n"
-            "Next: add --overwrite to replace it, or name another --out"
-        )

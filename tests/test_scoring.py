@@ -16,7 +16,8 @@ from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, EngineError, InputError
 from hambatch.labels import CLASSES
 from hambatch.names import decode_name
-from hambatch.scoring import job_for, predict_files, score
+from hambatch.prediction import job_for, predict_files
+from hambatch.scoring import score
 from hambatch.sources.reading import Item
 from hambatch.workers import Worker
 
@@ -94,7 +95,7 @@ def test_the_record_says_what_ran_on_what(
     assert record["output"]["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     engine = load_engine(tiny_engine)
     assert record["engine"]["graph_sha256"] == engine.manifest.files["model.onnx"].sha256
-    assert record["backend"] == "openvino-fp32"
+    assert record["counts"]["backends"] == {"openvino-fp32": 24}
     assert record["options"]["batch_size"] == ScoreOptions().batch_size
 
 
@@ -186,7 +187,7 @@ def test_without_dali_pillow_scores_everything_to_nearly_the_same(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     outcome = score(image_folder, tmp_path / "pillow.csv", "csv", options(tiny_engine))
-    assert outcome.decoder == "pillow"
+    assert outcome.tally.decoders == {"pillow": 24}
     for a, b in zip(
         read_rows(tmp_path / "dali.csv"), read_rows(tmp_path / "pillow.csv"), strict=True
     ):

@@ -11,6 +11,7 @@ from hambatch.errors import ExitCode, HambatchError
 COMMANDS = {
     "samples": "Write synthetic dermatoscopic JPEGs to try hambatch with.",
     "score": "Score a folder of images into a table: the main job.",
+    "verify": "Compare a table with its files, its record and its engine.",
     "prepare": "Split HAM10000 by lesion, check it for leaks, write the split table.",
     "train": "Train an engine from a split table.",
     "export": "Export trained Keras weights to the engine's ONNX graph.",
@@ -55,12 +56,14 @@ def main() -> None:
     try:
         code = hambatch.main(standalone_mode=False)
     except HambatchError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
         code = ExitCode.FAILED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted: nothing was written; run the same command again", err=True)
+    except (KeyboardInterrupt, click.Abort) as stopped:
+        # Click wraps what interrupted it; the notes are on the original.
+        kept = getattr(stopped.__cause__ or stopped, "__notes__", ["run the same command again"])
+        click.echo("\n".join(["Interrupted", *kept]), err=True)
         code = ExitCode.INTERRUPTED
     raise SystemExit(code or ExitCode.OK)

@@ -4,17 +4,32 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from hambatch.batches import Row
+from hambatch.verification.differences import Difference
 
 
-def show_rows(rows: Iterable[Row], total: int) -> Iterator[Row]:
-    """Pass rows through, showing how many of ``total`` went by."""
+def show_rows(rows: Iterable[Row], total: int, done: int) -> Iterator[Row]:
+    """Pass rows through, showing how many of ``total`` went by, ``done`` of them earlier."""
     from tqdm import tqdm
 
     failed = 0
-    with tqdm(total=total, unit=" images", disable=not sys.stderr.isatty(), mininterval=0.2) as bar:
+    with tqdm(
+        total=total,
+        initial=done,
+        unit=" images",
+        disable=not sys.stderr.isatty(),
+        mininterval=0.2,
+    ) as bar:
         for row in rows:
             yield row
             if row.status == "failed":
                 failed += 1
                 bar.set_postfix(failed=failed, refresh=False)
             bar.update()
+
+
+def show_compared(compared: Iterable[Difference | None], total: int) -> Iterator[Difference | None]:
+    """Pass comparisons through, showing how many of about ``total`` went by."""
+    from tqdm import tqdm
+
+    silent = not sys.stderr.isatty()
+    yield from tqdm(compared, total=total, unit=" files", disable=silent, mininterval=0.2)

@@ -15,7 +15,11 @@ DEFAULTS = ScoreOptions()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Table to write.")
 @click.option(
-    "--format", "kind", default="csv", type=click.Choice(["csv", "isic"]), help="Of the table."
+    "--format",
+    "kind",
+    default="auto",
+    type=click.Choice(["auto", "csv", "parquet", "jsonl", "isic"]),
+    help="Of the table; auto: by the suffix of --out.",
 )
 @click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
 @click.option("--backend", default=DEFAULTS.backend, type=click.Choice(["openvino", "keras"]))
@@ -40,18 +44,18 @@ DEFAULTS = ScoreOptions()
     "--follow-symlinks",
     is_flag=True,
     default=DEFAULTS.follow_symlinks,
-    help="Enter symbolic links to folders.",
+    help="Read what symbolic links out of SOURCE lead to.",
 )
 @click.option(
     "--max-megabytes",
     default=DEFAULTS.max_megabytes,
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0.1),
     help="A larger file is a failed row.",
 )
 @click.option(
     "--max-megapixels",
     default=DEFAULTS.max_megapixels,
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0.1),
     help="A larger picture, by its header, is a failed row.",
 )
 @click.option(
@@ -79,12 +83,22 @@ DEFAULTS = ScoreOptions()
     type=click.IntRange(1),
     help="Groups between known pictures that check the run.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an existing table.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
+@click.option("--retry-failed", is_flag=True, help="Score a table's failed rows again.")
 @click.pass_context
 def score(
-    ctx: click.Context, /, source: Path, out: Path, kind: str, overwrite: bool, **options: object
+    ctx: click.Context,
+    /,
+    source: Path,
+    out: Path,
+    kind: str,
+    overwrite: bool,
+    retry_failed: bool,
+    **options: object,
 ) -> None:
     """Score every JPEG and PNG below SOURCE into a table, one row an image.
+
+    Stopped in any way, the same command goes on where it was.
 
     Exit codes: 0 all scored; 1 could not be done; 2 usage; 3 done, but some
     images failed or some folders could not be read; 130 interrupted.
@@ -93,6 +107,7 @@ def score(
     from hambatch.scoring import score as run
 
     chosen = ScoreOptions(**options)  # type: ignore[arg-type]
-    outcome = run(source, out, kind, chosen, overwrite=overwrite, progress=show_rows)
+    again = {"overwrite": overwrite, "retry_failed": retry_failed}
+    outcome = run(source, out, kind, chosen, **again, progress=show_rows)
     click.echo(describe(outcome, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

@@ -1,29 +1,47 @@
-"""A folder of images: what is in it, in the one order that every run uses."""
+"""A folder of images: which of its files get a row."""
 
 import os
-from collections.abc import Iterator
+from bisect import insort
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hambatch.errors import InputError
 from hambatch.names import encode_name
-from hambatch.sources.content import HEAD_BYTES, image_format, named_like_an_image
+from hambatch.sources.content import HEAD_BYTES, image_format
+from hambatch.sources.naming import named_unlike_an_image
+
+NAMED_AT_MOST = 20
+"""Names that are kept of what gets no row; the count is always whole."""
+
+JOURNAL_SUFFIX, JOURNAL_MARK = ".journal", "lock"
 
 
 @dataclass
-class Listing:
-    """What a folder holds.
+class LeftOut:
+    """How many, and the first few by name: memory does not grow with the folder.
+
+    Names are percent-encoded, as in the output.
+    """
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        """Take note of one more."""
+        self.count += 1
+        insort(self.names, encode_name(name))
+        del self.names[NAMED_AT_MOST:]
+
+
+@dataclass
+class Survey:
+    """What a folder holds beside its images.
 
     Attributes
     ----------
-    root
-        The folder; ``names`` are relative to it, with ``/`` between parts and
-        surrogate escapes for undecodable bytes.
-    names
-        Files that get a row: images by content, and files named like one.
-        Sorted by the name as written in the output.
     others
-        Files that are no images, by content and by name; they get no row.
+        Files that are no images, by name and by content; they get no row.
     unreadable
         Folders that could not be entered, each with the reason: what they hold
         is unknown.
@@ -31,62 +49,70 @@ class Listing:
         Symbolic links to folders that were not followed.
     """
 
-    root: Path
-    names: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    others: LeftOut = field(default_factory=LeftOut)
     unreadable: dict[str, str] = field(default_factory=dict)
-    links_left: list[str] = field(default_factory=list)
+    links_left: LeftOut = field(default_factory=LeftOut)
 
 
-def list_images(root: Path, *, follow_symlinks: bool = False) -> Listing:
-    """List a folder recursively; each real folder is entered once.
+def find_images(root: Path, survey: Survey, *, follow_symlinks: bool = False) -> Iterator[str]:
+    """Yield every file that gets a row, in no order; each real folder is entered once.
 
-    A symbolic link to a file is listed like a file. One to a folder is
-    followed only if asked for, and never into a folder that was already seen.
+    Names are relative to ``root``, with ``/`` between parts and surrogate
+    escapes for undecodable bytes. A symbolic link to a folder is followed only
+    if asked for, and never into a folder that was already seen.
 
     Raises
     ------
     InputError
-        If ``root`` is missing, no folder, or holds no image.
+        If ``root`` is missing or no folder.
     """
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise InputError(f"{root} {found}, wanted a folder of images.\nNext: name an image folder")
-    listing = Listing(root)
-    for name in _files(listing, follow_symlinks):
-        is_image = named_like_an_image(name) or _has_image_content(root / name)
-        (listing.names if is_image else listing.others).append(name)
-    if not listing.names:
-        raise InputError(_nothing_found(listing))
-    listing.names.sort(key=encode_name)
-    listing.others.sort()
-    return listing
+    for name in _files(root, survey, follow_symlinks):
+        if named_unlike_an_image(name) and not _has_image_content(root / name):
+            survey.others.add(name)
+        else:
+            yield name
 
 
-def _files(listing: Listing, follow_symlinks: bool) -> Iterator[str]:
+def _files(root: Path, survey: Survey, follow_symlinks: bool) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
     waiting = [""]
+
+    def enter(name: str, entry: "os.DirEntry[str]") -> None:
+        if follow_symlinks or not entry.is_symlink():
+            waiting.append(name)
+        else:
+            survey.links_left.add(name)
+
     while waiting:
         prefix = waiting.pop()
-        folder = listing.root / prefix
         try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in seen:
+            status = (root / prefix).stat()
+            if (status.st_dev, status.st_ino) in seen or _is_journal(root / prefix):
                 continue
             seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as scan:
-                entries = list(scan)
+            yield from _entries(root, prefix, enter)
         except OSError as error:
-            listing.unreadable[prefix or "."] = error.strerror or str(error)
-            continue
-        for entry in entries:
+            survey.unreadable[encode_name(prefix) or "."] = error.strerror or str(error)
+
+
+def _entries(
+    root: Path, prefix: str, enter: Callable[[str, "os.DirEntry[str]"], None]
+) -> Iterator[str]:
+    with os.scandir(root / prefix) as scan:
+        for entry in scan:
             name = f"{prefix}/{entry.name}" if prefix else entry.name
-            if not _is_folder(entry):
-                yield name
-            elif follow_symlinks or not entry.is_symlink():
-                waiting.append(name)
+            if _is_folder(entry):
+                enter(name, entry)
             else:
-                listing.links_left.append(name)
+                yield name
+
+
+def _is_journal(folder: Path) -> bool:
+    # A table may be written into the folder that it is about.
+    return folder.suffix == JOURNAL_SUFFIX and (folder / JOURNAL_MARK).exists()
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -108,14 +134,15 @@ def _has_image_content(path: Path) -> bool:
         return False
 
 
-def _nothing_found(listing: Listing) -> str:
-    seen = [f"{len(listing.others)} other files"] if listing.others else []
-    if listing.unreadable:
-        seen.append(f"unreadable folders: {', '.join(sorted(listing.unreadable)[:5])}")
-    if listing.links_left:
-        seen.append(f"{len(listing.links_left)} linked folders, not followed")
+def nothing_found(root: Path, survey: Survey) -> InputError:
+    """Say what a folder without images holds instead."""
+    seen = [f"{survey.others.count} other files"] if survey.others.count else []
+    if survey.unreadable:
+        seen.append(f"unreadable folders: {', '.join(sorted(survey.unreadable)[:5])}")
+    if survey.links_left.count:
+        seen.append(f"{survey.links_left.count} linked folders, not followed")
     held = "; ".join(seen) or "it is empty"
-    return (
-        f"no JPEG or PNG image in {listing.root} ({held}).\n"
+    return InputError(
+        f"no JPEG or PNG image in {root} ({held}).\n"
         "Next: name a folder of images, or try: hambatch samples ./samples"
     )

@@ -1,62 +1,80 @@
 """Everything in a folder is found once, sorted, whatever the folder is like."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.sources.folder import list_images
+from hambatch.sources.listing import Changes, Listing, compare, list_images, store
 from hambatch.sources.reading import Item, fetch
 from tests.conftest import jpeg_bytes, png_bytes
 
 
-def test_names_are_relative_sorted_and_recursive(image_folder: Path) -> None:
-    names = list_images(image_folder).names
+@pytest.fixture
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Listing]:
+    """List a folder, keeping the listing elsewhere."""
+
+    def call(root: Path, **options: bool) -> Listing:
+        return list_images(root, tmp_path_factory.mktemp("listing") / "listing", **options)
+
+    return call
+
+
+Lister = Callable[..., Listing]
+
+
+def test_names_are_relative_sorted_and_recursive(listed: Lister, image_folder: Path) -> None:
+    names = list(listed(image_folder))
     assert names == sorted(names)
     assert len(names) == 24
     assert {"a/picture_01.jpg", "b/c/picture_02.jpg", "last.png"} <= set(names)
 
 
-def test_an_image_is_known_by_content_and_a_text_file_is_none(tmp_path: Path) -> None:
+def test_an_image_is_known_by_content_and_a_text_file_is_none(
+    listed: Lister, tmp_path: Path
+) -> None:
     (tmp_path / "no_suffix").write_bytes(jpeg_bytes(1))
     (tmp_path / "scan.dat").write_bytes(png_bytes(1))
     (tmp_path / "notes.txt").write_text("hello")
-    listing = list_images(tmp_path)
-    assert listing.names == ["no_suffix", "scan.dat"]
-    assert listing.others == ["notes.txt"]
+    listing = listed(tmp_path)
+    assert list(listing) == ["no_suffix", "scan.dat"]
+    assert listing.survey.others.names == ["notes.txt"]
 
 
-def test_a_file_named_like_an_image_gets_a_row_even_if_it_is_none(tmp_path: Path) -> None:
+def test_a_file_named_like_an_image_gets_a_row_even_if_it_is_none(
+    listed: Lister, tmp_path: Path
+) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "page.PNG").write_text("<html>")
-    assert list_images(tmp_path).names == ["empty.jpg", "page.PNG"]
+    assert list(listed(tmp_path)) == ["empty.jpg", "page.PNG"]
 
 
-def test_a_loop_of_links_ends_and_repeats_nothing(tmp_path: Path) -> None:
+def test_a_loop_of_links_ends_and_repeats_nothing(listed: Lister, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "one.jpg").write_bytes(jpeg_bytes(1))
     (tmp_path / "sub" / "up").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "again").symlink_to(tmp_path / "sub", target_is_directory=True)
     for follow in (False, True):
-        found = [Path(n).name for n in list_images(tmp_path, follow_symlinks=follow).names]
+        found = [Path(n).name for n in list(listed(tmp_path, follow_symlinks=follow))]
         assert found == ["one.jpg"]
-    assert sorted(list_images(tmp_path).links_left) == ["again", "sub/up"]
+    assert listed(tmp_path).survey.links_left.names == ["again", "sub/up"]
 
 
-def test_linked_folders_are_entered_when_asked(tmp_path: Path) -> None:
+def test_linked_folders_are_entered_when_asked(listed: Lister, tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir()
     root.mkdir()
     (outside / "far.jpg").write_bytes(jpeg_bytes(1))
     (root / "near.jpg").write_bytes(jpeg_bytes(2))
     (root / "link").symlink_to(outside, target_is_directory=True)
-    assert list_images(root).names == ["near.jpg"]
-    assert list_images(root, follow_symlinks=True).names == ["link/far.jpg", "near.jpg"]
+    assert list(listed(root)) == ["near.jpg"]
+    assert list(listed(root, follow_symlinks=True)) == ["link/far.jpg", "near.jpg"]
 
 
 def test_an_unreadable_folder_is_named_and_the_rest_is_listed(
-    image_folder: Path, monkeypatch: pytest.MonkeyPatch
+    listed: Lister, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As root no folder is unreadable, so the refusal comes from the call itself.
     real = os.scandir
@@ -67,40 +85,94 @@ def test_an_unreadable_folder_is_named_and_the_rest_is_listed(
         return real(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    listing = list_images(image_folder)
-    assert listing.unreadable == {"a": "Permission denied"}
-    assert len(listing.names) == 16
+    listing = listed(image_folder)
+    assert listing.survey.unreadable == {"a": "Permission denied"}
+    assert listing.count == 16
 
 
-def test_a_fifo_is_not_opened(tmp_path: Path) -> None:
+def test_a_fifo_is_never_opened_and_gets_a_row_unless_its_name_says_otherwise(
+    listed: Lister, tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.txt")
     (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
-    assert list_images(tmp_path).names == ["one.jpg"]
+    assert list(listed(tmp_path)) == ["one.jpg", "pipe"]
 
 
 @pytest.mark.parametrize(
     "name", ["a,b.jpg", "line\nbreak.jpg", "'\".jpg", "ünï.jpg", b"caf\xe9.jpg"]
 )
-def test_any_name_that_the_file_system_holds_is_listed(tmp_path: Path, name: str | bytes) -> None:
+def test_any_name_that_the_file_system_holds_is_listed(
+    listed: Lister, tmp_path: Path, name: str | bytes
+) -> None:
     Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), os.fsencode(name)))).write_bytes(
         jpeg_bytes(1)
     )
-    assert list_images(tmp_path).names == [os.fsdecode(name)]
+    assert list(listed(tmp_path)) == [os.fsdecode(name)]
 
 
-def test_a_missing_an_empty_and_a_plain_file_source_are_refused(tmp_path: Path) -> None:
+def test_a_missing_an_empty_and_a_plain_file_source_are_refused(
+    listed: Lister, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.jpg").write_bytes(jpeg_bytes(1))
     with pytest.raises(InputError, match="does not exist"):
-        list_images(tmp_path / "nowhere")
+        listed(tmp_path / "nowhere")
     with pytest.raises(InputError, match="it is empty"):
-        list_images(tmp_path / "empty")
+        listed(tmp_path / "empty")
     with pytest.raises(InputError, match="is a file"):
-        list_images(tmp_path / "file.jpg")
+        listed(tmp_path / "file.jpg")
 
 
-def test_a_link_to_itself_gets_a_row_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_link_to_itself_gets_a_row_and_stops_nothing(listed: Lister, tmp_path: Path) -> None:
     (tmp_path / "self.jpg").symlink_to("self.jpg")
     (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
-    assert list_images(tmp_path).names == ["one.jpg", "self.jpg"]
+    assert list(listed(tmp_path)) == ["one.jpg", "self.jpg"]
     assert "cannot be read" in fetch(Item(0, tmp_path / "self.jpg")).problem
+
+
+def test_a_file_of_unknown_kind_gets_a_row_and_litter_does_not(
+    listed: Lister, tmp_path: Path
+) -> None:
+    for name in ("scan.xyz", "IMG_1", "photo.dcm", "photo.heic", ".hidden.jpg"):
+        (tmp_path / name).write_bytes(b"what is this")
+    for name in ("Thumbs.db", ".DS_Store", "._IMG_1.jpg", "README", "labels.csv"):
+        (tmp_path / name).write_bytes(b"\x00\x05\x16\x07")
+    listing = listed(tmp_path)
+    assert list(listing) == ["IMG_1", "photo.dcm", "photo.heic", "scan.xyz"]
+    assert listing.survey.others.count == 6
+
+
+def test_the_journal_of_a_table_in_the_folder_is_no_part_of_it(
+    listed: Lister, tmp_path: Path
+) -> None:
+    (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
+    for folder, files in {"preds.csv.journal": ("lock", "rows"), "old.journal": ("a",)}.items():
+        (tmp_path / folder).mkdir()
+        for name in files:
+            (tmp_path / folder / name).touch()
+    assert list(listed(tmp_path)) == ["old.journal/a", "one.jpg"]
+
+
+def test_names_are_sorted_as_they_are_written_in_the_output(tmp_path: Path) -> None:
+    names = ["b", "a%20", "\udcff", "ünï", "=1", "Z", "a/b", "a b", "\U0001f600", "\uffff"]
+    listing = store(names, tmp_path / "listing")
+    assert sorted(listing) == sorted(names)
+    lines = listing.path.read_text(encoding="utf-8").split("\n")[:-1]
+    assert lines == sorted(lines)
+    assert listing.count == len(names)
+
+
+def test_only_a_few_names_of_what_is_left_out_are_kept(listed: Lister, tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
+    for k in range(100, 0, -1):
+        (tmp_path / f"{k:03d}.txt").touch()
+    others = listed(tmp_path).survey.others
+    assert (others.count, others.names[:2], len(others.names)) == (100, ["001.txt", "002.txt"], 20)
+
+
+def test_what_came_and_went_between_two_listings_is_counted(tmp_path: Path) -> None:
+    before = store(["a", "b", "c", "d"], tmp_path / "before")
+    after = store(["b", "d", "e"], tmp_path / "after")
+    assert compare(before, after) == Changes(added=1, gone=2)
+    assert compare(before, before) == Changes()

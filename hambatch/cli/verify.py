@@ -1,0 +1,44 @@
+"""`hambatch verify`: whether a table is still true."""
+
+from pathlib import Path
+
+import click
+
+from hambatch.cli.progress import show_compared
+from hambatch.config import VerifyOptions
+from hambatch.errors import ExitCode
+
+DEFAULTS = VerifyOptions()
+
+
+@click.command()
+@click.argument("table", metavar="PREDS", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "kind",
+    default="auto",
+    type=click.Choice(["auto", "csv", "parquet", "jsonl"]),
+    help="Of the table; auto: by its suffix.",
+)
+@click.option("--engine", default=DEFAULTS.engine, help="Default: the one the record names.")
+@click.option(
+    "--sample", default=DEFAULTS.sample, type=click.IntRange(0), help="Rows to score again."
+)
+@click.option("--seed", default=DEFAULTS.seed, type=click.IntRange(0), help="Draws the sample.")
+@click.pass_context
+def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **options: object) -> None:
+    """Compare the table PREDS with its record, the images of SOURCE and the engine.
+
+    Every file is hashed again; a sample is scored again. Differences go to
+    stdout as CSV. Exit codes: 0 all agrees; 1 could not be done; 2 usage;
+    3 something differs.
+    """
+    from hambatch.verification.differences import as_csv
+    from hambatch.verification.verify import verify as run
+
+    verdict = run(table, source, kind, VerifyOptions(**options), show_compared)  # type: ignore[arg-type]
+    if verdict.differences:
+        click.echo(as_csv(verdict.differences), nl=False)
+    click.echo(verdict.proven, err=True)
+    ctx.exit(ExitCode.SOME_IMAGES_FAILED if verdict.differences else ExitCode.OK)

@@ -1,0 +1,76 @@
+"""What a run's rows depend on; with anything else, its journal is not gone on with."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from hambatch.config import ScoreOptions
+from hambatch.device import instruction_set
+from hambatch.engines.loading import Engine
+from hambatch.errors import InputError
+from hambatch.names import encode_name
+from hambatch.sources.listing import Listing
+from hambatch.versions import library_versions
+
+LIBRARIES = {
+    "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
+    "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
+}
+"""What decodes and computes with a backend; another version may change a row."""
+
+LIMITS = "limits"
+"""The part that can turn a failed row into a scored one, and changes no scored row."""
+
+Fingerprint = dict[str, dict[str, Any]]
+
+
+def fingerprint_of(
+    root: os.PathLike[str], listing: Listing, engine: Engine, options: ScoreOptions
+) -> Fingerprint:
+    """Collect everything that decides a row: JSON values, in named parts."""
+    graph = engine.manifest.files[engine.variant(options.precision).file].sha256
+    versions = library_versions()
+    return {
+        "listing": {
+            "source": encode_name(os.path.realpath(root)),
+            "images": listing.count,
+            "sha256": listing.sha256,
+        },
+        "engine": {
+            "name": engine.manifest.name,
+            "engine_json_sha256": engine.manifest_sha256,
+            "graph_sha256": graph,
+        },
+        "backend": {"name": options.backend, "precision": options.precision},
+        "device": {"kind": "cpu", "instruction_set": instruction_set()},
+        "versions": {k: versions[k] for k in LIBRARIES[options.backend] if k in versions},
+        LIMITS: {
+            "max_megabytes": options.max_megabytes,
+            "max_megapixels": options.max_megapixels,
+            "decode_seconds": options.decode_seconds,
+            "salvage_truncated": options.salvage_truncated,
+            "follow_symlinks": options.follow_symlinks,
+        },
+    }
+
+
+def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: str) -> None:
+    """Compare a stored fingerprint with that of the present command.
+
+    Raises
+    ------
+    InputError
+        Naming ``what`` was found and every part that differs.
+    """
+    differing = [
+        f"{part} {key} was {_shown(found, part, key)}, is {_shown(wanted, part, key)}"
+        for part in sorted(found.keys() | wanted.keys())
+        for key in sorted({**found.get(part, {}), **wanted.get(part, {})})
+        if _shown(found, part, key) != _shown(wanted, part, key)
+    ]
+    if differing:
+        raise InputError(f"{what}: {'; '.join(differing)}.\nNext: {next_step}")
+
+
+def _shown(fingerprint: Mapping[str, Any], part: str, key: str) -> object:
+    return fingerprint.get(part, {}).get(key, "absent")

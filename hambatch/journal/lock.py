@@ -1,0 +1,60 @@
+"""One run an output: a lock that the system itself gives back when its holder dies."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hambatch.atomic import refusing
+from hambatch.errors import InputError
+
+
+@contextmanager
+def locked(path: Path, output: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` (created, mode 0600) while the block runs.
+
+    Raises
+    ------
+    InputError
+        If another run holds it, or it cannot be created.
+    """
+    descriptor = _acquire(path, output)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(path: Path, output: Path) -> int:
+    while True:
+        with refusing(path):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 20).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise InputError(
+                f"another run is writing {output} (process {holder or 'unknown'}).\n"
+                "Next: wait for it, or name another --out"
+            ) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise InputError(
+                f"{path.parent} is on a file system without locks ({error.strerror}).\n"
+                "Next: name an --out on a local disk"
+            ) from error
+        if _still_there(path, descriptor):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+            return descriptor
+        # The run that held it has finished and removed it meanwhile.
+        os.close(descriptor)
+
+
+def _still_there(path: Path, descriptor: int) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    return False

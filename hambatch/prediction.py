@@ -1,0 +1,164 @@
+"""Files to rows through a worker: what was asked is what is answered, joined by index."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.batches import Row
+from hambatch.config import ScoreOptions
+from hambatch.cores import available_cores
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import Manifest
+from hambatch.engines.store import find_engine
+from hambatch.limits import Limits
+from hambatch.probabilities import DECIMALS, calibrated
+from hambatch.sources.reading import Item
+from hambatch.supervision import SupervisedWorker
+from hambatch.worker import Answer, Job
+
+IndexedRow = tuple[int, Row]
+
+
+class Watch(Protocol):
+    """Puts items into groups, and looks at every answer before it is believed."""
+
+    def groups(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Group the items, adding what it wants to see answered."""
+        ...
+
+    def check(self, answer: Answer) -> Answer:
+        """Give the answer without what was added; raise if it cannot be believed."""
+        ...
+
+
+class Unwatched:
+    """Groups, and nothing added."""
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+
+    def groups(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Cut the items into groups."""
+        waiting = iter(items)
+        while group := list(islice(waiting, self._batch_size)):
+            yield group
+
+    def check(self, answer: Answer) -> Answer:
+        """Believe it."""
+        return answer
+
+
+def job_for(engine_folder: Path, options: ScoreOptions, root: Path | None = None) -> Job:
+    """Resolve the options that depend on the machine.
+
+    With ``root`` only files that really lie below it are read, unless the
+    options follow symbolic links.
+    """
+    return Job(
+        engine=engine_folder,
+        backend=options.backend,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        threads=options.threads or available_cores(),
+        readers=options.readers,
+        prefetch=options.prefetch,
+        limits=Limits(
+            max_bytes=int(options.max_megabytes * 1e6),
+            max_pixels=int(options.max_megapixels * 1e6),
+            salvage_truncated=options.salvage_truncated,
+        ),
+        root=root.resolve() if root else None,
+        follow_symlinks=options.follow_symlinks,
+    )
+
+
+def rows_of(
+    worker: SupervisedWorker,
+    names: Iterable[tuple[int, str]],
+    root: Path,
+    manifest: Manifest,
+    watch: Watch,
+) -> Iterator[list[IndexedRow]]:
+    """Yield the rows of each group as it comes back, by index.
+
+    Parameters
+    ----------
+    names
+        Index and name, relative to ``root``, of every file to score; names are
+        kept in memory while their groups are on the way only.
+
+    Raises
+    ------
+    AssertionError
+        If an answer is about a file that was not asked for, or one is left out.
+    """
+    asked: dict[int, str] = {}
+
+    def items() -> Iterator[Item]:
+        for index, name in names:
+            asked[index] = name
+            yield Item(index, root / name)
+
+    for answer in worker.answers(watch.groups(items())):
+        rows = rows_of_answer(watch.check(answer), asked, manifest, worker.wait_ready().backend)
+        for index, _ in rows:
+            del asked[index]
+        yield rows
+    if asked:
+        # Rows out = images in: anything else is a bug.
+        raise AssertionError(f"{len(asked)} images were not answered: {sorted(asked)[:5]}")
+
+
+def rows_of_answer(
+    answer: Answer, names: Mapping[int, str], manifest: Manifest, backend: str
+) -> list[IndexedRow]:
+    """Join one group's scores and failures with the names; sorted by index."""
+    unknown = {*answer.indices.tolist(), *(f.index for f in answer.failures)} - names.keys()
+    if unknown:
+        raise AssertionError(f"answered for {sorted(unknown)}, which nobody asked for")
+    rows = [
+        (f.index, Row(names[f.index], "failed", sha256=f.sha256, reason=f.reason))
+        for f in answer.failures
+    ]
+    probabilities = calibrated(answer.logits, manifest.temperature)
+    for slot, index in enumerate(answer.indices.tolist()):
+        row = _scored(probabilities[slot], manifest, answer.decoders[slot], backend)
+        rows.append((index, replace(row, image=names[index], sha256=answer.sha256[slot])))
+    return sorted(rows, key=lambda found: found[0])
+
+
+def _scored(p: NDArray[np.float64], manifest: Manifest, decoder: str, backend: str) -> Row:
+    if not np.isfinite(p).all():
+        return Row("", "failed", reason=f"cannot be scored: {backend} gave no finite numbers")
+    malignant = [k for k, label in enumerate(manifest.classes) if label in manifest.malignant]
+    return Row(
+        "",
+        "ok",
+        prediction=manifest.classes[int(p.argmax())],
+        probabilities=tuple(round(float(value), DECIMALS) for value in p),
+        malignant=round(float(p[malignant].sum()), DECIMALS),
+        decoder=decoder,
+        backend=backend,
+    )
+
+
+def predict_files(
+    root: Path, names: Sequence[str], options: ScoreOptions, *, anywhere: bool = True
+) -> list[Row]:
+    """Score files named relative to ``root`` by the path of a run; rows in their order.
+
+    Unless ``anywhere``, links that lead out of ``root`` are failed rows, as in a run.
+    """
+    engine_folder = find_engine(options.engine)
+    watch = Unwatched(options.batch_size)
+    job = job_for(engine_folder, options, None if anywhere else root)
+    with SupervisedWorker(job, options.decode_seconds) as worker:
+        manifest = load_engine(engine_folder).manifest
+        found = rows_of(worker, enumerate(names), root, manifest, watch)
+        rows = dict(row for group in found for row in group)
+    return [rows[index] for index in range(len(names))]

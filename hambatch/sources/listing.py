@@ -1,0 +1,137 @@
+"""The listing of a run: names in the one order that every run uses, kept on disk.
+
+Memory does not grow with the number of images: names are sorted by SQLite,
+which spills to disk, and read from the stored file as they are needed.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import groupby
+from pathlib import Path
+
+from hambatch.atomic import refusing, replacing
+from hambatch.errors import InputError
+from hambatch.names import decode_name, encode_name
+from hambatch.sources.folder import Survey, find_images, nothing_found
+
+CACHE_KIB = 2000
+"""What sorting may keep in memory."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a run, in the order of their names as written in the output.
+
+    Attributes
+    ----------
+    path
+        The stored listing: UTF-8, one percent-encoded name a line.
+    count
+        How many names there are.
+    sha256
+        Of the stored listing.
+    survey
+        What else the folder held when it was listed; empty for a listing that
+        was read back.
+    """
+
+    path: Path
+    count: int
+    sha256: str
+    survey: Survey = field(default_factory=Survey)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield names relative to the root, with surrogate escapes."""
+        with self.path.open(encoding="utf-8", newline="\n") as stream:
+            for line in stream:
+                yield decode_name(line.removesuffix("\n"))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How many images came and went between two listings of a folder."""
+
+    added: int = 0
+    gone: int = 0
+
+
+def list_images(root: Path, path: Path, *, follow_symlinks: bool = False) -> Listing:
+    """List a folder recursively into the file ``path``.
+
+    Raises
+    ------
+    InputError
+        If ``root`` is missing, no folder, or holds no image; or ``path`` cannot
+        be written.
+    """
+    survey = Survey()
+    found = find_images(root, survey, follow_symlinks=follow_symlinks)
+    listing = store(found, path)
+    if not listing.count:
+        path.unlink()
+        raise nothing_found(root, survey)
+    return Listing(path, listing.count, listing.sha256, survey)
+
+
+def store(names: Iterable[str], path: Path) -> Listing:
+    """Sort names into a stored listing.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    with replacing(path) as temporary, refusing(path):
+        try:
+            with closing(sqlite3.connect(f"{temporary}.sort")) as base:
+                _sort(names, base, temporary)
+        except sqlite3.Error as error:
+            raise InputError(
+                f"cannot sort the names of the images in {path.parent}: {error}.\n"
+                "Next: make room, or name an output in another folder"
+            ) from error
+        finally:
+            Path(f"{temporary}.sort").unlink(missing_ok=True)
+    return read_listing(path)
+
+
+def _sort(names: Iterable[str], base: sqlite3.Connection, path: Path) -> None:
+    # Thrown away at once: neither a journal nor a sync is worth its time.
+    base.execute("PRAGMA journal_mode=OFF")
+    base.execute("PRAGMA synchronous=OFF")
+    base.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    base.execute("CREATE TABLE names (name TEXT)")
+    base.executemany("INSERT INTO names VALUES (?)", ((encode_name(name),) for name in names))
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        # BINARY order of UTF-8 is the order of code points, as Python sorts text.
+        for (name,) in base.execute("SELECT name FROM names ORDER BY name"):
+            stream.write(f"{name}\n")
+
+
+def read_listing(path: Path) -> Listing:
+    """Count and hash a stored listing."""
+    count, digest = 0, hashlib.sha256()
+    with path.open("rb") as stream:
+        for line in stream:
+            count += 1
+            digest.update(line)
+    return Listing(path, count, digest.hexdigest())
+
+
+def compare(before: Listing, after: Listing) -> Changes:
+    """Count what only one of two listings holds."""
+    if before.sha256 == after.sha256:
+        return Changes()
+    # Both are sorted by the encoded name: one pass, nothing kept in memory.
+    with before.path.open(encoding="utf-8") as old, after.path.open(encoding="utf-8") as new:
+        both = merge(((line, 0) for line in old), ((line, 1) for line in new))
+        counts = [0, 0]
+        for _, entries in groupby(both, key=lambda entry: entry[0]):
+            sides = [side for _, side in entries]
+            if len(sides) == 1:
+                counts[sides[0]] += 1
+    return Changes(added=counts[1], gone=counts[0])

@@ -1,0 +1,68 @@
+"""A sample of rows scored again, and whether engine and machine still say the same."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hambatch.batches import Row
+from hambatch.config import ScoreOptions
+from hambatch.prediction import predict_files
+from hambatch.verification.differences import Difference
+
+
+def draw(rows: Mapping[str, Row], count: int, seed: int) -> list[Row]:
+    """Choose rows at random, in the order of the table; all of them if there are fewer."""
+    names = list(rows)
+    places = sorted(random.Random(seed).sample(range(len(names)), min(count, len(names))))  # noqa: S311
+    return [rows[names[place]] for place in places]
+
+
+def score_again(
+    root: Path, sample: list[Row], options: ScoreOptions, tolerance: float
+) -> list[Difference]:
+    """Score the sample's files and compare whole rows.
+
+    Parameters
+    ----------
+    tolerance
+        Of any probability; 0 where machine and libraries are those of the run.
+    """
+    if not sample:
+        return []
+    again = predict_files(root, [row.image for row in sample], options, anywhere=False)
+    pairs = zip(sample, again, strict=True)
+    return [difference for row, now in pairs if (difference := _compare(row, now, tolerance))]
+
+
+def _compare(row: Row, now: Row, tolerance: float) -> Difference | None:
+    if row == now:
+        return None
+    if row.status != now.status:
+        return Difference(row.image, "status when scored again", row.status, now.status)
+    if row.status == "failed":
+        # The wording of a reason belongs to a library's version.
+        return Difference(row.image, "reason", row.reason, now.reason) if not tolerance else None
+    off = _farthest(row, now)
+    if off > max(tolerance, 0):
+        what = f"probabilities when scored again differ by {off:.6f}"
+        return Difference(row.image, what, _shown(row), _shown(now))
+    same = replace(now, probabilities=row.probabilities, malignant=row.malignant)
+    if tolerance or same == row:
+        return None
+    return Difference(row.image, "how it was scored", _how(row), _how(now))
+
+
+def _farthest(row: Row, now: Row) -> float:
+    pairs = zip(
+        (*row.probabilities, row.malignant), (*now.probabilities, now.malignant), strict=True
+    )
+    return max(abs(a - b) for a, b in pairs)
+
+
+def _shown(row: Row) -> str:
+    return f"{row.prediction} {max(row.probabilities):.6f}"
+
+
+def _how(row: Row) -> str:
+    return f"{row.prediction} {row.decoder} {row.backend} {row.sha256}"

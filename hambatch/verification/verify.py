@@ -1,0 +1,113 @@
+"""`hambatch verify`: the table, its record, the files and the engine, against one another."""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from hambatch.config import ScoreOptions, VerifyOptions
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.store import find_engine
+from hambatch.journal.fingerprint import Fingerprint, fingerprint_of
+from hambatch.names import decode_name, encode_name
+from hambatch.prediction import job_for
+from hambatch.run_record import read_record, record_path
+from hambatch.sources.listing import list_images
+from hambatch.tables import format_of
+from hambatch.verification.differences import Difference
+from hambatch.verification.files import compare_files, reading
+from hambatch.verification.sample import draw, score_again
+from hambatch.verification.table import ReadTable, read_table
+
+Progress = Callable[[Iterable[Difference | None], int], Iterable[Difference | None]]
+"""Wraps the stream of compared files to show how far it is."""
+
+MACHINE = ("backend", "device", "versions")
+"""Parts of a fingerprint: where they are equal, a row scored again is so to the last digit."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What differs, and one line that says what was compared."""
+
+    differences: list[Difference]
+    proven: str
+
+
+def verify(
+    table: Path, source: Path, kind: str, options: VerifyOptions, progress: Progress | None = None
+) -> Verdict:
+    """Compare a finished table with its record, its files and its engine.
+
+    Raises
+    ------
+    HambatchError
+        If there is no table, no record or no folder to compare.
+    """
+    record = read_record(record_path(table))
+    chosen = _as_recorded(record, options.engine)
+    engine = load_engine(find_engine(chosen.engine))
+    found = read_table(table, format_of(table, kind), record)
+    now = _compare_with_folder(found, source, chosen, engine, progress)
+    other_engine = _engine_differences(record["fingerprint"], now)
+    found.differences += other_engine
+    # Another engine gives other rows: one line says it better than a sample of them.
+    count = 0 if other_engine else options.sample
+    bad = {difference.image for difference in found.differences}
+    sample = draw({k: row for k, row in found.rows.items() if k not in bad}, count, options.seed)
+    same_machine = all(record["fingerprint"].get(part) == now[part] for part in MACHINE)
+    tolerance = 0.0 if same_machine else engine.manifest.sentinels.tolerance_elsewhere
+    found.differences += score_again(source, sample, chosen, tolerance)
+    return Verdict(found.differences, _proven(table, source, found, len(sample), tolerance, engine))
+
+
+def _compare_with_folder(
+    found: ReadTable,
+    source: Path,
+    options: ScoreOptions,
+    engine: Engine,
+    progress: Progress | None,
+) -> Fingerprint:
+    """Add what differs between rows and files; give the fingerprint of a run that began now."""
+    follow = options.follow_symlinks
+    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
+        listing = list_images(source, Path(place) / "listing", follow_symlinks=follow)
+        limits = job_for(engine.folder, options).limits
+        compared = compare_files(
+            found.rows, listing, reading(source, limits, follow_symlinks=follow)
+        )
+        shown = progress(compared, listing.count) if progress else compared
+        found.differences += [difference for difference in shown if difference]
+        return fingerprint_of(source, listing, engine, options)
+
+
+def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
+    """Take the options of the run, but for those of speed that are not known here any more."""
+    known = {field.name for field in fields(ScoreOptions)}
+    recorded = {k: v for k, v in record["options"].items() if k in known}
+    name = engine if engine is not None else decode_name(str(recorded["engine"]))
+    return replace(ScoreOptions(**recorded), engine=name)
+
+
+def _engine_differences(recorded: Fingerprint, now: Fingerprint) -> list[Difference]:
+    return [
+        Difference("", f"another engine: {key}", str(recorded["engine"].get(key)), str(value))
+        for key, value in now["engine"].items()
+        if recorded["engine"].get(key) != value
+    ]
+
+
+def _proven(
+    table: Path, source: Path, found: ReadTable, again: int, tolerance: float, engine: Engine
+) -> str:
+    hashed = sum(1 for row in found.rows.values() if row.sha256)
+    agreed = "to the last digit" if not tolerance else f"within {tolerance:.0e}"
+    head = f"{encode_name(str(table))}: compared {len(found.rows)} rows with the files of "
+    body = (
+        f"{encode_name(str(source))}, {hashed} by their sha256, and {again} scored again with "
+        f"{engine.manifest.name} {engine.manifest_sha256[:12]}"
+    )
+    if found.differences:
+        return f"{head}{body}: {len(found.differences)} differences"
+    return f"{head}{body}: all agree, the probabilities {agreed}"
