@@ -1,0 +1,1 @@
+"""Faults on purpose: damaged files, killed processes, and an oracle that notices what they cost."""

@@ -1,0 +1,19 @@
+"""How much of it: short by default, longer by environment variables."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Dose:
+    """Damaged files, kills, and the seed of both."""
+
+    mutants: int = 300
+    kills: int = 6
+    seed: int = 0
+
+
+def dose_from_environment() -> Dose:
+    """``HAMBATCH_FAULT_MUTANTS``, ``HAMBATCH_FAULT_KILLS``, ``HAMBATCH_FAULT_SEED``."""
+    wanted = {name: os.environ.get(f"HAMBATCH_FAULT_{name.upper()}") for name in vars(Dose())}
+    return Dose(**{name: int(value) for name, value in wanted.items() if value is not None})
