@@ -1,0 +1,86 @@
+"""What an engine says of known pictures is what scoring with it says; verifying finds a change."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hambatch.config import ScoreOptions
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import read_manifest
+from hambatch.engines.reporting import verify_engine
+from hambatch.engines.sentinel_spec import Sentinels
+from hambatch.engines.writing import write_manifest
+from hambatch.errors import EngineError, SentinelError
+from hambatch.prediction import predict_files
+from hambatch.sentinel_recording import record_sentinels, score_sentinels
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded") / "tiny"
+    shutil.copytree(tiny_engine, folder)
+    record_sentinels(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(engine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(engine, tmp_path / "tiny"))
+
+
+def test_it_is_what_scoring_says_and_nothing_else_of_the_engine_changes(
+    engine: Path, tiny_engine: Path
+) -> None:
+    before, manifest = read_manifest(tiny_engine), load_engine(engine).manifest
+    spec = manifest.sentinels
+    assert (spec.measured_on.backend, spec.measured_on.decoder) == ("openvino-fp32", "dali-cpu")
+    assert replace(manifest, sentinels=Sentinels(), files=before.files) == before
+    assert (engine / "model.onnx").read_bytes() == (tiny_engine / "model.onnx").read_bytes()
+    names = [picture.file for picture in spec.pictures]
+    rows = predict_files(engine, names, ScoreOptions(engine=str(engine)))
+    known = [picture.probabilities for picture in spec.pictures]
+    assert np.array([row.probabilities for row in rows]) == pytest.approx(np.array(known), abs=1e-6)
+
+
+def test_recorded_again_it_is_the_same_byte_for_byte(copy: Path) -> None:
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    record_sentinels(copy)
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+
+
+def test_verifying_scores_the_pictures_again(engine: Path, tiny_engine: Path) -> None:
+    summary = score_sentinels(load_engine(engine))
+    assert (summary["checked"], summary["reference"]) == (4, "engine")
+    assert summary["deviation_at_start"] == 0
+    assert "4 known pictures are within 0e+00" in verify_engine(engine)
+    assert "no known pictures" in verify_engine(tiny_engine)
+
+
+def test_verifying_finds_a_machine_that_scores_otherwise(copy: Path) -> None:
+    manifest = read_manifest(copy)
+    first, *others = manifest.sentinels.pictures
+    other = replace(first, probabilities=others[0].probabilities)
+    spec = replace(manifest.sentinels, pictures=(other, *others))
+    write_manifest(copy, replace(manifest, sentinels=spec))
+    with pytest.raises(SentinelError, match=r"sentinel_0\.jpg came back wrong in batch 1"):
+        verify_engine(copy)
+
+
+def test_a_graph_far_from_keras_widens_what_other_machines_may_differ_by(copy: Path) -> None:
+    path = copy / "engine.json"
+    whole = json.loads(path.read_text())
+    whole["variants"][0]["parity"] = {"fp16_stored": {"max_difference": 0.0015}}
+    path.write_text(json.dumps(whole))
+    assert record_sentinels(copy).sentinels.tolerance_elsewhere == 0.003
+
+
+def test_an_altered_engine_is_not_recorded(copy: Path) -> None:
+    (copy / "sentinel_2.jpg").write_bytes(b"no picture")
+    before = (copy / "engine.json").read_bytes()
+    with pytest.raises(EngineError, match=r"sentinel_2\.jpg is not the file"):
+        record_sentinels(copy)
+    assert (copy / "engine.json").read_bytes() == before
