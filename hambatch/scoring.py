@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hambatch.atomic import write_json
 from hambatch.batches import Row
@@ -65,6 +65,13 @@ class Outcome:
         return not self.tally.failed and not self.listing.survey.unreadable
 
 
+class Started(NamedTuple):
+    """When this start began, by two clocks."""
+
+    monotonic: float
+    utc: str
+
+
 @dataclass(frozen=True)
 class _Run:
     source: Path
@@ -106,7 +113,7 @@ def score(
     Interrupted
         If a signal asked it to stop: what was in hand is finished and kept.
     """
-    started, started_utc = time.monotonic(), utc_now()
+    started = Started(time.monotonic(), utc_now())
     kind = format_of(out, kind)
     refuse_impossible(out)
     refuse_format(out, kind)
@@ -125,18 +132,24 @@ def score(
                 begin_again(journal, out, kind, source, engine, options)
             else:
                 begin(journal, source, engine, options)
-            listing = journal.listing()
-            watch = _watch(engine, options, journal.folder)
+            listing, watch = journal.listing(), _watch(engine, options, journal.folder)
             with closing(journal.rows(listing.count)) as log, watch, _telling(log, listing):
                 run = _Run(source, out, options, engine, journal, listing, log, worker, watch)
-                kept = log.done
-                with stopping() as stop:
-                    _score_missing(run, stop, progress)
-                seconds = time.monotonic() - started
-                timing = _timing(run, started_utc, seconds, listing.count - kept)
-                tally = _publish(run, kind, timing, changes)
+                outcome = _finish(run, kind, changes, started, progress)
         journal.remove()
-    return Outcome(tally, listing, kept, changes, seconds)
+    return outcome
+
+
+def _finish(
+    run: _Run, kind: str, changes: Changes, started: Started, progress: Progress | None
+) -> Outcome:
+    """Score what is missing, and publish all."""
+    kept = run.log.done
+    with stopping() as stop:
+        _score_missing(run, stop, progress)
+    seconds = time.monotonic() - started.monotonic
+    timing = _timing(run, started.utc, seconds, run.listing.count - kept)
+    return Outcome(_publish(run, kind, timing, changes), run.listing, kept, changes, seconds)
 
 
 def _watch(engine: Engine, options: ScoreOptions, scratch: Path) -> SentinelWatch:

@@ -106,6 +106,8 @@ def score(
     from hambatch.cli.summary import describe
     from hambatch.scoring import score as run
 
+    if overwrite and retry_failed:
+        raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")
     chosen = ScoreOptions(**options)  # type: ignore[arg-type]
     again = {"overwrite": overwrite, "retry_failed": retry_failed}
     outcome = run(source, out, kind, chosen, **again, progress=show_rows)

@@ -21,10 +21,8 @@ class Header(NamedTuple):
 
     ``coding`` is a JPEG's frame marker, 0xC0 to 0xCF, and 0 for PNG. ``adobe``
     tells that a JPEG has Adobe's colour marker. ``animated`` is a PNG's number of
-    frames, 0 for a still. ``odd_exif`` tells of EXIF that only Pillow reads safely:
-    in a text chunk of a PNG, where DALI does not look, or several blocks, of which
-    DALI 2.4 takes the size of the picture from one and its orientation from
-    another, and writes past its buffer.
+    frames, 0 for a still. ``text_exif`` tells that a PNG has EXIF in a text chunk,
+    ``exifs`` how many blocks of EXIF there are elsewhere.
     """
 
     width: int
@@ -34,12 +32,23 @@ class Header(NamedTuple):
     coding: int = 0
     adobe: bool = False
     animated: int = 0
-    odd_exif: bool = False
+    text_exif: bool = False
+    exifs: int = 0
 
     @property
     def pixels(self) -> int:
         """Width times height."""
         return self.width * self.height
+
+    @property
+    def odd_exif(self) -> bool:
+        """Whether DALI must not see it.
+
+        It does not look into text chunks. Of several blocks, DALI 2.4 takes the
+        size of the picture from one and its orientation from another, and
+        writes past its buffer.
+        """
+        return self.text_exif or self.exifs > 1
 
 
 def read_header(content: bytes) -> Header | None:
@@ -65,7 +74,7 @@ def _jpeg(content: bytes) -> Header | None:
         if marker in _WITHOUT_LENGTH or marker == 0:
             return None
         if marker == _START_OF_SCAN:
-            return _jpeg_frame(content, frame, adobe, exifs > 1) if frame else None
+            return _jpeg_frame(content, frame, adobe, exifs) if frame else None
         if marker in _FRAMES_OF_JPEG:
             if frame:
                 return None
@@ -76,11 +85,11 @@ def _jpeg(content: bytes) -> Header | None:
     return None
 
 
-def _jpeg_frame(content: bytes, place: int, adobe: bool, odd_exif: bool) -> Header:
+def _jpeg_frame(content: bytes, place: int, adobe: bool, exifs: int) -> Header:
     coding, bits, channels = content[place + 1], content[place + 4], content[place + 9]
     height = content[place + 5] << 8 | content[place + 6]
     width = content[place + 7] << 8 | content[place + 8]
-    return Header(width, height, bits, channels, coding, adobe, odd_exif=odd_exif)
+    return Header(width, height, bits, channels, coding, adobe, exifs=exifs)
 
 
 def _png(content: bytes) -> Header | None:
@@ -100,9 +109,9 @@ def _png(content: bytes) -> Header | None:
         elif kind in _TEXT_CHUNKS:
             text_exif |= content.startswith(b"Raw profile type ", place + 8)
         place += 12 + int.from_bytes(content[place : place + 4])
-    odd_exif = text_exif or exifs > 1
-    header = Header(width, height, bits, channels, animated=animated, odd_exif=odd_exif)
-    return header if pixels else None
+    if not pixels:
+        return None
+    return Header(width, height, bits, channels, 0, False, animated, text_exif, exifs)
 
 
 def without_extras(content: bytes) -> bytes | None:

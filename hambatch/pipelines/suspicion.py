@@ -56,6 +56,8 @@ def refusal_by_header(header: Header, limits: Limits) -> str:
         return f"the header says {header.width} x {header.height} pixels"
     if header.animated:
         return f"animated PNG of {header.animated} frames: which one is meant is unknown"
+    if header.exifs > 1 and not header.coding:
+        return f"PNG with {header.exifs} blocks of EXIF: which one is meant is unknown"
     if header.coding:
         reason = _refusal_of_jpeg(header)
         if reason:

@@ -1,7 +1,5 @@
 """What kind of file this is, by its first bytes; its name is only a hint."""
 
-from pathlib import PurePosixPath
-
 HEAD_BYTES = 16
 """How many bytes :func:`image_format` wants to see."""
 
@@ -19,10 +17,6 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 SUPPORTED = frozenset({"jpeg", "png"})
 
-_IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .bmp .tif .tiff .webp .jp2 .j2k .mpo .ppm .pgm".split()
-)
-
 
 def image_format(head: bytes) -> str | None:
     """Name the image format of a file's first bytes, or None."""
@@ -32,8 +26,3 @@ def image_format(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     return None
-
-
-def named_like_an_image(name: str) -> bool:
-    """Tell whether the suffix promises an image, so that it deserves a row."""
-    return PurePosixPath(name).suffix.lower() in _IMAGE_SUFFIXES

@@ -97,3 +97,34 @@ def test_no_decoder_turns_a_picture_by_its_xmp() -> None:
     wanted = decode(as_jpeg(RGB), SPEC, HOW)
     np.testing.assert_array_equal(decode(content, SPEC, HOW), wanted)
     assert np.abs(by_dali(content) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("first", [1, 3, 6, 8])
+def test_of_a_jpegs_several_blocks_of_exif_the_first_counts_and_dali_sees_none(first: int) -> None:
+    # DALI 2.4 writes past its buffer where one of them swaps the sides.
+    once, other = (as_jpeg(RGB, exif=oriented(k)) for k in (first, 6 if first < 6 else 1))
+    start = other.index(b"\xff\xe1")
+    end = start + 2 + int.from_bytes(other[start + 2 : start + 4])
+    place = once.index(b"\xff\xdb")
+    content = once[:place] + other[start:end] + once[place:]
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(once)))
+    wanted = decode(as_png(upright), SPEC, HOW).astype(int)
+    assert is_suspect(content, UNLIMITED)
+    pixels, decoder = Salvage(SPEC, HOW).decode(Fetched(0, content, ""))
+    assert decoder == "pillow"
+    assert np.abs(pixels.astype(int) - wanted).max() <= 1
+
+
+def test_a_png_with_several_blocks_of_exif_is_failed_wherever_they_stand() -> None:
+    once, other = (as_png(RGB, exif=oriented(k)) for k in (1, 6))
+    start, end = other.index(b"eXIf") - 4, other.index(b"IDAT") - 4
+    for place in (33, once.index(b"IDAT") - 4, len(once) - 12):
+        content = once[:place] + other[start:end] + once[place:]
+        outcome = Salvage(SPEC, HOW).decode(Fetched(0, content, ""))
+        assert outcome.reason == "PNG with 2 blocks of EXIF: which one is meant is unknown"
+
+
+def oriented(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
