@@ -161,7 +161,7 @@ def score_run(root: Path, names: list[str], engine: Engine) -> Callable[[], floa
             loaded = time.perf_counter() - started
             with SentinelWatch(engine, OPTIONS.batch_size, OPTIONS.sentinel_every) as watch:
                 groups = rows_of(worker, enumerate(names), root, engine.manifest, watch)
-                rows = [row for group in groups for _, row in group]
+                rows = [row for _, group in groups for _, row in group]
             assert [row.status for row in rows] == ["ok"] * len(names)
         return loaded
 

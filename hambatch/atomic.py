@@ -11,7 +11,7 @@ from hambatch.errors import InputError
 
 
 @contextmanager
-def replacing(path: Path, staging: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it takes its place.
 
     The temporary file is fsynced and renamed when the block ends without an
@@ -19,15 +19,15 @@ def replacing(path: Path, staging: Path | None = None) -> Iterator[Path]:
 
     Parameters
     ----------
-    staging
-        Another folder for the temporary file, on the same file system.
+    temporary
+        Another place for the temporary file, on the same file system.
 
     Raises
     ------
     InputError
         If the folder cannot be written to.
     """
-    temporary = (staging or path.parent) / f".{path.name}.{os.getpid()}.tmp"
+    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with refusing(path):
         temporary.touch()
     try:

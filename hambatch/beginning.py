@@ -10,25 +10,33 @@ from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.hashing import sha256_of_file
-from hambatch.journal.fingerprint import LIMITS, Fingerprint, fingerprint_of, refuse_other
+from hambatch.journal.fingerprint import (
+    Fingerprint,
+    fingerprint_of,
+    refuse_other,
+    refuse_stricter,
+    without_limits,
+)
 from hambatch.journal.folder import Journal, survey_of
-from hambatch.run_record import read_record, record_path, utc_now
-from hambatch.sources.listing import Changes, compare, list_images, store
+from hambatch.recorded import options_of
+from hambatch.run_record import outputs_of, read_record, record_path, utc_now
+from hambatch.sources.listing import Changes, Listing, compare, list_images, store
 from hambatch.tables import read_rows
 
 ROWS_AT_ONCE = 1000
 
 
-def begin(journal: Journal, source: Path, engine: Engine, options: ScoreOptions) -> None:
+def begin(journal: Journal, source: Path, engine: Engine, options: ScoreOptions, out: Path) -> None:
     """List the folder for a new run."""
     journal.clear()
-    follow = options.follow_symlinks
-    listing = list_images(source, journal.listing_path, follow_symlinks=follow)
+    listing = _list(source, journal.listing_path, options, out)
     about = fingerprint_of(source, listing, engine, options)
     journal.begin(about, listing.survey, utc_now())
 
 
-def go_on(journal: Journal, source: Path, engine: Engine, options: ScoreOptions) -> Changes:
+def go_on(
+    journal: Journal, source: Path, engine: Engine, options: ScoreOptions, out: Path
+) -> Changes:
     """Make sure that the run that began is the one that is asked for now.
 
     The listing stays as it was, so that a resumed run gives what an
@@ -46,42 +54,50 @@ def go_on(journal: Journal, source: Path, engine: Engine, options: ScoreOptions)
         "an unfinished run of other settings has this --out",
         "give the settings it began with, add --overwrite to start afresh, or name another --out",
     )
-    again = journal.listing_path.with_name("listing.now")
-    try:
-        now = list_images(source, again, follow_symlinks=options.follow_symlinks)
-        return compare(listing, now)
-    finally:
-        again.unlink(missing_ok=True)
+    return _changes_since(listing, source, options, out)
 
 
 def begin_again(
     journal: Journal, out: Path, kind: str, source: Path, engine: Engine, options: ScoreOptions
-) -> None:
+) -> Changes:
     """Begin with the scored rows of a finished table; its failed ones are what is missing.
+
+    As in :func:`go_on`, the listing stays as it was.
 
     Raises
     ------
     InputError
         If the table is not the one that its record describes, or was made with
-        anything else that decides a scored row.
+        anything else that decides a scored row, or under higher limits.
     """
     journal.clear()
     record = read_record(record_path(out))
     _refuse_changed(out, record["output"]["sha256"])
     listing = store((row.image for row in read_rows(out, kind)), journal.listing_path)
     wanted = fingerprint_of(source, listing, engine, options)
-    refuse_other(
-        _without_limits(record["fingerprint"]),
-        _without_limits(wanted),
-        f"{out} was made with other settings",
-        "give the settings it was made with, or add --overwrite to score all of it again",
-    )
+    _refuse_other_settings(out, record["fingerprint"], wanted)
+    refuse_stricter(options_of(record["options"]), options, f"{out} was made with other limits")
+    changes = _changes_since(listing, source, options, out)
     with closing(journal.rows(listing.count)) as log:
         scored = ((k, row) for k, row in enumerate(read_rows(out, kind)) if row.status == "ok")
         for rows in _some(scored):
             log.append(rows)
         log.sync()
     journal.begin(wanted, survey_of(record["not_scored"]), utc_now())
+    return changes
+
+
+def _list(source: Path, path: Path, options: ScoreOptions, out: Path) -> Listing:
+    follow = options.follow_symlinks
+    return list_images(source, path, follow_symlinks=follow, leave=outputs_of(out))
+
+
+def _changes_since(listing: Listing, source: Path, options: ScoreOptions, out: Path) -> Changes:
+    again = listing.path.with_name("listing.now")
+    try:
+        return compare(listing, _list(source, again, options, out))
+    finally:
+        again.unlink(missing_ok=True)
 
 
 def _refuse_changed(out: Path, wanted: str) -> None:
@@ -100,8 +116,13 @@ def _refuse_changed(out: Path, wanted: str) -> None:
         )
 
 
-def _without_limits(fingerprint: Fingerprint) -> Fingerprint:
-    return {part: values for part, values in fingerprint.items() if part != LIMITS}
+def _refuse_other_settings(out: Path, found: Fingerprint, wanted: Fingerprint) -> None:
+    refuse_other(
+        without_limits(found),
+        without_limits(wanted),
+        f"{out} was made with other settings",
+        "give the settings it was made with, or add --overwrite to score all of it again",
+    )
 
 
 def _some(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:

@@ -23,7 +23,9 @@ class Stop:
 def stopping() -> Iterator[Stop]:
     """Let the first signal be noted in the result, and any later one raise KeyboardInterrupt.
 
-    Outside the main thread, where Python allows no handlers, nothing changes.
+    A signal that is ignored stays so, as a shell wants it of jobs in the
+    background. Outside the main thread, where Python allows no handlers,
+    nothing changes.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -35,7 +37,8 @@ def stopping() -> Iterator[Stop]:
             signal.default_int_handler(number, frame)
         stop.requested = True
 
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heard}
     try:
         yield stop
     finally:

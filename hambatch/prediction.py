@@ -35,12 +35,21 @@ class Watch(Protocol):
         """Give the answer without what was added; raise if it cannot be believed."""
         ...
 
+    def vouched(self) -> list[int]:
+        """Give the images whose answers are known to be right since the last call."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of answers that nobody can vouch for any more."""
+        ...
+
 
 class Unwatched:
-    """Groups, and nothing added."""
+    """Groups, and nothing added; every answer is believed."""
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
+        self._answered: list[int] = []
 
     def groups(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         """Cut the items into groups."""
@@ -50,7 +59,17 @@ class Unwatched:
 
     def check(self, answer: Answer) -> Answer:
         """Believe it."""
+        self._answered += answer.indices.tolist()
+        self._answered += (failure.index for failure in answer.failures)
         return answer
+
+    def vouched(self) -> list[int]:
+        """Give what was answered."""
+        answered, self._answered = self._answered, []
+        return answered
+
+    def forget(self) -> None:
+        """Nothing is held back."""
 
 
 def job_for(engine_folder: Path, options: ScoreOptions, root: Path | None = None) -> Job:
@@ -83,8 +102,11 @@ def rows_of(
     root: Path,
     manifest: Manifest,
     watch: Watch,
-) -> Iterator[list[IndexedRow]]:
-    """Yield the rows of each group as it comes back, by index.
+) -> Iterator[tuple[int, list[IndexedRow]]]:
+    """Yield how many files were answered, and the rows that are vouched for by now.
+
+    Rows that nobody can vouch for, because their worker was lost before a known
+    picture went through the same slot, are left out: ask for them again.
 
     Parameters
     ----------
@@ -95,9 +117,11 @@ def rows_of(
     Raises
     ------
     AssertionError
-        If an answer is about a file that was not asked for, or one is left out.
+        If an answer is about a file that was not asked for, or one is not answered.
     """
     asked: dict[int, str] = {}
+    held: dict[int, Row] = {}
+    lost = len(worker.lost)
 
     def items() -> Iterator[Item]:
         for index, name in names:
@@ -105,10 +129,15 @@ def rows_of(
             yield Item(index, root / name)
 
     for answer in worker.answers(watch.groups(items())):
+        if lost != len(worker.lost):
+            lost = len(worker.lost)
+            watch.forget()
+            held.clear()
         rows = rows_of_answer(watch.check(answer), asked, manifest, worker.wait_ready().backend)
+        held.update(rows)
         for index, _ in rows:
             del asked[index]
-        yield rows
+        yield len(rows), [(index, held.pop(index)) for index in sorted(watch.vouched())]
     if asked:
         # Rows out = images in: anything else is a bug.
         raise AssertionError(f"{len(asked)} images were not answered: {sorted(asked)[:5]}")
@@ -160,5 +189,5 @@ def predict_files(
     with SupervisedWorker(job, options.decode_seconds) as worker:
         manifest = load_engine(engine_folder).manifest
         found = rows_of(worker, enumerate(names), root, manifest, watch)
-        rows = dict(row for group in found for row in group)
+        rows = dict(row for _, vouched in found for row in vouched)
     return [rows[index] for index in range(len(names))]

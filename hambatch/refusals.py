@@ -9,12 +9,14 @@ from hambatch.journal.log import RowLog
 from hambatch.require import require
 from hambatch.run_record import record_path
 from hambatch.sources.listing import Listing
+from hambatch.tables.isic_table import repeated_ids
 
 ASKED_AT_MOST = 1000
 """Failed rows that are asked for their reasons."""
 
 
 COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
+"""Suffixes that promise what nothing here writes."""
 
 
 def refuse_format(out: Path, kind: str) -> None:
@@ -45,13 +47,15 @@ def refuse_impossible(out: Path) -> None:
         If ``out`` or its record is a folder, lies in none, or has no possible name.
     """
     try:
-        is_folder, has_parent = out.is_dir(), out.parent.is_dir()
-        blocked = record_path(out).is_dir()
-        out.exists()
+        is_folder, has_parent = not out.name or out.is_dir(), out.parent.is_dir()
+        blocked = not is_folder and record_path(out).is_dir()
+        is_other = out.exists() and not (is_folder or out.is_file())
     except OSError as error:
         raise InputError(
             f"{out} cannot be written: {error.strerror}.\nNext: name another --out"
         ) from error
+    if is_other:
+        raise InputError(f"{out} is a device or a pipe, wanted a file.\nNext: name another --out")
     if is_folder or not has_parent:
         found = "is a folder" if is_folder else f"lies in {out.parent}, which is no folder"
         raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
@@ -77,6 +81,23 @@ def refuse_existing(out: Path, *, replace: bool) -> None:
         )
 
 
+def refuse_repeated_ids(listing: Listing, kind: str) -> None:
+    """Refuse a submission in which nobody could tell two images apart.
+
+    Raises
+    ------
+    InputError
+        If the format names images by their id, and several have the same.
+    """
+    repeated = repeated_ids(listing) if kind == "isic" else []
+    if repeated:
+        raise InputError(
+            f"{len(repeated)} image ids occur several times, the first: {repeated[0]}; a "
+            "submission names images by their id alone.\nNext: score one folder after the other, "
+            "or write another format"
+        )
+
+
 def refuse_too_many_failed(log: RowLog, listing: Listing, percent: float) -> None:
     """Stop when more than ``percent`` of the listing's images have failed.
 
@@ -92,7 +113,7 @@ def refuse_too_many_failed(log: RowLog, listing: Listing, percent: float) -> Non
     if percent >= 100 or log.failed <= listing.count * percent / 100:
         return
     failures = log.failures()
-    reasons = Counter(log.reason(index) for index in islice(failures, ASKED_AT_MOST))
+    reasons = Counter(log.row(index, "").reason for index in islice(failures, ASKED_AT_MOST))
     log.void(failures)
     named = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
     raise InputError(

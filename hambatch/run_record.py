@@ -13,8 +13,10 @@ from hambatch.batches import Row
 from hambatch.config import ScoreOptions
 from hambatch.cores import available_cores
 from hambatch.engines.loading import Engine
+from hambatch.engines.store import installed_engines
 from hambatch.errors import InputError
 from hambatch.names import encode_name
+from hambatch.recorded import check_record
 from hambatch.sentinels import SentinelError
 from hambatch.sources.listing import Changes, Listing
 from hambatch.versions import library_versions
@@ -33,6 +35,16 @@ def utc_now() -> str:
 def record_path(output: Path) -> Path:
     """``preds.csv`` -> ``preds.csv.run.json``."""
     return output.with_name(output.name + ".run.json")
+
+
+def stopped_path(output: Path) -> Path:
+    """``preds.csv`` -> ``preds.csv.stopped.json``: of a run that its sentinels stopped."""
+    return output.with_name(output.name + ".stopped.json")
+
+
+def outputs_of(output: Path) -> tuple[Path, ...]:
+    """Name the files that a run leaves; lying in the folder that it is about, none is an image."""
+    return output, record_path(output), stopped_path(output)
 
 
 @dataclass
@@ -112,7 +124,7 @@ def describe_run(
             "system": platform.platform(),
             "cores": available_cores(),
         },
-        "options": {**asdict(facts.options), "engine": encode_name(facts.options.engine)},
+        "options": {**asdict(facts.options), "engine": encode_name(_engine_named(facts))},
         "timing": timing,
         "versions": library_versions(),
     }
@@ -140,16 +152,12 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If there is none, or it is not that of a finished run.
+        If there is none, or it is not that of a finished run, whole.
     """
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if record["state"] != "finished":
-            raise ValueError(f"its state is {record['state']!r}, wanted 'finished'")
-        # Looked up here, so that nobody later meets a record without them.
-        record["output"]["sha256"], record["fingerprint"]["listing"]["sha256"]
-        record["not_scored"], record["options"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        check_record(record)
+    except (OSError, ValueError, RecursionError) as error:
         what = error.strerror if isinstance(error, OSError) else f"{error}"
         raise InputError(
             f"{path} cannot be used as the record of a run: {what}; "
@@ -157,6 +165,13 @@ def read_record(path: Path) -> dict[str, Any]:
             "Next: hambatch score SOURCE --out preds.csv"
         ) from error
     return record
+
+
+def _engine_named(facts: Facts) -> str:
+    """Name the engine so that it is found from any folder: installed by name, else by path."""
+    named, folder = facts.options.engine, facts.engine.folder
+    installed = any(found.name == named and found.samefile(folder) for found in installed_engines())
+    return named if installed else str(folder)
 
 
 def _engine(engine: Engine, options: ScoreOptions) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hambatch.atomic import write_json
-from hambatch.batches import Row
 from hambatch.beginning import begin, begin_again, go_on
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
-from hambatch.errors import HambatchError
+from hambatch.errors import BackendError, HambatchError, InputError
 from hambatch.interrupts import Interrupted, Stop, stopping
 from hambatch.journal.folder import Journal, open_journal
 from hambatch.journal.log import RowLog
@@ -24,6 +23,7 @@ from hambatch.refusals import (
     refuse_existing,
     refuse_format,
     refuse_impossible,
+    refuse_repeated_ids,
     refuse_too_many_failed,
 )
 from hambatch.run_record import (
@@ -32,6 +32,7 @@ from hambatch.run_record import (
     describe_run,
     describe_stopped,
     record_path,
+    stopped_path,
     utc_now,
 )
 from hambatch.sentinels import SentinelError, SentinelWatch
@@ -40,8 +41,16 @@ from hambatch.sources.listing import Changes, Listing
 from hambatch.supervision import SupervisedWorker
 from hambatch.tables import format_of
 
-Progress = Callable[[Iterable[Row], int, int], Iterable[Row]]
-"""Wraps the stream of rows to show how far a run is; given the number of images, and how
+
+class Progressed(NamedTuple):
+    """Images that were answered, and failed rows that were kept, since the last time."""
+
+    answered: int
+    failed: int
+
+
+Progress = Callable[[Iterable[Progressed], int, int], Iterable[Progressed]]
+"""Wraps the stream of answers to show how far a run is; given the number of images, and how
 many of them were done before."""
 
 
@@ -117,7 +126,7 @@ def score(
     kind = format_of(out, kind)
     refuse_impossible(out)
     refuse_format(out, kind)
-    with open_journal(out, afresh=overwrite) as journal:
+    with open_journal(out, forgotten=overwrite) as journal:
         if not journal.begun:
             refuse_existing(out, replace=overwrite or retry_failed)
         folder = find_engine(options.engine)
@@ -127,17 +136,16 @@ def score(
             engine = load_engine(folder)
             changes = Changes()
             if journal.begun:
-                changes = go_on(journal, source, engine, options)
+                changes = go_on(journal, source, engine, options, out)
             elif retry_failed:
-                begin_again(journal, out, kind, source, engine, options)
+                changes = begin_again(journal, out, kind, source, engine, options)
             else:
-                begin(journal, source, engine, options)
+                begin(journal, source, engine, options, out)
             listing, watch = journal.listing(), _watch(engine, options, journal.folder)
+            refuse_repeated_ids(listing, kind)
             with closing(journal.rows(listing.count)) as log, watch, _telling(log, listing):
                 run = _Run(source, out, options, engine, journal, listing, log, worker, watch)
-                outcome = _finish(run, kind, changes, started, progress)
-        journal.remove()
-    return outcome
+                return _finish(run, kind, changes, started, progress)
 
 
 def _finish(
@@ -149,7 +157,10 @@ def _finish(
         _score_missing(run, stop, progress)
     seconds = time.monotonic() - started.monotonic
     timing = _timing(run, started.utc, seconds, run.listing.count - kept)
-    return Outcome(_publish(run, kind, timing, changes), run.listing, kept, changes, seconds)
+    tally = _publish(run, kind, timing, changes)
+    stopped_path(run.out).unlink(missing_ok=True)
+    run.journal.done()
+    return Outcome(tally, run.listing, kept, changes, seconds)
 
 
 def _watch(engine: Engine, options: ScoreOptions, scratch: Path) -> SentinelWatch:
@@ -158,35 +169,58 @@ def _watch(engine: Engine, options: ScoreOptions, scratch: Path) -> SentinelWatc
 
 
 def _score_missing(run: _Run, stop: Stop, progress: Progress | None) -> None:
-    rows = _finished(run, stop)
-    for _ in progress(rows, run.listing.count, run.log.done) if progress else rows:
+    answered = _answered(run, stop)
+    for _ in progress(answered, run.listing.count, run.log.done) if progress else answered:
         pass
     if run.log.done < run.listing.count:
         raise Interrupted
+    refuse_too_many_failed(run.log, run.listing, run.options.fail_over)
 
 
-def _finished(run: _Run, stop: Stop) -> Iterator[Row]:
-    """Yield rows as they are journalled."""
-    if run.log.done == run.listing.count:
-        return
+def _answered(run: _Run, stop: Stop) -> Iterator[Progressed]:
+    """Journal rows as they are vouched for; tell of every answer."""
+    if run.log.done < run.listing.count:
+        yield from _one_pass(run, run.worker, stop)
+    # What a lost worker had answered, and no known picture had vouched for yet.
+    while run.log.done < run.listing.count and not stop.requested:
+        before = run.log.done
+        job = job_for(run.engine.folder, run.options, run.source)
+        with SupervisedWorker(job, run.options.decode_seconds) as worker:
+            yield from _one_pass(run, worker, stop)
+        run.worker.lost.extend(worker.lost)
+        if run.log.done == before:
+            raise BackendError(
+                f"workers are lost before they get anywhere: {'; '.join(worker.lost)}.\n"
+                "Next: free memory, or take --threads 1, and run the same command again"
+            )
+
+
+def _one_pass(run: _Run, worker: SupervisedWorker, stop: Stop) -> Iterator[Progressed]:
     missing = _missing(run.listing, run.log, stop)
-    limit = run.options.fail_over
+    failed = run.log.failed
+    run.watch.forget()
     try:
-        for rows in rows_of(run.worker, missing, run.source, run.engine.manifest, run.watch):
+        for answered, rows in rows_of(worker, missing, run.source, run.engine.manifest, run.watch):
             run.log.append(rows)
-            refuse_too_many_failed(run.log, run.listing, limit)
-            yield from (row for _, row in rows)
+            refuse_too_many_failed(run.log, run.listing, run.options.fail_over)
+            yield Progressed(answered, run.log.failed - failed)
+            failed = run.log.failed
     except SentinelError as error:
-        _mark_suspects(run, error)
+        _name_suspects(run, error)
         raise
 
 
-def _mark_suspects(run: _Run, error: SentinelError) -> None:
-    """Take back what cannot be believed, and name it in the record."""
+def _name_suspects(run: _Run, error: SentinelError) -> None:
+    """Write down what cannot be believed; none of it is in the journal."""
     suspect = set(error.suspect)
-    run.log.void(index for index in suspect if index in run.log)
-    names = [encode_name(name) for index, name in enumerate(run.listing) if index in suspect]
-    write_json(record_path(run.out), describe_stopped(_facts(run, Changes()), error, names))
+    path = stopped_path(run.out)
+    try:
+        names = [encode_name(name) for index, name in enumerate(run.listing) if index in suspect]
+        write_json(path, describe_stopped(_facts(run, Changes()), error, names))
+    except (OSError, InputError) as failure:
+        error.add_note(f"{path.name}, which should name them, could not be written: {failure}")
+    else:
+        error.add_note(f"{path.name} names them; they are not among what is kept")
 
 
 def _missing(listing: Listing, log: RowLog, stop: Stop) -> Iterator[tuple[int, str]]:
@@ -204,8 +238,8 @@ def _telling(log: RowLog, listing: Listing) -> Iterator[None]:
         yield
     except (HambatchError, KeyboardInterrupt) as error:
         error.add_note(
-            f"{log.done} of {listing.count} images are done and kept: "
-            "the same command goes on with the rest"
+            f"{log.done} of {listing.count} images are done and kept: the same command, "
+            "without --overwrite, goes on with the rest"
         )
         raise
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hambatch.atomic import refusing
 from hambatch.engines.loading import Engine
 from hambatch.engines.sentinel_images import write_sentinel_images
 from hambatch.errors import SentinelError
@@ -29,6 +30,9 @@ from hambatch.sources.reading import Item
 from hambatch.worker import Answer
 
 __all__ = ["SentinelError", "SentinelWatch"]
+
+HELD_AT_MOST = 4096
+"""Images that may wait to be vouched for, before every slot is proven at once."""
 
 SEED = 0
 """Of which picture goes to which slot when: the same in every run."""
@@ -81,10 +85,12 @@ class SentinelWatch:
         if not self._pictures:
             self._drawn = tempfile.TemporaryDirectory(prefix="hambatch-", dir=scratch)
             folder = Path(self._drawn.name)
-            self._pictures = [folder / name for name in write_sentinel_images(folder)]
+            with refusing(folder):
+                self._pictures = [folder / name for name in write_sentinel_images(folder)]
         self._reference = Reference(spec, backend)
         # Twice the distance between visits: only failures that keep shifting slots get there.
-        self._ledger = Ledger(2 * batch_size * every)
+        self._ledger = Ledger(2 * batch_size * every, max(HELD_AT_MOST, 32 * batch_size))
+        self._vouched: list[int] = []
         self._sent: dict[int, _Use] = {}
         self._chance = random.Random(SEED)  # noqa: S311
         self._uses, self._batches, self._widest = count(1), 0, 0
@@ -134,11 +140,24 @@ class SentinelWatch:
             what = list(wrong.values()) + [(f.index, f.reason) for f in failed]
             raise self._error(what, self._ledger.suspects(wrong))
         if slots:
-            self._ledger.prove(slots)
+            self._vouched += self._ledger.prove(slots)
             self.checked += len(slots)
         for index in answer.indices[slots].tolist():
             del self._sent[index]
         return _without(answer, slots)
+
+    def vouched(self) -> list[int]:
+        """Give the images that the answers checked since the last call have vouched for.
+
+        An image is vouched for when a sentinel, answered later in the same
+        slot of the same worker, has come back right.
+        """
+        vouched, self._vouched = self._vouched, []
+        return vouched
+
+    def forget(self) -> None:
+        """Let go of what is not vouched for: the worker that answered it is lost."""
+        self._ledger.forget()
 
     def summary(self) -> dict[str, Any]:
         """What the record of a run says about its sentinels."""

@@ -32,8 +32,8 @@ def open_outputs(path: Path, kind: str, record: Path, staging: Path) -> Iterator
     InputError
         If either cannot be written: the folder, the disk or the name refuses.
     """
-    with replacing(record, staging) as staged_record:
-        with replacing(path, staging) as staged, refusing(path):
+    with replacing(record, staging / "record.tmp") as staged_record:
+        with replacing(path, staging / "table.tmp") as staged, refusing(path):
             with open_table(staged, kind) as write:
                 outputs = Outputs(write)
                 yield outputs

@@ -1,6 +1,6 @@
 """A worker that may be lost: replaced, and what it died of found and given a failed row."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -35,11 +35,15 @@ class SupervisedWorker:
     ----------
     lost
         Why each lost worker was lost, in order.
+    stage_times
+        Where the time of the processes went that answered everything they were
+        asked; filled as they end.
     """
 
     def __init__(self, job: Job, decode_seconds: float) -> None:
         self._job, self._decode_seconds = job, decode_seconds
         self.lost: list[str] = []
+        self.stage_times, self._troubles = StageTimes(), Counter[str]()
         self._worker = self._start()
 
     def __enter__(self) -> "SupervisedWorker":
@@ -56,14 +60,9 @@ class SupervisedWorker:
         self._worker.__exit__(kind, error, traceback)
 
     @property
-    def stage_times(self) -> StageTimes:
-        """Where the time of the last process went."""
-        return self._worker.stage_times
-
-    @property
     def troubles(self) -> dict[str, int]:
-        """How many batches of the last process were not trusted, and why."""
-        return self._worker.troubles
+        """How many batches of those same processes were not trusted, and why."""
+        return dict(self._troubles)
 
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded; raises as :meth:`Worker.wait_ready`."""
@@ -84,6 +83,7 @@ class SupervisedWorker:
                 for answer in self._worker.answers(_noted(source, unanswered)):
                     unanswered.popleft()
                     yield answer
+                self._add_account()
                 return
             except WorkerLost as lost:
                 self._note(lost)
@@ -107,6 +107,7 @@ class SupervisedWorker:
                     continue
                 yield _failed(waiting.popleft(), lost, self._worker.touched)
             else:
+                self._add_account()
                 self._worker.__exit__(None, None, None)
 
     def _start(self, *, one_by_one: bool = False) -> Worker:
@@ -114,13 +115,30 @@ class SupervisedWorker:
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size
         return Worker(job, self._decode_seconds + extra)
 
+    def _add_account(self) -> None:
+        self.stage_times += self._worker.stage_times
+        self._troubles.update(self._worker.troubles)
+        if self._worker.lost_at_the_end:
+            self.lost.append(f"{self._worker.lost_at_the_end}, all its answers given")
+
     def _note(self, lost: WorkerLost) -> None:
         self._worker.__exit__(WorkerLost, lost, None)
-        self.lost.append(lost.cause)
+        self.lost.append(_for_the_record(lost))
         if len(self.lost) > LOST_AT_MOST:
             raise BackendError(
-                f"{len(self.lost)} workers were lost in one run; the last:\n{lost}"
+                f"{len(self.lost)} workers were lost in one run, more than a few bad files "
+                f"explain.\nThe last: {lost},\nwhich goes on where this run stopped: finished "
+                "rows are kept. If workers keep dying, look for what kills them first: too "
+                "little memory (fewer --threads, a smaller --batch-size), or a folder of files "
+                "that crash decoders"
             ) from lost
+
+
+def _for_the_record(lost: WorkerLost) -> str:
+    # Who ends by an exit code has printed an exception: a bug of ours is to be seen. Native
+    # code that dies of a signal has at most printed what it thought of other files.
+    own_words = lost.last_line if "exit code" in lost.cause else ""
+    return f"{lost.cause}: {own_words[:200]}" if own_words else lost.cause
 
 
 def _noted(

@@ -5,18 +5,15 @@ a pipe, answers go out in the same order; the first answer says that the backend
 is loaded, or why it cannot be.
 """
 
-import os
 import queue
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import astuple, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +22,16 @@ from hambatch.batches import Batch, Failure, Scored
 from hambatch.errors import HambatchError
 from hambatch.limits import Limits
 from hambatch.sources.reading import GROUPS_AHEAD, Bounds, Fetched, Item, read_ahead
+from hambatch.worker_log import WorkerLog
+from hambatch.worker_pipe import Parent
 
 if TYPE_CHECKING:
     from hambatch.backends import Backend
 
 T = TypeVar("T")
+
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What a terminal, ``timeout`` or systemd sends to every process of a run."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class StageTimes:
     decode_wait_s: float = 0.0
     inference_wait_s: float = 0.0
 
+    def __add__(self, other: "StageTimes") -> "StageTimes":
+        """Add up the times of two workers."""
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return StageTimes(*(ours + theirs for ours, theirs in pairs))
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -116,31 +123,25 @@ class Finished:
     troubles: dict[str, int] = field(default_factory=dict)
 
 
-def run(connection: Connection, job: Job, log: Path) -> None:
+def run(connection: Connection, job: Job, log: WorkerLog) -> None:
     """Serve groups until the parent sends None; whatever it or a library prints goes to ``log``."""
     # Decoders print a line for every broken file, from native code: the pipeline reads it there.
-    with log.open("a+b") as stream:
-        os.dup2(stream.fileno(), 2)
-    # Ctrl-C reaches the whole process group: the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    leave = partial(_leave, log.parent)
+    log.become_stderr()
+    # The parent decides what they mean. It started this process with both blocked, so that
+    # none can come before these lines; what came meanwhile is dropped here.
+    for number in GROUP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    parent = Parent(connection)
     try:
-        _serve(connection, job, leave)
+        _serve(parent, job)
     except HambatchError as error:
-        connection.send(Refused(error))
-    except (BrokenPipeError, EOFError):
-        leave()
+        parent.send(Refused(error))
 
 
-def _leave(scratch: Path) -> NoReturn:
-    """End where the parent is gone: nobody is left to tell, or to tidy up."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    os._exit(1)
-
-
-def _serve(connection: Connection, job: Job, leave: Callable[[], NoReturn]) -> None:
+def _serve(parent: Parent, job: Job) -> None:
     from hambatch.backends import load_backend
     from hambatch.engines.loading import load_engine
+    from hambatch.pipelines.decoder_log import DecoderLog
     from hambatch.pipelines.scoring import build_pipeline
 
     times = StageTimes()
@@ -150,34 +151,38 @@ def _serve(connection: Connection, job: Job, leave: Callable[[], NoReturn]) -> N
     manifest = engine.manifest
     ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
     pipeline = build_pipeline(
-        job.batch_size, job.threads, prefetch, manifest.input, manifest.preprocessing, job.limits
+        job.batch_size,
+        job.threads,
+        prefetch,
+        manifest.input,
+        manifest.preprocessing,
+        job.limits,
+        DecoderLog(must_hear=True),
+        parent.say_alive,
     )
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
     # that waits for the parent.
     window = 1 if job.one_by_one else ahead + prefetch + backend.holds + 1
-    connection.send(Ready(backend.name, pipeline.decoder, window))
-    fetched = read_ahead(_received(connection, leave), job.readers, ahead, job.bounds)
+    parent.send(Ready(backend.name, pipeline.decoder, window))
+    fetched = read_ahead(_received(parent), job.readers, ahead, job.bounds)
     groups = _timed(fetched, times, "read_wait_s")
     if job.one_by_one:
-        groups = _announced(groups, connection)
+        groups = _announced(groups, parent)
     batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
     predict = _one_by_one(backend) if job.one_by_one else backend.predict
     for scored in _timed(predict(batches), times, "inference_wait_s"):
-        batch = scored.batch
-        connection.send(
-            Answer(
-                batch.indices,
-                scored.logits,
-                list(batch.decoders),
-                list(batch.sha256),
-                list(batch.failures),
-            )
-        )
+        parent.send(_answer(scored))
     backend.close()
     times.inference_wait_s -= times.decode_wait_s
     times.decode_wait_s -= times.read_wait_s
-    connection.send(Finished(times, pipeline.troubles))
+    parent.send(Finished(times, pipeline.troubles))
+
+
+def _answer(scored: Scored) -> Answer:
+    batch = scored.batch
+    decoders, hashes, failures = list(batch.decoders), list(batch.sha256), list(batch.failures)
+    return Answer(batch.indices, scored.logits, decoders, hashes, failures)
 
 
 def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scored]]:
@@ -188,23 +193,21 @@ def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scor
     return predict
 
 
-def _announced(groups: Iterable[list[Fetched]], connection: Connection) -> Iterator[list[Fetched]]:
+def _announced(groups: Iterable[list[Fetched]], parent: Parent) -> Iterator[list[Fetched]]:
     # Should the decoder be lost now, the parent has the hash and need not read the file.
     for group in groups:
-        connection.send(Touched(group[0].sha256))
+        parent.send(Touched(group[0].sha256))
         yield group
 
 
-def _received(connection: Connection, leave: Callable[[], NoReturn]) -> Iterator[list[Item]]:
-    # A thread receives, so that a group is at hand the moment a reader is free.
+def _received(parent: Parent) -> Iterator[list[Item]]:
+    # A thread receives, so that a group is at hand the moment a reader is free, and so that
+    # the parent can always send: it may not be reading what the main thread sends.
     waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
 
     def receive() -> None:
-        try:
-            while (group := connection.recv()) is not None:
-                waiting.put(group)
-        except EOFError:
-            leave()
+        while (group := parent.receive()) is not None:
+            waiting.put(group)
         waiting.put(None)
 
     threading.Thread(target=receive, daemon=True, name="receiver").start()

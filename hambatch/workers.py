@@ -1,39 +1,54 @@
 """The parent's side of a worker process: start it, keep it fed, take its answers."""
 
+import atexit
 import multiprocessing
-import shutil
-import tempfile
+import select
+import signal
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
 
 from hambatch import worker
 from hambatch.errors import BackendError
 from hambatch.sources.reading import Item
-from hambatch.worker import Answer, Finished, Job, Ready, Refused, StageTimes, Touched
+from hambatch.worker import (
+    GROUP_SIGNALS,
+    Answer,
+    Finished,
+    Job,
+    Ready,
+    Refused,
+    StageTimes,
+    Touched,
+)
+from hambatch.worker_log import WorkerLog
+from hambatch.worker_pipe import Alive
 
 STOP_SECONDS = 5.0
 
+READY_SECONDS = 300.0
+"""Loading takes 1 to 10 s; this is for a cold network disk and a machine that swaps."""
+
 LAST_WORDS = 4000
-"""Characters of a dead worker's log that its error message shows."""
+"""Bytes of a dead worker's log that its error message shows."""
 
 
 class WorkerLost(BackendError):
     """A worker died or hung; ``cause`` says which, in a few words.
 
-    ``hung`` tells the two apart.
+    ``hung`` tells the two apart; ``last_line`` is the last that the worker printed.
     """
 
-    hung = False
-
-    def __init__(self, cause: str, last_words: str) -> None:
+    def __init__(self, cause: str, last_words: str, *, hung: bool = False) -> None:
         super().__init__(
             f"the worker process {cause}; its last words:\n{last_words or '(none)'}\n"
             "Next: run the same command again"
         )
-        self.cause = cause
+        self.cause, self.hung = cause, hung
+        self.last_line = last_words.rpartition("\n")[2]
 
 
 class Worker:
@@ -42,8 +57,8 @@ class Worker:
     Parameters
     ----------
     patience
-        Seconds without an answer after which the process counts as hung and is
-        killed; loading the engine is not counted.
+        Seconds without an answer or a sign of life after which the process counts
+        as hung and is killed; loading the engine has a limit of its own.
 
     Attributes
     ----------
@@ -55,11 +70,13 @@ class Worker:
         How many of its batches were not trusted, and why; filled likewise.
     touched
         Of a worker that goes one by one: the file that it decodes; None while it reads.
+    lost_at_the_end
+        Why the process was lost when it had answered everything; empty if it was not.
     """
 
     def __init__(self, job: Job, patience: float) -> None:
         self._patience = patience
-        self._log = Path(tempfile.mkdtemp(prefix="hambatch-")) / "worker.log"
+        self._log = WorkerLog()
         # Spawn: a fork would copy the parent's threads' locks into the child.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -67,12 +84,17 @@ class Worker:
         self._process = context.Process(
             target=worker.run, args=(theirs, job, self._log), daemon=True
         )
-        self._process.start()
+        with _group_signals_blocked():
+            self._process.start()
+            # When the interpreter ends, multiprocessing sends SIGTERM, which a worker ignores,
+            # and waits.
+            atexit.register(self._process.kill)
         theirs.close()
         self.ready: Ready | None = None
         self.stage_times = StageTimes()
         self.troubles: dict[str, int] = {}
         self.touched: Touched | None = None
+        self.lost_at_the_end = ""
 
     def __enter__(self) -> "Worker":
         """Return the running worker."""
@@ -84,15 +106,16 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop the process, politely first."""
+        """Stop the process: after an error at once, else it has a moment to end by itself."""
         if error is not None:
-            self._process.terminate()
+            self._process.kill()
         self._connection.close()
         self._process.join(STOP_SECONDS)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        shutil.rmtree(self._log.parent, ignore_errors=True)
+        atexit.unregister(self._process.kill)
+        self._log.close()
 
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded.
@@ -102,10 +125,10 @@ class Worker:
         HambatchError
             As the worker's own loading raised it.
         WorkerLost
-            If the worker died.
+            If the worker died, or takes longer than :data:`READY_SECONDS`.
         """
         if self.ready is None:
-            message = self._receive()
+            message = self._awaited(READY_SECONDS)
             if not isinstance(message, Ready):
                 raise BackendError(f"the worker answered {message!r}, wanted Ready")
             self.ready = message
@@ -130,33 +153,45 @@ class Worker:
         self._send(None)
         for _ in range(unanswered):
             yield self._answer()
-        message = self._receive()
+        self._take_leave()
+
+    def _take_leave(self) -> None:
+        # Every answer is there: a worker that is lost now costs its account only.
+        try:
+            message = self._awaited(self._patience)
+        except WorkerLost as lost:
+            self.lost_at_the_end = lost.cause
+            return
         if isinstance(message, Finished):
             self.stage_times = replace(message.stage_times)
             self.troubles = message.troubles
 
     def _answer(self) -> Answer:
         self.touched = None
-        message = self._awaited()
+        message = self._awaited(self._patience)
         if isinstance(message, Touched):
             self.touched = message
-            message = self._awaited()
+            message = self._awaited(self._patience)
         if not isinstance(message, Answer):
             raise BackendError(f"the worker answered {message!r}, wanted a group's scores")
         return message
 
-    def _awaited(self) -> object:
-        if not self._connection.poll(self._patience):
-            self._process.kill()
-            lost = WorkerLost(f"gave no answer for {self._patience:g} s", self._last_words())
-            lost.hung = True
-            raise lost
-        return self._receive()
+    def _awaited(self, seconds: float) -> object:
+        while True:
+            if not self._connection.poll(seconds):
+                raise self._hung(f"gave no answer for {seconds:g} s")
+            message = self._receive()
+            if not isinstance(message, Alive):
+                return message
 
     def _send(self, group: list[Item] | None) -> None:
+        # A worker receives whatever else it does; one that is stopped, or never lets go of the
+        # interpreter's lock, would let us wait for ever.
+        if not _has_room(self._connection, self._patience):
+            raise self._hung(f"took no work for {self._patience:g} s")
         try:
             self._connection.send(group)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except OSError as error:
             # It may have said why before it left.
             while self._connection.poll(0):
                 self._receive()
@@ -165,18 +200,42 @@ class Worker:
     def _receive(self) -> object:
         try:
             message: object = self._connection.recv()
-        except (EOFError, ConnectionResetError) as error:
+        except (EOFError, OSError) as error:
+            # An OSError that is no reset: it died in the middle of a message.
             raise self._death() from error
         if isinstance(message, Refused):
             raise message.error
         return message
 
+    def _hung(self, cause: str) -> WorkerLost:
+        self._process.kill()
+        return WorkerLost(cause, self._log.last_words(LAST_WORDS), hung=True)
+
     def _death(self) -> WorkerLost:
         self._process.join(STOP_SECONDS)
         code = self._process.exitcode
         cause = f"died of signal {-code}" if code and code < 0 else f"died with exit code {code}"
-        return WorkerLost(cause, self._last_words())
+        return WorkerLost(cause, self._log.last_words(LAST_WORDS))
 
-    def _last_words(self) -> str:
-        said = self._log.read_text(errors="replace").strip() if self._log.is_file() else ""
-        return said[-LAST_WORDS:]
+
+@contextmanager
+def _group_signals_blocked() -> Iterator[None]:
+    """Hold back what is sent to the whole group; a process started meanwhile inherits that.
+
+    Between its start and its first line, a signal would end it with a traceback.
+    What comes for this process is delivered afterwards.
+    """
+    # Its first start, which would be the child's, ends by unblocking the same signals.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _has_room(connection: Connection, seconds: float) -> bool:
+    # Linux calls a local socket writable when three quarters of its 200 kB are free.
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))

@@ -17,6 +17,7 @@ from hambatch.scoring import score
 from hambatch.sources.reading import Item
 from hambatch.supervision import KNOWN_GOOD_LOST_AT_MOST, SupervisedWorker
 from tests.conftest import jpeg_bytes
+from tests.pipelines.odd import cut_in_the_samples
 
 # Python runs this in every worker as it starts: the decoder dies of, or hangs at, marked files.
 INJECTION = """
@@ -191,6 +192,38 @@ def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr("hambatch.supervision.LOST_AT_MOST", 3)
-    with pytest.raises(BackendError, match="4 workers were lost"):
+    next_step = r"(?s)4 workers were lost.*exit code 7.*Next: run the same command again.*are kept"
+    with pytest.raises(BackendError, match=next_step):
         score(image_folder, tmp_path / "p.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
     assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    contents = {
+        "good.jpg": jpeg_bytes(1),
+        "killer.jpg": marked(91, b"crash-here", "main"),
+        "hurt1.jpg": cut_in_the_samples(jpeg_bytes(2, 300, 224)),
+        "hurt2.jpg": cut_in_the_samples(jpeg_bytes(3, 300, 224)),
+    }
+    for name, content in contents.items():
+        (image_folder / name).write_bytes(content)
+    found = [Item(k, image_folder / name) for k, name in enumerate(contents)]
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=3))
+
+    def groups():
+        # The second group is asked for when the first has been dealt with one by one.
+        yield found[:3]
+        while len(worker.lost) < 2:
+            yield [Item(9, image_folder / "last.png")]
+        yield found[3:]
+
+    with SupervisedWorker(job, 30) as worker:
+        failed = [f.index for answer in worker.answers(groups()) for f in answer.failures]
+        # One by one after the killer, and the last one of all; what the lost ones saw is unknown.
+        assert worker.troubles == {"warned": 2}
+        one = worker._worker.stage_times.load_s
+        assert worker.stage_times.load_s > one > 0
+    assert failed == [1, 2, 3]

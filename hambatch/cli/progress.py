@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Iterable, Iterator
 
-from hambatch.batches import Row
+from hambatch.scoring import Progressed
 from hambatch.verification.differences import Difference
 
 
-def show_rows(rows: Iterable[Row], total: int, done: int) -> Iterator[Row]:
-    """Pass rows through, showing how many of ``total`` went by, ``done`` of them earlier."""
+def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[Progressed]:
+    """Pass answers through, showing how many of ``total`` came, ``done`` of them earlier."""
     from tqdm import tqdm
 
     failed = 0
@@ -19,12 +19,12 @@ def show_rows(rows: Iterable[Row], total: int, done: int) -> Iterator[Row]:
         disable=not sys.stderr.isatty(),
         mininterval=0.2,
     ) as bar:
-        for row in rows:
-            yield row
-            if row.status == "failed":
-                failed += 1
+        for answer in answers:
+            yield answer
+            if answer.failed:
+                failed += answer.failed
                 bar.set_postfix(failed=failed, refresh=False)
-            bar.update()
+            bar.update(answer.answered)
 
 
 def show_compared(compared: Iterable[Difference | None], total: int) -> Iterator[Difference | None]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from hambatch.cli.finite import FiniteRange
 from hambatch.cli.progress import show_rows
 from hambatch.config import ScoreOptions
 from hambatch.errors import ExitCode
@@ -49,19 +50,19 @@ DEFAULTS = ScoreOptions()
 @click.option(
     "--max-megabytes",
     default=DEFAULTS.max_megabytes,
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1, 1e6),
     help="A larger file is a failed row.",
 )
 @click.option(
     "--max-megapixels",
     default=DEFAULTS.max_megapixels,
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1, 1e6),
     help="A larger picture, by its header, is a failed row.",
 )
 @click.option(
     "--decode-seconds",
     default=DEFAULTS.decode_seconds,
-    type=click.FloatRange(1),
+    type=FiniteRange(1, 86_400),
     help="A file that takes its decoder longer is a failed row.",
 )
 @click.option(
@@ -74,7 +75,7 @@ DEFAULTS = ScoreOptions()
     "--fail-over",
     metavar="PERCENT",
     default=DEFAULTS.fail_over,
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     help="Stop with exit code 1 when more of the images than this fail.",
 )
 @click.option(

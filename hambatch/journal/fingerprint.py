@@ -19,7 +19,9 @@ LIBRARIES = {
 """What decodes and computes with a backend; another version may change a row."""
 
 LIMITS = "limits"
-"""The part that can turn a failed row into a scored one, and changes no scored row."""
+"""The part that decides which files fail: with higher ones, every scored row stays as it is."""
+
+HIGHER_IS_LOOSER = ("max_megabytes", "max_megapixels", "decode_seconds")
 
 Fingerprint = dict[str, dict[str, Any]]
 
@@ -35,6 +37,7 @@ def fingerprint_of(
             "source": encode_name(os.path.realpath(root)),
             "images": listing.count,
             "sha256": listing.sha256,
+            "follow_symlinks": options.follow_symlinks,
         },
         "engine": {
             "name": engine.manifest.name,
@@ -49,7 +52,6 @@ def fingerprint_of(
             "max_megapixels": options.max_megapixels,
             "decode_seconds": options.decode_seconds,
             "salvage_truncated": options.salvage_truncated,
-            "follow_symlinks": options.follow_symlinks,
         },
     }
 
@@ -70,6 +72,40 @@ def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: 
     ]
     if differing:
         raise InputError(f"{what}: {'; '.join(differing)}.\nNext: {next_step}")
+
+
+def without_limits(fingerprint: Fingerprint) -> Fingerprint:
+    """Leave out what a retry may change."""
+    return {part: values for part, values in fingerprint.items() if part != LIMITS}
+
+
+def refuse_stricter(before: ScoreOptions, now: ScoreOptions, what: str) -> None:
+    """Make sure that no row that was scored before would fail now.
+
+    Raises
+    ------
+    InputError
+        Naming ``what`` was found, every limit that is stricter, and the options to type.
+    """
+    lower = {
+        name: (getattr(before, name), getattr(now, name))
+        for name in HIGHER_IS_LOOSER
+        if getattr(now, name) < getattr(before, name)
+    }
+    differing = [f"{name} was {old:g}, is {new:g}" for name, (old, new) in lower.items()]
+    wanted = [f"{_option(name)} {old:g} or higher" for name, (old, _) in lower.items()]
+    if before.salvage_truncated and not now.salvage_truncated:
+        differing.append("salvage_truncated was True, is False")
+        wanted.append(_option("salvage_truncated"))
+    if differing:
+        raise InputError(
+            f"{what}: {'; '.join(differing)}.\n"
+            f"Next: give {', '.join(wanted)}, or add --overwrite to score all of it again"
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _shown(fingerprint: Mapping[str, Any], part: str, key: str) -> object:

@@ -12,9 +12,10 @@ Without ``run.json`` nothing has begun: what else lies there is made again.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,15 @@ from hambatch.atomic import refusing, sync, write_json
 from hambatch.errors import InputError
 from hambatch.journal.lock import locked
 from hambatch.journal.log import RowLog
+from hambatch.names import encode_name
 from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, LeftOut, Survey
 from hambatch.sources.listing import Listing, read_listing
 
 FORMAT = 1
+
+_FILES = frozenset(
+    {JOURNAL_MARK, "listing", "listing.now", "rows", "run.json", "table.tmp", "record.tmp"}
+)
 
 
 def journal_folder(output: Path) -> Path:
@@ -51,6 +57,7 @@ class Journal:
         self.folder = folder
         self.listing_path = folder / "listing"
         self.about: dict[str, Any] = {}
+        self._done = False
 
     def load(self) -> None:
         """Read what an earlier start left.
@@ -77,7 +84,8 @@ class Journal:
             "survey": asdict(survey),
         }
         write_json(self.folder / "run.json", about)
-        sync(self.folder.parent)
+        with refusing(self.folder.parent):
+            sync(self.folder.parent)
         self.about = about
 
     def listing(self) -> Listing:
@@ -88,8 +96,13 @@ class Journal:
         InputError
             If it is not the one that the run began with.
         """
-        with refusing(self.listing_path):
+        try:
             found = read_listing(self.listing_path)
+        except OSError as error:
+            raise InputError(
+                f"{self.listing_path} cannot be read: {error.strerror}.\n"
+                "Next: add --overwrite to start afresh"
+            ) from error
         wanted = self.about["fingerprint"]["listing"]["sha256"]
         if found.sha256 != wanted:
             raise InputError(
@@ -103,45 +116,80 @@ class Journal:
         return RowLog(self.folder / "rows", images)
 
     def clear(self) -> None:
-        """Forget everything; the folder stays locked and empty."""
+        """Forget what an earlier start left."""
         with refusing(self.folder):
             # First what makes it a journal: a kill in between leaves nothing to go on from.
-            (self.folder / "run.json").unlink(missing_ok=True)
-            for name in ("rows", "listing"):
+            for name in ("run.json", "rows", "listing"):
                 (self.folder / name).unlink(missing_ok=True)
         self.about = {}
 
-    def remove(self) -> None:
-        """Delete the folder: its rows stand in the output now."""
-        self.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def done(self) -> None:
+        """Let the folder go when it is closed: its rows stand in the output now."""
+        self._done = True
+
+    def close(self) -> None:
+        """Remove the folder if nothing in it is needed any more; the lock is still held."""
+        if self._done or not (self.folder / "run.json").exists():
+            with suppress(OSError):
+                self.clear()
+                _remove(self.folder)
 
 
 @contextmanager
-def open_journal(output: Path, *, afresh: bool = False) -> Iterator[Journal]:
+def open_journal(output: Path, *, forgotten: bool = False) -> Iterator[Journal]:
     """Lock and open the journal of an output; one that has not begun is removed at the end.
 
     Parameters
     ----------
-    afresh
-        Forget what an earlier start left.
+    forgotten
+        Leave aside what an earlier start left; :meth:`Journal.clear` drops it.
 
     Raises
     ------
     InputError
-        If another run holds it, the folder refuses, or it is damaged.
+        If another run holds it, the folder refuses or is none of ours, or it is
+        damaged.
     """
     folder = journal_folder(output)
+    _refuse_foreign(folder)
     with locked(folder / JOURNAL_MARK, output):
         journal = Journal(folder)
         try:
-            if afresh:
-                journal.clear()
-            journal.load()
+            if not forgotten:
+                journal.load()
             yield journal
         finally:
-            if not (journal.begun or (folder / "run.json").exists()):
-                shutil.rmtree(folder, ignore_errors=True)
+            journal.close()
+
+
+def _is_ours(name: str) -> bool:
+    """Tell files of a journal, and what a kill may have left of its temporary ones."""
+    return name in _FILES or name.startswith(("hambatch-", ".listing", ".run.json"))
+
+
+def _refuse_foreign(folder: Path) -> None:
+    try:
+        foreign = sorted(name for name in os.listdir(folder) if not _is_ours(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be used for the journal: {error.strerror}.\nNext: name another --out"
+        ) from error
+    if foreign:
+        raise InputError(
+            f"{folder} holds {encode_name(foreign[0])}, which is no part of a journal.\n"
+            "Next: move it away, or name another --out"
+        )
+
+
+def _remove(folder: Path) -> None:
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == JOURNAL_MARK):
+        if path.name.startswith("hambatch-"):
+            shutil.rmtree(path)
+        elif _is_ours(path.name):
+            path.unlink()
+    folder.rmdir()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from pathlib import Path
 from hambatch.atomic import refusing
 from hambatch.errors import InputError
 
+MARK = b"hambatch run, process "
+"""How the file begins: what the folder of a journal is known by."""
+
 
 @contextmanager
 def locked(path: Path, output: Path) -> Iterator[None]:
@@ -34,7 +37,7 @@ def _acquire(path: Path, output: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.read(descriptor, 20).decode(errors="replace").strip()
+            holder = os.read(descriptor, 40).removeprefix(MARK).decode(errors="replace").strip()
             os.close(descriptor)
             raise InputError(
                 f"another run is writing {output} (process {holder or 'unknown'}).\n"
@@ -47,8 +50,9 @@ def _acquire(path: Path, output: Path) -> int:
                 "Next: name an --out on a local disk"
             ) from error
         if _still_there(path, descriptor):
-            os.truncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            with refusing(path):
+                os.truncate(descriptor, 0)
+                os.write(descriptor, MARK + f"{os.getpid()}\n".encode())
             return descriptor
         # The run that held it has finished and removed it meanwhile.
         os.close(descriptor)

@@ -10,6 +10,7 @@ import time
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,6 +78,7 @@ class RowLog:
     def void(self, indices: Iterable[int]) -> None:
         """Take rows back: their images are to be scored again."""
         self._write([_line({"void": sorted(indices)})])
+        self.sync()
 
     def rows(self, names: Iterable[str]) -> Iterator[Row]:
         """Yield the row of every image; ``names`` are the listing's, in order.
@@ -90,10 +92,10 @@ class RowLog:
             for index, name in enumerate(names):
                 yield self._read(stream, index, name)
 
-    def reason(self, index: int) -> str:
-        """Say why an image failed; empty if it did not."""
+    def row(self, index: int, name: str) -> Row:
+        """Read one image's row."""
         with self._path.open("rb") as stream:
-            return self._read(stream, index, "").reason
+            return self._read(stream, index, name)
 
     def sync(self) -> None:
         """Flush to the disk, and make sure that the file is still where it was."""
@@ -103,7 +105,9 @@ class RowLog:
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Close the file; it stays."""
+        """Flush and close the file; it stays."""
+        with suppress(OSError):
+            os.fsync(self._file)
         os.close(self._file)
 
     def _read(self, stream: BinaryIO, index: int, name: str) -> Row:

@@ -52,7 +52,11 @@ class DaliScoring:
             If DALI refuses any file of the group; it does not say which.
         """
         self._in_flight -= 1
-        indices, images = self._pipe.outputs()
+        try:
+            indices, images = self._pipe.outputs()
+        except (ValueError, TypeError, IndexError) as error:
+            # DALI gives some of its errors the class of Python's that is nearest.
+            raise RuntimeError(str(error)) from error
         return np.array(indices.as_tensor()).reshape(-1), np.asarray(images.as_tensor())
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 libjpeg, and DALI with it, decodes damaged samples all the same, and prints a
 warning to the process's stderr. In a worker that is a file, so one look at the
-file's size a batch tells whether any picture of it was damaged [1]_.
+file a batch tells whether any picture of it was damaged [1]_. A warning that
+could not be written would be missed: so every look writes a byte itself.
 
 References
 ----------
@@ -13,12 +14,17 @@ References
 import fcntl
 import os
 import re
+import resource
 import stat
+
+from hambatch.errors import BackendError
 
 STDERR = 2
 
 MOST_BYTES = 1_000_000
-"""The log is emptied when it has grown beyond this."""
+"""The log is emptied when it has grown beyond this, or half of what a file may be."""
+
+_PROOF = b"\0"
 
 _WARNING = re.compile(
     rb"(?:Corrupt JPEG data: |Warning: )?("
@@ -35,40 +41,82 @@ class DecoderLog:
 
     Deaf where the descriptor is no file that can be read, as in a terminal:
     workers always have one.
+
+    Parameters
+    ----------
+    must_hear
+        Whether to be deaf is an error.
+
+    Raises
+    ------
+    BackendError
+        Here, or at any look, if what the decoders print would be lost.
     """
 
-    def __init__(self, descriptor: int = STDERR) -> None:
+    def __init__(self, descriptor: int = STDERR, *, must_hear: bool = False) -> None:
         self._descriptor = descriptor
         self.can_hear = _is_readable_file(descriptor)
-        self._read = self._size()
+        if must_hear and not self.can_hear:
+            raise _deaf("stderr is no file that can be read")
+        self._most = _most_bytes()
+        self._read, self._unfinished = self._size(), b""
+        self.heard()
 
     def heard(self) -> str:
         """Give the first decoder's warning since the last look, or an empty string."""
-        size = self._size()
-        if size == self._read:
+        if not self.can_hear:
             return ""
+        before, size = self._grown()
         # Where somebody emptied the file, all of it is new.
-        start = self._read if size > self._read else 0
-        said = os.pread(self._descriptor, size - start, start)
+        start = self._read if before >= self._read else 0
+        said = self._unfinished + os.pread(self._descriptor, size - start, start)
+        # Our own byte may have come into the middle of a decoder's line.
+        said = said.replace(_PROOF, b"")
         # A line that is being written is heard when it is whole.
         whole = said.rfind(b"\n") + 1
-        self._read = start + whole
+        self._read, self._unfinished = size, said[whole:]
         found = _WARNING.search(said, 0, whole)
         return found[1].decode() if found else ""
 
     def shorten(self) -> None:
         """Empty the log if it is long; only while no decoder works, or a warning may be lost."""
-        if self._size() > MOST_BYTES:
+        if self.is_long:
             os.ftruncate(self._descriptor, 0)
-            self._read = 0
+            self._read, self._unfinished = 0, b""
+            self.heard()
 
     @property
     def is_long(self) -> bool:
         """Whether :meth:`shorten` would do anything."""
-        return self._size() > MOST_BYTES
+        return self._size() > self._most
+
+    def _grown(self) -> tuple[int, int]:
+        """Write a byte the way decoders write; give the size before and after."""
+        before = self._size()
+        try:
+            os.write(self._descriptor, _PROOF)
+        except OSError as error:
+            raise _deaf(error.strerror or str(error)) from error
+        after = self._size()
+        if after <= before:
+            raise _deaf("the log does not grow")
+        return before, after
 
     def _size(self) -> int:
         return os.fstat(self._descriptor).st_size if self.can_hear else 0
+
+
+def _deaf(why: str) -> BackendError:
+    return BackendError(
+        f"what the decoders print cannot be kept: {why}. Damaged pictures would pass for whole "
+        "ones.\nNext: see to the limit on file sizes (ulimit -f), memory and free space of the "
+        "temporary folder, then run the same command again"
+    )
+
+
+def _most_bytes() -> int:
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return MOST_BYTES if limit == resource.RLIM_INFINITY else min(MOST_BYTES, limit // 2)
 
 
 def _is_readable_file(descriptor: int) -> bool:

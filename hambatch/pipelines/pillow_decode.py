@@ -4,18 +4,25 @@ Serves files that DALI refuses, and machines for which DALI has no wheel.
 """
 
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.limits import UNLIMITED, Limits
+from hambatch.pipelines.exif import exif_of, orientation_of
 
-_XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
+_REFUSALS = (OSError, ValueError, SyntaxError, EOFError)
+"""What Pillow raises on purpose."""
+
+_MISHAPS = (struct.error, zlib.error, TypeError, AttributeError, LookupError, ArithmeticError)
+"""What escapes it where a tag, a chunk or a segment is not what it expects."""
 
 
 class UndecodableImage(Exception):
@@ -43,8 +50,11 @@ def decode(
                 if reason := limits.too_many_pixels(*image.size):
                     raise UndecodableImage(reason)
                 pixels = _upright_rgb(image, how)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except _REFUSALS as error:
         raise UndecodableImage(f"cannot be decoded: {_one_line(error)}") from error
+    except _MISHAPS as error:
+        what = f"{type(error).__name__}: {_one_line(error)}"
+        raise UndecodableImage(f"cannot be decoded: {what}") from error
     return resize_linear(pixels, spec.height, spec.width)
 
 
@@ -60,17 +70,30 @@ def tolerating_truncation() -> Iterator[None]:
 
 def _upright_rgb(image: Image.Image, how: Preprocessing) -> NDArray[np.uint8]:
     image.load()
-    # Pillow would turn by XMP where EXIF says nothing; DALI and most viewers do not.
-    for key in _XMP_KEYS:
-        image.info.pop(key, None)
-    if how.exif_orientation:
-        # In place and without `convert` where possible: each copy of 100 megapixels is 0.4 GB.
-        ImageOps.exif_transpose(image, in_place=True)
+    # Not `ImageOps.exif_transpose`: it writes all tags anew, fails at odd ones, and turns by XMP
+    # where EXIF says nothing; DALI and most viewers do not.
+    orientation = orientation_of(exif_of(image.info)) if how.exif_orientation else 1
+    return _turned(_rgb(image), orientation)
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I;16"):
         # `convert` would clip at 255, not scale.
         grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
+    # Without `convert` where possible: each copy of 100 megapixels is 0.4 GB.
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Give a view that is upright; what is none of EXIF's eight orientations turns nothing."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
 def resize_linear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

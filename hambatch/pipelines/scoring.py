@@ -1,7 +1,7 @@
 """Groups of bytes to batches of pixels: fast lane, slow lane, joined by index."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,7 +26,14 @@ class _Group:
 
 
 class ScoringPipeline:
-    """Turns fetched groups into batches, in order; a bad file costs only itself."""
+    """Turns fetched groups into batches, in order; a bad file costs only itself.
+
+    Parameters
+    ----------
+    alive
+        Called whenever a file of the slow lane is done: a group of them may take
+        many times as long as one.
+    """
 
     def __init__(
         self,
@@ -35,9 +42,10 @@ class ScoringPipeline:
         prefetch: int,
         spec: InputSpec,
         limits: Limits = UNLIMITED,
+        alive: Callable[[], None] | None = None,
     ) -> None:
         self._flight, self._salvage, self._prefetch = flight, salvage, prefetch
-        self._spec, self._limits = spec, limits
+        self._spec, self._limits, self._alive = spec, limits, alive
         self.decoder = flight.name
 
     @property
@@ -84,6 +92,8 @@ class ScoringPipeline:
             if file.index in done:
                 continue
             outcome = self._slowly(file)
+            if self._alive:
+                self._alive()
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:
@@ -109,12 +119,14 @@ def build_pipeline(
     spec: InputSpec,
     how: Preprocessing,
     limits: Limits = UNLIMITED,
+    log: DecoderLog | None = None,
+    alive: Callable[[], None] | None = None,
 ) -> ScoringPipeline:
     """Choose DALI where it is installed, else Pillow with the same contract."""
-    log, with_dali = DecoderLog(), has_dali()
+    log, with_dali = log or DecoderLog(), has_dali()
     lane = partial(_dali if with_dali else _pillow, batch_size, threads, spec, how)
     salvage = Salvage(spec, how, limits, log, with_dali=with_dali)
-    return ScoringPipeline(Flight(lane, log), salvage, prefetch, spec, limits)
+    return ScoringPipeline(Flight(lane, log), salvage, prefetch, spec, limits, alive)
 
 
 def _dali(batch_size: int, threads: int, spec: InputSpec, how: Preprocessing) -> FastLane:

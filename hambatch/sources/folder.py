@@ -2,11 +2,12 @@
 
 import os
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hambatch.errors import InputError
+from hambatch.journal.lock import MARK
 from hambatch.names import encode_name
 from hambatch.sources.content import HEAD_BYTES, image_format
 from hambatch.sources.naming import named_unlike_an_image
@@ -15,6 +16,7 @@ NAMED_AT_MOST = 20
 """Names that are kept of what gets no row; the count is always whole."""
 
 JOURNAL_SUFFIX, JOURNAL_MARK = ".journal", "lock"
+"""What the folder of a journal is called, and the file in it that says so."""
 
 
 @dataclass
@@ -54,12 +56,19 @@ class Survey:
     links_left: LeftOut = field(default_factory=LeftOut)
 
 
-def find_images(root: Path, survey: Survey, *, follow_symlinks: bool = False) -> Iterator[str]:
+def find_images(
+    root: Path, survey: Survey, *, follow_symlinks: bool = False, leave: Iterable[Path] = ()
+) -> Iterator[str]:
     """Yield every file that gets a row, in no order; each real folder is entered once.
 
     Names are relative to ``root``, with ``/`` between parts and surrogate
     escapes for undecodable bytes. A symbolic link to a folder is followed only
     if asked for, and never into a folder that was already seen.
+
+    Parameters
+    ----------
+    leave
+        Files that get no row, such as the table itself.
 
     Raises
     ------
@@ -69,8 +78,13 @@ def find_images(root: Path, survey: Survey, *, follow_symlinks: bool = False) ->
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise InputError(f"{root} {found}, wanted a folder of images.\nNext: name an image folder")
+    left = {os.path.realpath(path) for path in leave}
+    names_left = {os.path.basename(path) for path in left}
     for name in _files(root, survey, follow_symlinks):
-        if named_unlike_an_image(name) and not _has_image_content(root / name):
+        # By its last part first: to resolve every name would cost more than to list it.
+        if name.rpartition("/")[2] in names_left and os.path.realpath(root / name) in left:
+            survey.others.add(name)
+        elif named_unlike_an_image(name) and not _has_image_content(root / name):
             survey.others.add(name)
         else:
             yield name
@@ -112,7 +126,10 @@ def _entries(
 
 def _is_journal(folder: Path) -> bool:
     # A table may be written into the folder that it is about.
-    return folder.suffix == JOURNAL_SUFFIX and (folder / JOURNAL_MARK).exists()
+    if folder.suffix != JOURNAL_SUFFIX or not (folder / JOURNAL_MARK).is_file():
+        return False
+    with (folder / JOURNAL_MARK).open("rb") as stream:
+        return stream.read(len(MARK)) == MARK
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -59,8 +59,10 @@ class Changes:
     gone: int = 0
 
 
-def list_images(root: Path, path: Path, *, follow_symlinks: bool = False) -> Listing:
-    """List a folder recursively into the file ``path``.
+def list_images(
+    root: Path, path: Path, *, follow_symlinks: bool = False, leave: Iterable[Path] = ()
+) -> Listing:
+    """List a folder recursively into the file ``path``; files of ``leave`` get no row.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def list_images(root: Path, path: Path, *, follow_symlinks: bool = False) -> Lis
         be written.
     """
     survey = Survey()
-    found = find_images(root, survey, follow_symlinks=follow_symlinks)
+    found = find_images(root, survey, follow_symlinks=follow_symlinks, leave=leave)
     listing = store(found, path)
     if not listing.count:
         path.unlink()

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from hambatch.hashing import sha256_of_bytes
@@ -24,7 +25,9 @@ OUTSIDE = "symbolic link out of the folder (--follow-symlinks reads it)"
 class Item:
     """A file to score: its position in the run's listing, and where it is.
 
-    A ``trusted`` file is the program's own, and may lie outside the source.
+    A ``trusted`` file is the program's own, and may lie outside the source. It is
+    read once by a process and kept: there are few, they are small, and a disk that
+    fails for a moment in the middle of a run says nothing about the pictures.
     """
 
     index: int
@@ -66,6 +69,8 @@ class _Unreadable(Exception):
 def fetch(item: Item, bounds: Bounds = Bounds()) -> Fetched:
     """Read one file whole and hash it; what goes wrong is data."""
     try:
+        if item.trusted:
+            return Fetched(item.index, *_kept(item.path, bounds))
         content = _read(item, bounds)
     except _Unreadable as error:
         return Fetched(item.index, b"", "", str(error))
@@ -73,6 +78,13 @@ def fetch(item: Item, bounds: Bounds = Bounds()) -> Fetched:
         reason = getattr(error, "strerror", None) or str(error)
         return Fetched(item.index, b"", "", f"cannot be read: {reason}")
     return Fetched(item.index, content, sha256_of_bytes(content))
+
+
+@lru_cache(maxsize=64)
+def _kept(path: Path, bounds: Bounds) -> tuple[bytes, str]:
+    # What could not be read is not kept: the next group asks again.
+    content = _read(Item(-1, path, trusted=True), bounds)
+    return content, sha256_of_bytes(content)
 
 
 def _read(item: Item, bounds: Bounds) -> bytes:

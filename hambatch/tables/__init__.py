@@ -8,18 +8,31 @@ from pathlib import Path
 from hambatch.batches import Row
 from hambatch.tables import csv_table, isic_table, jsonl_table, parquet_table
 from hambatch.tables.columns import COLUMNS, Record
-from hambatch.tables.malformed import refusing_malformed
+from hambatch.tables.malformed import MalformedTable, refusing_malformed
 from hambatch.tables.rows import row_of
 
-__all__ = ["COLUMNS", "FORMATS", "Format", "format_of", "open_table", "read_records", "read_rows"]
+__all__ = [
+    "COLUMNS",
+    "FORMATS",
+    "Format",
+    "format_of",
+    "open_table",
+    "read_records",
+    "read_rows",
+    "read_what_there_is",
+]
 
 
 @dataclass(frozen=True)
 class Format:
-    """How rows are written to a path, and how their values are read from it."""
+    """How rows are written to a path, and how their values are read from it.
+
+    ``read_records`` yields, in place of a row that cannot be read, what is wrong
+    with it; it raises MalformedTable for what is no table at all.
+    """
 
     open_table: Callable[[Path], AbstractContextManager[Callable[[Row], None]]]
-    read_records: Callable[[Path, Sequence[str]], Iterator[Record]]
+    read_records: Callable[[Path, Sequence[str]], Iterator[Record | MalformedTable]]
 
 
 FORMATS: dict[str, Format] = {
@@ -69,7 +82,7 @@ def read_records(path: Path, kind: str, next_step: str) -> Iterator[Record]:
         If the format needs a package that is not installed.
     """
     with refusing_malformed(path, next_step):
-        yield from FORMATS[kind].read_records(path, ())
+        yield from _whole(FORMATS[kind].read_records(path, ()))
 
 
 def read_rows(path: Path, kind: str) -> Iterator[Row]:
@@ -87,5 +100,31 @@ def read_rows(path: Path, kind: str) -> Iterator[Row]:
     """
     next_step = f"write it again: hambatch score IMAGES --out {path} --overwrite"
     with refusing_malformed(path, next_step):
-        for number, record in enumerate(FORMATS[kind].read_records(path, COLUMNS), 1):
+        for number, record in enumerate(_whole(FORMATS[kind].read_records(path, COLUMNS)), 1):
             yield row_of(record, number)
+
+
+def read_what_there_is(path: Path, kind: str, next_step: str) -> Iterator[Row | MalformedTable]:
+    """Yield the rows, and in place of one that no run wrote, what is wrong with it.
+
+    Raises
+    ------
+    InputError
+        If the file is no table at all: cannot be read in this format, or lacks
+        a column in every row.
+    MissingDependency
+        If the format needs a package that is not installed.
+    """
+    with refusing_malformed(path, next_step):
+        for number, record in enumerate(FORMATS[kind].read_records(path, COLUMNS), 1):
+            try:
+                yield record if isinstance(record, MalformedTable) else row_of(record, number)
+            except MalformedTable as error:
+                yield error
+
+
+def _whole(records: Iterator[Record | MalformedTable]) -> Iterator[Record]:
+    for record in records:
+        if isinstance(record, MalformedTable):
+            raise record
+        yield record

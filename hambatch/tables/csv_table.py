@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +30,10 @@ def cell(value: Value) -> str:
     return value if isinstance(value, str) else number_text(value)
 
 
-def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
+def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
     """Yield one record a row: numbers, where a column of numbers holds one, else text.
+
+    A row that is cut short or no CSV is yielded as what is wrong with it.
 
     Parameters
     ----------
@@ -41,31 +43,48 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
     Raises
     ------
     MalformedTable
-        If the file is no UTF-8 CSV, a column is missing, or a row is cut short.
+        If the header is no UTF-8 CSV, or a column is missing.
     OSError
         If it cannot be read.
     """
     # Spreadsheets write a byte-order mark.
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        rows = _rows(stream)
+        header = next(rows, [])
+        if isinstance(header, MalformedTable):
+            raise header
+        check_columns(header, wanted)
+        parsers = [_number if name in NUMBERS else _text for name in header]
+        for number, cells in enumerate(rows, 1):
+            if isinstance(cells, MalformedTable):
+                yield MalformedTable(f"{cells.found} in row {number}", cells.wanted)
+            elif len(cells) != len(header):
+                yield MalformedTable(
+                    f"{len(cells)} cells in row {number} (image {cells[0]!r})",
+                    f"{len(header)}, one for each column",
+                    cells[0] if header[0] == "image" else "",
+                )
+            else:
+                values = zip(header, parsers, cells, strict=True)
+                yield {name: parse(text) for name, parse, text in values}
+
+
+def _rows(lines: Iterable[str]) -> Iterator[list[str] | MalformedTable]:
+    reader = csv.reader(lines, strict=True)
+    while True:
         try:
-            # A row without cells is an empty line: nobody's row.
-            rows = (cells for cells in csv.reader(stream, strict=True) if cells)
-            yield from _records(rows, wanted)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise MalformedTable(f"no CSV ({error})", "a UTF-8 CSV") from error
-
-
-def _records(rows: Iterator[list[str]], wanted: Sequence[str]) -> Iterator[Record]:
-    header = next(rows, [])
-    check_columns(header, wanted)
-    parsers = [_number if name in NUMBERS else _text for name in header]
-    for number, cells in enumerate(rows, 1):
-        if len(cells) != len(header):
-            raise MalformedTable(
-                f"{len(cells)} cells in row {number} (image {cells[0]!r})",
-                f"{len(header)}, one for each column",
-            )
-        yield {name: parse(text) for name, parse, text in zip(header, parsers, cells, strict=True)}
+            cells = next(reader)
+            "".join(cells).encode()
+        except StopIteration:
+            return
+        except (UnicodeEncodeError, csv.Error) as error:
+            # The reader begins afresh with the next line.
+            why = "a byte that is no UTF-8" if isinstance(error, UnicodeEncodeError) else error
+            yield MalformedTable(f"no CSV ({why})", "a UTF-8 CSV")
+            continue
+        # A row without cells is an empty line: nobody's row.
+        if cells:
+            yield cells
 
 
 def _text(text: str) -> Value:

@@ -1,7 +1,7 @@
 """The submission to ISIC 2018 Task 3: image id and seven probabilities."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +11,7 @@ from hambatch.labels import ISIC_COLUMNS
 from hambatch.names import encode_name
 from hambatch.tables.columns import record_of
 from hambatch.tables.csv_table import cell
-from hambatch.tables.malformed import MalformedTable
+from hambatch.tables.malformed import submission
 from hambatch.tables.streams import closed_at_the_end
 
 
@@ -25,14 +25,28 @@ def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
 
 
 def cells(row: Row) -> list[str]:
-    """One row of the submission; a failed image has no numbers.
-
-    The image id is the file name without folders and suffix.
-    """
+    """One row of the submission; a failed image has no numbers."""
     record = record_of(row)
-    before, _, after = row.image.rpartition("/")[2].rpartition(".")
     numbers = (record[f"p_{name.lower()}"] for name in ISIC_COLUMNS)
-    return [encode_name(before or after), *map(cell, numbers)]
+    return [image_id(row.image), *map(cell, numbers)]
+
+
+def image_id(name: str) -> str:
+    """Give the file name without folders and suffix, encoded."""
+    before, _, after = name.rpartition("/")[2].rpartition(".")
+    return encode_name(before or after)
+
+
+def repeated_ids(names: Iterable[str]) -> list[str]:
+    """Find what a submission cannot hold: ids of several images, sorted.
+
+    Memory grows with the number of images, by one id each.
+    """
+    seen: set[str] = set()
+    repeated: set[str] = set()
+    for one in map(image_id, names):
+        (repeated if one in seen else seen).add(one)
+    return sorted(repeated)
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> NoReturn:
@@ -44,7 +58,4 @@ def read_records(path: Path, wanted: Sequence[str]) -> NoReturn:
         Always.
     """
     del path, wanted
-    raise MalformedTable(
-        "an ISIC submission, which has neither folders, status nor sha256",
-        "a table written by hambatch score --format csv, jsonl or parquet",
-    )
+    raise submission()

@@ -32,8 +32,8 @@ def _json(value: Value) -> str:
     return _quoted(value) if isinstance(value, str) else number_text(value)
 
 
-def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
-    """Yield one record a line.
+def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
+    """Yield one record a line; a line that is none is yielded as what is wrong with it.
 
     Parameters
     ----------
@@ -43,23 +43,31 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
     Raises
     ------
     MalformedTable
-        If a line is no JSON object, or lacks a member.
+        At the end, if no line at all was a JSON object with these members.
     OSError
         If the file cannot be read.
     """
-    with path.open(encoding="utf-8-sig") as stream:
-        try:
-            lines = (line for line in stream if line.strip())
-            for number, line in enumerate(lines, 1):
-                yield _record(line, number, wanted)
-        except UnicodeDecodeError as error:
-            raise MalformedTable(f"no text ({error})", "UTF-8 JSON lines") from error
+    first: MalformedTable | None = None
+    good = 0
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
+        lines = (line for line in stream if line.strip())
+        for number, line in enumerate(lines, 1):
+            try:
+                record = _record(line, number, wanted)
+            except MalformedTable as error:
+                first = first or error
+                yield error
+            else:
+                good += 1
+                yield record
+    if first and not good:
+        raise first
 
 
 def _record(line: str, number: int, wanted: Sequence[str]) -> Record:
     try:
         found = json.loads(line)
-        # An escape such as \ud800 is JSON, but half a character.
+        # An escape such as \ud800 is JSON, but half a character; so is a byte that is no UTF-8.
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedTable(f"no JSON in row {number} ({error})", "one object a line") from error
@@ -68,5 +76,6 @@ def _record(line: str, number: int, wanted: Sequence[str]) -> Record:
     try:
         check_columns(list(found), wanted)
     except MalformedTable as error:
-        raise MalformedTable(f"{error.found} in row {number}", error.wanted) from error
+        found_in = f"{error.found} in row {number}"
+        raise MalformedTable(found_in, error.wanted, found.get("image")) from error
     return found

@@ -67,8 +67,10 @@ def _schema(arrow: ModuleType) -> Any:
     )
 
 
-def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
+def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
     """Yield one record a row, holding no more than a row group's worth of them.
+
+    Damage ends them, and is yielded in their place.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
     Raises
     ------
     MalformedTable
-        If the file is no Parquet, is damaged, or lacks a column.
+        If the file is no Parquet, or lacks a column.
     OSError
         If it cannot be read.
     MissingDependency
@@ -89,11 +91,17 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record]:
         try:
             # Buffering ahead, pyarrow's default, keeps the bytes of the whole file.
             file = arrow.parquet.ParquetFile(stream, pre_buffer=False)
-            check_columns(file.schema_arrow.names, wanted)
-            for batch in file.iter_batches(ROWS_A_GROUP):
-                yield from batch.to_pylist()
+            names = file.schema_arrow.names
         except (arrow.ArrowException, UnicodeDecodeError) as error:
             raise MalformedTable(f"no Parquet ({error})", "an undamaged file") from error
+        check_columns(names, wanted)
+        read = 0
+        try:
+            for batch in file.iter_batches(ROWS_A_GROUP):
+                yield from batch.to_pylist()
+                read += batch.num_rows
+        except (arrow.ArrowException, ValueError, OverflowError) as error:
+            yield MalformedTable(f"no Parquet ({error}) after row {read}", "an undamaged file")
 
 
 def _arrow() -> ModuleType:

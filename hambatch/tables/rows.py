@@ -111,4 +111,4 @@ class _Checked:
         found = f"{column} {shown} in row {self._number}"
         if column != "image":
             found += f" (image {self._record['image']!r})"
-        raise MalformedTable(found, wanted)
+        raise MalformedTable(found, wanted, self._record["image"])

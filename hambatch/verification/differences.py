@@ -12,7 +12,8 @@ from hambatch.names import encode_name
 class Difference:
     """One thing that is not as the table says.
 
-    ``image`` is empty for what concerns the whole table.
+    ``image`` is empty for what concerns the whole table. All is as it is, not
+    encoded: a name has surrogate escapes for bytes that are no text.
     """
 
     image: str
@@ -22,9 +23,9 @@ class Difference:
 
 
 def as_csv(differences: Iterable[Difference]) -> str:
-    """Write differences as CSV with a header; names encoded as in the table."""
+    """Write differences as CSV with a header; every cell encoded once, as in the table."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "difference", "in_table", "found"))
-    writer.writerows((encode_name(d.image), d.what, d.in_table, d.found) for d in differences)
+    writer.writerows(map(encode_name, (d.image, d.what, d.in_table, d.found)) for d in differences)
     return text.getvalue()

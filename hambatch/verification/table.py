@@ -1,18 +1,14 @@
 """The table by itself: the recorded one, every line a row, each image once and in order."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hambatch.batches import Row
-from hambatch.errors import InputError
 from hambatch.hashing import sha256_of_file
 from hambatch.names import decode_name, encode_name
-from hambatch.tables import read_records
-from hambatch.tables.columns import COLUMNS
-from hambatch.tables.malformed import MalformedTable, check_columns
-from hambatch.tables.rows import row_of
+from hambatch.tables import read_what_there_is
+from hambatch.tables.malformed import MalformedTable, refusing_malformed
 from hambatch.verification.differences import Difference
 
 NEXT = "hambatch score SOURCE --out preds.csv, then hambatch verify preds.csv SOURCE"
@@ -32,16 +28,20 @@ def read_table(path: Path, kind: str, record: dict[str, Any]) -> ReadTable:
     Raises
     ------
     InputError
-        If it is no table of that format at all.
+        If it is not there, or no table of that format at all.
     """
     table = ReadTable()
-    wanted, found = record["output"]["sha256"], sha256_of_file(path)
+    with refusing_malformed(path, NEXT):
+        wanted, found = record["output"]["sha256"], sha256_of_file(path)
     if found != wanted:
         table.differences.append(
             Difference("", "the table is not the one that was recorded", wanted, found)
         )
     before = ""
-    for row in _rows(path, kind, table.differences):
+    for row in read_what_there_is(path, kind, NEXT):
+        if isinstance(row, MalformedTable):
+            table.differences.append(_no_row(row))
+            continue
         here = encode_name(row.image)
         if row.image in table.rows:
             table.differences.append(Difference(row.image, "image has several rows"))
@@ -52,22 +52,7 @@ def read_table(path: Path, kind: str, record: dict[str, Any]) -> ReadTable:
     return table
 
 
-def _rows(path: Path, kind: str, differences: list[Difference]) -> Iterator[Row]:
-    """Yield what can be read as rows; name the rest. Raises for what is no table at all."""
-    number = 0
-    try:
-        for number, record in enumerate(read_records(path, kind, NEXT), 1):
-            if number == 1:
-                check_columns(list(record), COLUMNS)
-            try:
-                yield row_of(record, number)
-            except MalformedTable as error:
-                image = decode_name(str(record["image"] or ""))
-                differences.append(Difference(image, "no row", error.found, error.wanted))
-    except MalformedTable as error:
-        raise InputError(f"{path}: {error}.\nNext: {NEXT}") from error
-    except InputError as error:
-        if not number:
-            raise
-        last = str(error).splitlines()[0]
-        differences.append(Difference("", f"unreadable after row {number}", last))
+def _no_row(error: MalformedTable) -> Difference:
+    # What it quotes of the table is encoded there.
+    image = decode_name(error.image) if error.image else ""
+    return Difference(image, "no row", decode_name(error.found), error.wanted)

@@ -2,18 +2,19 @@
 
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hambatch.config import ScoreOptions, VerifyOptions
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import find_engine
+from hambatch.engines.store import find_engine, installed_engines
 from hambatch.journal.fingerprint import Fingerprint, fingerprint_of
 from hambatch.names import decode_name, encode_name
 from hambatch.prediction import job_for
-from hambatch.run_record import read_record, record_path
-from hambatch.sources.listing import list_images
+from hambatch.recorded import options_of
+from hambatch.run_record import outputs_of, read_record, record_path
+from hambatch.sources.listing import Listing, list_images
 from hambatch.tables import format_of
 from hambatch.verification.differences import Difference
 from hambatch.verification.files import compare_files, reading
@@ -49,7 +50,7 @@ def verify(
     chosen = _as_recorded(record, options.engine)
     engine = load_engine(find_engine(chosen.engine))
     found = read_table(table, format_of(table, kind), record)
-    now = _compare_with_folder(found, source, chosen, engine, progress)
+    now = _compare_with_folder(found, table, source, chosen, engine, progress)
     other_engine = _engine_differences(record["fingerprint"], now)
     found.differences += other_engine
     # Another engine gives other rows: one line says it better than a sample of them.
@@ -64,6 +65,7 @@ def verify(
 
 def _compare_with_folder(
     found: ReadTable,
+    table: Path,
     source: Path,
     options: ScoreOptions,
     engine: Engine,
@@ -72,7 +74,9 @@ def _compare_with_folder(
     """Add what differs between rows and files; give the fingerprint of a run that began now."""
     follow = options.follow_symlinks
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
-        listing = list_images(source, Path(place) / "listing", follow_symlinks=follow)
+        path, leave = Path(place) / "listing", outputs_of(table)
+        listing = list_images(source, path, follow_symlinks=follow, leave=leave)
+        found.differences += _unreadable(listing)
         limits = job_for(engine.folder, options).limits
         compared = compare_files(
             found.rows, listing, reading(source, limits, follow_symlinks=follow)
@@ -82,12 +86,21 @@ def _compare_with_folder(
         return fingerprint_of(source, listing, engine, options)
 
 
+def _unreadable(listing: Listing) -> list[Difference]:
+    """Name the folders whose files cannot be compared."""
+    folders = sorted(listing.survey.unreadable.items())
+    return [
+        Difference(decode_name(name), "folder cannot be read now", found=why)
+        for name, why in folders
+    ]
+
+
 def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
-    """Take the options of the run, but for those of speed that are not known here any more."""
-    known = {field.name for field in fields(ScoreOptions)}
-    recorded = {k: v for k, v in record["options"].items() if k in known}
-    name = engine if engine is not None else decode_name(str(recorded["engine"]))
-    return replace(ScoreOptions(**recorded), engine=name)
+    """Take the options of the run; a recorded name is that of an installed engine."""
+    recorded = options_of(record["options"])
+    installed = {folder.name: str(folder) for folder in installed_engines()}
+    named = installed.get(recorded.engine, recorded.engine)
+    return replace(recorded, engine=named if engine is None else engine)
 
 
 def _engine_differences(recorded: Fingerprint, now: Fingerprint) -> list[Difference]:
@@ -106,7 +119,7 @@ def _proven(
     head = f"{encode_name(str(table))}: compared {len(found.rows)} rows with the files of "
     body = (
         f"{encode_name(str(source))}, {hashed} by their sha256, and {again} scored again with "
-        f"{engine.manifest.name} {engine.manifest_sha256[:12]}"
+        f"{encode_name(engine.manifest.name)} {engine.manifest_sha256[:12]}"
     )
     if found.differences:
         return f"{head}{body}: {len(found.differences)} differences"

@@ -29,7 +29,7 @@ def test_what_began_is_found_again_with_its_listing_and_survey(tmp_path: Path) -
         assert journal.begun
         listing = journal.listing()
         assert (list(listing), listing.survey) == (["a.jpg", "b.jpg"], SURVEY)
-        journal.remove()
+        journal.done()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -66,15 +66,51 @@ def test_nobody_else_may_read_a_journal(tmp_path: Path, umask: int) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": 9}', '{"format": 1}'])
-def test_a_damaged_journal_is_refused_and_overwrite_helps(tmp_path: Path, content: str) -> None:
+def test_a_damaged_journal_is_refused_and_can_be_forgotten(tmp_path: Path, content: str) -> None:
     out = tmp_path / "preds.csv"
     begun(out)
     (journal_folder(out) / "run.json").write_text(content)
     with pytest.raises(InputError, match="--overwrite"), open_journal(out):
         pass
     assert journal_folder(out).is_dir()
-    with open_journal(out, afresh=True) as journal:
+    with open_journal(out, forgotten=True) as journal:
         assert not journal.begun
+
+
+def test_what_is_left_aside_stays_until_a_new_run_begins(tmp_path: Path) -> None:
+    out = tmp_path / "preds.csv"
+    begun(out)
+    with open_journal(out, forgotten=True):
+        pass
+    with open_journal(out) as journal:
+        assert journal.begun
+        journal.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_neither_used_nor_touched(tmp_path: Path) -> None:
+    folder = journal_folder(tmp_path / "preds.csv")
+    folder.mkdir()
+    (folder / "notes.txt").write_text("precious")
+    with (
+        pytest.raises(InputError, match=r"holds notes\.txt, which is no part of a journal"),
+        open_journal(tmp_path / "preds.csv"),
+    ):
+        pass
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_what_a_kill_left_of_temporary_files_goes_too(tmp_path: Path) -> None:
+    out = tmp_path / "preds.csv"
+    begun(out)
+    folder = journal_folder(out)
+    for name in ("table.tmp", "record.tmp", ".listing.77.tmp", ".listing.77.tmp.sort", "rows"):
+        (folder / name).touch()
+    (folder / "hambatch-x").mkdir()
+    (folder / "hambatch-x" / "sentinel_0.jpg").touch()
+    with open_journal(out) as journal:
+        journal.done()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_listing_that_was_changed_is_refused(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_no_changed_byte_is_taken_for_a_row(tmp_path: Path) -> None:
         log = RowLog(path, 20)
         for k in range(20):
             if k in log:
-                assert log.reason(k) == row(k).reason
+                assert log.row(k, NAMES[k]) == row(k)
         assert log.done < 20
         assert log.done == whole[:place].count(b"\n")
         log.close()

@@ -1,10 +1,12 @@
 """A decoder's warning is heard once, whatever else is printed."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
+from hambatch.errors import BackendError
 from hambatch.pipelines.decoder_log import MOST_BYTES, DecoderLog
 
 
@@ -54,7 +56,7 @@ def test_a_long_log_is_emptied_and_goes_on(written) -> None:
     assert log.is_long
     log.heard()
     log.shorten()
-    assert os.fstat(written.fileno()).st_size == 0
+    assert os.fstat(written.fileno()).st_size < 10
     written.write(b"Corrupt JPEG data: bad Huffman code\n")
     assert log.heard() == "bad Huffman code"
 
@@ -70,3 +72,50 @@ def test_where_stderr_is_no_file_nothing_is_heard_and_nothing_breaks(tmp_path: P
         log.shorten()
     for descriptor in (reading, writing, only_written):
         os.close(descriptor)
+
+
+def test_our_own_byte_in_the_middle_of_a_line_hides_nothing(written) -> None:
+    log = DecoderLog(written.fileno())
+    for piece in (b"Corrupt JPEG ", b"data: bad Huff", b"man code\n"):
+        assert log.heard() == ""
+        written.write(piece)
+    assert log.heard() == "bad Huffman code"
+
+
+def test_a_log_that_must_hear_and_cannot_is_an_error() -> None:
+    reading, writing = os.pipe()
+    with pytest.raises(BackendError, match="no file that can be read"):
+        DecoderLog(writing, must_hear=True)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_log_that_cannot_grow_is_an_error_and_not_silence(written, tmp_path: Path) -> None:
+    log = DecoderLog(written.fileno())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    written.write(b"x" * 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
+    try:
+        with pytest.raises(BackendError, match=r"(?s)File too large.*Next: .*ulimit -f"):
+            log.heard()
+        with pytest.raises(BackendError, match="File too large"):
+            DecoderLog(written.fileno())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (tmp_path / "overwritten").write_bytes(b"long")
+    with (
+        (tmp_path / "overwritten").open("r+b") as stream,
+        pytest.raises(BackendError, match="does not grow"),
+    ):
+        DecoderLog(stream.fileno())
+
+
+def test_the_log_is_emptied_well_before_the_limit_on_file_sizes(written) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        log = DecoderLog(written.fileno())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    written.write(b"x" * 6_000)
+    assert log.is_long

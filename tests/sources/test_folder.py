@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hambatch.errors import InputError
+from hambatch.journal.lock import locked
 from hambatch.sources.listing import Changes, Listing, compare, list_images, store
 from hambatch.sources.reading import Item, fetch
 from tests.conftest import jpeg_bytes, png_bytes
@@ -16,7 +17,7 @@ from tests.conftest import jpeg_bytes, png_bytes
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Listing]:
     """List a folder, keeping the listing elsewhere."""
 
-    def call(root: Path, **options: bool) -> Listing:
+    def call(root: Path, **options: object) -> Listing:
         return list_images(root, tmp_path_factory.mktemp("listing") / "listing", **options)
 
     return call
@@ -147,11 +148,22 @@ def test_the_journal_of_a_table_in_the_folder_is_no_part_of_it(
     listed: Lister, tmp_path: Path
 ) -> None:
     (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
-    for folder, files in {"preds.csv.journal": ("lock", "rows"), "old.journal": ("a",)}.items():
+    for folder in ("preds.csv.journal", "visit.journal"):
         (tmp_path / folder).mkdir()
-        for name in files:
-            (tmp_path / folder / name).touch()
-    assert list(listed(tmp_path)) == ["old.journal/a", "one.jpg"]
+        (tmp_path / folder / "lock").write_bytes(b"a door")
+        (tmp_path / folder / "rows").touch()
+    with locked(tmp_path / "preds.csv.journal" / "lock", tmp_path / "preds.csv"):
+        listing = listed(tmp_path)
+    assert list(listing) == ["one.jpg", "visit.journal/lock", "visit.journal/rows"]
+
+
+def test_the_table_itself_gets_no_row_wherever_it_lies(listed: Lister, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("preds", "a/preds", "one.jpg"):
+        (tmp_path / name).write_bytes(b"?")
+    (tmp_path / "link").symlink_to("a/preds")
+    leave = [tmp_path / "link", tmp_path / "nowhere"]
+    assert list(listed(tmp_path, leave=leave)) == ["link", "one.jpg", "preds"]
 
 
 def test_names_are_sorted_as_they_are_written_in_the_output(tmp_path: Path) -> None:

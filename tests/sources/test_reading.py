@@ -169,3 +169,14 @@ def test_groups_come_in_order_and_every_reader_keeps_the_bounds(tmp_path: Path) 
     found = list(read_ahead(groups, 3, 2, bounds()))
     assert [[f.index for f in group] for group in found] == [[k, k + 10] for k in range(4)]
     assert [len(group[0].content) for group in found] == [10, 0, 30, 40]
+
+
+def test_a_trusted_file_is_read_once_and_a_failure_to_read_it_is_not_kept(tmp_path: Path) -> None:
+    trusted = Item(-1, tmp_path / "known.jpg", trusted=True)
+    assert fetch(trusted).problem == "cannot be read: No such file or directory"
+    trusted.path.write_bytes(b"known")
+    first = fetch(trusted)
+    trusted.path.unlink()
+    again = fetch(Item(-7, trusted.path, trusted=True))
+    assert (again.index, again.content, again.sha256) == (-7, b"known", first.sha256)
+    assert fetch(Item(0, trusted.path)).problem

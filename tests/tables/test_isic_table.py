@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hambatch.batches import Row
+from hambatch.tables.isic_table import repeated_ids
 from tests.tables.made_rows import write_rows
 
 P = (0.0, 0.1, 0.0, 0.0, 0.330704, 0.569296, 0.0)
@@ -23,3 +24,9 @@ def test_a_submission_looks_like_this(tmp_path: Path) -> None:
         f"hidden,{numbers}",
         "gone,,,,,,,",
     ]
+
+
+def test_ids_that_would_stand_there_twice_are_named_once() -> None:
+    names = ["a/2.jpg", "a/1.jpg", "b/1.jpg", "1.png", "x/=.jpg", "y/=.png", "1.x.jpg", "2/3.jpg"]
+    assert repeated_ids(names) == ["%3D", "1"]
+    assert repeated_ids(iter(names[:2])) == []

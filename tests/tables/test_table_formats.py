@@ -12,8 +12,16 @@ import pytest
 
 from hambatch.batches import Row
 from hambatch.errors import InputError
-from hambatch.tables import FORMATS, format_of, open_table, parquet_table, read_rows
+from hambatch.tables import (
+    FORMATS,
+    format_of,
+    open_table,
+    parquet_table,
+    read_rows,
+    read_what_there_is,
+)
 from hambatch.tables.columns import COLUMNS, NUMBERS
+from hambatch.tables.malformed import MalformedTable
 from tests.tables.made_rows import random_rows, write_rows
 
 ROWS = random_rows(40)
@@ -160,10 +168,41 @@ def test_a_table_that_was_cut_off_is_refused(tmp_path: Path, kind: str) -> None:
 
 def test_a_submission_holds_no_rows_to_read(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "table", "isic", ROWS)
-    with pytest.raises(InputError, match="neither folders, status nor sha256"):
-        list(read_rows(path, "isic"))
-    with pytest.raises(InputError, match="also the columns status, prediction"):
-        list(read_rows(path, "csv"))
+    for kind in ("isic", "csv"):
+        with pytest.raises(InputError, match=r"an ISIC submission.*neither verified nor retried"):
+            list(read_rows(path, kind))
+
+
+@pytest.mark.parametrize("kind", READABLE)
+def test_a_whole_table_holds_nothing_malformed(tmp_path: Path, kind: str) -> None:
+    path = write_rows(tmp_path / "table", kind, ROWS)
+    assert list(read_what_there_is(path, kind, "")) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("csv", b"x.jpg,ok"),
+        ("csv", b'"a"b,ok'),
+        ("csv", b"x.jpg,failed" + b"," * 14 + b"\xff"),
+        ("jsonl", b"{"),
+        ("jsonl", b"[]"),
+        ("jsonl", b'{"image": "\xff"}'),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 7, -1])
+def test_one_malformed_row_hides_no_other(
+    tmp_path: Path, kind: str, line: bytes, place: int
+) -> None:
+    path = write_rows(tmp_path / "table", kind, ROWS)
+    lines = path.read_bytes().splitlines()
+    rows = slice(kind == "csv", None)
+    changed = lines[rows]
+    changed[place] = line
+    path.write_bytes(b"\n".join([*lines[: rows.start], *changed]))
+    found = list(read_what_there_is(path, kind, ""))
+    assert isinstance(found.pop(place), MalformedTable)
+    assert found == [row for row in ROWS if row is not ROWS[place]]
 
 
 def _full() -> Path:

@@ -1,10 +1,9 @@
 """`hambatch verify` finds each way in which a table can stop being true, and no other."""
 
 import csv
-import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,54 +17,7 @@ from hambatch.run_record import record_path
 from hambatch.scoring import score
 from hambatch.verification.verify import verify
 from tests.conftest import jpeg_bytes
-
-EVERY, HASHES = VerifyOptions(sample=100), VerifyOptions(sample=0)
-
-
-@pytest.fixture(scope="module")
-def scored(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `images` and their table, scored once; every test takes a copy."""
-    place = tmp_path_factory.mktemp("scored")
-    for sub in ("", "a"):
-        (place / "images" / sub).mkdir(parents=True, exist_ok=True)
-    for k in range(24):
-        name = f"{'a/' if k % 3 else ''}picture_{k:02d}.jpg"
-        (place / "images" / name).write_bytes(jpeg_bytes(k, width=64 + k))
-    (place / "images" / "empty.jpg").touch()
-    (place / "images" / "gone.jpg").symlink_to("nowhere")
-    out = place / "preds.csv"
-    score(place / "images", out, "csv", ScoreOptions(engine=str(tiny_engine)))
-    return place
-
-
-@pytest.fixture
-def images(scored: Path, tmp_path: Path) -> Path:
-    shutil.copytree(scored / "images", tmp_path / "images", symlinks=True)
-    return tmp_path / "images"
-
-
-@pytest.fixture
-def table(scored: Path, tmp_path: Path) -> Path:
-    for name in ("preds.csv", "preds.csv.run.json"):
-        shutil.copy(scored / name, tmp_path / name)
-    return tmp_path / "preds.csv"
-
-
-def found(table: Path, source: Path, options: VerifyOptions = EVERY) -> set[tuple[str, str]]:
-    return {(d.image, d.what) for d in verify(table, source, "auto", options).differences}
-
-
-def edit(table: Path, change: Callable[[list[str]], None]) -> None:
-    lines = table.read_text().splitlines(keepends=True)
-    change(lines)
-    table.write_text("".join(lines))
-
-
-def record_anew(table: Path) -> None:
-    """Let the record vouch for an edited table: what follows is found without its hash."""
-    record = json.loads(record_path(table).read_text())
-    record["output"]["sha256"] = hashlib.sha256(table.read_bytes()).hexdigest()
-    record_path(table).write_text(json.dumps(record))
+from tests.verification.tampering import EVERY, HASHES, edit, found, record_anew
 
 
 def test_a_true_table_is_found_true_in_one_line(table: Path, images: Path) -> None:
@@ -179,3 +131,75 @@ def test_a_table_without_a_record_cannot_be_verified(table: Path, images: Path) 
     record_path(table).unlink()
     with pytest.raises(InputError, match="cannot be used as the record"):
         verify(table, images, "auto", EVERY)
+
+
+def test_a_table_that_is_not_there_cannot_be_verified(table: Path, images: Path) -> None:
+    table.unlink()
+    with pytest.raises(InputError, match="found no readable table"):
+        verify(table, images, "auto", EVERY)
+    table.mkdir()
+    with pytest.raises(InputError, match="found no readable table"):
+        verify(table, images, "auto", EVERY)
+
+
+def test_a_folder_that_cannot_be_read_now_is_a_difference(
+    table: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "=locked").mkdir()
+    real = os.scandir
+
+    def refuse(path: object) -> object:
+        if path == images / "=locked":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (difference,) = verify(table, images, "auto", HASHES).differences
+    assert (difference.image, difference.what) == ("=locked", "folder cannot be read now")
+    assert difference.found == "Permission denied"
+
+
+def test_a_table_within_its_folder_is_no_file_without_a_row(
+    images: Path, tiny_engine: Path
+) -> None:
+    out = images / "a" / "preds"
+    score(images, out, "csv", ScoreOptions(engine=str(tiny_engine)))
+    assert found(out, images, HASHES) == set()
+    shutil.copy(out, images / "preds")
+    assert found(out, images, HASHES) == {("preds", "file without a row")}
+
+
+def test_an_engine_given_by_path_is_found_from_any_folder(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_engine.parent)
+    out = tmp_path / "preds.csv"
+    score(images, out, "csv", ScoreOptions(engine=tiny_engine.name))
+    assert json.loads(record_path(out).read_text())["options"]["engine"] == str(tiny_engine)
+    monkeypatch.chdir(tmp_path)
+    assert found(out, images) == set()
+
+
+def test_a_folder_called_like_an_installed_engine_is_not_taken_for_it(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hambatch.engines import store
+
+    installed = tmp_path / "installed"
+    shutil.copytree(tiny_engine, installed / "small")
+    monkeypatch.setattr(store, "engines_folder", lambda: installed)
+    out = tmp_path / "preds.csv"
+    score(images, out, "csv", ScoreOptions(engine="small"))
+    assert json.loads(record_path(out).read_text())["options"]["engine"] == "small"
+    other = tmp_path / "elsewhere" / "small"
+    shutil.copytree(tiny_engine, other)
+    write_manifest(other, replace(read_manifest(other), temperature=2.0))
+    monkeypatch.chdir(other.parent)
+    assert found(out, images) == set()
+
+
+def test_a_submission_is_called_one(images: Path, tiny_engine: Path, tmp_path: Path) -> None:
+    out = tmp_path / "preds.csv"
+    score(images, out, "isic", ScoreOptions(engine=str(tiny_engine)))
+    with pytest.raises(InputError, match="an ISIC submission, which can be neither verified nor"):
+        verify(out, images, "auto", HASHES)
