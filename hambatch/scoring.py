@@ -1,57 +1,42 @@
 """The run: source -> pipeline -> backend -> sink, through a journal, and nothing lost."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hambatch.atomic import write_json
 from hambatch.beginning import begin, begin_again, go_on
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
-from hambatch.errors import BackendError, HambatchError, InputError
-from hambatch.interrupts import Interrupted, Stop, stopping
-from hambatch.journal.folder import Journal, open_journal
+from hambatch.errors import HambatchError
+from hambatch.interrupts import stopping
+from hambatch.journal.folder import open_journal
 from hambatch.journal.log import RowLog
-from hambatch.names import encode_name
-from hambatch.prediction import job_for, rows_of
+from hambatch.passes import Progress, Run, facts_of, score_missing
+from hambatch.prediction import job_for
 from hambatch.refusals import (
     refuse_existing,
     refuse_format,
     refuse_impossible,
     refuse_repeated_ids,
-    refuse_too_many_failed,
 )
-from hambatch.run_record import (
-    Facts,
-    Tally,
-    describe_run,
-    describe_stopped,
-    record_path,
-    stopped_path,
-    utc_now,
-)
-from hambatch.sentinels import SentinelError, SentinelWatch
+from hambatch.run_record import Tally, describe_run, record_path, stopped_path, utc_now
+from hambatch.sentinels import SentinelWatch
 from hambatch.sink import open_outputs
 from hambatch.sources.listing import Changes, Listing
 from hambatch.supervision import SupervisedWorker
 from hambatch.tables import format_of
 
 
-class Progressed(NamedTuple):
-    """Images that were answered, and failed rows that were kept, since the last time."""
+class _Started(NamedTuple):
+    """When this start began, by two clocks."""
 
-    answered: int
-    failed: int
-
-
-Progress = Callable[[Iterable[Progressed], int, int], Iterable[Progressed]]
-"""Wraps the stream of answers to show how far a run is; given the number of images, and how
-many of them were done before."""
+    monotonic: float
+    utc: str
 
 
 @dataclass(frozen=True)
@@ -79,19 +64,6 @@ class Started(NamedTuple):
 
     monotonic: float
     utc: str
-
-
-@dataclass(frozen=True)
-class _Run:
-    source: Path
-    out: Path
-    options: ScoreOptions
-    engine: Engine
-    journal: Journal
-    listing: Listing
-    log: RowLog
-    worker: SupervisedWorker
-    watch: SentinelWatch
 
 
 def score(
@@ -122,7 +94,7 @@ def score(
     Interrupted
         If a signal asked it to stop: what was in hand is finished and kept.
     """
-    started = Started(time.monotonic(), utc_now())
+    started = _Started(time.monotonic(), utc_now())
     kind = format_of(out, kind)
     refuse_impossible(out)
     refuse_format(out, kind)
@@ -144,17 +116,17 @@ def score(
             listing, watch = journal.listing(), _watch(engine, options, journal.folder)
             refuse_repeated_ids(listing, kind)
             with closing(journal.rows(listing.count)) as log, watch, _telling(log, listing):
-                run = _Run(source, out, options, engine, journal, listing, log, worker, watch)
+                run = Run(source, out, options, engine, journal, listing, log, worker, watch)
                 return _finish(run, kind, changes, started, progress)
 
 
 def _finish(
-    run: _Run, kind: str, changes: Changes, started: Started, progress: Progress | None
+    run: Run, kind: str, changes: Changes, started: _Started, progress: Progress | None
 ) -> Outcome:
     """Score what is missing, and publish all."""
     kept = run.log.done
     with stopping() as stop:
-        _score_missing(run, stop, progress)
+        score_missing(run, stop, progress)
     seconds = time.monotonic() - started.monotonic
     timing = _timing(run, started.utc, seconds, run.listing.count - kept)
     tally = _publish(run, kind, timing, changes)
@@ -166,69 +138,6 @@ def _finish(
 def _watch(engine: Engine, options: ScoreOptions, scratch: Path) -> SentinelWatch:
     backend = f"{options.backend}-{options.precision}"
     return SentinelWatch(engine, options.batch_size, options.sentinel_every, backend, scratch)
-
-
-def _score_missing(run: _Run, stop: Stop, progress: Progress | None) -> None:
-    answered = _answered(run, stop)
-    for _ in progress(answered, run.listing.count, run.log.done) if progress else answered:
-        pass
-    if run.log.done < run.listing.count:
-        raise Interrupted
-    refuse_too_many_failed(run.log, run.listing, run.options.fail_over)
-
-
-def _answered(run: _Run, stop: Stop) -> Iterator[Progressed]:
-    """Journal rows as they are vouched for; tell of every answer."""
-    if run.log.done < run.listing.count:
-        yield from _one_pass(run, run.worker, stop)
-    # What a lost worker had answered, and no known picture had vouched for yet.
-    while run.log.done < run.listing.count and not stop.requested:
-        before = run.log.done
-        job = job_for(run.engine.folder, run.options, run.source)
-        with SupervisedWorker(job, run.options.decode_seconds) as worker:
-            yield from _one_pass(run, worker, stop)
-        run.worker.lost.extend(worker.lost)
-        if run.log.done == before:
-            raise BackendError(
-                f"workers are lost before they get anywhere: {'; '.join(worker.lost)}.\n"
-                "Next: free memory, or take --threads 1, and run the same command again"
-            )
-
-
-def _one_pass(run: _Run, worker: SupervisedWorker, stop: Stop) -> Iterator[Progressed]:
-    missing = _missing(run.listing, run.log, stop)
-    failed = run.log.failed
-    run.watch.forget()
-    try:
-        for answered, rows in rows_of(worker, missing, run.source, run.engine.manifest, run.watch):
-            run.log.append(rows)
-            refuse_too_many_failed(run.log, run.listing, run.options.fail_over)
-            yield Progressed(answered, run.log.failed - failed)
-            failed = run.log.failed
-    except SentinelError as error:
-        _name_suspects(run, error)
-        raise
-
-
-def _name_suspects(run: _Run, error: SentinelError) -> None:
-    """Write down what cannot be believed; none of it is in the journal."""
-    suspect = set(error.suspect)
-    path = stopped_path(run.out)
-    try:
-        names = [encode_name(name) for index, name in enumerate(run.listing) if index in suspect]
-        write_json(path, describe_stopped(_facts(run, Changes()), error, names))
-    except (OSError, InputError) as failure:
-        error.add_note(f"{path.name}, which should name them, could not be written: {failure}")
-    else:
-        error.add_note(f"{path.name} names them; they are not among what is kept")
-
-
-def _missing(listing: Listing, log: RowLog, stop: Stop) -> Iterator[tuple[int, str]]:
-    for index, name in enumerate(listing):
-        if stop.requested:
-            return
-        if index not in log:
-            yield index, name
 
 
 @contextmanager
@@ -244,7 +153,7 @@ def _telling(log: RowLog, listing: Listing) -> Iterator[None]:
         raise
 
 
-def _timing(run: _Run, started_utc: str, seconds: float, images: int) -> dict[str, Any]:
+def _timing(run: Run, started_utc: str, seconds: float, images: int) -> dict[str, Any]:
     stages = asdict(run.worker.stage_times)
     return {
         "begun_utc": run.journal.about["begun_utc"],
@@ -259,25 +168,13 @@ def _timing(run: _Run, started_utc: str, seconds: float, images: int) -> dict[st
     }
 
 
-def _publish(run: _Run, kind: str, timing: dict[str, Any], changes: Changes) -> Tally:
+def _publish(run: Run, kind: str, timing: dict[str, Any], changes: Changes) -> Tally:
     """Turn the journal into the table and its record."""
     tally = Tally()
     with open_outputs(run.out, kind, record_path(run.out), run.journal.folder) as outputs:
         for row in run.log.rows(run.listing):
             outputs.write(row)
             tally.count(row)
-        facts = _facts(run, changes)
+        facts = facts_of(run, changes)
         outputs.describe = partial(describe_run, facts=facts, tally=tally, timing=timing)
     return tally
-
-
-def _facts(run: _Run, changes: Changes) -> Facts:
-    return Facts(
-        output=run.out,
-        listing=run.listing,
-        engine=run.engine,
-        options=run.options,
-        fingerprint=run.journal.about["fingerprint"],
-        changes=changes,
-        sentinels=run.watch.summary(),
-    )

@@ -10,7 +10,7 @@ to each is compared with the engine's record, the others with that answer.
 import random
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from types import TracebackType
@@ -144,7 +144,7 @@ class SentinelWatch:
             self.checked += len(slots)
         for index in answer.indices[slots].tolist():
             del self._sent[index]
-        return _without(answer, slots)
+        return answer.without(slots)
 
     def vouched(self) -> list[int]:
         """Give the images that the answers checked since the last call have vouched for.
@@ -243,16 +243,3 @@ class SentinelWatch:
             "and run the same command again once it passes",
             suspect,
         )
-
-
-def _without(answer: Answer, slots: Sequence[int]) -> Answer:
-    """Take slots out of everything that an answer has one of an image."""
-    kept = np.delete(np.arange(len(answer.indices)), slots).tolist()
-    columns: dict[str, Any] = {}
-    for column in fields(answer):
-        values = getattr(answer, column.name)
-        if isinstance(values, np.ndarray):
-            columns[column.name] = values[kept]
-        elif column.name != "failures":
-            columns[column.name] = [values[slot] for slot in kept]
-    return replace(answer, **columns)

@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -98,6 +98,17 @@ class Answer:
     decoders: list[str]
     sha256: list[str]
     failures: list[Failure]
+
+    def without(self, slots: Sequence[int]) -> "Answer":
+        """Leave out the images in these slots; failures stay."""
+        kept = np.delete(np.arange(len(self.indices)), slots).tolist()
+        return Answer(
+            self.indices[kept],
+            self.logits[kept],
+            [self.decoders[slot] for slot in kept],
+            [self.sha256[slot] for slot in kept],
+            self.failures,
+        )
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 
-from hambatch.scoring import Progressed
+from hambatch.passes import Progressed
 from hambatch.verification.differences import Difference
 
 
