@@ -26,6 +26,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from machine import cpu_name
+
 from hambatch.atomic import write_json
 from hambatch.cores import available_cores
 from hambatch.engines.store import DEFAULT_ENGINE, find_engine
@@ -97,6 +99,7 @@ def measure(place: Path, goods: list[bytes], repeats: int) -> dict[str, object]:
             for s, r in ratios.items()
         },
         "cores": available_cores(),
+        "cpu": cpu_name(),
         "versions": library_versions(),
     }
 

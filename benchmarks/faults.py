@@ -27,6 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from keras_loops import directory_loop, ignoring_loop
+from machine import cpu_name
 
 from hambatch.atomic import write_json
 from hambatch.cores import available_cores
@@ -64,6 +65,7 @@ def main() -> None:
         "keras": peer,
         "seconds": round(time.monotonic() - started, 1),
         "cores": available_cores(),
+        "cpu": cpu_name(),
         "versions": library_versions(),
     }
     write_json(chosen.out, result)

@@ -23,6 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from machine import cpu_name
+
 from hambatch.atomic import write_json
 from hambatch.cores import available_cores
 from hambatch.versions import library_versions
@@ -76,6 +78,7 @@ def measure(place: Path, counts: tuple[int, int], repeats: int) -> dict[str, Any
         "ratios": {who: round(large[who] / small[who], 4) for who in small},
         "repeats": {str(count): each for count, each in found.items()},
         "cores": available_cores(),
+        "cpu": cpu_name(),
         "versions": library_versions(),
     }
 
