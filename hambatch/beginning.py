@@ -128,3 +128,13 @@ def _refuse_other_settings(out: Path, found: Fingerprint, wanted: Fingerprint) -
 def _some(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
     while taken := list(islice(rows, ROWS_AT_ONCE)):
         yield taken
+
+
+def is_published(journal: Journal, out: Path) -> bool:
+    """Tell whether a kill came between writing the table of this journal and removing it."""
+    try:
+        record = read_record(record_path(out))
+        same_run = record["timing"]["begun_utc"] == journal.about["begun_utc"]
+        return bool(same_run) and sha256_of_file(out) == record["output"]["sha256"]
+    except (InputError, OSError, KeyError, TypeError):
+        return False

@@ -118,6 +118,6 @@ def refuse_too_many_failed(log: RowLog, listing: Listing, percent: float) -> Non
     named = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
     raise InputError(
         f"{len(failures)} of {listing.count} images failed, more than --fail-over {percent:g} %: "
-        f"{named}.\nNext: see to what they have in common, then run the same command again: "
+        f"{named}.\nNext: see what they have in common, then run the same command again: "
         "it tries them once more"
     )

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hambatch.beginning import begin, begin_again, go_on
+from hambatch.beginning import begin, begin_again, go_on, is_published
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
@@ -99,6 +99,8 @@ def score(
     refuse_impossible(out)
     refuse_format(out, kind)
     with open_journal(out, forgotten=overwrite) as journal:
+        if retry_failed and journal.begun and is_published(journal, out):
+            journal.clear()
         if not journal.begun:
             refuse_existing(out, replace=overwrite or retry_failed)
         folder = find_engine(options.engine)

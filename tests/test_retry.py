@@ -111,3 +111,18 @@ def test_a_record_with_odd_parts_is_refused(
     record_path(out).write_text(json.dumps(record))
     with pytest.raises(InputError, match="its option max_megabytes is None"):
         run(folder, out, tiny_engine, again=True)
+
+
+def test_a_kill_after_the_table_was_written_does_not_hide_what_a_retry_is_for(
+    folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, options = tmp_path / "preds.csv", ScoreOptions(engine=str(tiny_engine))
+    (folder / "mended.jpg").write_bytes(b"not yet")
+    with monkeypatch.context() as patch:
+        patch.setattr("hambatch.journal.folder.Journal.done", lambda journal: None)
+        failed = score(folder, out, "csv", options).tally.failed
+    assert journal_folder(out).exists()
+    (folder / "mended.jpg").write_bytes(jpeg_bytes(7))
+    outcome = score(folder, out, "csv", options, retry_failed=True)
+    assert outcome.tally.failed == failed - 1
+    assert not journal_folder(out).exists()
