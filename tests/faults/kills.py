@@ -112,6 +112,7 @@ def run_through(command: Command, aims: Sequence[Aim]) -> Ending:
         ending.private &= _is_private(command.journal)
         ending.kills.append(_kill(process, command, aim))
         if _is_finished(command):
+            _tidy(command)
             return ending
     ending.exit_code = command.finish()
     return ending
@@ -166,5 +167,12 @@ def _is_private(journal: Path) -> bool:
 
 
 def _is_finished(command: Command) -> bool:
-    """Whether the kill came too late to matter: everything written, the journal gone."""
-    return command.out.exists() and command.record.exists() and not command.journal.exists()
+    """Whether the kill came too late to matter: everything written, the journal closed."""
+    begun = (command.journal / "run.json").exists()
+    return command.out.exists() and command.record.exists() and not begun
+
+
+def _tidy(command: Command) -> None:
+    """Start once more where the journal's folder was half removed: refused, and tidied up."""
+    if command.journal.exists():
+        assert command.start().wait(TIMEOUT_S) == 1
