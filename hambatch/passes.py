@@ -74,12 +74,12 @@ def _answered(run: Run, stop: Stop) -> Iterator[Progressed]:
     while run.log.done < run.listing.count and not stop.requested:
         before = run.log.done
         job = job_for(run.engine.folder, run.options, run.source)
-        with SupervisedWorker(job, run.options.decode_seconds) as worker:
+        lost = run.worker.lost
+        with SupervisedWorker(job, run.options.decode_seconds, lost) as worker:
             yield from _one_pass(run, worker, stop)
-        run.worker.lost.extend(worker.lost)
-        if run.log.done == before:
+        if run.log.done == before and not stop.requested:
             raise BackendError(
-                f"workers are lost before they get anywhere: {'; '.join(worker.lost)}.\n"
+                f"workers are lost before they get anywhere: {'; '.join(lost[-3:])}.\n"
                 "Next: free memory, or take --threads 1, and run the same command again"
             )
 

@@ -121,7 +121,7 @@ def rows_of(
     """
     asked: dict[int, str] = {}
     held: dict[int, Row] = {}
-    lost = len(worker.lost)
+    process = worker.started
 
     def items() -> Iterator[Item]:
         for index, name in names:
@@ -129,14 +129,21 @@ def rows_of(
             yield Item(index, root / name)
 
     for answer in worker.answers(watch.groups(items())):
-        if lost != len(worker.lost):
-            lost = len(worker.lost)
+        if process != worker.started:
+            # Nobody can vouch for another process any more.
+            process = worker.started
             watch.forget()
             held.clear()
-        rows = rows_of_answer(watch.check(answer), asked, manifest, worker.wait_ready().backend)
-        held.update(rows)
+        # What the parent says of a file that a worker was lost at needs nobody's word.
+        certain = answer.by_parent and all(failure.index >= 0 for failure in answer.failures)
+        checked = answer if certain else watch.check(answer)
+        rows = rows_of_answer(checked, asked, manifest, worker.wait_ready().backend)
         for index, _ in rows:
             del asked[index]
+        if certain:
+            yield len(rows), rows
+            continue
+        held.update(rows)
         yield len(rows), [(index, held.pop(index)) for index in sorted(watch.vouched())]
     if asked:
         # Rows out = images in: anything else is a bug.

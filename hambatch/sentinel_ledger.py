@@ -40,6 +40,8 @@ class Ledger:
         """An image was answered without being scored."""
         self._since.append(index)
         self._failed.append(index)
+        if len(self._failed) % self._patience == 0:
+            self.overdue = True
 
     def prove(self, slots: Iterable[int]) -> list[int]:
         """Sentinels in these slots, and no other of their batch, came back: all right.

@@ -31,18 +31,26 @@ class SupervisedWorker:
     which the worker is lost again gets a failed answer, every other file its own.
     A trusted file is tried again first.
 
+    Parameters
+    ----------
+    lost
+        The list to add losses to, where a run has had others before.
+
     Attributes
     ----------
     lost
         Why each lost worker was lost, in order.
+    started
+        Processes so far; answers come from the latest.
     stage_times
         Where the time of the processes went that answered everything they were
         asked; filled as they end.
     """
 
-    def __init__(self, job: Job, decode_seconds: float) -> None:
+    def __init__(self, job: Job, decode_seconds: float, lost: list[str] | None = None) -> None:
         self._job, self._decode_seconds = job, decode_seconds
-        self.lost: list[str] = []
+        self.lost = [] if lost is None else lost
+        self.started = 0
         self.stage_times, self._troubles = StageTimes(), Counter[str]()
         self._worker = self._start()
 
@@ -92,7 +100,7 @@ class SupervisedWorker:
             self._worker = self._start()
 
     def _one_by_one(self, items: Sequence[Item]) -> Iterator[Answer]:
-        waiting, known_good_lost = deque(items), 0
+        waiting, known_good_lost, tried_again = deque(items), 0, set[int]()
         while waiting:
             self._worker = self._start(one_by_one=True)
             self._worker.wait_ready()
@@ -102,15 +110,22 @@ class SupervisedWorker:
                     yield answer
             except WorkerLost as lost:
                 self._note(lost)
-                if waiting[0].trusted and known_good_lost < KNOWN_GOOD_LOST_AT_MOST:
+                if not waiting:
+                    return
+                item, touched = waiting[0], self._worker.touched
+                if item.trusted and known_good_lost < KNOWN_GOOD_LOST_AT_MOST:
                     known_good_lost += 1
-                    continue
-                yield _failed(waiting.popleft(), lost, self._worker.touched)
+                elif not (touched or lost.hung or item.index in tried_again):
+                    # Nobody has begun with it: that worker died of something else.
+                    tried_again.add(item.index)
+                else:
+                    yield _failed(waiting.popleft(), lost, touched)
             else:
                 self._add_account()
                 self._worker.__exit__(None, None, None)
 
     def _start(self, *, one_by_one: bool = False) -> Worker:
+        self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size
         return Worker(job, self._decode_seconds + extra)
@@ -154,4 +169,6 @@ def _failed(item: Item, lost: WorkerLost, touched: Touched | None) -> Answer:
     what = "decoded: the decoder" if touched else "read: the reader"
     reason = f"cannot be {what} {lost.cause}{limit}"
     failure = Failure(item.index, touched.sha256 if touched else "", reason)
-    return Answer(np.empty(0, np.int64), np.empty((0, 7), np.float32), [], [], [failure])
+    return Answer(
+        np.empty(0, np.int64), np.empty((0, 7), np.float32), [], [], [failure], by_parent=True
+    )

@@ -91,13 +91,17 @@ class Touched:
 
 @dataclass(frozen=True)
 class Answer:
-    """One group's outcome; arrays as in :class:`hambatch.batches.Scored`."""
+    """One group's outcome; arrays as in :class:`hambatch.batches.Scored`.
+
+    ``by_parent`` tells of a file at which its worker was lost: no worker says so.
+    """
 
     indices: NDArray[np.int64]
     logits: NDArray[np.float32]
     decoders: list[str]
     sha256: list[str]
     failures: list[Failure]
+    by_parent: bool = False
 
     def without(self, slots: Sequence[int]) -> "Answer":
         """Leave out the images in these slots; failures stay."""
@@ -108,6 +112,7 @@ class Answer:
             [self.decoders[slot] for slot in kept],
             [self.sha256[slot] for slot in kept],
             self.failures,
+            self.by_parent,
         )
 
 

@@ -185,6 +185,8 @@ class Worker:
                 return message
 
     def _send(self, group: list[Item] | None) -> None:
+        # What it touched last is answered: a loss from here on is of what is sent now.
+        self.touched = None
         # A worker receives whatever else it does; one that is stopped, or never lets go of the
         # interpreter's lock, would let us wait for ever.
         if not _has_room(self._connection, self._patience):

@@ -227,3 +227,41 @@ def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
         one = worker._worker.stage_times.load_s
         assert worker.stage_times.load_s > one > 0
     assert failed == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+def test_many_files_that_crash_cost_a_few_workers_each_and_no_more(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=8)
+    score(image_folder, tmp_path / "clean.csv", "csv", options)
+    for k in range(6):
+        (image_folder / f"crash_{k}.jpg").write_bytes(marked(90 + k, b"crash-here", "main"))
+    score(image_folder, tmp_path / "p.csv", "csv", options)
+    rows, clean = rows_by_image(tmp_path / "p.csv"), rows_by_image(tmp_path / "clean.csv")
+    failed = {name for name, row in rows.items() if row["status"] == "failed"}
+    assert failed == {f"crash_{k}.jpg" for k in range(6)}
+    assert {name: rows[name] for name in clean} == clean
+    record = json.loads((tmp_path / "p.csv.run.json").read_text())
+    assert len(record["timing"]["workers_lost"]) <= 2 * 6
+
+
+def test_a_worker_that_dies_between_two_files_fails_neither(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=2)
+    names = sorted(p for p in image_folder.rglob("*.*") if p.is_file())
+    groups = [[Item(k + j, names[k + j]) for j in range(2)] for k in range(0, 24, 2)]
+    with SupervisedWorker(job_for(tiny_engine, options), 30) as worker:
+        answers = worker.answers(groups)
+        seen = []
+        for number, answer in enumerate(answers):
+            assert not answer.failures
+            seen += answer.indices.tolist()
+            pid = worker._worker._process.pid
+            # The first kill makes it go one by one; the others fall between two files.
+            if number in (0, 3, 5):
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+                worker._worker._process.join(5)
+    assert seen == list(range(24))
