@@ -59,6 +59,11 @@ def marked(seed: int, mark: bytes, lane: str) -> bytes:
     return jpeg_bytes(seed, comment=mark) if lane == "main" else jpeg_bytes(seed) + mark
 
 
+def in_pairs(folder: Path) -> list[list[Item]]:
+    names = sorted(p for p in folder.rglob("*.*") if p.is_file())
+    return [[Item(k + j, names[k + j]) for j in range(2)] for k in range(0, len(names), 2)]
+
+
 def rows_by_image(path: Path) -> dict[str, dict[str, str]]:
     with path.open(newline="") as stream:
         return {row["image"]: row for row in csv.DictReader(stream)}
@@ -108,8 +113,7 @@ def test_a_worker_killed_by_somebody_else_changes_nothing(
     image_folder: Path, tiny_engine: Path
 ) -> None:
     options = ScoreOptions(engine=str(tiny_engine), batch_size=2)
-    names = sorted(p for p in image_folder.rglob("*.*") if p.is_file())
-    groups = [[Item(k + j, names[k + j]) for j in range(2)] for k in range(0, 24, 2)]
+    groups = in_pairs(image_folder)
     with SupervisedWorker(job_for(tiny_engine, options), 30) as worker:
         answers = worker.answers(groups)
         seen = next(answers).indices.tolist()
@@ -250,8 +254,7 @@ def test_a_worker_that_dies_between_two_files_fails_neither(
     image_folder: Path, tiny_engine: Path
 ) -> None:
     options = ScoreOptions(engine=str(tiny_engine), batch_size=2)
-    names = sorted(p for p in image_folder.rglob("*.*") if p.is_file())
-    groups = [[Item(k + j, names[k + j]) for j in range(2)] for k in range(0, 24, 2)]
+    groups = in_pairs(image_folder)
     with SupervisedWorker(job_for(tiny_engine, options), 30) as worker:
         answers = worker.answers(groups)
         seen = []
