@@ -24,7 +24,8 @@ class PrepareOptions:
 class ScoreOptions:
     """`hambatch score`.
 
-    ``threads`` 0 means: chosen from the cores of this machine. ``max_megabytes``
+    ``threads``, ``streams`` and ``decode_threads`` 0 mean: chosen from the cores of
+    this machine (:mod:`hambatch.sharing`). ``max_megabytes``
     (10^6 bytes), ``max_megapixels`` and ``decode_seconds`` are limits a file;
     ``fail_over`` is the percentage of failed images that a run puts up with;
     every ``sentinel_every``-th group carries a known picture.
@@ -35,6 +36,8 @@ class ScoreOptions:
     precision: str = "fp32"
     batch_size: int = 32
     threads: int = 0
+    streams: int = 0
+    decode_threads: int = 0
     readers: int = 2
     prefetch: int = 2
     follow_symlinks: bool = False

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from hambatch.batches import Row
 from hambatch.config import ScoreOptions
-from hambatch.cores import available_cores
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.store import find_engine
 from hambatch.limits import Limits
 from hambatch.probabilities import DECIMALS, calibrated
+from hambatch.sharing import share_cores
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
 from hambatch.worker import Answer, Job
@@ -78,12 +78,14 @@ def job_for(engine_folder: Path, options: ScoreOptions, root: Path | None = None
     With ``root`` only files that really lie below it are read, unless the
     options follow symbolic links.
     """
+    shared = share_cores(options.threads, options.streams, options.decode_threads)
     return Job(
         engine=engine_folder,
         backend=options.backend,
         precision=options.precision,
         batch_size=options.batch_size,
-        threads=options.threads or available_cores(),
+        streams=shared.streams,
+        decode_threads=shared.decode_threads,
         readers=options.readers,
         prefetch=options.prefetch,
         limits=Limits(

@@ -12,6 +12,8 @@ from hambatch.names import decode_name
 _RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 1024),
     "threads": (0, 1e6),
+    "streams": (0, 1024),
+    "decode_threads": (0, 1024),
     "readers": (1, 256),
     "prefetch": (1, 32),
     "sentinel_every": (1, 1e18),
@@ -23,7 +25,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 """What a number may be; infinity is none."""
 
 _MAY_LACK = frozenset(
-    ("batch_size", "threads", "readers", "prefetch", "fail_over", "sentinel_every")
+    "batch_size threads streams decode_threads readers prefetch fail_over sentinel_every".split()
 )
 """Options that decide no row: another version may not know them."""
 

@@ -36,8 +36,9 @@ GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know before its first group; ``threads`` is at least 1.
+    """What a worker needs to know before its first group.
 
+    ``streams`` and ``decode_threads`` are at least 1.
     Unless ``follow_symlinks``, files that really lie outside ``root``, a path free of
     symbolic links, are not read; None switches the check off.
     With ``one_by_one`` every group is answered before the next is touched: slow,
@@ -48,7 +49,8 @@ class Job:
     backend: str
     precision: str
     batch_size: int
-    threads: int
+    streams: int
+    decode_threads: int
     readers: int
     prefetch: int
     limits: Limits
@@ -163,12 +165,12 @@ def _serve(parent: Parent, job: Job) -> None:
     times = StageTimes()
     started = time.perf_counter()
     engine = load_engine(job.engine)
-    backend = load_backend(job.backend, engine, job.precision, job.threads)
+    backend = load_backend(job.backend, engine, job.precision, job.streams)
     manifest = engine.manifest
     ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
     pipeline = build_pipeline(
         job.batch_size,
-        job.threads,
+        job.decode_threads,
         prefetch,
         manifest.input,
         manifest.preprocessing,

@@ -36,8 +36,8 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(name: str, engine: Engine, precision: str, threads: int) -> Backend:
-    """Load an engine into the backend of that name.
+def load_backend(name: str, engine: Engine, precision: str, streams: int) -> Backend:
+    """Load an engine into the backend of that name, with so many single-threaded streams.
 
     Raises
     ------
@@ -47,5 +47,5 @@ def load_backend(name: str, engine: Engine, precision: str, threads: int) -> Bac
     BackendError
         If the runtime cannot execute it here.
     """
-    backend: Backend = importlib.import_module(BACKENDS[name]).load(engine, precision, threads)
+    backend: Backend = importlib.import_module(BACKENDS[name]).load(engine, precision, streams)
     return backend

@@ -55,8 +55,8 @@ class KerasBackend:
         )
 
 
-def load(engine: Engine, precision: str, threads: int) -> KerasBackend:
-    """Build the network and load the engine's Keras weights.
+def load(engine: Engine, precision: str, streams: int) -> KerasBackend:
+    """Build the network and load the engine's Keras weights; Keras shares the cores itself.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class _Pending:
 
 
 class OpenVinoBackend:
-    """Runs the engine's ONNX in as many single-threaded streams as threads."""
+    """Runs the engine's ONNX in single-threaded streams."""
 
     def __init__(self, name: str, compiled: Any, streams: int) -> None:
         import openvino
@@ -103,7 +103,7 @@ class OpenVinoBackend:
             pending.done.set()
 
 
-def load(engine: Engine, precision: str, threads: int) -> OpenVinoBackend:
+def load(engine: Engine, precision: str, streams: int) -> OpenVinoBackend:
     """Compile the engine's graph of one precision for this CPU.
 
     Raises
@@ -130,11 +130,11 @@ def load(engine: Engine, precision: str, threads: int) -> OpenVinoBackend:
         {
             # Some CPUs would take BF16 silently: FP32 means FP32.
             "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": threads,
-            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": streams,
         },
     )
-    return OpenVinoBackend(f"openvino-{precision}", compiled, threads)
+    return OpenVinoBackend(f"openvino-{precision}", compiled, streams)
 
 
 def check_graph(model: Any, manifest: Manifest, path: str) -> None:

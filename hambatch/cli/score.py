@@ -31,7 +31,24 @@ DEFAULTS = ScoreOptions()
     type=click.IntRange(1, 1024),
     help="Images a group.",
 )
-@click.option("--threads", default=DEFAULTS.threads, type=click.IntRange(0), help="0: one a core.")
+@click.option(
+    "--threads",
+    default=DEFAULTS.threads,
+    type=click.IntRange(0),
+    help="Cores to use; 0: all that there are.",
+)
+@click.option(
+    "--streams",
+    default=DEFAULTS.streams,
+    type=click.IntRange(0, 1024),
+    help="Inference streams, one thread each; 0: one a core.",
+)
+@click.option(
+    "--decode-threads",
+    default=DEFAULTS.decode_threads,
+    type=click.IntRange(0, 1024),
+    help="Decoding threads; 0: one a core.",
+)
 @click.option(
     "--readers", default=DEFAULTS.readers, type=click.IntRange(1, 256), help="Reading threads."
 )

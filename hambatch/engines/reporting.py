@@ -31,7 +31,7 @@ def verify_engine(folder: Path) -> str:
     """
     engine = load_engine(folder)
     for variant in engine.manifest.variants:
-        load_backend("openvino", engine, variant.precision, threads=1).close()
+        load_backend("openvino", engine, variant.precision, streams=1).close()
     present = [name for name in engine.manifest.files if (folder / name).is_file()]
     graphs = ", ".join(variant.file for variant in engine.manifest.variants)
     return (
