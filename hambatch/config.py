@@ -28,12 +28,16 @@ class ScoreOptions:
     this machine (:mod:`hambatch.sharing`). ``max_megabytes``
     (10^6 bytes), ``max_megapixels`` and ``decode_seconds`` are limits a file;
     ``fail_over`` is the percentage of failed images that a run puts up with;
-    every ``sentinel_every``-th group carries a known picture.
+    every ``sentinel_every``-th group carries a known picture. ``precision`` ``auto``
+    is resolved by :mod:`hambatch.engines.choice`, which ``force`` overrules.
+    ``model_cache`` keeps what is compiled (:mod:`hambatch.backends.model_cache`).
     """
 
     engine: str = "ham10000-resnet50"
     backend: str = "openvino"
-    precision: str = "fp32"
+    precision: str = "auto"
+    force: bool = False
+    model_cache: bool = True
     batch_size: int = 32
     threads: int = 0
     streams: int = 0
@@ -47,6 +51,60 @@ class ScoreOptions:
     salvage_truncated: bool = False
     fail_over: float = 100.0
     sentinel_every: int = 1
+
+
+@dataclass(frozen=True)
+class BenchEngineOptions:
+    """`hambatch bench engine`: every combination of what the tuples hold is measured.
+
+    ``batch_size`` (images a request) and ``streams`` 0 mean: what `score` uses;
+    ``threads`` are a stream's. ``samples`` 0: as many latencies as ``percentile``
+    needs; ``max_seconds`` bounds their measuring, for each combination.
+    """
+
+    engine: str = ScoreOptions.engine
+    backend: tuple[str, ...] = (ScoreOptions.backend,)
+    precision: tuple[str, ...] = (ScoreOptions.precision,)
+    batch_size: tuple[int, ...] = (0,)
+    streams: tuple[int, ...] = (0,)
+    threads: tuple[int, ...] = (1,)
+    percentile: float = 99.0
+    samples: int = 0
+    max_seconds: float = 60.0
+    repeats: int = 5
+    count: int = 128
+
+
+@dataclass(frozen=True)
+class BenchPipelineOptions:
+    """`hambatch bench pipeline`: ``decode_threads`` 0 means one a core."""
+
+    engine: str = ScoreOptions.engine
+    batch_size: tuple[int, ...] = (ScoreOptions.batch_size,)
+    decode_threads: tuple[int, ...] = (ScoreOptions.decode_threads,)
+    readers: int = ScoreOptions.readers
+    repeats: int = 5
+    count: int = 128
+
+
+@dataclass(frozen=True)
+class BenchScoreOptions:
+    """`hambatch bench score`: one setting of `hambatch score`, its stages and the whole.
+
+    More images than the others: the known pictures at the start and the end of a run
+    weigh the less, the longer it is.
+    """
+
+    engine: str = ScoreOptions.engine
+    backend: str = ScoreOptions.backend
+    precision: str = ScoreOptions.precision
+    batch_size: int = ScoreOptions.batch_size
+    threads: int = ScoreOptions.threads
+    streams: int = ScoreOptions.streams
+    decode_threads: int = ScoreOptions.decode_threads
+    readers: int = ScoreOptions.readers
+    repeats: int = 5
+    count: int = 512
 
 
 @dataclass(frozen=True)
@@ -96,3 +154,10 @@ class TrainOptions:
     patience: int = 15
     folds: int = 0
     augmentation: Augmentation = Augmentation()
+
+
+@dataclass(frozen=True)
+class BenchCompareOptions:
+    """`hambatch bench compare`; ``change`` is the smallest that matters, in percent."""
+
+    change: float = 3.0

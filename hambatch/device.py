@@ -9,6 +9,9 @@ EXTENSIONS = (
     "amx_tile amx_int8 amx_bf16 asimd asimdhp asimddp bf16 i8mm sve sve2"
 ).split()
 
+INT8_BEST = "amx_int8 avx512_vnni avx_vnni avx512f avx2 sse4_2 i8mm asimddp asimd".split()
+"""In the order in which a library prefers them for INT8."""
+
 
 def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Name the architecture and its extensions, such as ``x86_64 avx2 avx512f``.
@@ -17,6 +20,15 @@ def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """
     found = _flags(cpuinfo)
     return " ".join([platform.machine() or "unknown", *(e for e in EXTENSIONS if e in found)])
+
+
+def int8_kernels(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the extension whose kernels multiply INT8 here, such as ``x86_64 avx512_vnni``.
+
+    Kernels of one extension give the same integers on every processor that has it.
+    """
+    found = _flags(cpuinfo)
+    return " ".join([platform.machine() or "unknown", *[e for e in INT8_BEST if e in found][:1]])
 
 
 def _flags(cpuinfo: Path) -> set[str]:

@@ -52,4 +52,5 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_IMAGES_FAILED = 3
+    SLOWER = 3  # of `bench compare`: done, but not as hoped
     INTERRUPTED = 130

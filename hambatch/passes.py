@@ -13,6 +13,7 @@ from hambatch.interrupts import Interrupted, Stop
 from hambatch.journal.folder import Journal
 from hambatch.journal.log import RowLog
 from hambatch.names import encode_name
+from hambatch.plan import Plan
 from hambatch.prediction import job_for, rows_of
 from hambatch.refusals import refuse_too_many_failed
 from hambatch.run_record import Facts, describe_stopped, stopped_path
@@ -39,13 +40,18 @@ class Run:
 
     source: Path
     out: Path
-    options: ScoreOptions
+    plan: Plan
     engine: Engine
     journal: Journal
     listing: Listing
     log: RowLog
     worker: SupervisedWorker
     watch: SentinelWatch
+
+    @property
+    def options(self) -> ScoreOptions:
+        """With the precision that is used."""
+        return self.plan.options
 
 
 def score_missing(run: Run, stop: Stop, progress: Progress | None) -> None:
@@ -126,7 +132,7 @@ def facts_of(run: Run, changes: Changes) -> Facts:
         output=run.out,
         listing=run.listing,
         engine=run.engine,
-        options=run.options,
+        plan=run.plan,
         fingerprint=run.journal.about["fingerprint"],
         changes=changes,
         sentinels=run.watch.summary(),

@@ -9,10 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.backends.model_cache import cache_folder
 from hambatch.batches import Row
 from hambatch.config import ScoreOptions
+from hambatch.engines.choice import choose_precision
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.store import find_engine
 from hambatch.limits import Limits
 from hambatch.probabilities import DECIMALS, calibrated
@@ -77,12 +79,19 @@ def job_for(engine_folder: Path, options: ScoreOptions, root: Path | None = None
 
     With ``root`` only files that really lie below it are read, unless the
     options follow symbolic links.
+
+    Raises
+    ------
+    EngineError
+        If the precision is one that the engine lacks, or should not be used here.
     """
+    manifest = read_manifest(engine_folder)
+    choice = choose_precision(manifest, options.backend, options.precision, force=options.force)
     shared = share_cores(options.threads, options.streams, options.decode_threads)
     return Job(
         engine=engine_folder,
         backend=options.backend,
-        precision=options.precision,
+        precision=choice.used,
         batch_size=options.batch_size,
         streams=shared.streams,
         decode_threads=shared.decode_threads,
@@ -95,6 +104,7 @@ def job_for(engine_folder: Path, options: ScoreOptions, root: Path | None = None
         ),
         root=root.resolve() if root else None,
         follow_symlinks=options.follow_symlinks,
+        model_cache=cache_folder(choice.used) if options.model_cache else None,
     )
 
 

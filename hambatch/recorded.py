@@ -6,6 +6,7 @@ from typing import Any
 
 from hambatch.backends import BACKENDS
 from hambatch.config import ScoreOptions
+from hambatch.engines.choice import FP32, INT8, WANTED
 from hambatch.journal.folder import survey_of
 from hambatch.names import decode_name
 
@@ -25,7 +26,8 @@ _RANGES: dict[str, tuple[float, float]] = {
 """What a number may be; infinity is none."""
 
 _MAY_LACK = frozenset(
-    "batch_size threads streams decode_threads readers prefetch fail_over sentinel_every".split()
+    "force model_cache batch_size threads streams decode_threads readers prefetch".split()
+    + "fail_over sentinel_every".split()
 )
 """Options that decide no row: another version may not know them."""
 
@@ -48,8 +50,23 @@ def check_record(record: Any) -> None:
     fingerprint = _part(record, "fingerprint")
     for name in ("engine", *fingerprint):
         _wanted(f"fingerprint.{name}", _part(fingerprint, name), dict)
+    precision_used(record)
     _check_survey(_part(record, "not_scored"))
     options_of(_part(record, "options"))
+
+
+def precision_used(record: dict[str, Any]) -> str:
+    """Name the precision of a run's rows; its option may have been ``auto``.
+
+    Raises
+    ------
+    ValueError
+        If it is not recorded, or none that this hambatch knows.
+    """
+    found = _part(record, "fingerprint", "backend", "precision")
+    if found not in (FP32, INT8):
+        raise ValueError(f"its fingerprint.backend.precision is {found!r}, wanted {FP32} or {INT8}")
+    return str(found)
 
 
 def options_of(recorded: Any) -> ScoreOptions:
@@ -73,6 +90,8 @@ def options_of(recorded: Any) -> ScoreOptions:
 def _possible(name: str, value: Any, default: Any) -> bool:
     if name == "backend":
         return isinstance(value, str) and value in BACKENDS
+    if name == "precision":
+        return isinstance(value, str) and value in WANTED
     if isinstance(default, (bool, str)):
         return type(value) is type(default) and value != ""
     # An int is what JSON makes of 64; true and false are no numbers.

@@ -10,12 +10,12 @@ from typing import Any
 
 from hambatch import __version__
 from hambatch.batches import Row
-from hambatch.config import ScoreOptions
 from hambatch.cores import available_cores
 from hambatch.engines.loading import Engine
 from hambatch.engines.store import installed_engines
 from hambatch.errors import InputError
 from hambatch.names import encode_name
+from hambatch.plan import Plan
 from hambatch.recorded import check_record
 from hambatch.sentinels import SentinelError
 from hambatch.sources.listing import Changes, Listing
@@ -97,7 +97,7 @@ class Facts:
     output: Path
     listing: Listing
     engine: Engine
-    options: ScoreOptions
+    plan: Plan
     fingerprint: dict[str, Any]
     changes: Changes
     sentinels: dict[str, Any]
@@ -116,7 +116,8 @@ def describe_run(
         "not_scored": asdict(facts.listing.survey),
         "changed_since_begun": asdict(facts.changes),
         "sentinels": facts.sentinels,
-        "engine": _engine(facts.engine, facts.options),
+        "engine": _engine(facts),
+        "precision": asdict(facts.plan.choice),
         "fingerprint": facts.fingerprint,
         "device": {
             "kind": "cpu",
@@ -124,7 +125,7 @@ def describe_run(
             "system": platform.platform(),
             "cores": available_cores(),
         },
-        "options": {**asdict(facts.options), "engine": encode_name(_engine_named(facts))},
+        "options": _options(facts),
         "timing": timing,
         "versions": library_versions(),
     }
@@ -140,7 +141,8 @@ def describe_stopped(facts: Facts, error: SentinelError, suspects: list[str]) ->
         "why": str(error),
         "suspect_rows": suspects,
         "sentinels": facts.sentinels,
-        "engine": _engine(facts.engine, facts.options),
+        "engine": _engine(facts),
+        "precision": asdict(facts.plan.choice),
         "fingerprint": facts.fingerprint,
         "versions": library_versions(),
     }
@@ -169,13 +171,20 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _engine_named(facts: Facts) -> str:
     """Name the engine so that it is found from any folder: installed by name, else by path."""
-    named, folder = facts.options.engine, facts.engine.folder
+    named, folder = facts.plan.options.engine, facts.engine.folder
     installed = any(found.name == named and found.samefile(folder) for found in installed_engines())
     return named if installed else str(folder)
 
 
-def _engine(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
-    variant = engine.variant(options.precision)
+def _options(facts: Facts) -> dict[str, Any]:
+    """As they were given: ``auto`` stays so, ``precision`` says what became of it."""
+    given = {"engine": encode_name(_engine_named(facts)), "precision": facts.plan.choice.wanted}
+    return {**asdict(facts.plan.options), **given}
+
+
+def _engine(facts: Facts) -> dict[str, Any]:
+    engine = facts.engine
+    variant = engine.variant(facts.plan.choice.used)
     return {
         "name": engine.manifest.name,
         "version": engine.manifest.version,

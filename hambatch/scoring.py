@@ -1,7 +1,7 @@
 """The run: source -> pipeline -> backend -> sink, through a journal, and nothing lost."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from hambatch.interrupts import stopping
 from hambatch.journal.folder import open_journal
 from hambatch.journal.log import RowLog
 from hambatch.passes import Progress, Run, facts_of, score_missing
+from hambatch.plan import Plan, plan_of
 from hambatch.prediction import job_for
 from hambatch.refusals import (
     refuse_existing,
@@ -59,13 +60,6 @@ class Outcome:
         return not self.tally.failed and not self.listing.survey.unreadable
 
 
-class Started(NamedTuple):
-    """When this start began, by two clocks."""
-
-    monotonic: float
-    utc: str
-
-
 def score(
     source: Path,
     out: Path,
@@ -75,6 +69,7 @@ def score(
     overwrite: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
+    tell: Callable[[Plan], None] | None = None,
 ) -> Outcome:
     """Score a folder of images into a table and its record, or go on doing so.
 
@@ -86,6 +81,8 @@ def score(
         Replace ``out`` if it exists, and forget what an earlier start finished.
     retry_failed
         Score only the failed rows of the finished table ``out`` again.
+    tell
+        Called with what the run computes with, before it computes anything.
 
     Raises
     ------
@@ -104,6 +101,10 @@ def score(
         if not journal.begun:
             refuse_existing(out, replace=overwrite or retry_failed)
         folder = find_engine(options.engine)
+        plan = plan_of(folder, options)
+        if tell:
+            tell(plan)
+        options = plan.options
         job = job_for(folder, options, source)
         # The worker loads while the parent lists: both take a second or more.
         with SupervisedWorker(job, options.decode_seconds) as worker:
@@ -118,7 +119,7 @@ def score(
             listing, watch = journal.listing(), _watch(engine, options, journal.folder)
             refuse_repeated_ids(listing, kind)
             with closing(journal.rows(listing.count)) as log, watch, _telling(log, listing):
-                run = Run(source, out, options, engine, journal, listing, log, worker, watch)
+                run = Run(source, out, plan, engine, journal, listing, log, worker, watch)
                 return _finish(run, kind, changes, started, progress)
 
 

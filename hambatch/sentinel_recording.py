@@ -9,7 +9,13 @@ from hambatch.device import instruction_set
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.sentinel_images import write_sentinel_images
-from hambatch.engines.sentinel_spec import MeasuredOn, Sentinel, Sentinels
+from hambatch.engines.sentinel_spec import (
+    ELSEWHERE,
+    MeasuredOn,
+    Recorded,
+    Sentinel,
+    Sentinels,
+)
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
 from hambatch.prediction import job_for
@@ -26,8 +32,8 @@ Known = tuple[tuple[float, ...], str]
 def record_sentinels(folder: Path) -> Manifest:
     """Score the known pictures by the path of every other image, and write the answers down.
 
-    The pictures are added to the folder if they are not there; every other
-    file stays.
+    Every graph of the engine answers, the FP32 one first. The pictures are added to the
+    folder if they are not there; every other file stays.
 
     Raises
     ------
@@ -37,25 +43,30 @@ def record_sentinels(folder: Path) -> Manifest:
     """
     engine = load_engine(folder)
     names = write_sentinel_images(folder)
-    known, backend = _scored(engine, names)
+    first = _recorded(engine, names, "fp32")
+    others = (v.precision for v in engine.manifest.variants if v.precision != "fp32")
+    pairs = zip(names, first.probabilities, strict=True)
     spec = replace(
         engine.manifest.sentinels,
-        pictures=tuple(Sentinel(name, known[name][0]) for name in names),
-        tolerance_elsewhere=_tolerance_elsewhere(engine.manifest),
-        measured_on=MeasuredOn(backend, known[names[0]][1], instruction_set()),
+        pictures=tuple(Sentinel(name, known) for name, known in pairs),
+        tolerance_elsewhere=first.tolerance_elsewhere,
+        measured_on=first.measured_on,
+        also=tuple(_recorded(engine, names, precision) for precision in others),
     )
     return write_manifest(folder, replace(engine.manifest, sentinels=spec))
 
 
-def score_sentinels(engine: Engine) -> dict[str, Any]:
+def score_sentinels(engine: Engine, precision: str = "fp32") -> dict[str, Any]:
     """Compare the engine's record with what this machine computes: the summary of a watch.
+
+    Without a record in this precision, the pictures have to give numbers, each twice the same.
 
     Raises
     ------
     SentinelError
         If a picture is off.
     """
-    options = ScoreOptions(engine=str(engine.folder))
+    options = ScoreOptions(engine=str(engine.folder), precision=precision, force=True)
     with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
         backend = worker.wait_ready().backend
         with SentinelWatch(engine, options.batch_size, backend=backend) as watch:
@@ -64,8 +75,18 @@ def score_sentinels(engine: Engine) -> dict[str, Any]:
             return watch.summary()
 
 
-def _scored(engine: Engine, names: list[str]) -> tuple[dict[str, Known], str]:
-    options = ScoreOptions(engine=str(engine.folder))
+def _recorded(engine: Engine, names: list[str], precision: str) -> Recorded:
+    known, backend = _scored(engine, names, precision)
+    return Recorded(
+        precision,
+        MeasuredOn(backend, known[names[0]][1], instruction_set()),
+        ELSEWHERE.get(precision, _tolerance_elsewhere(engine.manifest)),
+        tuple(known[name][0] for name in names),
+    )
+
+
+def _scored(engine: Engine, names: list[str], precision: str) -> tuple[dict[str, Known], str]:
+    options = ScoreOptions(engine=str(engine.folder), precision=precision, force=True)
     items = [Item(k, engine.folder / name, trusted=True) for k, name in enumerate(names)]
     known: dict[str, Known] = {}
     with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.device import instruction_set
-from hambatch.engines.sentinel_spec import MeasuredOn, Sentinels
+from hambatch.engines.sentinel_spec import MeasuredOn, Sentinels, precision_of
 
 Numbers = NDArray[np.float64]
 """Of one picture: ``[7]``."""
@@ -38,16 +38,16 @@ class Reference:
     Parameters
     ----------
     spec
-        Of the engine; without pictures, or measured in another precision, a
+        Of the engine; without pictures, or without a record in this precision, a
         picture's first answer has to be finite numbers and no more.
     backend
         Of this run, as the table names it.
     """
 
     def __init__(self, spec: Sentinels, backend: str) -> None:
-        self._spec, self._backend = spec, backend
-        comparable = _precision(backend) in {"", _precision(spec.measured_on.backend)}
-        self._recorded = [np.array(p.probabilities) for p in spec.pictures] if comparable else []
+        known = spec.of(precision_of(backend)) if backend else spec
+        self._spec, self._backend = known or spec, backend
+        self._recorded = [np.array(p.probabilities) for p in known.pictures] if known else []
         self._own: dict[int, tuple[Numbers, Numbers]] = {}
         self._here = instruction_set()
         self._at_start: tuple[float, float] | None = None
@@ -99,11 +99,6 @@ def _judge(
     # The first NaN, if there is one.
     place = int(difference.argmax())
     return Miss(what, place, float(found[place]), float(wanted[place]), tolerance, reference)
-
-
-def _precision(backend: str) -> str:
-    """``openvino-fp32`` -> ``fp32``."""
-    return backend.rpartition("-")[2]
 
 
 def labelled(miss: Miss, classes: Sequence[str]) -> str:

@@ -57,6 +57,7 @@ class Job:
     root: Path | None = None
     follow_symlinks: bool = True
     one_by_one: bool = False
+    model_cache: Path | None = None
 
     @property
     def bounds(self) -> Bounds:
@@ -165,7 +166,7 @@ def _serve(parent: Parent, job: Job) -> None:
     times = StageTimes()
     started = time.perf_counter()
     engine = load_engine(job.engine)
-    backend = load_backend(job.backend, engine, job.precision, job.streams)
+    backend = load_backend(job.backend, engine, job.precision, job.streams, job.model_cache)
     manifest = engine.manifest
     ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
     pipeline = build_pipeline(

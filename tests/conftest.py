@@ -1,6 +1,7 @@
 """Small images and small engines, generated and seeded."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,14 @@ from hambatch.engines.manifest import Manifest, Variant
 from hambatch.engines.writing import write_manifest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled graphs of the tests are kept apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def jpeg_bytes(seed: int, width: int = 96, height: int = 72, **options: object) -> bytes:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.device import instruction_set
+from hambatch.device import instruction_set, int8_kernels
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,12 @@ def test_it_names_what_changes_results_and_nothing_else(
     if cpuinfo is not None:
         path.write_text(cpuinfo)
     assert instruction_set(path) == f"{platform.machine()} {wanted}".strip()
+
+
+def test_int8_is_known_by_the_extension_whose_kernels_it_takes(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text("flags : fpu avx2 sse4_2 avx512f avx512_vnni avx_vnni\n")
+    assert int8_kernels(path) == f"{platform.machine()} avx512_vnni"
+    path.write_text("flags : fpu avx2 sse4_2\n")
+    assert int8_kernels(path) == f"{platform.machine()} avx2"
+    assert int8_kernels(tmp_path / "none") == platform.machine()

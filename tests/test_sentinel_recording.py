@@ -17,6 +17,7 @@ from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError, SentinelError
 from hambatch.prediction import predict_files
 from hambatch.sentinel_recording import record_sentinels, score_sentinels
+from tests.engines.int8_engine import with_int8
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +85,38 @@ def test_an_altered_engine_is_not_recorded(copy: Path) -> None:
     with pytest.raises(EngineError, match=r"sentinel_2\.jpg is not the file"):
         record_sentinels(copy)
     assert (copy / "engine.json").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def both(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = with_int8(tiny_engine, tmp_path_factory.mktemp("both") / "tiny")
+    record_sentinels(folder)
+    return folder
+
+
+def test_every_graph_of_an_engine_is_recorded(both: Path, engine: Path) -> None:
+    spec = read_manifest(both).sentinels
+    assert spec.pictures == read_manifest(engine).sentinels.pictures
+    (int8,) = spec.also
+    assert (int8.precision, int8.measured_on.backend) == ("int8", "openvino-int8")
+    options = ScoreOptions(engine=str(both), precision="int8", force=True)
+    rows = predict_files(both, [picture.file for picture in spec.pictures], options)
+    for row, known in zip(rows, int8.probabilities, strict=True):
+        assert row.probabilities == pytest.approx(known, abs=1e-6)
+    assert verify_engine(both).count("4 known pictures are within 0e+00") == 2
+
+
+def test_an_int8_graph_that_answers_otherwise_is_found(both: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "tiny"))
+    spec = read_manifest(copy).sentinels
+    turned = replace(spec.also[0], probabilities=spec.also[0].probabilities[::-1])
+    write_manifest(copy, replace(read_manifest(copy), sentinels=replace(spec, also=(turned,))))
+    score_sentinels(load_engine(copy))
+    with pytest.raises(SentinelError, match=r"sentinel_\d\.jpg came back wrong in batch 1"):
+        score_sentinels(load_engine(copy), "int8")
+
+
+def test_int8_may_differ_more_on_another_machine_and_no_more_here(both: Path) -> None:
+    spec = read_manifest(both).sentinels
+    assert (spec.elsewhere("fp32"), spec.elsewhere("int8")) == (5e-4, 0.05)
+    assert score_sentinels(load_engine(both), "int8")["tolerance_at_start"] == spec.tolerance

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from hambatch.batches import Batch, Scored
@@ -36,8 +37,12 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(name: str, engine: Engine, precision: str, streams: int) -> Backend:
+def load_backend(
+    name: str, engine: Engine, precision: str, streams: int, model_cache: Path | None = None
+) -> Backend:
     """Load an engine into the backend of that name, with so many single-threaded streams.
+
+    ``model_cache`` is a folder in which it may keep what it compiles.
 
     Raises
     ------
@@ -47,5 +52,6 @@ def load_backend(name: str, engine: Engine, precision: str, streams: int) -> Bac
     BackendError
         If the runtime cannot execute it here.
     """
-    backend: Backend = importlib.import_module(BACKENDS[name]).load(engine, precision, streams)
+    module = importlib.import_module(BACKENDS[name])
+    backend: Backend = module.load(engine, precision, streams, model_cache=model_cache)
     return backend

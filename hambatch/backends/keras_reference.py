@@ -1,6 +1,7 @@
 """Keras on the weights that a training run left: slow, and the reference."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,12 @@ class KerasBackend:
         )
 
 
-def load(engine: Engine, precision: str, streams: int) -> KerasBackend:
+def load(
+    engine: Engine, precision: str, streams: int, *, model_cache: Path | None = None
+) -> KerasBackend:
     """Build the network and load the engine's Keras weights; Keras shares the cores itself.
+
+    Nothing is compiled that could be kept.
 
     Raises
     ------

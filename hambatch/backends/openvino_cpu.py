@@ -1,19 +1,20 @@
 """OpenVINO on the CPU: the default backend."""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.backends.openvino_compile import How, compile_copies
 from hambatch.batches import Batch, Scored
 from hambatch.engines.loading import Engine
-from hambatch.engines.manifest import Manifest
-from hambatch.errors import BackendError, EngineError
-from hambatch.require import require
+from hambatch.errors import BackendError
 
 REQUEST_SIZE = 1
 """Images a request. One stream runs one request on one thread, so an image's
@@ -37,20 +38,29 @@ class _Pending:
 
 
 class OpenVinoBackend:
-    """Runs the engine's ONNX in single-threaded streams."""
+    """Runs the engine's ONNX in streams, by default single-threaded, one image a request."""
 
-    def __init__(self, name: str, compiled: Any, streams: int) -> None:
+    def __init__(
+        self, name: str, copies: Sequence[Any], streams: int, request_size: int = REQUEST_SIZE
+    ) -> None:
         import openvino
 
         self.name = name
+        self._request_size = request_size
         self.holds = streams * REQUESTS_PER_STREAM
         self._tensor = openvino.Tensor
-        self._queue = openvino.AsyncInferQueue(compiled, self.holds)
-        self._queue.set_callback(self._keep)
-        self._ports = compiled.output("logits"), compiled.output("features")
+        each = self.holds // len(copies)
+        self._queues = [openvino.AsyncInferQueue(compiled, each) for compiled in copies]
+        for queue in self._queues:
+            queue.set_callback(self._keep)
+        self._idle = threading.Semaphore(self.holds)
+        # Outputs of one copy are told apart by name in all of them.
+        self._widths = [
+            copies[0].output(name).partial_shape[1].get_length() for name in ("logits", "features")
+        ]
 
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
-        """Submit every image of every batch; yield batches in order when complete."""
+        """Submit every batch in requests; yield batches in order when complete."""
         waiting: deque[_Pending] = deque()
         for batch in batches:
             waiting.append(self._submit(batch))
@@ -63,48 +73,92 @@ class OpenVinoBackend:
 
     def close(self) -> None:
         """Wait for requests in flight; memory goes with the object."""
-        self._queue.wait_all()
+        self._wait_all()
+        # A queue and its callback hold each other; left to the interpreter's end, that ends
+        # with an abort.
+        self._queues.clear()
+
+    def _wait_all(self) -> None:
+        for queue in self._queues:
+            queue.wait_all()
+
+    def _idle_queue(self) -> Any:
+        """Wait for a request that is free; its queue takes the next without waiting."""
+        if not self._idle.acquire(timeout=PATIENCE_SECONDS):
+            self._wait_all()
+        while True:
+            for queue in self._queues:
+                if queue.is_ready():
+                    return queue
+            # Its callback has said so, and is just returning.
+            time.sleep(0)
 
     def _submit(self, batch: Batch) -> _Pending:
         count = len(batch.indices)
         logits, features = self._empty(count)
-        pending = _Pending(batch, logits, features, left=count)
+        firsts = range(0, count, self._request_size)
+        pending = _Pending(batch, logits, features, left=len(firsts))
         if not count:
             pending.done.set()
-        for slot in range(count):
-            # The slice is not copied: the pending batch keeps its memory until it is scored.
-            image = self._tensor(batch.images[slot : slot + 1], shared_memory=True)
-            self._queue.start_async({0: image}, (pending, slot))
+        for first in firsts:
+            # Not copied: what is passed along keeps the memory until it is scored.
+            images = self._padded(batch.images[first : first + self._request_size])
+            tensor = self._tensor(images, shared_memory=True)
+            self._idle_queue().start_async({0: tensor}, (pending, first, images))
         return pending
+
+    def _padded(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        missing = self._request_size - len(images)
+        if not missing:
+            return images
+        return np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
 
     def _finished(self, pending: _Pending) -> Scored:
         if not pending.done.wait(PATIENCE_SECONDS):
             # An exception inside a request is kept there until somebody waits for it.
-            self._queue.wait_all()
+            self._wait_all()
             if pending.left:
                 raise BackendError(
-                    f"OpenVINO left {pending.left} of {len(pending.batch.indices)} images "
-                    "unanswered.\nNext: run the same command again"
+                    f"OpenVINO left {pending.left} requests of a batch of "
+                    f"{len(pending.batch.indices)} images unanswered.\n"
+                    "Next: run the same command again"
                 )
         return Scored(pending.batch, pending.logits, pending.features)
 
     def _empty(self, count: int) -> list[NDArray[np.float32]]:
-        widths = (port.partial_shape[1].get_length() for port in self._ports)
-        return [np.empty((count, width), np.float32) for width in widths]
+        return [np.empty((count, width), np.float32) for width in self._widths]
 
-    def _keep(self, request: Any, where: tuple[_Pending, int]) -> None:
-        pending, slot = where
-        logits, features = self._ports
-        pending.logits[slot] = request.get_tensor(logits).data[0]
-        pending.features[slot] = request.get_tensor(features).data[0]
+    def _keep(self, request: Any, where: tuple[_Pending, int, NDArray[np.uint8]]) -> None:
+        pending, first, _ = where
+        kept = min(self._request_size, len(pending.logits) - first)
+        answered = slice(first, first + kept)
+        pending.logits[answered] = request.get_tensor("logits").data[:kept]
+        pending.features[answered] = request.get_tensor("features").data[:kept]
         # Callbacks run one after the other under the GIL, so the count needs no lock.
         pending.left -= 1
         if not pending.left:
             pending.done.set()
+        self._idle.release()
 
 
-def load(engine: Engine, precision: str, streams: int) -> OpenVinoBackend:
+def load(
+    engine: Engine,
+    precision: str,
+    streams: int,
+    *,
+    request_size: int = REQUEST_SIZE,
+    threads_a_stream: int = 1,
+    model_cache: Path | None = None,
+) -> OpenVinoBackend:
     """Compile the engine's graph of one precision for this CPU.
+
+    Parameters
+    ----------
+    request_size, threads_a_stream
+        Only ``hambatch bench`` sets them: with others than the defaults an image's
+        scores may differ in their last bits.
+    model_cache
+        Folder of graphs that earlier starts compiled; scores are the same with and without.
 
     Raises
     ------
@@ -112,58 +166,6 @@ def load(engine: Engine, precision: str, streams: int) -> OpenVinoBackend:
         If the graph cannot be read, or its input or outputs are not those of
         ``engine.json``.
     """
-    openvino = require("openvino", extra="", purpose="The openvino backend")
-    path = engine.folder / engine.variant(precision).file
-    try:
-        model = openvino.Core().read_model(path)
-    except RuntimeError as error:
-        raise EngineError(
-            f"{path} is no graph that OpenVINO can read: {str(error).splitlines()[-1]}.\n"
-            "Next: hambatch engines verify"
-        ) from error
-    check_graph(model, engine.manifest, str(path))
-    spec = engine.manifest.input
-    model.reshape([REQUEST_SIZE, spec.height, spec.width, 3])
-    compiled = openvino.Core().compile_model(
-        model,
-        "CPU",
-        {
-            # Some CPUs would take BF16 silently: FP32 means FP32.
-            "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": streams,
-            "INFERENCE_NUM_THREADS": streams,
-        },
-    )
-    return OpenVinoBackend(f"openvino-{precision}", compiled, streams)
-
-
-def check_graph(model: Any, manifest: Manifest, path: str) -> None:
-    """Compare a graph's input and outputs with the manifest.
-
-    Raises
-    ------
-    EngineError
-        Naming what the graph has and what the manifest wants.
-    """
-    spec = manifest.input
-    wanted = {
-        spec.name: f"{spec.dtype} [?,{spec.height},{spec.width},3]",
-        "logits": f"float32 [?,{len(manifest.classes)}]",
-        "features": "float32 [?,2048]",
-    }
-    found = {port.any_name: _signature(port) for port in [*model.inputs, *model.outputs]}
-    if found != wanted:
-        raise EngineError(
-            f"{path} does not match its engine.json: the graph has {found}, wanted {wanted}.\n"
-            "Next: hambatch export, or install hambatch again"
-        )
-
-
-def _signature(port: Any) -> str:
-    kind = {"f32": "float32", "u8": "uint8"}.get(
-        port.element_type.get_type_name(), port.element_type.get_type_name()
-    )
-    first, *rest = port.partial_shape
-    sides = ["?" if first.is_dynamic else str(first)]
-    sides += ["?" if side.is_dynamic else str(side.get_length()) for side in rest]
-    return f"{kind} [{','.join(sides)}]"
+    how = How(streams, threads_a_stream, request_size)
+    copies = compile_copies(engine, precision, how, model_cache)
+    return OpenVinoBackend(f"openvino-{precision}", copies, streams, request_size)

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "Train an engine from a split table.",
     "export": "Export trained Keras weights to the engine's ONNX graph.",
     "evaluate": "Compare predictions with the truth.",
+    "bench": "Measure latency and throughput, and compare two results.",
     "engines": "List, show and verify engines.",
 }
 

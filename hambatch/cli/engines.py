@@ -1,10 +1,12 @@
 """`hambatch engines`: what is installed, what it is, whether it is intact."""
 
 import json
+from pathlib import Path
 
 import click
 
 from hambatch.config import ScoreOptions
+from hambatch.errors import ExitCode
 
 DEFAULT = ScoreOptions().engine
 
@@ -34,9 +36,34 @@ def show(engine: str) -> None:
 
 @engines.command()
 @click.argument("engine", default=DEFAULT)
-def verify(engine: str) -> None:
-    """Hash every file of ENGINE, load its graphs, and check them against engine.json."""
-    from hambatch.engines.reporting import verify_engine
+@click.option("--gate", is_flag=True, help="Measure what int8 costs against fp32, here.")
+@click.option(
+    "--data",
+    metavar="SPLIT",
+    type=click.Path(path_type=Path),
+    help="With --gate: a table of hambatch prepare; its validation images are scored.",
+)
+@click.option("--dry-run", is_flag=True, help="With --gate: leave engine.json as it is.")
+@click.pass_context
+def verify(
+    ctx: click.Context, /, engine: str, gate: bool, data: Path | None, dry_run: bool
+) -> None:
+    """Hash every file of ENGINE, load its graphs, and check them against engine.json.
+
+    With --gate the graphs are compared on validation images instead, and the result is
+    written to engine.json, for this backend and instruction set. Exit codes: 0 right, or
+    passed; 1 wrong, or not passed; 2 usage.
+    """
     from hambatch.engines.store import find_engine
 
-    click.echo(verify_engine(find_engine(engine)))
+    if gate != (data is not None) or (dry_run and not gate):
+        raise click.UsageError("--gate, --data SPLIT and --dry-run go together")
+    if data is None:
+        from hambatch.engines.reporting import verify_engine
+
+        click.echo(verify_engine(find_engine(engine)))
+        return
+    from hambatch.gating.gate import gate_engine
+
+    passed = gate_engine(find_engine(engine), data, click.echo, dry_run=dry_run)
+    ctx.exit(ExitCode.OK if passed else ExitCode.FAILED)

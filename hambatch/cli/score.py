@@ -24,7 +24,23 @@ DEFAULTS = ScoreOptions()
 )
 @click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
 @click.option("--backend", default=DEFAULTS.backend, type=click.Choice(["openvino", "keras"]))
-@click.option("--precision", default=DEFAULTS.precision, type=click.Choice(["fp32"]))
+@click.option(
+    "--precision",
+    default=DEFAULTS.precision,
+    type=click.Choice(["auto", "fp32", "int8"]),
+    help="auto: int8 where its accuracy gate passed on this instruction set.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    default=DEFAULTS.force,
+    help="Use --precision int8 whatever its gate says; the record tells.",
+)
+@click.option(
+    "--model-cache/--no-model-cache",
+    default=DEFAULTS.model_cache,
+    help="Keep the compiled int8 graph for the next start, in a folder of your own.",
+)
 @click.option(
     "--batch-size",
     default=DEFAULTS.batch_size,
@@ -121,13 +137,13 @@ def score(
     Exit codes: 0 all scored; 1 could not be done; 2 usage; 3 done, but some
     images failed or some folders could not be read; 130 interrupted.
     """
-    from hambatch.cli.summary import describe
+    from hambatch.cli.summary import describe, show_plan
     from hambatch.scoring import score as run
 
     if overwrite and retry_failed:
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")
     chosen = ScoreOptions(**options)  # type: ignore[arg-type]
     again = {"overwrite": overwrite, "retry_failed": retry_failed}
-    outcome = run(source, out, kind, chosen, **again, progress=show_rows)
+    outcome = run(source, out, kind, chosen, **again, progress=show_rows, tell=show_plan)
     click.echo(describe(outcome, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

@@ -2,12 +2,37 @@
 
 from pathlib import Path
 
+import click
+
 from hambatch.names import encode_name
 from hambatch.pipelines.platform import has_dali
+from hambatch.plan import Plan
 from hambatch.run_record import Tally
 from hambatch.scoring import Outcome
 
 SHOWN = 5
+
+
+def show_plan(plan: Plan) -> None:
+    """Say on stderr what is about to compute."""
+    click.echo(describe_plan(plan), err=True)
+
+
+def describe_plan(plan: Plan) -> str:
+    """Name the graph and why it was chosen, how the cores are shared, and the kernels."""
+    choice, sharing = plan.choice, plan.sharing
+    why = f"{choice.why}, --force" if choice.forced else choice.why
+    no_cache = f"\n  compiled graphs are not kept: {plan.no_cache}" if plan.no_cache else ""
+    return (
+        f"{plan.options.backend}-{choice.used} ({why}), {sharing.streams} streams, "
+        f"{sharing.decode_threads} decode threads on {plan.cores} cores "
+        f"({_kernels(plan.instruction_set)}){no_cache}"
+    )
+
+
+def _kernels(instruction_set: str) -> str:
+    """Name the last extension that counts: nothing here computes in BF16 or FP16."""
+    return [name for name in instruction_set.split() if not name.endswith(("bf16", "fp16"))][-1]
 
 
 def describe(outcome: Outcome, out: Path) -> str:

@@ -24,14 +24,7 @@ class Engine:
         EngineError
             If the engine has no such graph.
         """
-        for variant in self.manifest.variants:
-            if variant.precision == precision:
-                return variant
-        offered = ", ".join(v.precision for v in self.manifest.variants) or "none"
-        raise EngineError(
-            f"the engine {self.manifest.name} has no {precision} graph; it has: {offered}.\n"
-            f"Next: hambatch engines show {self.manifest.name}"
-        )
+        return self.manifest.variant(precision)
 
 
 def load_engine(folder: Path) -> Engine:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hambatch.engines.gate_spec import Gate, read_gate
 from hambatch.engines.sentinel_spec import Sentinels, problem_with, read_sentinels
 from hambatch.errors import EngineError
 from hambatch.labels import CLASSES, MALIGNANT
@@ -50,11 +51,15 @@ class EngineFile:
 
 @dataclass(frozen=True)
 class Variant:
-    """One graph of the engine and how far it is from the Keras reference."""
+    """One graph of the engine and how far it is from the Keras reference.
+
+    ``gates``: what it costs against the FP32 graph, an entry a backend and instruction set.
+    """
 
     precision: str
     file: str
     parity: dict[str, Any] = field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,23 @@ class Manifest:
         """Plain values, in the order of the fields."""
         return asdict(self)
 
+    def variant(self, precision: str) -> Variant:
+        """Find the graph of one precision.
+
+        Raises
+        ------
+        EngineError
+            If the engine has no such graph.
+        """
+        for variant in self.variants:
+            if variant.precision == precision:
+                return variant
+        offered = ", ".join(v.precision for v in self.variants) or "none"
+        raise EngineError(
+            f"the engine {self.name} has no {precision} graph; it has: {offered}.\n"
+            f"Next: hambatch engines show {self.name}"
+        )
+
 
 def read_manifest(folder: Path) -> Manifest:
     """Read and check ``engine.json``; the files it names are not opened.
@@ -120,7 +142,7 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
         values["input"] = InputSpec(**raw["input"])
         values["preprocessing"] = Preprocessing(**raw["preprocessing"])
         values["files"] = {name: EngineFile(**entry) for name, entry in raw["files"].items()}
-        values["variants"] = tuple(Variant(**entry) for entry in raw["variants"])
+        values["variants"] = tuple(_variant(**entry) for entry in raw["variants"])
         values["classes"] = tuple(raw["classes"])
         values["malignant"] = tuple(raw["malignant"])
         values["temperature"] = float(raw["temperature"])
@@ -132,6 +154,10 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
         raise _refused(path, f"{error}; the fields are: {known}") from error
     _check(path, manifest)
     return manifest
+
+
+def _variant(gates: Any = (), **others: Any) -> Variant:
+    return Variant(**others, gates=tuple(read_gate(gate) for gate in gates))
 
 
 def _check(path: Path, manifest: Manifest) -> None:
@@ -147,6 +173,10 @@ def _check(path: Path, manifest: Manifest) -> None:
     for variant in manifest.variants:
         if variant.file not in manifest.files:
             raise _refused(path, f"the {variant.precision} graph {variant.file!r} has no sha256")
+        if len({(gate.backend, gate.instruction_set) for gate in variant.gates}) < len(
+            variant.gates
+        ):
+            raise _refused(path, f"the {variant.precision} graph has two gates of one machine")
     problem = problem_with(manifest.sentinels, manifest.files, len(manifest.classes))
     if problem:
         raise _refused(path, problem)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hambatch.backends import load_backend
+from hambatch.engines.choice import AUTO, choose_precision
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.store import engines_folder, installed_engines
@@ -36,17 +37,29 @@ def verify_engine(folder: Path) -> str:
     graphs = ", ".join(variant.file for variant in engine.manifest.variants)
     return (
         f"{engine.manifest.name}: {len(present)} files match their sha256; "
-        f"graphs load: {graphs}; {_sentinels(engine)}"
+        f"graphs load: {graphs}; {_sentinels(engine)}; {_used(engine)}"
     )
+
+
+def _used(engine: Engine) -> str:
+    choice = choose_precision(engine.manifest, "openvino", AUTO)
+    return f"--precision auto runs {choice.used} here ({choice.why})"
 
 
 def _sentinels(engine: Engine) -> str:
     spec = engine.manifest.sentinels
     if not spec.pictures:
         return "no known pictures to check the scores with"
-    found = score_sentinels(engine)
+    return "; ".join(_known(engine, variant.precision) for variant in engine.manifest.variants)
+
+
+def _known(engine: Engine, precision: str) -> str:
+    recorded = engine.manifest.sentinels.of(precision)
+    found = score_sentinels(engine, precision)
+    if recorded is None:
+        return f"{precision}: nothing is recorded to check the known pictures with"
     return (
         f"{found['checked']} known pictures are within {found['deviation_at_start']:.0e} of what "
-        f"{spec.measured_on.backend} gave on {spec.measured_on.instruction_set} "
+        f"{recorded.measured_on.backend} gave on {recorded.measured_on.instruction_set} "
         f"(tolerance {found['tolerance_at_start']:.0e})"
     )

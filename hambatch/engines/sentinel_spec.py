@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -23,19 +23,67 @@ class Sentinel:
     probabilities: tuple[float, ...]
 
 
+ELSEWHERE = {"int8": 0.05}
+"""Widest difference that is no fault on another machine, by precision; else 5e-4.
+
+INT8 kernels of another instruction set round intermediate values otherwise, so that a
+value may fall on the next of 256 steps, in every layer. Kernels without VNNI saturate sums of
+two products, which can spoil every score: that is farther off, and to be noticed. So is a slot
+that answers for another picture: no two known pictures are nearer than 0.2."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What another graph of the engine says of the same pictures, in their order."""
+
+    precision: str
+    measured_on: MeasuredOn
+    tolerance_elsewhere: float
+    probabilities: tuple[tuple[float, ...], ...]
+
+
 @dataclass(frozen=True)
 class Sentinels:
     """Known pictures; an engine without any is checked against a run's own first answers.
 
     ``tolerance`` is the largest difference of a probability where backend,
     decoder and instruction set are those of ``measured_on``;
-    ``tolerance_elsewhere`` where any of them differs.
+    ``tolerance_elsewhere`` where any of them differs. ``also`` holds an entry for every
+    graph but the one of ``measured_on``.
     """
 
     pictures: tuple[Sentinel, ...] = ()
     tolerance: float = 1e-4
     tolerance_elsewhere: float = 5e-4
     measured_on: MeasuredOn = MeasuredOn()
+    also: tuple[Recorded, ...] = ()
+
+    def of(self, precision: str) -> "Sentinels | None":
+        """Give the record of one precision; None if the pictures were not scored in it."""
+        if precision == precision_of(self.measured_on.backend):
+            return self
+        for other in self.also:
+            if other.precision == precision:
+                pairs = zip(self.pictures, other.probabilities, strict=True)
+                return replace(
+                    self,
+                    pictures=tuple(Sentinel(picture.file, known) for picture, known in pairs),
+                    tolerance_elsewhere=other.tolerance_elsewhere,
+                    measured_on=other.measured_on,
+                )
+        return None
+
+    def elsewhere(self, precision: str) -> float:
+        """Give what a probability may differ by on another machine, recorded or not."""
+        recorded = self.of(precision)
+        if recorded:
+            return recorded.tolerance_elsewhere
+        return ELSEWHERE.get(precision, self.tolerance_elsewhere)
+
+
+def precision_of(backend: str) -> str:
+    """``openvino-fp32`` -> ``fp32``."""
+    return backend.rpartition("-")[2]
 
 
 def read_sentinels(raw: dict[str, Any]) -> Sentinels:
@@ -45,11 +93,20 @@ def read_sentinels(raw: dict[str, Any]) -> Sentinels:
     values["measured_on"] = MeasuredOn(**raw["measured_on"])
     for name in ("tolerance", "tolerance_elsewhere"):
         values[name] = float(raw[name])
+    values["also"] = tuple(_recorded(**entry) for entry in raw.get("also", ()))
     return Sentinels(**values)
 
 
 def _picture(file: Any, probabilities: Any) -> Sentinel:
     return Sentinel(str(file), tuple(map(float, probabilities)))
+
+
+def _recorded(
+    precision: Any, measured_on: Any, tolerance_elsewhere: Any, probabilities: Any
+) -> Recorded:
+    known = tuple(tuple(map(float, of_picture)) for of_picture in probabilities)
+    where = MeasuredOn(**measured_on)
+    return Recorded(str(precision), where, float(tolerance_elsewhere), known)
 
 
 def problem_with(sentinels: Sentinels, files: Container[str], classes: int) -> str:
@@ -62,10 +119,35 @@ def problem_with(sentinels: Sentinels, files: Container[str], classes: int) -> s
     for picture in sentinels.pictures:
         if picture.file not in files:
             return f"the sentinel {picture.file!r} has no sha256"
-        total = sum(picture.probabilities)
-        if len(picture.probabilities) != classes or not math.isclose(total, 1, abs_tol=1e-6):
+        problem = _no_probabilities(picture.probabilities, classes)
+        if problem:
+            return f"the sentinel {picture.file} has {problem}"
+    return _problem_with_others(sentinels, classes)
+
+
+def _problem_with_others(sentinels: Sentinels, classes: int) -> str:
+    known = [precision_of(sentinels.measured_on.backend)]
+    for other in sentinels.also:
+        what = f"the sentinels' record in {other.precision}"
+        if other.precision in known:
+            return f"{what} is not the only one"
+        known.append(other.precision)
+        if not sentinels.tolerance <= other.tolerance_elsewhere < 1:
             return (
-                f"the sentinel {picture.file} has {len(picture.probabilities)} probabilities "
-                f"that sum to {total}, wanted {classes} that sum to 1"
+                f"{what} has the tolerance {other.tolerance_elsewhere}, "
+                f"wanted {sentinels.tolerance} or more, below 1"
             )
+        if len(other.probabilities) != len(sentinels.pictures):
+            return f"{what} is of {len(other.probabilities)} pictures"
+        for probabilities in other.probabilities:
+            problem = _no_probabilities(probabilities, classes)
+            if problem:
+                return f"{what} has {problem}"
     return ""
+
+
+def _no_probabilities(found: tuple[float, ...], classes: int) -> str:
+    total = sum(found)
+    if len(found) == classes and math.isclose(total, 1, abs_tol=1e-6):
+        return ""
+    return f"{len(found)} probabilities that sum to {total}, wanted {classes} that sum to 1"

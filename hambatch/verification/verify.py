@@ -12,7 +12,7 @@ from hambatch.engines.store import find_engine, installed_engines
 from hambatch.journal.fingerprint import Fingerprint, fingerprint_of
 from hambatch.names import decode_name, encode_name
 from hambatch.prediction import job_for
-from hambatch.recorded import options_of
+from hambatch.recorded import options_of, precision_used
 from hambatch.run_record import outputs_of, read_record, record_path
 from hambatch.sources.listing import Listing, list_images
 from hambatch.tables import format_of
@@ -58,7 +58,8 @@ def verify(
     bad = {difference.image for difference in found.differences}
     sample = draw({k: row for k, row in found.rows.items() if k not in bad}, count, options.seed)
     same_machine = all(record["fingerprint"].get(part) == now[part] for part in MACHINE)
-    tolerance = 0.0 if same_machine else engine.manifest.sentinels.tolerance_elsewhere
+    elsewhere = engine.manifest.sentinels.elsewhere(chosen.precision)
+    tolerance = 0.0 if same_machine else elsewhere
     found.differences += score_again(source, sample, chosen, tolerance)
     return Verdict(found.differences, _proven(table, source, found, len(sample), tolerance, engine))
 
@@ -96,8 +97,12 @@ def _unreadable(listing: Listing) -> list[Difference]:
 
 
 def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
-    """Take the options of the run; a recorded name is that of an installed engine."""
-    recorded = options_of(record["options"])
+    """Take the options of the run; a recorded name is that of an installed engine.
+
+    The precision is the one that was used, whatever would be chosen here and now.
+    """
+    used = precision_used(record)
+    recorded = replace(options_of(record["options"]), precision=used, force=True)
     installed = {folder.name: str(folder) for folder in installed_engines()}
     named = installed.get(recorded.engine, recorded.engine)
     return replace(recorded, engine=named if engine is None else engine)

@@ -102,3 +102,37 @@ def test_an_optional_file_that_is_not_here_keeps_its_entry(folder):
     assert write_manifest(folder, read_manifest(folder)) == written
     (folder / "one.jpg").unlink()
     assert "one.jpg" not in write_manifest(folder, Manifest("t", "1", written.files, ())).files
+
+
+ALSO = {
+    "precision": "int8",
+    "measured_on": {"backend": "openvino-int8", "decoder": "dali-cpu", "instruction_set": "x"},
+    "tolerance_elsewhere": 0.05,
+    "probabilities": [[0.2, 0.1, 0.3, 0.1, 0.1, 0.1, 0.1]],
+}
+
+
+def test_another_precision_has_a_record_of_its_own(folder):
+    change(folder, also=[ALSO])
+    spec = read_manifest(folder).sentinels
+    assert spec.of("fp32") == spec
+    assert spec.of("int8").pictures[0].probabilities[0] == 0.2
+    assert spec.of("int8").measured_on.backend == "openvino-int8"
+    assert spec.of("fp16") is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([ALSO, ALSO], "int8 is not the only one"),
+        ([{**ALSO, "precision": "fp32"}], "fp32 is not the only one"),
+        ([{**ALSO, "tolerance_elsewhere": 1.5}], "has the tolerance 1.5"),
+        ([{**ALSO, "probabilities": []}], "is of 0 pictures"),
+        ([{**ALSO, "probabilities": [[0.5, 0.5]]}], "has 2 probabilities"),
+        ([{**ALSO, "surprise": 1}], "surprise"),
+    ],
+)
+def test_a_record_of_another_precision_is_checked_too(folder, entries, said):
+    change(folder, also=entries)
+    with pytest.raises(EngineError, match=said):
+        read_manifest(folder)

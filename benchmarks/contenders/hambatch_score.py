@@ -1,0 +1,42 @@
+"""hambatch's run at its marginal rate: from the first group sent to the last row received.
+
+Loading the engine is left out; known pictures are cost, and no images. Listing, journal
+and table are not part of it: see :mod:`contenders.hambatch_command`. How fast a precision
+is does not depend on whether its accuracy gate passed here, so it is forced.
+"""
+
+import time
+from collections.abc import Callable
+
+from contenders.task import Setting, Task
+from hambatch.config import ScoreOptions
+from hambatch.engines.loading import load_engine
+from hambatch.prediction import job_for, rows_of
+from hambatch.sentinels import SentinelWatch
+from hambatch.supervision import SupervisedWorker
+
+
+def settings(task: Task) -> list[Setting]:
+    """As it is out of the box."""
+    return [{"batch_size": ScoreOptions().batch_size}]
+
+
+def build(task: Task, setting: Setting) -> Callable[[], float]:
+    """Every run has a worker of its own, and every picture has to get its row."""
+    options = ScoreOptions(
+        precision=task.precision, force=True, batch_size=int(setting["batch_size"])
+    )
+    engine = load_engine(task.engine)
+
+    def run() -> float:
+        with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
+            worker.wait_ready()
+            started = time.perf_counter()
+            with SentinelWatch(engine, options.batch_size, options.sentinel_every) as watch:
+                groups = rows_of(worker, enumerate(task.names), task.root, engine.manifest, watch)
+                rows = [row for _, group in groups for _, row in group]
+            seconds = time.perf_counter() - started
+        assert [row.status for row in rows] == ["ok"] * len(task.names)
+        return len(task.names) / seconds
+
+    return run

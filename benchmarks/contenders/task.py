@@ -1,0 +1,29 @@
+"""What every contender is given: the same files, the same engine, the same cores."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+Setting = dict[str, int | str]
+
+SIDE = 224
+
+
+@dataclass(frozen=True)
+class Task:
+    """Pictures below ``root``; ``engine`` is a folder; ``scratch`` is there to be written to."""
+
+    root: Path
+    names: tuple[str, ...]
+    engine: Path
+    precision: str
+    cores: int
+    scratch: Path
+
+    @property
+    def files(self) -> list[str]:
+        """Whole paths."""
+        return [str(self.root / name) for name in self.names]
+
+    def first(self, count: int) -> "Task":
+        """The same with fewer pictures."""
+        return replace(self, names=self.names[:count])

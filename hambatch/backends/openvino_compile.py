@@ -1,0 +1,102 @@
+"""Compiling a graph for the CPU: once for all streams, or once a stream where that is not safe."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hambatch import __version__
+from hambatch.backends.model_cache import exported_once, key_of
+from hambatch.backends.openvino_graph import read_graph
+from hambatch.device import instruction_set
+from hambatch.engines.choice import FP32
+from hambatch.engines.loading import Engine
+from hambatch.require import require
+
+
+@dataclass(frozen=True)
+class How:
+    """Streams, threads in each, and images a request."""
+
+    streams: int
+    threads_a_stream: int = 1
+    request_size: int = 1
+
+
+def compile_copies(
+    engine: Engine, precision: str, how: How, model_cache: Path | None = None
+) -> list[Any]:
+    """Compile the graph; ``how.streams`` are shared out evenly among the copies.
+
+    FP32 is compiled once, with all its streams. An INT8 graph is compiled into as many
+    copies of one stream: with several streams in one, OpenVINO 2026.4 prepares their
+    shared weights in threads that race, and in about one start of five *every* score of
+    that process was wrong (``benchmarks/int8_streams.py``).
+
+    Returns
+    -------
+    list
+        ``openvino.CompiledModel``, one or one a stream.
+    """
+    openvino = require("openvino", extra="", purpose="The openvino backend")
+    core = openvino.Core()
+    count = 1 if precision == FP32 else how.streams
+    properties = _properties(how, count)
+
+    def compile_graph() -> Any:
+        graph = read_graph(core, engine, precision, how.request_size)
+        return core.compile_model(graph, "CPU", properties)
+
+    if count == 1 and not model_cache:
+        return [compile_graph()]
+
+    def import_graph(blob: bytes) -> Any:
+        return core.import_model(blob, "CPU", properties)
+
+    if not model_cache:
+        first = compile_graph()
+        return [first, *_in_threads(import_graph, first.export_model().read(), count - 1)]
+    key = key_of(_made_of(engine, precision, how, properties))
+    first, blob = exported_once(model_cache, key, compile_graph, import_graph)
+    return [first, *_in_threads(import_graph, blob, count - 1)]
+
+
+def _in_threads(import_graph: Callable[[bytes], Any], blob: bytes, count: int) -> list[Any]:
+    """Import copies side by side; they share nothing."""
+    if not count:
+        return []
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(import_graph, [blob] * count))
+
+
+def _properties(how: How, count: int) -> dict[str, Any]:
+    streams = how.streams // count
+    properties: dict[str, Any] = {
+        # Some CPUs would take BF16 silently: FP32 means FP32.
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": streams * how.threads_a_stream,
+    }
+    if count > 1:
+        # Each copy would pin its thread to the same first core.
+        properties["ENABLE_CPU_PINNING"] = False
+    return properties
+
+
+def _made_of(
+    engine: Engine, precision: str, how: How, properties: dict[str, Any]
+) -> dict[str, Any]:
+    """Name everything that decides what is compiled, and whether it fits its manifest."""
+    import openvino
+
+    return {
+        "graph": engine.manifest.files[engine.variant(precision).file].sha256,
+        "input": asdict(engine.manifest.input),
+        "classes": engine.manifest.classes,
+        "request_size": how.request_size,
+        "properties": properties,
+        "openvino": openvino.get_version(),
+        "hambatch": __version__,
+        "instruction_set": instruction_set(),
+    }

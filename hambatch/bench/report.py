@@ -1,0 +1,74 @@
+"""A result as people read it: a table, and the verdict last."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from hambatch.bench.verdict import rate
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Lay out a result: what it was measured on, rates, latencies, ceiling, verdict."""
+    parts = [_about(result), _throughput(result["throughput"])]
+    if result["latency"]:
+        parts.append(_latency(result["latency"]))
+    if result["ceiling"]:
+        parts.append(_ceiling(result["ceiling"], result["throughput"][-1]))
+    return "\n\n".join([*parts, f"Verdict: {result['verdict']}"])
+
+
+def _about(result: dict[str, Any]) -> str:
+    source, machine, engine = result["source"], result["machine"], result["engine"]
+    kind = "generated images" if source["generated"] else "images"
+    left_out = f", {source['left_out']} broken ones left out" if source["left_out"] else ""
+    return (
+        f"{source['images']} {kind} of {source['megapixels_median']:.2f} megapixels and "
+        f"{source['bytes_median'] / 1000:.0f} kB (medians){left_out}\n"
+        f"{machine['cpu']}, {machine['cores']} cores; {engine['name']} {engine['version']}"
+    )
+
+
+def _throughput(entries: Sequence[dict[str, Any]]) -> str:
+    rows = [("throughput", "images/s", "least", "most", "cores busy", "peak MB", "")]
+    for entry in entries:
+        starts = entry.get("start_s")
+        rows.append(
+            (
+                entry["name"],
+                *(rate(entry[key]) for key in ("median", "min", "max")),
+                f"{entry['cpu_cores']:.2f}",
+                f"{entry['peak_rss_mb']:.0f}",
+                f"start {median(starts):.2f} s" if starts else "",
+            )
+        )
+    return _aligned(rows)
+
+
+def _latency(entries: Sequence[dict[str, Any]]) -> str:
+    keys = list(entries[0]["percentiles_ms"])
+    rows = [("latency, ms", *(f"p{key}" for key in keys), "samples", "")]
+    for entry in entries:
+        found = [entry["percentiles_ms"][key] for key in keys]
+        shown = [f"{value:.2f}" if value is not None else "-" for value in found]
+        notes = "; ".join(f"p{key} {why}" for key, why in entry["not_valid"].items())
+        rows.append((entry["name"], *shown, str(entry["samples"]), notes))
+    return _aligned(rows)
+
+
+def _ceiling(ceiling: dict[str, Any], run: dict[str, Any]) -> str:
+    return (
+        f"the run scored {run['known_pictures']} known pictures beside its {run['images']} images: "
+        "cost, not images\n"
+        f"ceiling {rate(ceiling['images_per_s'])} images/s, {ceiling['formula']}; "
+        f"share {100 * ceiling['share_of_ceiling']:.1f} %"
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

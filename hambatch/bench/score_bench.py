@@ -1,0 +1,140 @@
+"""`hambatch bench score`: the stages of a run apart, and the run."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hambatch.bench import verdict
+from hambatch.bench.ceiling import ON_THE_CORES, Ceiling, Cores, find_ceiling
+from hambatch.bench.child import Task
+from hambatch.bench.decoding import Decoding, Reading, as_groups
+from hambatch.bench.engine_bench import PIXELS_AT_MOST, name_of, unpack
+from hambatch.bench.inference import Offline, Setting, own_request_size
+from hambatch.bench.material import Material, open_material
+from hambatch.bench.result import Settings, document, throughput_entry
+from hambatch.bench.rounds import Measured, Show, take_turns, unseen
+from hambatch.bench.sweep import plural, used_precision
+from hambatch.bench.whole import Whole
+from hambatch.bench.writing import Writing
+from hambatch.config import BenchScoreOptions, ScoreOptions
+from hambatch.cores import available_cores
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import read_manifest
+from hambatch.engines.store import find_engine
+from hambatch.sharing import share_cores
+
+
+def bench_score(
+    source: Path | None, options: BenchScoreOptions, show: Show = unseen
+) -> dict[str, Any]:
+    """Measure the stages and the whole, and how near that comes to its ceiling.
+
+    Raises
+    ------
+    HambatchError
+        If the images, the engine or the settings cannot be used.
+    """
+    folder = find_engine(options.engine)
+    engine = load_engine(folder)
+    resolved = resolve(folder, options)
+    setting = _setting(resolved)
+    with open_material(source, options.count, resolved) as material:
+        tasks = _tasks(folder, material, resolved, setting, options.count)
+        measured = take_turns(tasks, options.repeats, show)
+        entries = _entries(measured, resolved, setting)
+        ceiling = _ceiling(measured, resolved, setting)
+        said = verdict.of_score(ceiling)
+        return document("score", engine, material, options, entries, said, ceiling=ceiling)
+
+
+def resolve(engine: Path, options: BenchScoreOptions) -> ScoreOptions:
+    """Give the options of the run that is measured, with nothing left open.
+
+    A precision that was asked for is measured whatever its gate says: nobody
+    uses the rows.
+    """
+    shared = share_cores(options.threads, options.streams, options.decode_threads)
+    manifest = read_manifest(engine)
+    return ScoreOptions(
+        engine=str(engine),
+        backend=options.backend,
+        precision=used_precision(manifest, options.backend, options.precision),
+        force=True,
+        batch_size=options.batch_size,
+        threads=options.threads,
+        streams=shared.streams,
+        decode_threads=shared.decode_threads,
+        readers=options.readers,
+    )
+
+
+def _setting(options: ScoreOptions) -> Setting:
+    size = own_request_size(options.backend)
+    return Setting(options.backend, options.precision, size, options.streams, 1)
+
+
+def _tasks(
+    engine: Path, material: Material, options: ScoreOptions, setting: Setting, count: int
+) -> dict[str, Task]:
+    groups = as_groups(material.groups(count, options.batch_size))
+    names = tuple(material.names[k % len(material.names)] for k in range(count))
+    pixels = unpack(engine, material.first(PIXELS_AT_MOST))
+    return {
+        "read": Reading(groups, options.readers),
+        "decode": Decoding(engine, groups, options.readers, options.decode_threads),
+        "inference": Offline(engine, setting, pixels, count),
+        "write": Writing(material.scratch / "table.csv", count),
+        "score": Whole(engine, material.root, names, options, material.scratch),
+    }
+
+
+def _entries(
+    measured: dict[str, Measured], options: ScoreOptions, setting: Setting
+) -> list[dict[str, Any]]:
+    batch: dict[str, str | int] = {"batch_size": options.batch_size, "readers": options.readers}
+    decode: dict[str, str | int] = {
+        "decoder": measured["decode"].label,
+        "decode_threads": options.decode_threads,
+    }
+    run: dict[str, str | int] = {
+        "backend": options.backend,
+        "precision": options.precision,
+        "streams": options.streams,
+        "threads_a_stream": 1,
+    }
+    settings: dict[str, Settings] = {
+        "read": {"readers": options.readers},
+        "decode": batch | decode,
+        "inference": asdict(setting),
+        "write": {"format": measured["write"].label},
+        "score": run | batch | decode,
+    }
+    threads = plural(options.decode_threads, "decode thread")
+    size, streams = options.batch_size, plural(options.streams, "stream")
+    names = {
+        "read": f"read, {plural(options.readers, 'reader')}",
+        "decode": f"{measured['decode'].label}, batch {size}, {threads}",
+        "inference": name_of(setting),
+        "write": f"write, {measured['write'].label}",
+        "score": f"score, {measured['score'].label}, batch {size}, {streams}, {threads}",
+    }
+    return [
+        throughput_entry(names[stage], stage, settings[stage], found)
+        for stage, found in measured.items()
+    ]
+
+
+def _ceiling(measured: dict[str, Measured], options: ScoreOptions, setting: Setting) -> Ceiling:
+    count = available_cores()
+    cores = Cores(
+        count,
+        decode=min(options.decode_threads, count),
+        inference=min(setting.streams, count),
+        shared=options.backend in ON_THE_CORES,
+    )
+    read, decode, inference, score = (
+        measured[stage].images_per_s for stage in ("read", "decode", "inference", "score")
+    )
+    turn = measured["score"].turns[0]
+    known = turn.known_pictures / turn.images
+    return find_ceiling(cores, read, decode, inference, score, known)

@@ -1,0 +1,106 @@
+"""Which graph of an engine a run uses, and why: INT8 where it is known to cost little."""
+
+from dataclasses import dataclass
+
+from hambatch.device import int8_kernels
+from hambatch.engines.gate_spec import Gate
+from hambatch.engines.manifest import Manifest
+from hambatch.errors import EngineError
+
+AUTO, FP32, INT8 = "auto", "fp32", "int8"
+WANTED = (AUTO, FP32, INT8)
+
+BACKEND_OF_GATES = "openvino"
+"""The one that runs INT8; others have nothing to choose from."""
+
+PASSED, FAILED = "passed", "failed"
+NOT_MEASURED, NOT_NEEDED = "not measured here", "not needed"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The precision that was ``wanted`` and the one that is ``used``; ``gate`` as named above."""
+
+    wanted: str
+    used: str
+    why: str
+    gate: str = NOT_NEEDED
+    forced: bool = False
+
+
+def choose_precision(
+    manifest: Manifest, backend: str, wanted: str, *, force: bool = False
+) -> Choice:
+    """Take the INT8 graph where its gate was measured here and passed, unless told otherwise.
+
+    Parameters
+    ----------
+    wanted
+        ``auto``, ``fp32`` or ``int8``.
+    force
+        Whether ``int8`` holds although its gate failed, or was not measured here.
+
+    Raises
+    ------
+    EngineError
+        If INT8 is wanted and cannot be had, or should not be.
+    """
+    if wanted == FP32:
+        return Choice(wanted, FP32, "fp32 was asked for")
+    if backend != BACKEND_OF_GATES:
+        if wanted == INT8:
+            raise EngineError(
+                f"the {backend} backend runs fp32 only, wanted int8.\n"
+                f"Next: --precision fp32, or --backend {BACKEND_OF_GATES}"
+            )
+        return Choice(wanted, FP32, f"the {backend} backend runs fp32 only")
+    if wanted == AUTO and all(variant.precision != INT8 for variant in manifest.variants):
+        return Choice(wanted, FP32, "the engine has no int8 graph")
+    gate = gate_for(manifest, backend)
+    state = NOT_MEASURED if gate is None else PASSED if gate.passed else FAILED
+    told = _told(gate)
+    if wanted == AUTO:
+        return Choice(wanted, INT8 if state == PASSED else FP32, told, state)
+    if state != PASSED and not force:
+        raise _refused(manifest, told)
+    return Choice(wanted, INT8, told, state, forced=state != PASSED)
+
+
+def gate_for(manifest: Manifest, backend: str, here: str = "") -> Gate | None:
+    """Find what was measured of the present graphs on this instruction set.
+
+    Raises
+    ------
+    EngineError
+        If the engine lacks one of the graphs.
+    """
+    hashes = tuple(manifest.files[manifest.variant(p).file].sha256 for p in (FP32, INT8))
+    for gate in manifest.variant(INT8).gates:
+        at = gate.backend, gate.instruction_set
+        if at == (backend, here or int8_kernels()) and hashes == (
+            gate.fp32_sha256,
+            gate.int8_sha256,
+        ):
+            return gate
+    return None
+
+
+def _told(gate: Gate | None) -> str:
+    if gate is None:
+        return "int8 gate not measured on this instruction set"
+    flips = f"{100 * gate.label_flip_share:.1f} % of labels change"
+    if gate.passed:
+        return f"gate passed: {flips}"
+    return (
+        f"int8 gate failed: {flips}, balanced accuracy {gate.balanced_accuracy.change:+.2f} "
+        f"points, melanoma sensitivity {gate.melanoma_sensitivity.change:+.2f} points"
+    )
+
+
+def _refused(manifest: Manifest, told: str) -> EngineError:
+    return EngineError(
+        f"the int8 graph of {manifest.name} is not to be used: {told}; "
+        f"wanted a gate that passed on {int8_kernels()}.\n"
+        f"Next: hambatch engines verify --gate --data split.csv {manifest.name}, "
+        "or --precision fp32, or --force"
+    )

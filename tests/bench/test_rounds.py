@@ -1,0 +1,133 @@
+"""Turns: interleaved, in processes of their own, their errors told."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hambatch.bench.child import Child, Loaded
+from hambatch.bench.rounds import MOST, schedule, take_turns
+from hambatch.bench.turns import Turn, cpu_seconds, peak_rss_mb, timed
+from hambatch.errors import BackendError, EngineError, ExitCode, InputError
+
+
+@dataclass(frozen=True)
+class Noting:
+    """Writes down its turns, each with the seconds that it pretends to take."""
+
+    name: str
+    diary: Path
+
+    def load(self) -> Loaded:
+        return Loaded(self.name, self._turn)
+
+    def _turn(self) -> Turn:
+        with self.diary.open("a") as stream:
+            stream.write(f"{self.name} {os.getpid()}\n")
+        return Turn(10, len(self.diary.read_text().splitlines()), 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """Cannot be loaded."""
+
+    def load(self) -> Loaded:
+        raise EngineError("no such graph.\nNext: another")
+
+
+@dataclass(frozen=True)
+class Dying:
+    """Is gone in the middle of its turn."""
+
+    def load(self) -> Loaded:
+        return Loaded("dying", lambda: os._exit(7))
+
+
+def busy() -> int:
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        pass
+    return 5
+
+
+def test_turns_go_round_and_the_first_round_is_dropped(tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    measured = take_turns({name: Noting(name, diary) for name in "abc"}, repeats=2)
+    lines = [line.split() for line in diary.read_text().splitlines()]
+    assert [name for name, _ in lines] == list("abcbcacab")
+    assert len({pid for _, pid in lines} | {str(os.getpid())}) == 4
+    assert [turn.seconds for turn in measured["a"].turns] == [6, 8]
+    assert measured["a"].images_per_s == [10 / 6, 10 / 8]
+    assert (measured["b"].label, measured["b"].warmup_images) == ("b", 10)
+
+
+def test_every_round_has_everything_once() -> None:
+    order = schedule(["x", "y"], 3)
+    assert [sorted(k for n, k in order if n == r) for r in range(3)] == [["x", "y"]] * 3
+
+
+def test_what_cannot_be_loaded_is_refused_as_it_is() -> None:
+    with pytest.raises(EngineError, match="no such graph"):
+        take_turns({"it": Refusing()}, repeats=1)
+
+
+def test_a_process_that_dies_is_told_of() -> None:
+    with Child(Dying()) as child, pytest.raises(BackendError, match="exit code 7"):
+        child.turn()
+
+
+def test_too_many_combinations_are_refused_before_any_starts() -> None:
+    tasks = {str(k): Refusing() for k in range(MOST + 1)}
+    with pytest.raises(InputError, match=f"{MOST + 1} combinations"):
+        take_turns(tasks, repeats=1)
+
+
+def test_a_busy_turn_counts_its_cpu_seconds() -> None:
+    before = cpu_seconds(os.getpid())
+    turn = timed(busy)
+    assert turn.images == 5
+    assert turn.cpu_seconds >= 0.2
+    assert turn.seconds >= turn.cpu_seconds * 0.9
+    assert cpu_seconds(os.getpid()) - before == pytest.approx(0.2, abs=0.1)
+
+
+def test_the_peak_grows_with_the_memory_used() -> None:
+    before = peak_rss_mb(os.getpid())
+    # Twice what this process ever had, touched.
+    block = bytearray(int(before * 1e6))
+    block[::4096] = b"1" * len(block[::4096])
+    assert peak_rss_mb(os.getpid()) > before
+
+
+def test_a_process_that_is_gone_has_no_memory() -> None:
+    assert peak_rss_mb(2**22 + 1) == 0
+    assert cpu_seconds(2**22 + 1) == 0
+
+
+def test_a_stopped_measurement_leaves_nothing_behind(tmp_path: Path, tiny_engine: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "hambatch", "bench", "score", "--engine", str(tiny_engine)]
+    process = subprocess.Popen(
+        [*command, "--count", "800"],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # As late as the first whole run: everything has been started then.
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("hambatch-bench-*/*/rows")) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert list(tmp_path.glob("hambatch-bench-*/*/rows"))
+    # As Ctrl-C on a terminal does: to all processes.
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("hambatch-bench-*"))
