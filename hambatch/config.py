@@ -157,6 +157,25 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
+class Int8Options:
+    """`hambatch export --int8`.
+
+    ``positions`` of every image and convolution are fitted; ``equalise`` is the power of
+    a channel's largest activation that it is divided by; ``ridge`` and ``damping`` are
+    shares of the mean variance; the first ``keep_fp32`` convolutions stay FP32: the first
+    one, and by default ResNet50's first stage.
+    """
+
+    calibration_images: int = 500
+    positions: int = 64
+    seed: int = 0
+    equalise: float = 0.5
+    ridge: float = 0.02
+    damping: float = 0.01
+    keep_fp32: int = 11
+
+
+@dataclass(frozen=True)
 class BenchCompareOptions:
     """`hambatch bench compare`; ``change`` is the smallest that matters, in percent."""
 

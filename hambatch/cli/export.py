@@ -1,30 +1,94 @@
-"""`hambatch export`: Keras weights to the engine's ONNX graph."""
+"""`hambatch export`: Keras weights to the engine's ONNX graph, and that to INT8."""
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
-from hambatch.export.reexport import reexport
+from hambatch.config import Int8Options
+
+DEFAULT = Int8Options()
+TYPED = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32"}
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("engine", metavar="WEIGHTS_OR_ENGINE")
 @click.option(
     "--images",
-    required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of images to compare the graph with Keras on; the first 64 are used.",
 )
-def export(engine: str, images: Path) -> None:
+@click.option("--int8", is_flag=True, help="Write model.int8.onnx, from model.onnx.")
+@click.option(
+    "--data",
+    metavar="SPLIT",
+    type=click.Path(path_type=Path),
+    help="With --int8: a table of hambatch prepare; some of its training images are used.",
+)
+@click.option(
+    "--calibration-images",
+    type=click.IntRange(8),
+    default=DEFAULT.calibration_images,
+    help="With --int8: how many.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=DEFAULT.seed, help="With --int8: of their choice."
+)
+@click.option(
+    "--keep-fp32",
+    type=click.IntRange(1),
+    default=DEFAULT.keep_fp32,
+    help="With --int8: so many of the first convolutions stay FP32.",
+)
+@click.pass_context
+def export(
+    ctx: click.Context,
+    /,
+    engine: str,
+    images: Path | None,
+    int8: bool,
+    data: Path | None,
+    **chosen: int,
+) -> None:
     """Export an engine's model.onnx again from its model.weights.h5.
 
-    The graph replaces the old one only if it computes what Keras computes.
+    The graph replaces the old one only if it computes what Keras computes. With --int8
+    the engine's model.onnx stays, and model.int8.onnx is made from it.
     """
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) in TYPED}
+    if int8 and (data is None or images is not None):
+        raise click.UsageError("--int8 needs --data SPLIT and takes no --images")
+    if not int8 and (images is None or given & ONLY_INT8):
+        raise click.UsageError("without --int8, --images DIR is needed and nothing else taken")
+    if data is not None:
+        _to_int8(engine, data, Int8Options(**chosen))
+    elif images is not None:
+        _again(engine, images)
+
+
+def _again(engine: str, images: Path) -> None:
+    from hambatch.export.reexport import reexport
+
     folder, manifest = reexport(engine, images)
     parity = manifest.variants[0].parity
     click.echo(
         f"{folder / manifest.variants[0].file}: on {parity['images']} images probabilities differ "
         f"from Keras by at most {parity['fp16_stored']['max_difference']:.1e}, "
         f"{parity['fp16_stored']['label_flips']} labels change",
+        err=True,
+    )
+
+
+def _to_int8(engine: str, data: Path, options: Int8Options) -> None:
+    from hambatch.export.int8.variant import export_int8
+
+    folder, variant = export_int8(engine, data, options, partial(click.echo, file=sys.stderr))
+    click.echo(
+        f"{folder / variant.file}: on the {variant.parity['images']} images it was made with, "
+        f"logits differ from fp32 by {variant.parity['logit_rms_error']:.3f} (rms), "
+        f"{variant.parity['label_flips']} labels change\n"
+        f"Next: hambatch engines verify --gate --data {data} {engine}",
         err=True,
     )

@@ -1,5 +1,6 @@
 """A few real images, decoded as scoring decodes them, to compare two models on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,17 @@ def read_images(folder: Path, spec: InputSpec, how: Preprocessing) -> NDArray[np
             f"{folder} holds {len(paths)} JPEG or PNG images, wanted at least {MIN_IMAGES}.\n"
             "Next: name a folder with more images, or make some: hambatch samples DIR"
         )
+    return decode(paths, spec, how)
+
+
+def decode(paths: Sequence[Path], spec: InputSpec, how: Preprocessing) -> NDArray[np.uint8]:
+    """Decode and resize images on the CPU: uint8 RGB ``[n, height, width, 3]``, in order.
+
+    Raises
+    ------
+    InputError
+        If one cannot be decoded.
+    """
     dali = require("nvidia.dali", extra="", purpose="decoding images")
     pipeline = dali.Pipeline(
         batch_size=BATCH_SIZE, num_threads=2, device_id=None, prefetch_queue_depth=1

@@ -44,7 +44,7 @@ def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
     is_weights = weights_or_engine.endswith(SUFFIX)
     folder = find_engine(str(Path(weights_or_engine).parent) if is_weights else weights_or_engine)
     manifest = read_manifest(folder)
-    _refuse_altered(folder, manifest)
+    refuse_altered(folder, manifest, but=GRAPH_NAME)
     head = manifest.training
     if not {"hidden_units", "dropout"} <= head.keys():
         raise EngineError(
@@ -63,11 +63,11 @@ def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
     return folder, record_sentinels(folder)
 
 
-def _refuse_altered(folder: Path, manifest: Manifest) -> None:
-    """Every file but the graph is hashed anew later; none may have changed unnoticed."""
+def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:
+    """Every file is hashed anew later: none but the graph to be written may have changed."""
     for name, wanted in manifest.files.items():
         path = folder / name
-        if name == GRAPH_NAME or not path.is_file():
+        if name == but or not path.is_file():
             continue
         found = sha256_of_file(path)
         if found != wanted.sha256:

@@ -1,0 +1,83 @@
+"""Writing quantised convolutions into the graph: QuantizeLinear and DequantizeLinear."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hambatch.export.int8.activations import LOWEST, padding_value
+from hambatch.export.int8.fitting import Int8Convolution
+from hambatch.export.int8.onnx_parts import (
+    Weights,
+    onnx_module,
+    pads_of,
+    replace_nodes,
+    without_pads,
+)
+
+ZERO_POINT = "int8.zero_point"
+
+
+def insert(graph: Any, convolutions: Mapping[str, Int8Convolution]) -> None:
+    """Change the graph in place; ``convolutions`` by the name of their output.
+
+    A padded convolution gets a node ``Pad`` before its ``QuantizeLinear``: its own padding
+    would be code 0, and zero is code -128.
+    """
+    writer = _Writer(graph)
+    for node in list(graph.node):
+        done = convolutions.get(node.output[0])
+        if done is None:
+            writer.nodes.append(node)
+        else:
+            writer.write(node, done)
+    replace_nodes(graph, writer.nodes)
+
+
+class _Writer:
+    def __init__(self, graph: Any) -> None:
+        self.nodes: list[Any] = []
+        self._weights = Weights(graph)
+        self._inputs: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._weights.write(ZERO_POINT, np.array(0, np.int8))
+
+    def write(self, convolution: Any, done: Int8Convolution) -> None:
+        """Replace its weights by codes, and its input by codes of that."""
+        node = without_pads(convolution)
+        key = convolution.input[0], pads_of(convolution)
+        if key not in self._inputs:
+            self._inputs[key] = self._quantised_input(*key, done.input_scale)
+        node.input[0] = self._inputs[key]
+        self._dequantised_weights(node.input[1], done)
+        self._weights.write(node.input[2], done.bias)
+        self.nodes.append(node)
+
+    def _quantised_input(self, source: str, pads: tuple[int, ...], scale: np.float32) -> str:
+        stem = source if not any(pads) else f"{source}.pad_{'_'.join(map(str, pads))}"
+        store = self._weights.write
+        step = store(f"{stem}.scale", np.array(scale, np.float32))
+        shift = store(f"{stem}.shift", np.array(-LOWEST * scale, np.float32))
+        last = self._add("Sub", [source, shift], f"{stem}.shifted")
+        if any(pads):
+            top, left, bottom, right = pads
+            sides = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+            zero = np.array(padding_value(scale), np.float32)
+            widths, value = store(f"{stem}.sides", sides), store(f"{stem}.zero", zero)
+            last = self._add("Pad", [last, widths, value], f"{stem}.padded")
+        codes = self._add("QuantizeLinear", [last, step, ZERO_POINT], f"{stem}.codes")
+        return self._add("DequantizeLinear", [codes, step, ZERO_POINT], f"{stem}.dequantised")
+
+    def _dequantised_weights(self, name: str, done: Int8Convolution) -> None:
+        self._weights.remove(name)
+        store = self._weights.write
+        inputs = [
+            store(f"{name}.codes", done.codes),
+            store(f"{name}.scale", done.scales),
+            store(f"{name}.zero_point", np.zeros(len(done.scales), np.int8)),
+        ]
+        self._add("DequantizeLinear", inputs, name, axis=0)
+
+    def _add(self, kind: str, inputs: list[str], output: str, **attributes: int) -> str:
+        make = onnx_module().helper.make_node
+        self.nodes.append(make(kind, inputs, [output], name=f"{output}.node", **attributes))
+        return output

@@ -1,0 +1,111 @@
+"""Running parts of a graph in FP32 through OpenVINO."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.export.int8.onnx_parts import PURPOSE, Weights, onnx_module
+from hambatch.require import require
+
+BATCH_SIZE = 32
+OPSET = 18
+
+Array = NDArray[Any]
+
+
+def compiled(content: bytes, outputs: Sequence[str] = (), shape: Sequence[int] = ()) -> Any:
+    """Compile a serialized model for the CPU; one stream, nothing in BF16.
+
+    With more streams than one, OpenVINO 2026.4 may prepare the weights of an INT8
+    graph wrongly (:mod:`hambatch.backends.openvino_compile`).
+    """
+    openvino = require("openvino", extra="", purpose=PURPOSE)
+    core = openvino.Core()
+    model = core.read_model(content)
+    if shape:
+        model.reshape(list(shape))
+    if outputs:
+        model.add_outputs(list(outputs))
+    how = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
+    return core.compile_model(model, "CPU", how)
+
+
+def one_by_one(content: bytes, images: Array, outputs: Sequence[str]) -> Iterator[list[Array]]:
+    """Yield the named tensors, ``[1, ...]`` each, of one image after the other.
+
+    They belong to OpenVINO and hold until the next image.
+    """
+    graph = compiled(content, outputs, (1, *images.shape[1:]))
+    request = graph.create_infer_request()
+    for index in range(len(images)):
+        request.infer({0: images[index : index + 1]})
+        yield [request.get_tensor(graph.output(name)).data for name in outputs]
+
+
+def logits_of(content: bytes, images: Array) -> NDArray[np.float32]:
+    """Score all images, one a request as in scoring: ``[n, 7]``."""
+    graph = compiled(content, shape=(1, *images.shape[1:]))
+    return np.concatenate([graph(image[None])["logits"].copy() for image in images])
+
+
+class NodeRunner:
+    """Runs one node of a graph on arrays that hold all images."""
+
+    def __init__(self, graph: Any) -> None:
+        self._weights = Weights(graph)
+
+    def __call__(
+        self, node: Any, inputs: Mapping[str, Array], stored: Mapping[str, Array] | None = None
+    ) -> Array:
+        """Compute the node's output.
+
+        Parameters
+        ----------
+        inputs
+            By name, ``[n, ...]`` each; what is absent is a stored weight.
+        stored
+            Weights to use instead of the graph's.
+        """
+        graph = compiled(self._alone(node, inputs, stored or {}))
+        read = [inputs[name] for name in dict.fromkeys(node.input) if name in inputs]
+        starts = range(0, len(read[0]), BATCH_SIZE)
+        parts = (graph([part[k : k + BATCH_SIZE] for part in read])[0] for k in starts)
+        return _joined(parts, len(read[0]))
+
+    def _alone(self, node: Any, inputs: Mapping[str, Array], stored: Mapping[str, Array]) -> bytes:
+        """Serialize a model of this node."""
+        onnx = onnx_module()
+        helper, arrays = onnx.helper, onnx.numpy_helper
+        ports = [
+            helper.make_tensor_value_info(
+                name,
+                helper.np_dtype_to_tensor_dtype(inputs[name].dtype),
+                ["batch", *inputs[name].shape[1:]],
+            )
+            for name in dict.fromkeys(node.input)
+            if name in inputs
+        ]
+        own = [name for name in node.input if name and name not in {*inputs, *stored}]
+        weights = [self._weights.tensor(name) for name in own]
+        weights += [arrays.from_array(values, name) for name, values in stored.items()]
+        out = helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
+        graph = helper.make_graph([node], "one_node", ports, [out], weights)
+        opset = [helper.make_opsetid("", OPSET)]
+        content: bytes = helper.make_model(
+            graph, opset_imports=opset, ir_version=8
+        ).SerializeToString()
+        return content
+
+
+def _joined(parts: Iterator[Array], count: int) -> Array:
+    """Copy each part into its place, so that never all of them are there twice."""
+    first = next(parts)
+    out = np.empty((count, *first.shape[1:]), first.dtype)
+    out[: len(first)] = first
+    filled = len(first)
+    for part in parts:
+        out[filled : filled + len(part)] = part
+        filled += len(part)
+    return out
