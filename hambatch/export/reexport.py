@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hambatch.engines.manifest import Manifest, read_manifest
+from hambatch.engines.manifest import Manifest, Variant, read_manifest
 from hambatch.engines.sentinel_spec import Sentinels
 from hambatch.engines.store import find_engine
 from hambatch.engines.writing import write_manifest
@@ -18,6 +18,7 @@ from hambatch.sentinel_recording import record_sentinels
 def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
     """Export ``model.onnx`` again; of ``engine.json`` only its hash, parity and sentinels change.
 
+    If it is another graph now, the INT8 graph made from the old one goes.
     A run that dies between the two files leaves an engine that loading refuses
     and that the same command repairs.
 
@@ -56,11 +57,22 @@ def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
     weights = Path(weights_or_engine) if is_weights else folder
     network = load_network(weights, int(head["hidden_units"]), float(head["dropout"]))
     variant = export_graph(network, folder, pixels)
-    others = tuple(v for v in manifest.variants if v.precision != variant.precision)
+    others = _made_from_it(folder, manifest, variant)
     # What the old graph said of the known pictures says nothing about the new one.
     unproven = replace(manifest, variants=(variant, *others), sentinels=Sentinels())
     write_manifest(folder, unproven)
     return folder, record_sentinels(folder)
+
+
+def _made_from_it(folder: Path, manifest: Manifest, variant: Variant) -> tuple[Variant, ...]:
+    """Give the other graphs if they are of these weights; else take them out of the folder."""
+    others = tuple(v for v in manifest.variants if v.precision != variant.precision)
+    before = manifest.files.get(variant.file)
+    if before and before.sha256 == sha256_of_file(folder / variant.file):
+        return others
+    for other in others:
+        (folder / other.file).unlink(missing_ok=True)
+    return ()
 
 
 def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:

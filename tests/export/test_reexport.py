@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -6,7 +7,7 @@ from PIL import Image
 
 from hambatch.cli import hambatch
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import Manifest, Variant
+from hambatch.engines.manifest import Manifest, Variant, read_manifest
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError, InputError
 from hambatch.export.fp16_weights import store_weights_as_fp16
@@ -61,6 +62,22 @@ def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays
     before.pop("sentinels")
     assert after == before
     load_engine(engine)
+
+
+def test_the_int8_graph_of_other_weights_does_not_stay(engine, pictures):
+    manifest = read_manifest(engine)
+    right = (engine / "model.onnx").read_bytes()
+    (engine / "model.int8.onnx").write_bytes(right)
+    both = (*manifest.variants, Variant("int8", "model.int8.onnx"))
+    write_manifest(engine, replace(manifest, variants=both))
+    run(engine, pictures)
+    assert [v.precision for v in read_manifest(engine).variants] == ["fp32", "int8"]
+    # As if the weights had been others when both graphs were made.
+    (engine / "model.onnx").write_bytes(right + b" ")
+    write_manifest(engine, read_manifest(engine))
+    run(engine, pictures)
+    assert [v.precision for v in load_engine(engine).manifest.variants] == ["fp32"]
+    assert not (engine / "model.int8.onnx").exists()
 
 
 def test_too_few_images_are_refused(engine, tmp_path):
