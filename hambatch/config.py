@@ -163,16 +163,18 @@ class Int8Options:
     ``positions`` of every image and convolution are fitted; ``equalise`` is the power of
     a channel's largest activation that it is divided by; ``ridge`` and ``damping`` are
     shares of the mean variance; the first ``keep_fp32`` convolutions stay FP32: the first
-    one, and by default ResNet50's first stage.
+    one, and by default ResNet50's first stage; ``restore_fp32`` of the others go back to FP32
+    in the end, those that disturb the logits most.
     """
 
-    calibration_images: int = 500
-    positions: int = 64
+    calibration_images: int = 2000
+    positions: int = 32
     seed: int = 0
     equalise: float = 0.5
     ridge: float = 0.02
     damping: float = 0.01
     keep_fp32: int = 11
+    restore_fp32: int = 2
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ def build(task: Task, setting: Setting) -> Callable[[], float]:
         with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
             worker.wait_ready()
             started = time.perf_counter()
-            with SentinelWatch(engine, options.batch_size, options.sentinel_every) as watch:
+            backend = f"openvino-{task.precision}"
+            watched = engine, options.batch_size, options.sentinel_every, backend
+            with SentinelWatch(*watched) as watch:
                 groups = rows_of(worker, enumerate(task.names), task.root, engine.manifest, watch)
                 rows = [row for _, group in groups for _, row in group]
             seconds = time.perf_counter() - started

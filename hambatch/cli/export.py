@@ -10,7 +10,7 @@ from hambatch.config import Int8Options
 
 DEFAULT = Int8Options()
 TYPED = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
-ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32"}
+ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32", "restore_fp32"}
 
 
 @click.command(context_settings={"show_default": True})
@@ -41,6 +41,12 @@ ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32"}
     type=click.IntRange(1),
     default=DEFAULT.keep_fp32,
     help="With --int8: so many of the first convolutions stay FP32.",
+)
+@click.option(
+    "--restore-fp32",
+    type=click.IntRange(0),
+    default=DEFAULT.restore_fp32,
+    help="With --int8: so many others go back to FP32, those that disturb the scores most.",
 )
 @click.pass_context
 def export(

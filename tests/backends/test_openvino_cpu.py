@@ -16,9 +16,9 @@ from tests.backends.contract import BackendContract, pictures, scores
 from tests.conftest import write_tiny_graph
 
 
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    loaded = load_backend("openvino", load_engine(find_engine(DEFAULT_ENGINE)), "fp32", 2)
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    loaded = load_backend("openvino", load_engine(find_engine(DEFAULT_ENGINE)), request.param, 2)
     yield loaded
     loaded.close()
 
@@ -27,11 +27,16 @@ class TestOpenVino(BackendContract):
     """The contract, on the engine that is shipped."""
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize(("precision", "starts"), [("fp32", 1), ("int8", 6)])
+def test_the_number_of_streams_changes_no_bit_in_any_start(precision: str, starts: int) -> None:
+    # OpenVINO's own streams of one INT8 graph are wrong in some starts: benchmarks/int8_streams.py
     engine = load_engine(find_engine(DEFAULT_ENGINE))
     images = pictures(4)
-    one, three = (scores(load_backend("openvino", engine, "fp32", n), images) for n in (1, 3))
-    np.testing.assert_array_equal(one, three)
+    one = scores(load_backend("openvino", engine, precision, 1), images)
+    for _ in range(starts):
+        backend = load_backend("openvino", engine, precision, 3)
+        np.testing.assert_array_equal(scores(backend, images), one)
+        backend.close()
 
 
 def test_a_graph_with_other_classes_is_refused(tmp_path: Path) -> None:

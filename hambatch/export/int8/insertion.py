@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hambatch.export.int8.activations import LOWEST, padding_value
+from hambatch.export.int8.activations import LOWEST
 from hambatch.export.int8.fitting import Int8Convolution
 from hambatch.export.int8.onnx_parts import (
     Weights,
@@ -61,7 +61,7 @@ class _Writer:
         if any(pads):
             top, left, bottom, right = pads
             sides = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-            zero = np.array(padding_value(scale), np.float32)
+            zero = np.array(LOWEST * scale, np.float32)
             widths, value = store(f"{stem}.sides", sides), store(f"{stem}.zero", zero)
             last = self._add("Pad", [last, widths, value], f"{stem}.padded")
         codes = self._add("QuantizeLinear", [last, step, ZERO_POINT], f"{stem}.codes")

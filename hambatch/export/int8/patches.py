@@ -19,13 +19,15 @@ def draw_places(shape: tuple[int, ...], count: int, rng: np.random.Generator) ->
     return np.repeat(np.arange(images), count), rows, columns
 
 
-def at(values: Floats, places: Places) -> Floats:
+def at(values: NDArray[np.float16], places: Places) -> Floats:
     """Channels at the places, ``[len(places), c]``."""
     image, row, column = places
-    return values[image, :, row, column]
+    return values[image, :, row, column].astype(np.float32)
 
 
-def patches(padded: Floats, kernel: Sequence[int], stride: Sequence[int], places: Places) -> Floats:
+def patches(
+    padded: NDArray[np.int8], kernel: Sequence[int], stride: Sequence[int], places: Places
+) -> Floats:
     """What the kernel covers at the places, ``[len(places), channels * height * width]``."""
     image, row, column = places
     out = np.empty((len(image), padded.shape[1], *kernel), np.float32)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from hambatch.config import Int8Options
 from hambatch.export.fp16_weights import store_weights_as_fp16
 from hambatch.export.int8.equalisation import channel_maxima, equalise
-from hambatch.export.int8.insertion import insert
 from hambatch.export.int8.layerwise import Tell, walk
 from hambatch.export.int8.onnx_parts import onnx_module, with_fp32_weights
+from hambatch.export.int8.restoring import inserted, without_costliest
 
 
 def quantise(content: bytes, images: NDArray[np.uint8], options: Int8Options, tell: Tell) -> bytes:
@@ -25,7 +25,7 @@ def quantise(content: bytes, images: NDArray[np.uint8], options: Int8Options, te
     images
         uint8 RGB ``[n, height, width, 3]``: representative ones.
     tell
-        Called after each convolution.
+        Called with a line after each convolution, and for each that goes back to FP32.
 
     Returns
     -------
@@ -35,8 +35,11 @@ def quantise(content: bytes, images: NDArray[np.uint8], options: Int8Options, te
     """
     model = with_fp32_weights(onnx_module().ModelProto.FromString(content))
     equalise(model.graph, channel_maxima(model, images), options.equalise)
-    insert(model.graph, walk(model.graph, images, options, tell))
-    return serialized(model)
+    fitted = walk(model.graph, images, options, tell)
+    kept, restored = without_costliest(model, fitted, images, options.restore_fp32)
+    for name in restored:
+        tell(f"{name} goes back to fp32")
+    return serialized(inserted(model, kept))
 
 
 def serialized(model: Any) -> bytes:

@@ -1,16 +1,19 @@
 """Running parts of a graph in FP32 through OpenVINO."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.errors import EngineError
 from hambatch.export.int8.onnx_parts import PURPOSE, Weights, onnx_module
 from hambatch.require import require
 
 BATCH_SIZE = 32
 OPSET = 18
+LARGEST = float(np.finfo(np.float16).max)
 
 Array = NDArray[Any]
 
@@ -51,7 +54,7 @@ def logits_of(content: bytes, images: Array) -> NDArray[np.float32]:
 
 
 class NodeRunner:
-    """Runs one node of a graph on arrays that hold all images."""
+    """Runs one node of a graph, in FP32, on arrays that hold all images."""
 
     def __init__(self, graph: Any) -> None:
         self._weights = Weights(graph)
@@ -59,20 +62,28 @@ class NodeRunner:
     def __call__(
         self, node: Any, inputs: Mapping[str, Array], stored: Mapping[str, Array] | None = None
     ) -> Array:
-        """Compute the node's output.
+        """Compute the node's output, kept as FP16.
 
         Parameters
         ----------
         inputs
-            By name, ``[n, ...]`` each; what is absent is a stored weight.
+            By name, ``[n, ...]`` each, pixels uint8, others of any type; what is absent
+            is a stored weight.
         stored
             Weights to use instead of the graph's.
+
+        Raises
+        ------
+        EngineError
+            If a value is too large for FP16.
         """
         graph = compiled(self._alone(node, inputs, stored or {}))
         read = [inputs[name] for name in dict.fromkeys(node.input) if name in inputs]
         starts = range(0, len(read[0]), BATCH_SIZE)
-        parts = (graph([part[k : k + BATCH_SIZE] for part in read])[0] for k in starts)
-        return _joined(parts, len(read[0]))
+        parts = (
+            graph([_as_read(values[k : k + BATCH_SIZE]) for values in read])[0] for k in starts
+        )
+        return _joined(node.name, parts, len(read[0]))
 
     def _alone(self, node: Any, inputs: Mapping[str, Array], stored: Mapping[str, Array]) -> bytes:
         """Serialize a model of this node."""
@@ -81,7 +92,7 @@ class NodeRunner:
         ports = [
             helper.make_tensor_value_info(
                 name,
-                helper.np_dtype_to_tensor_dtype(inputs[name].dtype),
+                helper.np_dtype_to_tensor_dtype(_as_read(inputs[name][:1]).dtype),
                 ["batch", *inputs[name].shape[1:]],
             )
             for name in dict.fromkeys(node.input)
@@ -99,13 +110,21 @@ class NodeRunner:
         return content
 
 
-def _joined(parts: Iterator[Array], count: int) -> Array:
+def _as_read(values: Array) -> Array:
+    return values if values.dtype == np.uint8 else values.astype(np.float32)
+
+
+def _joined(name: str, parts: Iterator[Array], count: int) -> NDArray[np.float16]:
     """Copy each part into its place, so that never all of them are there twice."""
     first = next(parts)
-    out = np.empty((count, *first.shape[1:]), first.dtype)
-    out[: len(first)] = first
-    filled = len(first)
-    for part in parts:
+    out = np.empty((count, *first.shape[1:]), np.float16)
+    filled = 0
+    for part in chain([first], parts):
+        if np.abs(part).max() > LARGEST:
+            raise EngineError(
+                f"the output of {name} exceeds {LARGEST:g}, what FP16 holds.\n"
+                "Next: keep this engine in FP32, or train one with smaller activations"
+            )
         out[filled : filled + len(part)] = part
         filled += len(part)
     return out

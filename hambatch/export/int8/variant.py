@@ -56,7 +56,7 @@ def export_int8(
     images = calibration_images(
         dataset, options.calibration_images, options.seed, manifest.input, manifest.preprocessing
     )
-    made = quantise(content, images, options, lambda name, e: say(f"{name} relative error {e:.4f}"))
+    made = quantise(content, images, options, say)
     parity = {
         **compared(logits_of(content, images), logits_of(made, images)),
         "fp32_sha256": fp32_sha256,

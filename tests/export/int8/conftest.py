@@ -28,7 +28,10 @@ def made(residual, calibration):
     """Bytes of the INT8 graph, and the names that were told."""
     told = []
     content = quantise(
-        residual.SerializeToString(), calibration, OPTIONS, lambda name, _: told.append(name)
+        residual.SerializeToString(),
+        calibration,
+        OPTIONS,
+        lambda line: told.append(line.split()[0]),
     )
     return content, told
 

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hambatch.config import Int8Options
 
-OPTIONS = Int8Options(calibration_images=8, keep_fp32=1)
+OPTIONS = Int8Options(calibration_images=8, keep_fp32=1, restore_fp32=0)
 CHANNELS = 16
 CONVOLUTIONS = {
     "conv_0": (CHANNELS, 3, 7),

@@ -19,7 +19,7 @@ from hambatch.errors import EngineError, InputError
 from hambatch.ham10000.table import COLUMNS
 from tests.conftest import jpeg_bytes
 
-FEW = ["--calibration-images", "8", "--keep-fp32", "1"]
+FEW = ["--calibration-images", "8", "--keep-fp32", "1", "--restore-fp32", "1"]
 
 
 @pytest.fixture
@@ -60,6 +60,7 @@ def run(*arguments):
 def test_the_engine_gets_a_graph_with_its_hash_parity_and_known_pictures(engine, split):
     result = run(engine, "--int8", "--data", split, *FEW)
     assert "conv_6 relative error" in result.stderr
+    assert result.stderr.count(" goes back to fp32") == 1
     assert f"Next: hambatch engines verify --gate --data {split} {engine}" in result.stderr
     manifest = load_engine(engine).manifest
     variant = manifest.variant("int8")
@@ -92,7 +93,7 @@ def test_an_altered_image_is_refused_and_nothing_is_written(engine, split):
 
 
 def test_too_few_training_images_are_refused_with_the_number_there_is(engine, split):
-    with pytest.raises(InputError, match="has 10 training images, wanted 500"):
+    with pytest.raises(InputError, match="has 10 training images, wanted 2000"):
         run(engine, "--int8", "--data", split)
 
 
@@ -109,7 +110,7 @@ def test_a_missing_fp32_graph_is_refused(engine, split):
 
 
 def test_an_int8_graph_without_int8_is_refused(engine, split):
-    with pytest.raises(EngineError, match="has 7 convolutions, wanted more than the 11"):
+    with pytest.raises(EngineError, match="has 7 convolutions, wanted more than the 13"):
         run(engine, "--int8", "--data", split, *FEW[:2])
     assert not (engine / "model.int8.onnx").exists()
 

@@ -89,7 +89,7 @@ def test_the_graph_is_what_its_engine_promises(made):
 
 
 def test_the_same_images_give_the_same_bytes(residual, calibration, made):
-    again = quantise(residual.SerializeToString(), calibration, OPTIONS, lambda *_: None)
+    again = quantise(residual.SerializeToString(), calibration, OPTIONS, lambda _: None)
     assert again == made[0]
 
 
@@ -174,4 +174,4 @@ def test_a_convolution_that_reads_negative_values_is_refused(residual, calibrati
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     with pytest.raises(EngineError, match=r"conv_6 reads values down to -.*\nNext: "):
-        quantise(model.SerializeToString(), calibration[:2], OPTIONS, lambda *_: None)
+        quantise(model.SerializeToString(), calibration[:2], OPTIONS, lambda _: None)
