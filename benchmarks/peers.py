@@ -4,14 +4,16 @@ They take turns on the same files and cores; the first turn warms up and is drop
 each repeat begins with another. What has settings is swept once before, and its best
 setting (of the ceilings: the best two) runs in every repeat.
 
-score             hambatch from the first group sent to the last row received, with its
-                  known pictures, which count as cost and not as images
+score             hambatch's marginal rate: a run over all pictures less one over a quarter of
+                  them; known pictures among them count as cost and not as images
 command           whole `hambatch score` processes, less one that scores a single image
-inference         OpenVINO's own benchmark_app on the engine's ONNX file
+inference         OpenVINO's own benchmark_app on the engine's ONNX file and, for INT8, on the
+                  graph that hambatch makes of it
 decode            a plain DALI pipeline: fn.readers.file, decode, resize
 own_inference, own_decode    the same two as hambatch does them
 keras             `model.predict` over a `tf.data` pipeline of the folder
 pytorch_eager     torchvision's ResNet50 over a DataLoader of Pillow pictures
+pytorch_untuned   the same with batches of 32 and two processes that load, not swept
 pytorch_compiled  the same by torch.compile, or traced and frozen
 onnxruntime       the engine's ONNX file, decoded by Pillow in threads
 

@@ -1,8 +1,10 @@
 """The package imports without its heavy parts, and its public names are few."""
 
+import configparser
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,15 @@ def test_every_module_imports_without_the_heavy_packages() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_wheel_carries_every_package() -> None:
+    checkout = Path(__file__).parent.parent
+    read = configparser.ConfigParser()
+    read.read(checkout / "setup.cfg")
+    listed = set(read["options"]["packages"].split()) - {"hambatch.default_engines"}
+    walked = pkgutil.walk_packages([str(checkout / "hambatch")], "hambatch.")
+    assert listed == {"hambatch", *(module.name for module in walked if module.ispkg)}
 
 
 def test_public_names_are_these() -> None:

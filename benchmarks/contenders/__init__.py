@@ -32,6 +32,7 @@ CONTENDERS = {
     "decode": Contender("contenders.dali_plain", finalists=2),
     "keras": Contender("contenders.keras_peer"),
     "pytorch_eager": Contender("contenders.pytorch_eager"),
+    "pytorch_untuned": Contender("contenders.pytorch_untuned"),
     "pytorch_compiled": Contender("contenders.pytorch_compiled"),
     "onnxruntime": Contender("contenders.onnxruntime_peer", each_precision=True),
 }
@@ -39,4 +40,4 @@ CONTENDERS = {
 
 OURS = ("score", "command")
 CEILINGS = ("inference", "decode")
-PEERS = ("keras", "pytorch_eager", "pytorch_compiled", "onnxruntime")
+PEERS = ("keras", "pytorch_eager", "pytorch_untuned", "pytorch_compiled", "onnxruntime")

@@ -9,6 +9,7 @@ from typing import Any
 from hambatch import __version__
 from hambatch.backends.model_cache import exported_once, key_of
 from hambatch.backends.openvino_graph import read_graph
+from hambatch.backends.openvino_unsigned import FORM
 from hambatch.device import instruction_set
 from hambatch.engines.choice import FP32
 from hambatch.engines.loading import Engine
@@ -95,6 +96,7 @@ def _made_of(
         "input": asdict(engine.manifest.input),
         "classes": engine.manifest.classes,
         "request_size": how.request_size,
+        "form": FORM,
         "properties": properties,
         "openvino": openvino.get_version(),
         "hambatch": __version__,

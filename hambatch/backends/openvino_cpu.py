@@ -16,13 +16,17 @@ from hambatch.batches import Batch, Scored
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError
 
-REQUEST_SIZE = 1
-"""Images a request. One stream runs one request on one thread, so an image's
-scores cannot depend on its neighbours, the batch size or the thread count.
-Requests of 4 were 3 % faster on 2 cores, of 8 no faster."""
+REQUEST_SIZE = 4
+"""Images a request, always: the last one is filled up. One stream runs one request on one
+thread, and no sum in it goes over several images, so an image's scores depend on neither its
+place nor its neighbours: to the last bit with the kernels for SSE4.1, AVX2, AVX2-VNNI, AVX-512
+and AVX-512-VNNI (``tests/backends/test_slots.py``). Requests of 1 are slower by a tenth in FP32
+and by 4 % in INT8, of 8 no faster (``benchmarks/results/bench_engine.json``)."""
 
 REQUESTS_PER_STREAM = 2
 """One being computed, one waiting, so that a stream never starves."""
+
+OUTPUTS = ("logits", "features")
 
 PATIENCE_SECONDS = 60.0
 """How long a batch may take before its requests are asked whether they failed."""
@@ -34,11 +38,22 @@ class _Pending:
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
     left: int
+    """Images not answered yet."""
     done: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass
+class _Part:
+    """Neighbouring images of one batch, in one request: from ``place`` on there, ``first`` here."""
+
+    pending: _Pending
+    first: int
+    images: NDArray[np.uint8]
+    place: int
+
+
 class OpenVinoBackend:
-    """Runs the engine's ONNX in streams, by default single-threaded, one image a request."""
+    """Runs the engine's ONNX in streams, by default single-threaded, of four images a request."""
 
     def __init__(
         self, name: str, copies: Sequence[Any], streams: int, request_size: int = REQUEST_SIZE
@@ -54,13 +69,16 @@ class OpenVinoBackend:
         for queue in self._queues:
             queue.set_callback(self._keep)
         self._idle = threading.Semaphore(self.holds)
+        self._parts: list[_Part] = []
+        self._filled = 0
         # Outputs of one copy are told apart by name in all of them.
-        self._widths = [
-            copies[0].output(name).partial_shape[1].get_length() for name in ("logits", "features")
-        ]
+        self._widths = [copies[0].output(name).partial_shape[1].get_length() for name in OUTPUTS]
 
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
-        """Submit every batch in requests; yield batches in order when complete."""
+        """Submit every batch in requests; yield batches in order when complete.
+
+        What is left of a batch waits for images of the next one to fill its request.
+        """
         waiting: deque[_Pending] = deque()
         for batch in batches:
             waiting.append(self._submit(batch))
@@ -96,31 +114,41 @@ class OpenVinoBackend:
     def _submit(self, batch: Batch) -> _Pending:
         count = len(batch.indices)
         logits, features = self._empty(count)
-        firsts = range(0, count, self._request_size)
-        pending = _Pending(batch, logits, features, left=len(firsts))
+        pending = _Pending(batch, logits, features, left=count)
         if not count:
             pending.done.set()
-        for first in firsts:
+        first = 0
+        while first < count:
             # Not copied: what is passed along keeps the memory until it is scored.
-            images = self._padded(batch.images[first : first + self._request_size])
-            tensor = self._tensor(images, shared_memory=True)
-            self._idle_queue().start_async({0: tensor}, (pending, first, images))
+            images = batch.images[first : first + self._request_size - self._filled]
+            self._parts.append(_Part(pending, first, images, self._filled))
+            self._filled += len(images)
+            first += len(images)
+            if self._filled == self._request_size:
+                self._send()
         return pending
 
-    def _padded(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        missing = self._request_size - len(images)
-        if not missing:
-            return images
-        return np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
+    def _send(self) -> None:
+        """Start a request with what is there, filled up with black."""
+        parts, missing = self._parts, self._request_size - self._filled
+        self._parts, self._filled = [], 0
+        arrays = [part.images for part in parts]
+        if missing:
+            arrays.append(np.zeros((missing, *arrays[0].shape[1:]), np.uint8))
+        images = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        tensor = self._tensor(images, shared_memory=True)
+        self._idle_queue().start_async({0: tensor}, (parts, images))
 
     def _finished(self, pending: _Pending) -> Scored:
+        if any(part.pending is pending for part in self._parts):
+            self._send()
         if not pending.done.wait(PATIENCE_SECONDS):
             # An exception inside a request is kept there until somebody waits for it.
             self._wait_all()
             if pending.left:
                 raise BackendError(
-                    f"OpenVINO left {pending.left} requests of a batch of "
-                    f"{len(pending.batch.indices)} images unanswered.\n"
+                    f"OpenVINO left {pending.left} images of a batch of "
+                    f"{len(pending.batch.indices)} unanswered.\n"
                     "Next: run the same command again"
                 )
         return Scored(pending.batch, pending.logits, pending.features)
@@ -128,16 +156,17 @@ class OpenVinoBackend:
     def _empty(self, count: int) -> list[NDArray[np.float32]]:
         return [np.empty((count, width), np.float32) for width in self._widths]
 
-    def _keep(self, request: Any, where: tuple[_Pending, int, NDArray[np.uint8]]) -> None:
-        pending, first, _ = where
-        kept = min(self._request_size, len(pending.logits) - first)
-        answered = slice(first, first + kept)
-        pending.logits[answered] = request.get_tensor("logits").data[:kept]
-        pending.features[answered] = request.get_tensor("features").data[:kept]
-        # Callbacks run one after the other under the GIL, so the count needs no lock.
-        pending.left -= 1
-        if not pending.left:
-            pending.done.set()
+    def _keep(self, request: Any, sent: tuple[list[_Part], NDArray[np.uint8]]) -> None:
+        logits, features = (request.get_tensor(name).data for name in OUTPUTS)
+        for part in sent[0]:
+            there = slice(part.place, part.place + len(part.images))
+            here = slice(part.first, part.first + len(part.images))
+            part.pending.logits[here] = logits[there]
+            part.pending.features[here] = features[there]
+            # Callbacks run one after the other under the GIL, so the count needs no lock.
+            part.pending.left -= len(part.images)
+            if not part.pending.left:
+                part.pending.done.set()
         self._idle.release()
 
 

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from hambatch.backends.openvino_unsigned import with_unsigned_activations
+from hambatch.engines.choice import INT8
 from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import Manifest
 from hambatch.errors import EngineError
 
 
 def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> Any:
-    """Read and check the graph of one precision, and fix its shape.
+    """Read and check the graph of one precision, fix its shape, and make it the kernels' own.
 
     Raises
     ------
@@ -26,6 +28,8 @@ def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> 
     check_graph(model, engine.manifest, str(path))
     spec = engine.manifest.input
     model.reshape([request_size, spec.height, spec.width, 3])
+    if precision == INT8:
+        with_unsigned_activations(model)
     return model
 
 

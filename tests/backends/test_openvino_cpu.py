@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from hambatch.backends import Backend, load_backend
+from hambatch.backends.openvino_cpu import load
+from hambatch.batches import Batch
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import Manifest, Variant
 from hambatch.engines.store import DEFAULT_ENGINE, find_engine
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
-from tests.backends.contract import BackendContract, pictures, scores
+from tests.backends.contract import BackendContract, batch_of, pictures, scores
 from tests.conftest import write_tiny_graph
 
 
@@ -58,3 +60,25 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
 def test_a_precision_that_the_engine_lacks_is_named(tiny_engine: Path) -> None:
     with pytest.raises(EngineError, match="no int8 graph; it has: fp32"):
         load_backend("openvino", load_engine(tiny_engine), "int8", 1)
+
+
+@pytest.mark.parametrize("sizes", [[1, 0, 0, 0, 0, 0, 0], [1] * 9, [3, 2, 7, 1, 4, 5, 2]])
+def test_images_that_share_a_request_with_the_next_batch_do_not_wait_for_it_for_ever(
+    tiny_engine: Path, sizes: list[int]
+) -> None:
+    """Whoever feeds it sends so many batches, and then waits for the first answer."""
+    backend, images, pulled = load(load_engine(tiny_engine), "fp32", 2), pictures(30), 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal pulled
+        for number, size in enumerate(sizes):
+            pulled += 1
+            first = sum(sizes[:number])
+            yield batch_of(images[first : first + size], first)
+
+    answers = backend.predict(batches())
+    first = next(answers)
+    assert pulled <= backend.holds + 1
+    found = np.concatenate([first.logits, *(answer.logits for answer in answers)])
+    np.testing.assert_array_equal(found, scores(backend, images[: sum(sizes)]))
+    backend.close()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hambatch.backends.openvino_cpu import REQUEST_SIZE
 from hambatch.bench.inference import Setting, open_backend
 from hambatch.bench.material import open_material
 from hambatch.bench.sweep import combinations, single_streams
@@ -49,15 +50,18 @@ def test_a_folder_of_broken_files_says_what_to_do(tmp_path: Path, tiny_engine: P
 def test_zero_means_what_score_uses(tiny_engine: Path) -> None:
     manifest = load_engine(tiny_engine).manifest
     (found,) = combinations(BenchEngineOptions(), manifest)
-    assert found == Setting("openvino", "fp32", 1, share_cores().streams, 1)
+    assert found == Setting("openvino", "fp32", REQUEST_SIZE, share_cores().streams, 1)
 
 
 def test_settings_that_come_to_the_same_are_measured_once(tiny_engine: Path) -> None:
     manifest = load_engine(tiny_engine).manifest
-    options = BenchEngineOptions(batch_size=(0, 1, 2), streams=(1, 2), precision=("auto", "fp32"))
+    options = BenchEngineOptions(
+        batch_size=(0, REQUEST_SIZE, 2), streams=(1, 2), precision=("auto", "fp32")
+    )
     found = combinations(options, manifest)
-    assert [(s.batch_size, s.streams) for s in found] == [(1, 1), (1, 2), (2, 1), (2, 2)]
-    assert [(s.batch_size, s.streams) for s in single_streams(found)] == [(1, 1), (2, 1)]
+    sizes = [(4, 1), (4, 2), (2, 1), (2, 2)]
+    assert [(s.batch_size, s.streams) for s in found] == sizes
+    assert [(s.batch_size, s.streams) for s in single_streams(found)] == [(4, 1), (2, 1)]
 
 
 def test_a_precision_that_the_engine_lacks_is_refused(tiny_engine: Path) -> None:
