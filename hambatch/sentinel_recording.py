@@ -4,6 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hambatch.backends.runtime import runtime_of
 from hambatch.config import ScoreOptions
 from hambatch.device import instruction_set
 from hambatch.engines.loading import Engine, load_engine
@@ -29,11 +32,17 @@ Known = tuple[tuple[float, ...], str]
 """Seven probabilities, and who decoded the picture."""
 
 
-def record_sentinels(folder: Path) -> Manifest:
+def record_sentinels(folder: Path, *, same_fp32: bool = False) -> Manifest:
     """Score the known pictures by the path of every other image, and write the answers down.
 
     Every graph of the engine answers, the FP32 one first. The pictures are added to the
     folder if they are not there; every other file stays.
+
+    Parameters
+    ----------
+    same_fp32
+        Whether the FP32 graph is the one of the record: a machine that does not come near
+        what that says is not to be trusted with a new record.
 
     Raises
     ------
@@ -44,6 +53,8 @@ def record_sentinels(folder: Path) -> Manifest:
     engine = load_engine(folder)
     names = write_sentinel_images(folder)
     first = _recorded(engine, names, "fp32")
+    if same_fp32:
+        _refuse_far_off(engine.manifest.sentinels, names, first)
     others = (v.precision for v in engine.manifest.variants if v.precision != "fp32")
     pairs = zip(names, first.probabilities, strict=True)
     spec = replace(
@@ -75,11 +86,24 @@ def score_sentinels(engine: Engine, precision: str = "fp32") -> dict[str, Any]:
             return watch.summary()
 
 
+def _refuse_far_off(before: Sentinels, names: list[str], now: Recorded) -> None:
+    wanted = [picture.probabilities for picture in before.pictures]
+    if [picture.file for picture in before.pictures] != names:
+        return
+    largest = float(np.abs(np.subtract(wanted, now.probabilities)).max())
+    if not largest <= before.tolerance_elsewhere:
+        raise EngineError(
+            f"the known pictures are {largest:.1e} from what the fp32 graph gave before, wanted "
+            f"at most {before.tolerance_elsewhere:.0e}: this machine computes wrongly.\n"
+            "Next: hambatch engines verify, and the same command on another machine"
+        )
+
+
 def _recorded(engine: Engine, names: list[str], precision: str) -> Recorded:
     known, backend = _scored(engine, names, precision)
     return Recorded(
         precision,
-        MeasuredOn(backend, known[names[0]][1], instruction_set()),
+        MeasuredOn(backend, known[names[0]][1], instruction_set(), runtime_of(backend)),
         ELSEWHERE.get(precision, _tolerance_elsewhere(engine.manifest)),
         tuple(known[name][0] for name in names),
     )

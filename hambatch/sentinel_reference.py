@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.backends.runtime import runtime_of
 from hambatch.device import instruction_set
 from hambatch.engines.sentinel_spec import MeasuredOn, Sentinels, precision_of
 
@@ -49,7 +50,7 @@ class Reference:
         self._spec, self._backend = known or spec, backend
         self._recorded = [np.array(p.probabilities) for p in known.pictures] if known else []
         self._own: dict[int, tuple[Numbers, Numbers]] = {}
-        self._here = instruction_set()
+        self._here, self._runtime = instruction_set(), runtime_of(backend)
         self._at_start: tuple[float, float] | None = None
         self._largest = 0.0
 
@@ -80,7 +81,7 @@ class Reference:
     def _first(self, picture: int, found: Numbers, decoder: str) -> Miss | None:
         if not self._recorded:
             return _judge("p", found, found, self._spec.tolerance, "any finite number")
-        here = MeasuredOn(self._backend, decoder, self._here)
+        here = MeasuredOn(self._backend, decoder, self._here, self._runtime)
         same = here == self._spec.measured_on
         tolerance = self._spec.tolerance if same else self._spec.tolerance_elsewhere
         wanted = self._recorded[picture]

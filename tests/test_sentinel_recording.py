@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,27 @@ def test_int8_may_differ_more_on_another_machine_and_no_more_here(both: Path) ->
     spec = read_manifest(both).sentinels
     assert (spec.elsewhere("fp32"), spec.elsewhere("int8")) == (5e-4, 0.05)
     assert score_sentinels(load_engine(both), "int8")["tolerance_at_start"] == spec.tolerance
+
+
+def test_another_version_of_the_runtime_may_differ_more_too(both: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "tiny"))
+    manifest = read_manifest(copy)
+    (int8,) = manifest.sentinels.also
+    assert int8.measured_on.runtime == f"openvino {version('openvino')}, unsigned activations"
+    older = replace(int8.measured_on, runtime="openvino 2026.3, unsigned activations")
+    also = (replace(int8, measured_on=older),)
+    write_manifest(copy, replace(manifest, sentinels=replace(manifest.sentinels, also=also)))
+    assert score_sentinels(load_engine(copy), "int8")["tolerance_at_start"] == 0.05
+
+
+def test_a_machine_that_is_far_off_gives_no_new_record(both: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "tiny"))
+    manifest = read_manifest(copy)
+    first, *others = manifest.sentinels.pictures
+    turned = replace(first, probabilities=first.probabilities[::-1])
+    spec = replace(manifest.sentinels, pictures=(turned, *others))
+    write_manifest(copy, replace(manifest, sentinels=spec))
+    before = (copy / "engine.json").read_bytes()
+    with pytest.raises(EngineError, match=r"this machine computes wrongly.\nNext: "):
+        record_sentinels(copy, same_fp32=True)
+    assert (copy / "engine.json").read_bytes() == before

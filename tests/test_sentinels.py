@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hambatch.backends.runtime import runtime_of
 from hambatch.batches import Failure
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine, load_engine
@@ -31,7 +32,9 @@ def softmax(logits: np.ndarray) -> tuple[float, ...]:
 def engine(tiny_engine: Path) -> Engine:
     """An engine that says of its pictures what LOGITS say; nothing here reads them."""
     pictures = tuple(Sentinel(name, softmax(logits)) for name, logits in LOGITS.items())
-    spec = Sentinels(pictures, measured_on=MeasuredOn("openvino-fp32", "dali-cpu", "here"))
+    runtime = runtime_of("openvino-fp32")
+    where = MeasuredOn("openvino-fp32", "dali-cpu", "here", runtime)
+    spec = Sentinels(pictures, measured_on=where)
     loaded = load_engine(tiny_engine)
     return dataclasses.replace(
         loaded, manifest=dataclasses.replace(loaded.manifest, sentinels=spec)

@@ -1,7 +1,6 @@
 """OpenVINO on the CPU: the default backend."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +68,8 @@ class OpenVinoBackend:
         for queue in self._queues:
             queue.set_callback(self._keep)
         self._idle = threading.Semaphore(self.holds)
+        self._busy = [0] * len(copies)
+        self._counting = threading.Lock()
         self._parts: list[_Part] = []
         self._filled = 0
         # Outputs of one copy are told apart by name in all of them.
@@ -97,19 +98,23 @@ class OpenVinoBackend:
         self._queues.clear()
 
     def _wait_all(self) -> None:
-        for queue in self._queues:
-            queue.wait_all()
-
-    def _idle_queue(self) -> Any:
-        """Wait for a request that is free; its queue takes the next without waiting."""
-        if not self._idle.acquire(timeout=PATIENCE_SECONDS):
-            self._wait_all()
-        while True:
+        try:
             for queue in self._queues:
-                if queue.is_ready():
-                    return queue
-            # Its callback has said so, and is just returning.
-            time.sleep(0)
+                queue.wait_all()
+        except RuntimeError as error:
+            raise BackendError(
+                f"OpenVINO failed: {str(error).splitlines()[-1]}.\nNext: run the same command again"
+            ) from error
+
+    def _idle_copy(self) -> int:
+        """Wait for a request that is free, and take it: of the copy with the fewest at work."""
+        while not self._idle.acquire(timeout=PATIENCE_SECONDS):
+            # An exception inside a request is kept there until somebody waits for it.
+            self._wait_all()
+        with self._counting:
+            copy = self._busy.index(min(self._busy))
+            self._busy[copy] += 1
+        return copy
 
     def _submit(self, batch: Batch) -> _Pending:
         count = len(batch.indices)
@@ -137,13 +142,13 @@ class OpenVinoBackend:
             arrays.append(np.zeros((missing, *arrays[0].shape[1:]), np.uint8))
         images = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         tensor = self._tensor(images, shared_memory=True)
-        self._idle_queue().start_async({0: tensor}, (parts, images))
+        copy = self._idle_copy()
+        self._queues[copy].start_async({0: tensor}, (copy, parts, images))
 
     def _finished(self, pending: _Pending) -> Scored:
         if any(part.pending is pending for part in self._parts):
             self._send()
         if not pending.done.wait(PATIENCE_SECONDS):
-            # An exception inside a request is kept there until somebody waits for it.
             self._wait_all()
             if pending.left:
                 raise BackendError(
@@ -156,17 +161,20 @@ class OpenVinoBackend:
     def _empty(self, count: int) -> list[NDArray[np.float32]]:
         return [np.empty((count, width), np.float32) for width in self._widths]
 
-    def _keep(self, request: Any, sent: tuple[list[_Part], NDArray[np.uint8]]) -> None:
+    def _keep(self, request: Any, sent: tuple[int, list[_Part], NDArray[np.uint8]]) -> None:
+        copy, parts, _ = sent
         logits, features = (request.get_tensor(name).data for name in OUTPUTS)
-        for part in sent[0]:
+        for part in parts:
             there = slice(part.place, part.place + len(part.images))
             here = slice(part.first, part.first + len(part.images))
             part.pending.logits[here] = logits[there]
             part.pending.features[here] = features[there]
-            # Callbacks run one after the other under the GIL, so the count needs no lock.
-            part.pending.left -= len(part.images)
-            if not part.pending.left:
-                part.pending.done.set()
+            with self._counting:
+                part.pending.left -= len(part.images)
+                if not part.pending.left:
+                    part.pending.done.set()
+        with self._counting:
+            self._busy[copy] -= 1
         self._idle.release()
 
 

@@ -11,6 +11,10 @@ from hambatch.names import encode_name
 NAMED = 5
 """How many names a message lists before it only counts."""
 
+BRIEF = ("read", "write")
+"""Stages of `bench score` that are over in milliseconds: they scatter by more than any change
+that matters, and bind hardly any run."""
+
 Groups = dict[tuple[str, str], list[Series]]
 
 
@@ -41,7 +45,7 @@ def join(a: Result, b: Result, series: tuple[str, str] | None = None) -> list[Pa
     2. Where a stage has no name in common, the comparison is about the settings
        that have one value in all of A's series of it and another in all of B's, as
        ``precision`` of an FP32 and an INT8 result. Series are paired that agree in
-       all the other settings.
+       all the other settings. Of results of ``score`` reading and writing are left out.
     3. With ``series`` (old, new) these rules do not count: a series of A whose name
        holds ``old`` is paired with the one of B that has ``new`` in its place.
 
@@ -80,6 +84,8 @@ def _renamed(a: Result, b: Result, old: str, new: str) -> Iterator[Pair]:
 def _matching(a: Result, b: Result) -> Iterator[Pair]:
     in_b = _groups(b)
     for key, group in _groups(a).items():
+        if a.what == "score" and key[1] in BRIEF:
+            continue
         yield from _same_name(group, in_b[key]) or _same_but_constants(group, in_b[key])
 
 

@@ -21,6 +21,9 @@ from hambatch.errors import InputError
 BATCH = 32
 """Images handed over at a time, rounded up to whole requests: as a run does it."""
 
+LEAST_REQUESTS = 8
+"""A stream, in a turn."""
+
 
 def own_request_size(backend: str) -> int:
     """Give the images a request that a backend uses in a run."""
@@ -41,7 +44,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Offline:
-    """Throughput: ``count`` images, all at hand. ``pixels`` is a file of images, .npy."""
+    """Throughput: ``count`` images, all at hand. ``pixels`` is a file of images, .npy.
+
+    More where that is less than some full requests a stream: no stream idles, and no request
+    is filled up.
+    """
 
     engine: Path
     setting: Setting
@@ -51,11 +58,14 @@ class Offline:
     def load(self) -> Loaded:
         """Load the engine and the images."""
         backend, images = open_backend(self.engine, self.setting), np.load(self.pixels)
-        size = self.setting.batch_size * -(-BATCH // self.setting.batch_size)
+        request = self.setting.batch_size
+        size = request * -(-BATCH // request)
+        least = request * self.setting.streams * LEAST_REQUESTS
+        count = request * -(-max(self.count, least) // request)
 
         def work() -> int:
-            starts = range(0, self.count, size)
-            batches = (cut(images, start, min(size, self.count - start)) for start in starts)
+            starts = range(0, count, size)
+            batches = (cut(images, start, min(size, count - start)) for start in starts)
             return sum(len(scored.logits) for scored in backend.predict(batches))
 
         return Loaded(backend.name, lambda: timed(work), backend.close)

@@ -2,9 +2,9 @@
 
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Material:
         Relative to ``root``, in the order of a run.
     left_out
         Broken files among those that were looked at.
+    facts
+        What the result says of them, read before anything is measured.
     """
 
     root: Path
@@ -47,6 +49,7 @@ class Material:
     scratch: Path
     generated: bool = False
     left_out: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def items(self, count: int) -> list[Item]:
         """Give ``count`` files with their indices, the first again after the last."""
@@ -61,18 +64,19 @@ class Material:
         items = self.items(count)
         return [items[start : start + size] for start in range(0, count, size)]
 
-    def summary(self) -> dict[str, Any]:
-        """What the result says about them."""
+    def with_facts(self) -> "Material":
+        """Read every file once more, for what the result says about them."""
         contents = [(self.root / name).read_bytes() for name in self.names]
         headers = [read_header(content) for content in contents]
         sizes = [header.pixels / 1e6 for header in headers if header]
-        return {
+        facts = {
             "images": len(self.names),
             "generated": self.generated,
             "left_out": self.left_out,
             "bytes_median": round(statistics.median(map(len, contents))),
             "megapixels_median": round(statistics.median(sizes or [0.0]), 4),
         }
+        return replace(self, facts=facts)
 
 
 @contextmanager
@@ -88,9 +92,9 @@ def open_material(source: Path | None, count: int, options: ScoreOptions) -> Ite
         scratch = Path(place)
         if source is None:
             names = generate(scratch / "images", min(count, GENERATED_AT_MOST))
-            yield Material(scratch / "images", names, scratch, generated=True)
+            yield Material(scratch / "images", names, scratch, generated=True).with_facts()
         else:
-            yield _good(source, count, options, scratch)
+            yield _good(source, count, options, scratch).with_facts()
 
 
 def generate(folder: Path, count: int) -> tuple[str, ...]:

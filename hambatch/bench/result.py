@@ -111,7 +111,7 @@ def document(
             "version": engine.manifest.version,
             "engine_json_sha256": engine.manifest_sha256,
         },
-        "source": material.summary(),
+        "source": dict(material.facts),
         "options": asdict(options),
         "throughput": list(throughput),
         "latency": list(latency),

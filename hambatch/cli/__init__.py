@@ -14,7 +14,7 @@ COMMANDS = {
     "verify": "Compare a table with its files, its record and its engine.",
     "prepare": "Split HAM10000 by lesion, check it for leaks, write the split table.",
     "train": "Train an engine from a split table.",
-    "export": "Export trained Keras weights to the engine's ONNX graph.",
+    "export": "Export Keras weights to the engine's ONNX graph, and that to INT8.",
     "evaluate": "Compare predictions with the truth.",
     "bench": "Measure latency and throughput, and compare two results.",
     "engines": "List, show and verify engines.",

@@ -6,6 +6,7 @@ from hambatch.device import int8_kernels
 from hambatch.engines.gate_spec import Gate
 from hambatch.engines.manifest import Manifest
 from hambatch.errors import EngineError
+from hambatch.versions import library_versions
 
 AUTO, FP32, INT8 = "auto", "fp32", "int8"
 WANTED = (AUTO, FP32, INT8)
@@ -88,13 +89,19 @@ def gate_for(manifest: Manifest, backend: str, here: str = "") -> Gate | None:
 def _told(gate: Gate | None) -> str:
     if gate is None:
         return "int8 gate not measured on this instruction set"
-    flips = f"{100 * gate.label_flip_share:.1f} % of labels change"
+    flips = f"{100 * gate.label_flip_share:.1f} % of labels change{_otherwise(gate)}"
     if gate.passed:
         return f"gate passed: {flips}"
     return (
         f"int8 gate failed: {flips}, balanced accuracy {gate.balanced_accuracy.change:+.2f} "
         f"points, melanoma sensitivity {gate.melanoma_sensitivity.change:+.2f} points"
     )
+
+
+def _otherwise(gate: Gate) -> str:
+    """Say so if it was measured with another version than is installed."""
+    then, now = gate.versions.get(BACKEND_OF_GATES), library_versions().get(BACKEND_OF_GATES)
+    return f", measured with {BACKEND_OF_GATES} {then}" if then != now else ""
 
 
 def _refused(manifest: Manifest, told: str) -> EngineError:

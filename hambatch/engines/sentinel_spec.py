@@ -8,11 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class MeasuredOn:
-    """Where probabilities were measured: ``backend`` and ``decoder`` as the table names them."""
+    """Where probabilities were measured: ``backend`` and ``decoder`` as the table names them.
+
+    ``runtime`` as :func:`hambatch.backends.runtime.runtime_of` does; engines of before have none.
+    """
 
     backend: str = ""
     decoder: str = ""
     instruction_set: str = ""
+    runtime: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Sentinels:
     """Known pictures; an engine without any is checked against a run's own first answers.
 
     ``tolerance`` is the largest difference of a probability where backend,
-    decoder and instruction set are those of ``measured_on``;
+    decoder, instruction set and runtime are those of ``measured_on``;
     ``tolerance_elsewhere`` where any of them differs. ``also`` holds an entry for every
     graph but the one of ``measured_on``.
     """

@@ -18,7 +18,8 @@ from hambatch.sentinel_recording import record_sentinels
 def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
     """Export ``model.onnx`` again; of ``engine.json`` only its hash, parity and sentinels change.
 
-    If it is another graph now, the INT8 graph made from the old one goes.
+    If it is another graph now, the INT8 graph made from the old one goes, with its gates: the
+    manifest that is returned has no such variant any more.
     A run that dies between the two files leaves an engine that loading refuses
     and that the same command repairs.
 

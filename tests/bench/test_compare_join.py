@@ -90,3 +90,10 @@ def test_a_refusal_lists_a_few_names_only():
 def test_results_of_different_things_are_refused():
     with pytest.raises(InputError, match="A measured engine, B measured score"):
         join(result(series("fp32")), result(series("fp32"), what="score"))
+
+
+def test_what_is_over_in_milliseconds_is_compared_only_if_asked_for():
+    stages = [series("fp32", stage=stage) for stage in ("read", "decode", "write", "score")]
+    whole = result(*stages, what="score")
+    assert [pair.a.stage for pair in join(whole, whole)] == ["decode", "score"]
+    assert [pair.a.stage for pair in join(whole, whole, ("read", "read"))] == ["read"]

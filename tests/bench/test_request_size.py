@@ -41,11 +41,14 @@ def test_images_go_round() -> None:
     assert batch.indices.tolist() == [2, 3, 4, 5, 6]
 
 
-def test_a_turn_scores_the_images_asked_for(tiny_engine: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("asked", "scored"), [(70, 72), (5, 32)])
+def test_a_turn_scores_the_images_asked_for_in_whole_requests_and_some_for_every_stream(
+    tiny_engine: Path, tmp_path: Path, asked: int, scored: int
+) -> None:
     np.save(tmp_path / "pixels.npy", pictures(5))
     setting = Setting("openvino", "fp32", 4, 1, 1)
-    loaded = Offline(tiny_engine, setting, tmp_path / "pixels.npy", 70).load()
-    assert (loaded.label, loaded.turn().images) == ("openvino-fp32", 70)
+    loaded = Offline(tiny_engine, setting, tmp_path / "pixels.npy", asked).load()
+    assert (loaded.label, loaded.turn().images) == ("openvino-fp32", scored)
     loaded.close()
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def gate_of(manifest: Manifest, instruction_set: str, flips: int = 9) -> Gate:
         split_sha256="5" * 64,
         fp32_sha256=graphs[0],
         int8_sha256=graphs[1],
-        versions={"openvino": "2026.4.1"},
+        versions={"openvino": version("openvino")},
     )
 
 

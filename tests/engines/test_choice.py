@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def manifest(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Man
     return read_manifest(with_int8(tiny_engine, tmp_path_factory.mktemp("int8") / "tiny"))
 
 
-def gated(manifest: Manifest, where: str = HERE, flips: int = 9, **others: str) -> Manifest:
+def gated(manifest: Manifest, where: str = HERE, flips: int = 9, **others: Any) -> Manifest:
     first, int8 = manifest.variants
     gate = replace(gate_of(manifest, where, flips), **others)
     return replace(manifest, variants=(first, replace(int8, gates=(gate,))))
@@ -33,6 +34,13 @@ def test_auto_takes_int8_where_its_gate_passed(manifest: Manifest) -> None:
     found = choose_precision(gated(manifest), "openvino", "auto")
     assert short(found) == ("int8", "passed", False)
     assert found.why == "gate passed: 0.9 % of labels change"
+
+
+def test_a_gate_measured_with_another_version_says_so(manifest: Manifest) -> None:
+    engine = gated(manifest, versions={"openvino": "2026.3"})
+    found = choose_precision(engine, "openvino", "auto")
+    assert short(found) == ("int8", "passed", False)
+    assert found.why == "gate passed: 0.9 % of labels change, measured with openvino 2026.3"
 
 
 @pytest.mark.parametrize(

@@ -98,4 +98,4 @@ def _write(folder: Path, manifest: Manifest, variant: Variant, content: bytes) -
     known = tuple(r for r in manifest.sentinels.also if r.precision != INT8)
     sentinels = replace(manifest.sentinels, also=known)
     write_manifest(folder, replace(manifest, variants=(*others, variant), sentinels=sentinels))
-    record_sentinels(folder)
+    record_sentinels(folder, same_fp32=True)

@@ -1,0 +1,22 @@
+"""Which library a backend computes with: another version may round otherwise."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from hambatch.backends.openvino_unsigned import FORM
+from hambatch.engines.choice import INT8
+
+
+def runtime_of(backend: str) -> str:
+    """Name library and version, and the form in which INT8 graphs run.
+
+    Parameters
+    ----------
+    backend
+        As the table names it, such as ``openvino-int8``; its library is of the same name.
+    """
+    library, _, precision = backend.rpartition("-")
+    try:
+        found = f"{library} {version(library)}"
+    except PackageNotFoundError:
+        found = library
+    return f"{found}, {FORM}" if (library, precision) == ("openvino", INT8) else found
