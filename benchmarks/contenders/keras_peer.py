@@ -5,7 +5,9 @@ The same network, untrained: weights cost no time.
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,29 @@ def settings(task: Task) -> list[Setting]:
 
 
 def build(task: Task, setting: Setting) -> Callable[[], float]:
-    """Predict every file's picture."""
+    """Predict every file's picture, in a process of its own each time, as a script does.
+
+    In a process that had predicted a folder before, the same loop ran at 28 images/s in some
+    turns and at 19.5 in others.
+    """
+
+    def run() -> float:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(rate, task, int(setting["batch"])).result()
+
+    return run
+
+
+def rate(task: Task, batch: int) -> float:
+    """Images/s of all pictures, once the network has seen a few batches."""
+    predict(task.files[: 2 * batch], batch)
+    started = time.perf_counter()
+    predict(task.files, batch)
+    return len(task.files) / (time.perf_counter() - started)
+
+
+def predict(names: list[str], batch: int) -> None:
+    """Run the loop."""
     import tensorflow as tf
 
     network, mean = _network(), tf.constant([103.939, 116.779, 123.68])
@@ -30,15 +54,10 @@ def build(task: Task, setting: Setting) -> Callable[[], float]:
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
         return tf.image.resize(image, (SIDE, SIDE))
 
-    def run() -> float:
-        started = time.perf_counter()
-        files = tf.data.Dataset.from_tensor_slices(task.files)
-        images = files.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(int(setting["batch"]))
-        ready = images.map(lambda x: x[..., ::-1] - mean).prefetch(tf.data.AUTOTUNE)
-        assert len(network.predict(ready, verbose=0)["logits"]) == len(task.names)
-        return len(task.names) / (time.perf_counter() - started)
-
-    return run
+    files = tf.data.Dataset.from_tensor_slices(names)
+    images = files.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch)
+    ready = images.map(lambda x: x[..., ::-1] - mean).prefetch(tf.data.AUTOTUNE)
+    assert len(network.predict(ready, verbose=0)["logits"]) == len(names)
 
 
 @cache
