@@ -1,5 +1,6 @@
 """Which library a backend computes with: another version may round otherwise."""
 
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from hambatch.backends.openvino_unsigned import FORM
@@ -15,8 +16,7 @@ def runtime_of(backend: str) -> str:
         As the table names it, such as ``openvino-int8``; its library is of the same name.
     """
     library, _, precision = backend.rpartition("-")
-    try:
-        found = f"{library} {version(library)}"
-    except PackageNotFoundError:
-        found = library
+    found = library
+    with suppress(PackageNotFoundError):
+        found = f"{library} {version(library)}" if library else ""
     return f"{found}, {FORM}" if (library, precision) == ("openvino", INT8) else found
