@@ -20,7 +20,7 @@ REQUEST_SIZE = 4
 thread, and no sum in it goes over several images, so an image's scores depend on neither its
 place nor its neighbours: to the last bit with the kernels for SSE4.1, AVX2, AVX2-VNNI, AVX-512
 and AVX-512-VNNI (``tests/backends/test_slots.py``). Requests of 1 are slower by a tenth in FP32
-and by 4 % in INT8, of 8 no faster (``benchmarks/results/bench_engine.json``)."""
+and by 8 % in INT8 (``benchmarks/results/bench_engine_fp32.json``, ``..._int8.json``)."""
 
 REQUESTS_PER_STREAM = 2
 """One being computed, one waiting, so that a stream never starves."""
