@@ -32,8 +32,8 @@ def compile_copies(
 
     FP32 is compiled once, with all its streams. An INT8 graph is compiled into as many
     copies of one stream: with several streams in one, OpenVINO 2026.4 prepares their
-    shared weights in threads that race, and in about one start of five *every* score of
-    that process was wrong (``benchmarks/int8_streams.py``).
+    shared weights in threads that race, and on one machine *every* score of some starts
+    was wrong. On another one none of 30 was (``benchmarks/int8_streams.py`` and its result).
 
     Returns
     -------
