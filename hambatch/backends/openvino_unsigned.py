@@ -99,6 +99,8 @@ def _signed(read: Any) -> _Signed | None:
         begin, end = (_value(padded.input_value(k)) for k in (1, 2))
         if begin is None or end is None or not _is(padded.input_value(3), lowest):
             return None
+        if begin[:2].any() or end[:2].any():
+            return None  # not only rows and columns
         last, pads = padded.input_value(0), (begin.tolist()[2:], end.tolist()[2:])
     shifted = _step(last, "Subtract")
     if shifted is None or not _is(shifted.input_value(1), SHIFT * scale):

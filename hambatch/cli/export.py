@@ -62,8 +62,8 @@ def export(
 
     The graph replaces the old one only if it computes what Keras computes; if it is
     another one, the INT8 graph made from the old one is removed. With --int8 the engine's
-    model.onnx stays, and model.int8.onnx is made from it: about half an hour, and some 5 MB
-    of memory a calibration image.
+    model.onnx stays, and model.int8.onnx is made from it; activations of all calibration
+    images lie in memory meanwhile.
     """
     given = {name for name in ctx.params if ctx.get_parameter_source(name) in TYPED}
     if int8 and (data is None or images is not None):

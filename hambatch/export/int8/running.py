@@ -48,7 +48,7 @@ def one_by_one(content: bytes, images: Array, outputs: Sequence[str]) -> Iterato
 
 
 def logits_of(content: bytes, images: Array) -> NDArray[np.float32]:
-    """Score all images, one a request as in scoring: ``[n, 7]``."""
+    """Score all images, one a request: ``[n, 7]``."""
     graph = compiled(content, shape=(1, *images.shape[1:]))
     return np.concatenate([graph(image[None])["logits"].copy() for image in images])
 
