@@ -79,8 +79,7 @@ def export(
 def _again(engine: str, images: Path) -> None:
     from hambatch.export.reexport import reexport
 
-    had_int8 = _has_int8(engine)
-    folder, manifest = reexport(engine, images)
+    folder, manifest, removed = reexport(engine, images)
     parity = manifest.variants[0].parity
     click.echo(
         f"{folder / manifest.variants[0].file}: on {parity['images']} images probabilities differ "
@@ -88,22 +87,12 @@ def _again(engine: str, images: Path) -> None:
         f"{parity['fp16_stored']['label_flips']} labels change",
         err=True,
     )
-    if had_int8 and not _has_int8(str(folder)):
+    for variant in removed:
         click.echo(
-            "the int8 graph was made from another fp32 graph and is removed.\n"
+            f"the {variant.precision} graph was made from another fp32 graph and is removed.\n"
             f"Next: hambatch export {folder} --int8 --data SPLIT",
             err=True,
         )
-
-
-def _has_int8(engine: str) -> bool:
-    from hambatch.engines.choice import INT8
-    from hambatch.engines.manifest import read_manifest
-    from hambatch.engines.store import find_engine
-    from hambatch.export.keras_weights import SUFFIX
-
-    folder = find_engine(str(Path(engine).parent) if engine.endswith(SUFFIX) else engine)
-    return any(variant.precision == INT8 for variant in read_manifest(folder).variants)
 
 
 def _to_int8(engine: str, data: Path, options: Int8Options) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from hambatch.engines.manifest import Manifest, Variant, read_manifest
 from hambatch.engines.sentinel_spec import Sentinels
@@ -15,11 +16,18 @@ from hambatch.hashing import sha256_of_file
 from hambatch.sentinel_recording import record_sentinels
 
 
-def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
+class Reexported(NamedTuple):
+    """The engine's folder, its manifest as written, and the graphs taken out of it."""
+
+    folder: Path
+    manifest: Manifest
+    removed: tuple[Variant, ...]
+
+
+def reexport(weights_or_engine: str, images: Path) -> Reexported:
     """Export ``model.onnx`` again; of ``engine.json`` only its hash, parity and sentinels change.
 
-    If it is another graph now, the INT8 graph made from the old one goes, with its gates: the
-    manifest that is returned has no such variant any more.
+    If it is another graph now, the INT8 graph made from the old one goes, with its gates.
     A run that dies between the two files leaves an engine that loading refuses
     and that the same command repairs.
 
@@ -29,11 +37,6 @@ def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
         An engine's name or folder, or the ``.weights.h5`` file inside one.
     images
         Folder of at least 8 images to compare the graph with Keras on.
-
-    Returns
-    -------
-    tuple
-        The engine's folder, and its manifest as written.
 
     Raises
     ------
@@ -58,22 +61,20 @@ def reexport(weights_or_engine: str, images: Path) -> tuple[Path, Manifest]:
     weights = Path(weights_or_engine) if is_weights else folder
     network = load_network(weights, int(head["hidden_units"]), float(head["dropout"]))
     variant = export_graph(network, folder, pixels)
-    others = _made_from_it(folder, manifest, variant)
-    # What the old graph said of the known pictures says nothing about the new one.
-    unproven = replace(manifest, variants=(variant, *others), sentinels=Sentinels())
-    write_manifest(folder, unproven)
-    return folder, record_sentinels(folder)
-
-
-def _made_from_it(folder: Path, manifest: Manifest, variant: Variant) -> tuple[Variant, ...]:
-    """Give the other graphs if they are of these weights; else take them out of the folder."""
     others = tuple(v for v in manifest.variants if v.precision != variant.precision)
-    before = manifest.files.get(variant.file)
-    if before and before.sha256 == sha256_of_file(folder / variant.file):
-        return others
-    for other in others:
+    kept = others if _is_as_before(folder, manifest, variant) else ()
+    removed = tuple(other for other in others if other not in kept)
+    for other in removed:
         (folder / other.file).unlink(missing_ok=True)
-    return ()
+    # What the old graph said of the known pictures says nothing about the new one.
+    unproven = replace(manifest, variants=(variant, *kept), sentinels=Sentinels())
+    write_manifest(folder, unproven)
+    return Reexported(folder, record_sentinels(folder), removed)
+
+
+def _is_as_before(folder: Path, manifest: Manifest, variant: Variant) -> bool:
+    before = manifest.files.get(variant.file)
+    return before is not None and before.sha256 == sha256_of_file(folder / variant.file)
 
 
 def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:

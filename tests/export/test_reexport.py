@@ -70,12 +70,14 @@ def test_the_int8_graph_of_other_weights_does_not_stay(engine, pictures):
     (engine / "model.int8.onnx").write_bytes(right)
     both = (*manifest.variants, Variant("int8", "model.int8.onnx"))
     write_manifest(engine, replace(manifest, variants=both))
-    run(engine, pictures)
+    assert "removed" not in run(engine, pictures).stderr
     assert [v.precision for v in read_manifest(engine).variants] == ["fp32", "int8"]
     # As if the weights had been others when both graphs were made.
     (engine / "model.onnx").write_bytes(right + b" ")
     write_manifest(engine, read_manifest(engine))
-    run(engine, pictures)
+    told = run(engine, pictures).stderr
+    assert "the int8 graph was made from another fp32 graph and is removed" in told
+    assert f"hambatch export {engine} --int8" in told
     assert [v.precision for v in load_engine(engine).manifest.variants] == ["fp32"]
     assert not (engine / "model.int8.onnx").exists()
 
