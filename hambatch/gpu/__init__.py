@@ -1,0 +1,1 @@
+"""NVIDIA GPUs: what the driver says of them."""
