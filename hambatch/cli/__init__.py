@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "Compare predictions with the truth.",
     "bench": "Measure latency and throughput, and compare two results.",
     "engines": "List, show and verify engines.",
+    "doctor": "Show what this machine can run, and what is missing.",
 }
 
 

@@ -1,0 +1,25 @@
+"""`hambatch doctor`: what this machine can run, and what is missing."""
+
+import json
+
+import click
+
+from hambatch.errors import ExitCode
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@click.pass_context
+def doctor(ctx: click.Context, /, as_json: bool) -> None:
+    """Look at packages, the default engine, the driver and its GPUs, and say what works.
+
+    Everything is tried in processes of its own, which takes some seconds. Exit
+    codes: 0 images can be scored here; 1 they cannot; 2 usage.
+    """
+    from hambatch.cli.examined import show_examined
+    from hambatch.doctor.examine import examine
+    from hambatch.doctor.report import as_text
+
+    found = examine(show_examined)
+    click.echo(json.dumps(found.to_json(), indent=2) if as_json else as_text(found))
+    ctx.exit(ExitCode.OK if found.can_score else ExitCode.FAILED)
