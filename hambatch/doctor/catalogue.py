@@ -63,8 +63,8 @@ TENSORRT = Package(
     "tensorrt",
     ("tensorrt", "tensorrt-cu12", "tensorrt-cu12-bindings"),
     GPU,
-    # The public index has no more than its bindings.
-    "pip install tensorrt-cu12 --extra-index-url https://pypi.nvidia.com",
+    # Its libraries come from an index of NVIDIA; that package fetches them while it installs.
+    "pip install tensorrt-cu12",
     # Before, precision was a flag; since then it is what the graph says.
     least=(11, 0),
 )
