@@ -106,7 +106,7 @@ def test_too_old_a_tensorrt_is_told_with_the_version_that_is_wanted(site: Path) 
     found = examine_packages(FOR_GPU)[0]
     assert (found.state, found.version) == (BROKEN, "10.16.0")
     assert found.why == "too old, wanted 11.0 or newer"
-    assert found.next.startswith("pip install tensorrt-cu12 ")
+    assert found.next.startswith("pip install tensorrt-cu12")
 
 
 def test_a_new_enough_tensorrt_is_usable(site: Path) -> None:
