@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hambatch.gpu.images import DeviceImages
+
+Images = NDArray[np.uint8] | DeviceImages
+"""uint8 RGB ``[n, height, width, 3]``, on the host or on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Batch:
     indices
         int64 ``[n]``: position of each image in the run's listing.
     images
-        uint8 ``[n, 224, 224, 3]``, RGB.
+        uint8 ``[n, 224, 224, 3]``, RGB; :func:`on_host` for whoever works on the host.
     decoders
         Who decoded each image: ``dali-cpu``, ``dali-gpu``, ``pillow``; length n.
     sha256
@@ -35,10 +41,20 @@ class Batch:
     """
 
     indices: NDArray[np.int64]
-    images: NDArray[np.uint8]
+    images: Images
     decoders: Sequence[str]
     sha256: Sequence[str]
     failures: Sequence[Failure] = ()
+
+
+def on_host(images: Images) -> NDArray[np.uint8]:
+    """Give the images as an array of the host: themselves, or a copy from the GPU."""
+    if not isinstance(images, DeviceImages):
+        return images
+    # A tensor list of DALI's copies itself, and waits for the copy.
+    copied = cast(Any, images.owner).as_cpu()
+    array: NDArray[np.uint8] = np.array(copied.as_tensor())
+    return array
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hambatch.batches import Batch, Scored
+from hambatch.batches import Batch, Scored, on_host
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
 
@@ -30,8 +30,9 @@ class KerasBackend:
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
         """Score batches in fixed, padded calls."""
         for batch in batches:
+            images = on_host(batch.images)
             parts = [
-                self._call(batch.images[start : start + REQUEST_SIZE])
+                self._call(images[start : start + REQUEST_SIZE])
                 for start in range(0, len(batch.indices), REQUEST_SIZE)
             ]
             logits, features = zip(*parts, strict=True) if parts else ((), ())

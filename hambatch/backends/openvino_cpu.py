@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.backends.openvino_compile import How, compile_copies
-from hambatch.batches import Batch, Scored
+from hambatch.batches import Batch, Scored, on_host
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError
 
@@ -122,10 +122,10 @@ class OpenVinoBackend:
         pending = _Pending(batch, logits, features, left=count)
         if not count:
             pending.done.set()
-        first = 0
+        decoded, first = on_host(batch.images), 0
         while first < count:
             # Not copied: what is passed along keeps the memory until it is scored.
-            images = batch.images[first : first + self._request_size - self._filled]
+            images = decoded[first : first + self._request_size - self._filled]
             self._parts.append(_Part(pending, first, images, self._filled))
             self._filled += len(images)
             first += len(images)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hambatch.batches import Batch
+from hambatch.batches import Batch, on_host
 from hambatch.bench.child import Loaded
 from hambatch.bench.turns import timed
 from hambatch.engines.manifest import read_manifest
@@ -91,7 +91,7 @@ class Unpacking(Decoding):
 
         def work() -> int:
             # The batches' memory is the decoder's, which uses it again.
-            images = [np.array(batch.images) for batch in self._batches(pipeline)]
+            images = [np.array(on_host(batch.images)) for batch in self._batches(pipeline)]
             np.save(self.pixels, np.concatenate(images))
             return sum(map(len, images))
 
