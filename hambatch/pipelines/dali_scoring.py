@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.batches import Images
+from hambatch.config import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.decode import decode_and_resize
+from hambatch.gpu.images import DeviceImages
+from hambatch.pipelines.decode import DEFAULTS, built, decode_and_resize, pipeline_device
 from hambatch.sources.reading import Fetched
 
 
@@ -20,7 +23,14 @@ class DaliScoring:
     batch_size
         Most files a group may hold.
     device
-        ``"cpu"``, or ``"mixed"`` for the GPU.
+        ``"cpu"``, or ``"mixed"`` for the GPU: images stay on it then.
+    device_id
+        Which GPU, as CUDA numbers them.
+
+    Raises
+    ------
+    BackendError
+        If DALI cannot use that GPU.
     """
 
     def __init__(
@@ -30,10 +40,13 @@ class DaliScoring:
         spec: InputSpec,
         how: Preprocessing,
         device: str = "cpu",
+        device_id: int = 0,
+        decoder: DecoderOptions = DEFAULTS,
     ) -> None:
-        self.name = "dali-gpu" if device == "mixed" else "dali-cpu"
-        self._pipe = scoring_graph(batch_size, threads, spec, how, device)
-        self._pipe.build()
+        self.own_pixels = device == "mixed"
+        self.name = "dali-gpu" if self.own_pixels else "dali-cpu"
+        graph = scoring_graph(batch_size, threads, spec, how, device, device_id, decoder)
+        self._pipe = built(graph, device, device_id)
         self._in_flight = 0
 
     def feed(self, files: Sequence[Fetched]) -> None:
@@ -43,21 +56,36 @@ class DaliScoring:
         self._pipe.schedule_run()
         self._in_flight += 1
 
-    def collect(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    def collect(self) -> tuple[NDArray[np.int64], Images]:
         """Wait for the oldest group: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
 
         Raises
         ------
         RuntimeError
-            If DALI refuses any file of the group; it does not say which.
+            If DALI refuses any file of the group, or lacks memory for it; it does not say
+            which file.
+
+        Notes
+        -----
+        Without a stream, ``outputs`` waits until the GPU is done with the group [1]_. Before
+        that nobody knows whether it can be trusted, nor which of a backend's streams will
+        read it; what comes after it is decoded meanwhile, so the GPU does not idle. Its pixels
+        are there for every stream then. The memory is the tensor list's own: it goes back to
+        DALI, to be written to again, when the list does, so a reader keeps the list until it
+        has read.
+
+        References
+        ----------
+        .. [1] DALI, ``nvidia.dali.Pipeline.outputs``: ``cuda_stream``.
         """
         self._in_flight -= 1
         try:
             indices, images = self._pipe.outputs()
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, MemoryError) as error:
             # DALI gives some of its errors the class of Python's that is nearest.
             raise RuntimeError(str(error)) from error
-        return np.array(indices.as_tensor()).reshape(-1), np.asarray(images.as_tensor())
+        found = np.array(indices.as_tensor()).reshape(-1)
+        return found, left_on_device(images) if self.own_pixels else np.asarray(images.as_tensor())
 
     def close(self) -> None:
         """Wait until nothing is being decoded; what is in flight is dropped."""
@@ -65,6 +93,22 @@ class DaliScoring:
             with contextlib.suppress(RuntimeError):
                 self.collect()
         del self._pipe
+        if self.own_pixels:
+            _release_memory()
+
+
+def _release_memory() -> None:
+    """Give the GPU's memory that DALI keeps for later to whoever lacks it now."""
+    from nvidia.dali import backend
+
+    backend.ReleaseUnusedMemory()  # type: ignore[attr-defined, unused-ignore]
+
+
+def left_on_device(images: Any) -> DeviceImages:
+    """Describe a tensor list whose samples have one shape, without copying it."""
+    tensor = images.as_tensor()
+    n, height, width, channels = tensor.shape()
+    return DeviceImages(tensor.data_ptr(), (n, height, width, channels), owner=images)
 
 
 def scoring_graph(
@@ -73,6 +117,8 @@ def scoring_graph(
     spec: InputSpec,
     how: Preprocessing,
     device: str = "cpu",
+    device_id: int = 0,
+    decoder: DecoderOptions = DEFAULTS,
 ) -> Any:
     """Define the pipeline without building it; needs no GPU, even for ``mixed``."""
     from nvidia.dali import fn, pipeline_def
@@ -80,7 +126,7 @@ def scoring_graph(
     @pipeline_def(  # type: ignore[untyped-decorator]
         batch_size=batch_size,
         num_threads=threads,
-        device_id=None if device == "cpu" else 0,
+        device_id=pipeline_device(device, device_id),
         # With a depth of 1 every `schedule_run` starts exactly the group just fed, and the
         # dynamic executor still works on several: how far ahead is the caller's choice. With
         # more, the first call would ask for as many groups at once.
@@ -89,7 +135,7 @@ def scoring_graph(
     def graph() -> Any:
         encoded = fn.external_source(name="encoded", ndim=1, dtype=_dali_type("UINT8"))
         indices = fn.external_source(name="indices", ndim=1, dtype=_dali_type("INT64"))
-        return indices, decode_and_resize(encoded, device, spec, how)
+        return indices, decode_and_resize(encoded, device, spec, how, decoder)
 
     return graph()
 

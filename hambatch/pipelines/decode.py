@@ -4,14 +4,25 @@ Scoring and training, CPU and GPU all call :func:`decode_and_resize`, so a model
 sees in service what it saw in training.
 """
 
+from dataclasses import asdict
 from typing import Any
 
+from hambatch.config import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.errors import BackendError
 
 INTERPOLATIONS = {"linear": "INTERP_LINEAR"}
 
+DEFAULTS = DecoderOptions()
 
-def decode_and_resize(encoded: Any, device: str, spec: InputSpec, how: Preprocessing) -> Any:
+
+def decode_and_resize(
+    encoded: Any,
+    device: str,
+    spec: InputSpec,
+    how: Preprocessing,
+    decoder: DecoderOptions = DEFAULTS,
+) -> Any:
     """Build the graph from encoded images to ``[height, width, 3]`` uint8 RGB.
 
     Parameters
@@ -20,16 +31,20 @@ def decode_and_resize(encoded: Any, device: str, spec: InputSpec, how: Preproces
         DALI node of 1-D uint8 samples: whole JPEG or PNG files.
     device
         ``"cpu"``, or ``"mixed"`` to decode and resize on the GPU.
+    decoder
+        Means nothing on the CPU.
 
     Notes
     -----
     On the CPU the pixels equal Pillow's decode; linear interpolation without
-    antialias equals ``tf.image.resize`` to rounding. On the GPU,
-    ``jpeg_fancy_upsampling`` makes the chroma planes equal the CPU's.
+    antialias equals ``tf.image.resize`` to rounding. On the GPU they differ by a
+    few levels, so a row says who decoded its picture; which of them it is depends
+    on the picture alone.
     """
     from nvidia.dali import fn, types
 
-    extra: dict[str, Any] = {"jpeg_fancy_upsampling": True} if device == "mixed" else {}
+    # The field names are DALI's argument names; all apply to "mixed" only.
+    extra = asdict(decoder) if device == "mixed" else {}
     images = fn.decoders.image(
         encoded,
         device=device,
@@ -44,3 +59,31 @@ def decode_and_resize(encoded: Any, device: str, spec: InputSpec, how: Preproces
         antialias=how.antialias,
         dtype=types.UINT8,
     )
+
+
+def pipeline_device(device: str, device_id: int) -> int | None:
+    """Give a pipeline's ``device_id``: None on the CPU, where DALI then asks for no driver."""
+    return None if device == "cpu" else device_id
+
+
+def built(pipeline: Any, device: str, device_id: int) -> Any:
+    """Build a pipeline and give it back.
+
+    Raises
+    ------
+    BackendError
+        If it is for a GPU that DALI cannot use.
+    """
+    try:
+        pipeline.build()
+    except (RuntimeError, MemoryError) as error:
+        if device == "cpu":
+            raise
+        account = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        # Of DALI's assertions only what follows them is meant for people.
+        reason = account.rpartition('" failed: ')[2].partition(". ")[0].rstrip(".")
+        raise BackendError(
+            f"DALI cannot use GPU {device_id}: {reason}.\n"
+            "Next: hambatch doctor, or take --device cpu"
+        ) from error
+    return pipeline

@@ -5,10 +5,14 @@ warning to the process's stderr. In a worker that is a file, so one look at the
 file a batch tells whether any picture of it was damaged [1]_. A warning that
 could not be written would be missed: so every look writes a byte itself.
 
+The JPEG engine of a GPU fails a whole group for one file; the group is then decoded by
+other cores, to other pixels, and only a line of nvImageCodec tells [2]_.
+
 References
 ----------
 .. [1] libjpeg-turbo, ``jdatasrc.c``, ``jdhuff.c`` and ``jdmarker.c``: ``WARNMS``;
    ``jerror.c``: the default ``emit_message`` prints a file's first warning only.
+.. [2] nvImageCodec, ``extensions/nvjpeg/hw_decoder.cpp``: ``decodeBatch``.
 """
 
 import fcntl
@@ -30,6 +34,7 @@ _WARNING = re.compile(
     rb"(?:Corrupt JPEG data: |Warning: )?("
     rb"premature end of data segment|premature end of JPEG file|bad Huffman code"
     rb"|bad arithmetic code|\d+ extraneous bytes before marker 0x\w+"
+    rb"|\[nvjpeg_hw_decoder\] Could not decode[^\n]*"
     rb"|found marker 0x\w+ instead of RST\d|inconsistent progression sequence[^\n]*"
     rb"|invalid SOS parameters[^\n]*|unknown JFIF revision[^\n]*|unknown Adobe color[^\n]*)",
     re.IGNORECASE,

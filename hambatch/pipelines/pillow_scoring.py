@@ -18,6 +18,7 @@ class PillowScoring:
     """Decodes groups of files with Pillow, which releases the GIL while decoding."""
 
     name = "pillow"
+    own_pixels = False
 
     def __init__(self, threads: int, spec: InputSpec, how: Preprocessing) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pillow")

@@ -6,7 +6,7 @@ Whatever happens to a file here happens to that file only.
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.batches import Failure
+from hambatch.batches import Failure, on_host
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.limits import UNLIMITED, Limits
 from hambatch.pipelines import pillow_decode
@@ -146,5 +146,5 @@ class Salvage:
             # An answer for another file: nobody has decoded this one.
             self._dali = None
             return None
-        pixels: Pixels = images[0].copy()
+        pixels: Pixels = on_host(images)[0].copy()
         return pixels

@@ -8,14 +8,17 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.batches import Batch, Failure
+from hambatch.batches import Batch, Failure, Images, on_host
+from hambatch.config import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.limits import UNLIMITED, Limits
+from hambatch.pipelines.decode import DEFAULTS
 from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.flight import FastLane, Flight
 from hambatch.pipelines.platform import has_dali
 from hambatch.pipelines.salvage import NotAlone, Salvage, Salvaged
 from hambatch.pipelines.suspicion import is_suspect
+from hambatch.require import require
 from hambatch.sources.reading import Fetched
 
 
@@ -27,6 +30,9 @@ class _Group:
 
 class ScoringPipeline:
     """Turns fetched groups into batches, in order; a bad file costs only itself.
+
+    A batch of a GPU's lane stays on the device where all its images come from that lane;
+    with others among them, which is rare, it is put together on the host.
 
     Parameters
     ----------
@@ -70,27 +76,31 @@ class ScoringPipeline:
         return not file.problem and not is_suspect(file.content, self._limits)
 
     def _finish(self, group: _Group) -> Batch:
-        done: dict[int, Salvaged] = {}
         images = self._flight.collect() if group.fast else None
-        if images is not None:
-            done = {f.index: (images[k], self.decoder) for k, f in enumerate(group.fast)}
-        failures = self._salvage_rest(group.files, done)
-        kept = [f for f in group.files if f.index in done]
-        if images is None or len(kept) != len(images):
-            images = self._stack([done[f.index][0] for f in kept])
+        done: dict[int, Salvaged] = {}
+        if images is None and self._flight.own_pixels:
+            done = self._one_by_one(group.fast)
+        fast = [] if images is None else group.fast
+        settled = {f.index for f in fast} | done.keys()
+        failures = self._salvage_rest([f for f in group.files if f.index not in settled], done)
+        if images is None or done:
+            images = self._put_together(group.files, fast, images, done)
+        kept = [f for f in group.files if f.index in settled or f.index in done]
         return Batch(
             indices=np.array([f.index for f in kept], np.int64),
             images=images,
-            decoders=[done[f.index][1] for f in kept],
+            decoders=[done[f.index][1] if f.index in done else self.decoder for f in kept],
             sha256=[f.sha256 for f in kept],
             failures=failures,
         )
 
+    def _one_by_one(self, files: Sequence[Fetched]) -> dict[int, Salvaged]:
+        found = self._flight.one_by_one(files) if files else {}
+        return {index: (pixels, self.decoder) for index, pixels in found.items()}
+
     def _salvage_rest(self, files: Sequence[Fetched], done: dict[int, Salvaged]) -> list[Failure]:
         failures = []
         for file in files:
-            if file.index in done:
-                continue
             outcome = self._slowly(file)
             if self._alive:
                 self._alive()
@@ -107,9 +117,24 @@ class ScoringPipeline:
             self._flight.settle()
             return self._salvage.decode(file, alone=True)
 
-    def _stack(self, images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        shape = (self._spec.height, self._spec.width, 3)
-        return np.stack(images) if images else np.empty((0, *shape), np.uint8)
+    def _put_together(
+        self,
+        files: Sequence[Fetched],
+        fast: Sequence[Fetched],
+        images: Images | None,
+        done: dict[int, Salvaged],
+    ) -> NDArray[np.uint8]:
+        """Stack what is there, in the order of the files, on the host."""
+        pixels = {index: salvaged[0] for index, salvaged in done.items()}
+        if images is not None:
+            array = on_host(images)
+            pixels |= {f.index: array[k] for k, f in enumerate(fast)}
+        kept = [pixels[f.index] for f in files if f.index in pixels]
+        return np.stack(kept) if kept else np.empty((0, *self._shape), np.uint8)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self._spec.height, self._spec.width, 3
 
 
 def build_pipeline(
@@ -121,21 +146,56 @@ def build_pipeline(
     limits: Limits = UNLIMITED,
     log: DecoderLog | None = None,
     alive: Callable[[], None] | None = None,
+    *,
+    device: str = "cpu",
+    device_id: int = 0,
+    decoder: DecoderOptions = DEFAULTS,
 ) -> ScoringPipeline:
-    """Choose DALI where it is installed, else Pillow with the same contract."""
-    log, with_dali = log or DecoderLog(), has_dali()
-    lane = partial(_dali if with_dali else _pillow, batch_size, threads, spec, how)
+    """Choose DALI where it is installed, else Pillow with the same contract.
+
+    Parameters
+    ----------
+    threads
+        With ``mixed`` they read headers, and decode what the GPU's JPEG engine leaves to them.
+    prefetch
+        With ``mixed`` at least 2, or the GPU idles while a batch is handed over.
+    device
+        ``"cpu"``, or ``"mixed"``: good pictures are decoded by GPU ``device_id``, as CUDA
+        numbers them, the others by the CPU all the same.
+
+    Raises
+    ------
+    MissingDependency
+        If there is no DALI to decode on a GPU.
+    BackendError
+        If DALI cannot use that GPU, now or after it was refused a group.
+    """
+    log = log or DecoderLog()
+    if device != "cpu":
+        require("nvidia.dali", extra="", purpose="decoding on a GPU")
+    with_dali = has_dali()
+    lane: Callable[[], FastLane] = partial(_pillow, threads, spec, how)
+    if with_dali:
+        lane = partial(_dali, batch_size, threads, spec, how, device, device_id, decoder)
     salvage = Salvage(spec, how, limits, log, with_dali=with_dali)
     return ScoringPipeline(Flight(lane, log), salvage, prefetch, spec, limits, alive)
 
 
-def _dali(batch_size: int, threads: int, spec: InputSpec, how: Preprocessing) -> FastLane:
+def _dali(
+    batch_size: int,
+    threads: int,
+    spec: InputSpec,
+    how: Preprocessing,
+    device: str,
+    device_id: int,
+    decoder: DecoderOptions,
+) -> FastLane:
     from hambatch.pipelines.dali_scoring import DaliScoring
 
-    return DaliScoring(batch_size, threads, spec, how)
+    return DaliScoring(batch_size, threads, spec, how, device, device_id, decoder)
 
 
-def _pillow(batch_size: int, threads: int, spec: InputSpec, how: Preprocessing) -> FastLane:
+def _pillow(threads: int, spec: InputSpec, how: Preprocessing) -> FastLane:
     from hambatch.pipelines.pillow_scoring import PillowScoring
 
     return PillowScoring(threads, spec, how)

@@ -1,15 +1,20 @@
 """The training pipeline: encoded bytes and a matrix each to warped uint8 RGB batches."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.config import DecoderOptions
 from hambatch.cores import available_cores
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import InputError
-from hambatch.pipelines.decode import decode_and_resize
+from hambatch.pipelines.decode import DEFAULTS, built, decode_and_resize, pipeline_device
+
+REFUSALS = (RuntimeError, MemoryError)
+"""What DALI raises where it cannot decode a batch, or lacks memory for it."""
 
 
 class Samples(Protocol):
@@ -30,7 +35,13 @@ class Samples(Protocol):
 
 
 def build_training_pipeline(
-    source: Any, batch_size: int, spec: InputSpec, how: Preprocessing, device: str = "cpu"
+    source: Any,
+    batch_size: int,
+    spec: InputSpec,
+    how: Preprocessing,
+    device: str = "cpu",
+    device_id: int = 0,
+    decoder: DecoderOptions = DEFAULTS,
 ) -> Any:
     """Construct the graph; outputs are the images and their int64 indices.
 
@@ -40,14 +51,15 @@ def build_training_pipeline(
         Iterable of lists ``(encoded, index, matrix)`` of at most ``batch_size``
         samples each.
     device
-        ``"cpu"``, or ``"mixed"`` to decode and warp on GPU 0.
+        ``"cpu"``, or ``"mixed"`` to decode and warp on GPU ``device_id``, as CUDA numbers
+        them; needs no GPU before it is built.
     """
     from nvidia.dali import fn, pipeline_def, types
 
     @pipeline_def(  # type: ignore[untyped-decorator, unused-ignore]
         batch_size=batch_size,
         num_threads=available_cores(),
-        device_id=None if device == "cpu" else 0,
+        device_id=pipeline_device(device, device_id),
         prefetch_queue_depth=2,
     )
     def graph() -> Any:
@@ -57,7 +69,7 @@ def build_training_pipeline(
             dtype=[types.UINT8, types.INT64, types.FLOAT],
             ndim=[1, 0, 2],
         )
-        images = decode_and_resize(encoded, device, spec, how)
+        images = decode_and_resize(encoded, device, spec, how, decoder)
         # Without a fill value DALI clamps to the border, as Keras' fill_mode "nearest";
         # the matrix maps destination to source by default.
         warped = fn.warp_affine(images, matrix=matrix, interp_type=types.INTERP_LINEAR)
@@ -67,65 +79,114 @@ def build_training_pipeline(
 
 
 def training_batches(
-    samples: Samples, batch_size: int, spec: InputSpec, how: Preprocessing, device: str = "cpu"
+    samples: Samples,
+    batch_size: int,
+    spec: InputSpec,
+    how: Preprocessing,
+    device: str = "cpu",
+    device_id: int = 0,
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode and warp all samples in order; DALI works ahead of the consumer.
 
-    Yields uint8 ``[n, height, width, 3]``, n = ``batch_size`` but for the last.
+    Yields uint8 ``[n, height, width, 3]`` on the host, n = ``batch_size`` but for the last.
+    What the GPU refuses is decoded by the CPU.
 
     Raises
     ------
     InputError
         If an image cannot be decoded, with its name.
+    BackendError
+        If DALI cannot use that GPU.
     """
+    lane = _Lane(samples, spec, how, device, device_id)
     batches = [
         range(start, min(start + batch_size, len(samples)))
         for start in range(0, len(samples), batch_size)
     ]
-    pipeline = build_training_pipeline(_source(samples, batches), batch_size, spec, how, device)
-    pipeline.build()
-    for wanted in batches:
+    pipeline = None
+    for k, wanted in enumerate(batches):
+        if pipeline is None:
+            pipeline = lane.pipeline(batches[k:], batch_size)
         try:
-            images, indices = (_host(output) for output in pipeline.run())
-        except RuntimeError as error:
-            raise _undecodable(samples, wanted, spec, how, error) from error
-        if indices.ravel().tolist() != list(wanted):
-            raise RuntimeError(f"DALI returned samples {indices.ravel()}, wanted {list(wanted)}")
+            images = _run(pipeline, wanted)
+        except REFUSALS as error:
+            if device == "cpu":
+                raise _undecodable(lane, wanted, error) from error
+            # After an error a pipeline's state is undocumented, and it may hold the memory
+            # that was missing; so would the error, within this block.
+            pipeline = None
+        if pipeline is None:
+            images = np.concatenate([_alone(lane, index) for index in wanted])
         yield images
 
 
-def _source(samples: Samples, batches: Sequence[range]) -> Iterator[tuple[list[Any], ...]]:
-    for batch in batches:
-        yield (
-            [samples.encoded(i) for i in batch],
-            [np.int64(i) for i in batch],
-            [samples.matrix(i) for i in batch],
-        )
+@dataclass(frozen=True)
+class _Lane:
+    samples: Samples
+    spec: InputSpec
+    how: Preprocessing
+    device: str
+    device_id: int
+
+    def pipeline(self, batches: Sequence[range], batch_size: int) -> Any:
+        source, where = self._source(batches), (self.device, self.device_id)
+        graph = build_training_pipeline(source, batch_size, self.spec, self.how, *where)
+        return built(graph, *where)
+
+    def decode(self, index: int) -> NDArray[np.uint8]:
+        wanted = range(index, index + 1)
+        return _run(self.pipeline([wanted], 1), wanted)
+
+    def _source(self, batches: Sequence[range]) -> Iterator[tuple[list[Any], ...]]:
+        for batch in batches:
+            yield (
+                [self.samples.encoded(i) for i in batch],
+                [np.int64(i) for i in batch],
+                [self.samples.matrix(i) for i in batch],
+            )
+
+
+def _run(pipeline: Any, wanted: range) -> NDArray[np.uint8]:
+    images, indices = (_host(output) for output in pipeline.run())
+    if indices.ravel().tolist() != list(wanted):
+        raise RuntimeError(f"DALI returned samples {indices.ravel()}, wanted {list(wanted)}")
+    return images
 
 
 def _host(output: Any) -> NDArray[Any]:
     return np.array(output.as_cpu().as_tensor())
 
 
-def _undecodable(
-    samples: Samples, batch: range, spec: InputSpec, how: Preprocessing, error: RuntimeError
-) -> Exception:
+def _alone(lane: _Lane, index: int) -> NDArray[np.uint8]:
+    """Decode one file of a refused batch, on the CPU if the GPU refuses it alone as well."""
+    try:
+        return lane.decode(index)
+    except REFUSALS:
+        try:
+            return replace(lane, device="cpu").decode(index)
+        except REFUSALS as error:
+            raise _refused(lane, index, error) from error
+
+
+def _undecodable(lane: _Lane, batch: range, error: Exception) -> Exception:
     """Find which image of a failed batch DALI refuses: its message names none."""
     for index in batch:
-        one = [range(index, index + 1)]
-        pipeline = build_training_pipeline(_source(samples, one), 1, spec, how)
-        pipeline.build()
         try:
-            pipeline.run()
-        except RuntimeError as refusal:
-            reason = _reason(refusal)
-            return InputError(
-                f"{samples.name(index)} cannot be decoded: {reason}.\n"
-                "Next: restore the file, or prepare the split without it"
-            )
+            lane.decode(index)
+        except REFUSALS as refusal:
+            return _refused(lane, index, refusal)
     return error
 
 
-def _reason(refusal: RuntimeError) -> str:
+def _refused(lane: _Lane, index: int, refusal: Exception) -> InputError:
+    return InputError(
+        f"{lane.samples.name(index)} cannot be decoded: {_reason(refusal)}.\n"
+        "Next: restore the file, or prepare the split without it"
+    )
+
+
+def _reason(refusal: Exception) -> str:
     """Take what DALI encountered out of its account of the pipeline."""
-    return str(refusal).partition("encountered:")[2].strip().partition("\n")[0].rstrip(".")
+    account = str(refusal)
+    reason = account.partition("encountered:")[2] or account
+    return reason.strip().partition("\n")[0].rstrip(".")
