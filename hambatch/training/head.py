@@ -59,7 +59,9 @@ class HeadTrainer:
         seed, size = self._options.seed, self._options.batch_size
         order, views = epoch_plan(len(data.instances), data.features.shape[1] - 1, seed, epoch)
         state = np.random.SeedSequence([seed, epoch]).generate_state(2)
-        self.head.get_layer("dropout").seed_generator.state.assign(state)
+        # Keras gives a dropout of 0 no generator.
+        if self._options.dropout:
+            self.head.get_layer("dropout").seed_generator.state.assign(state)
         images, total = data.instances[order], 0.0
         for start in range(0, len(order), size):
             at = slice(start, start + size)

@@ -16,7 +16,7 @@ from hambatch.config import TrainOptions
 from hambatch.errors import InputError
 from hambatch.training.checkpoint import Checkpoint, Epoch
 from hambatch.training.fit import best_epoch, finished, fit
-from hambatch.training.head import TrainingData, cross_entropy
+from hambatch.training.head import HeadTrainer, TrainingData, cross_entropy
 
 OPTIONS = TrainOptions(epochs=4, patience=4, hidden_units=16, learning_rate=1e-3)
 
@@ -59,6 +59,12 @@ def same(one, other):
 
 def without_seconds(history):
     return [replace(epoch, seconds=0.0) for epoch in history]
+
+
+def test_it_learns_without_dropout_too():
+    trainer = HeadTrainer(replace(OPTIONS, dropout=0.0))
+    first = trainer.run_epoch(training_data(), 1)
+    assert trainer.run_epoch(training_data(), 2) < first
 
 
 def test_it_learns(uninterrupted):
