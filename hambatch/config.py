@@ -180,6 +180,9 @@ class TrainOptions:
     500 images a class; the base stays frozen, in inference mode.
     ``views`` augmented views of every training image are computed once.
     ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead.
+    ``device`` ``auto`` is resolved by :mod:`hambatch.training.compute`. ``xla`` compiles the
+    base and the head's step, ``mixed_precision`` computes the base's features in float16; the
+    head, which is small, is always trained in float32, so that no loss need be scaled.
     """
 
     weights: str = "imagenet"
@@ -194,6 +197,9 @@ class TrainOptions:
     epochs: int = 100
     patience: int = 15
     folds: int = 0
+    device: str = "auto"
+    xla: bool = False
+    mixed_precision: bool = False
     augmentation: Augmentation = Augmentation()
 
 

@@ -18,14 +18,17 @@ from hambatch.hashing import sha256_of_bytes
 from hambatch.pipelines.training import training_batches
 from hambatch.require import require
 from hambatch.training.augmentation import PLAIN, view_matrix
+from hambatch.training.compute import Compute
 from hambatch.training.feature_cache import FeatureCache, Pair
-from hambatch.training.network import FEATURES, SIDE, preprocess
+from hambatch.training.network import FEATURES, SIDE, in_mixed_precision, preprocess
 from hambatch.training.progress import progress
 
 BATCH = 32
 BATCHES_A_BLOCK = 8
 PIPELINE_VERSION = 1
 """Raise it when the same options give other pixels or other features."""
+
+CPU = Compute()
 
 
 class Features:
@@ -39,7 +42,7 @@ class Features:
         Path of every image, by the sha256 of its bytes.
     cache
         Folder of all caches; what lies in one shares everything that decides
-        the features: weights, preprocessing and, for views, augmentation and seed.
+        the features: weights, preprocessing, compute and, for views, augmentation and seed.
     """
 
     def __init__(
@@ -49,17 +52,19 @@ class Features:
         cache: Path,
         augmentation: Augmentation,
         seed: int,
+        compute: Compute = CPU,
     ) -> None:
         self._spec, self._how = InputSpec(), Preprocessing()
         self._files, self._augmentation, self._seed = files, augmentation, seed
-        self.base = base
-        self._predict = _predictor(base)
+        self.base, self._compute = base, compute
+        self._predict = _predictor(base, compute)
         self.weights_sha256 = weights_sha256(base)
         key = {
             "weights": self.weights_sha256,
             "input": asdict(self._spec),
             "preprocessing": asdict(self._how),
             "pipeline": PIPELINE_VERSION,
+            **compute.key,
         }
         # Plain images serve every seed and every augmentation.
         self._plain = FeatureCache(cache / _digest(key))
@@ -89,7 +94,7 @@ class Features:
         return out
 
     def images(self, sha256: Sequence[str]) -> NDArray[np.uint8]:
-        """Plain images as scoring sees them, uint8 RGB ``[n, 224, 224, 3]``."""
+        """Plain images as scoring sees them on the CPU, uint8 RGB ``[n, 224, 224, 3]``."""
         samples = self._samples([Pair(image, PLAIN) for image in sha256])
         return np.concatenate(list(training_batches(samples, BATCH, self._spec, self._how)))
 
@@ -98,7 +103,8 @@ class Features:
 
     def _fill(self, cache: FeatureCache, pairs: Sequence[Pair]) -> None:
         missing = [pair for pair in pairs if pair not in cache]
-        images = training_batches(self._samples(missing), BATCH, self._spec, self._how)
+        samples, decoder = self._samples(missing), self._compute.decoder
+        images = training_batches(samples, BATCH, self._spec, self._how, decoder)
         rows = progress((self._predict(batch) for batch in images), len(missing), "features")
         start = 0
         while block := list(islice(rows, BATCHES_A_BLOCK)):
@@ -161,20 +167,28 @@ class _Samples:
         )
 
 
-def _predictor(base: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def _predictor(base: Any, compute: Compute) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Compile the base for one batch size: a part batch is padded, so rows never differ by it."""
     tf = require("tensorflow", extra="train", purpose="hambatch train")
 
+    network = in_mixed_precision(base) if compute.mixed_precision else base
+
     @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
-        input_signature=[tf.TensorSpec((BATCH, SIDE, SIDE, 3), tf.float32)]
+        input_signature=[tf.TensorSpec((BATCH, SIDE, SIDE, 3), tf.float32)],
+        jit_compile=compute.xla or None,
     )
     def forward(images: Any) -> Any:
-        return base(images, training=False)
+        return tf.cast(network(images, training=False), tf.float32)
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         padded = np.zeros((BATCH, *images.shape[1:]), np.uint8)
         padded[: len(images)] = images
         features: NDArray[np.float32] = forward(preprocess(padded)).numpy()
+        if compute.mixed_precision and not np.isfinite(features).all():
+            raise InputError(
+                "these weights leave the range of float16 (65,504): features are not finite.\n"
+                "Next: hambatch train without --mixed-precision"
+            )
         return features[: len(images)]
 
     return predict

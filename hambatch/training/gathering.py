@@ -11,6 +11,7 @@ from hambatch.config import TrainOptions
 from hambatch.errors import InputError
 from hambatch.training.augmentation import PLAIN, check
 from hambatch.training.balance import balanced
+from hambatch.training.compute import compute_of
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.feature_cache import Pair
 from hambatch.training.features import Features
@@ -28,7 +29,8 @@ def open_features(dataset: Dataset, cache: Path, options: TrainOptions) -> Featu
     """
     check(options.augmentation)
     base = _base(options.weights)
-    return Features(base, dataset.files, cache, options.augmentation, options.seed)
+    compute = compute_of(options)
+    return Features(base, dataset.files, cache, options.augmentation, options.seed, compute)
 
 
 def training_pairs(train: pd.DataFrame, options: TrainOptions) -> list[Pair]:

@@ -52,7 +52,7 @@ class HeadTrainer:
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
         self._optimizer = self._keras.optimizers.Adam(options.learning_rate)
         self._optimizer.build(self.head.trainable_variables)
-        self._step = _compile(self._keras, self.head, self._optimizer)
+        self._step = _compile(self._keras, self.head, self._optimizer, options.xla)
 
     def run_epoch(self, data: TrainingData, epoch: int) -> float:
         """Take one pass over the balanced instances; returns their mean loss."""
@@ -101,7 +101,7 @@ def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> flo
     return float(np.mean(np.log(np.exp(values).sum(axis=1)) - chosen))
 
 
-def _compile(keras: Any, head: Any, optimizer: Any) -> Any:
+def _compile(keras: Any, head: Any, optimizer: Any, xla: bool) -> Any:
     tf = require("tensorflow", extra="train", purpose="hambatch train")
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True)
     variables = head.trainable_variables
@@ -110,7 +110,8 @@ def _compile(keras: Any, head: Any, optimizer: Any) -> Any:
         input_signature=[
             tf.TensorSpec((None, FEATURES), tf.float32),
             tf.TensorSpec((None,), tf.int64),
-        ]
+        ],
+        jit_compile=xla or None,
     )
     def step(features: Any, labels: Any) -> Any:
         with tf.GradientTape() as tape:

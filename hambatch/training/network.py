@@ -68,6 +68,25 @@ def build_head(
     )
 
 
+def in_mixed_precision(base: Any) -> Any:
+    """The same network with the same weights, computing in float16 where that is safe.
+
+    Variables stay float32; the output is float16 [1]_.
+
+    References
+    ----------
+    .. [1] https://www.tensorflow.org/guide/mixed_precision
+    """
+    keras = keras_for("hambatch train")
+
+    def clone(layer: Any) -> Any:
+        return type(layer).from_config({**layer.get_config(), "dtype": "mixed_float16"})
+
+    twin = keras.models.clone_model(base, clone_function=clone)
+    twin.set_weights(base.get_weights())
+    return twin
+
+
 def join(base: Any, head: Any) -> Any:
     """The whole network: preprocessed images in, ``logits`` and ``features`` out."""
     keras = keras_for("hambatch train")

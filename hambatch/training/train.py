@@ -9,6 +9,7 @@ from hambatch.engines.manifest import Manifest
 from hambatch.errors import InputError
 from hambatch.training.assembly import Trained, assemble
 from hambatch.training.checkpoint import Checkpoint
+from hambatch.training.compute import set_up
 from hambatch.training.cross_validation import cross_validate
 from hambatch.training.dataset import read_dataset
 from hambatch.training.fit import fit
@@ -33,11 +34,12 @@ def train(data: Path, out: Path, cache: Path, options: TrainOptions) -> Manifest
     Raises
     ------
     HambatchError
-        If the table leaks, images or weights are missing, ``out`` exists, or
-        ``OUT.work`` belongs to another run.
+        If the table leaks, images or weights are missing, ``out`` exists, the
+        device cannot be had, or ``OUT.work`` belongs to another run.
     """
     _refuse_existing(out)
     dataset = read_dataset(data)
+    options = set_up(options)
     features = open_features(dataset, cache, options)
     prepared = training_data(features, dataset.part("train"), dataset.part("val"), options)
     checkpoint = Checkpoint(_work_folder(out) / "log.npz", fingerprint(dataset, features, options))
@@ -55,6 +57,7 @@ def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> di
     """
     _refuse_existing(out)
     dataset = read_dataset(data)
+    options = set_up(options)
     features = open_features(dataset, cache, options)
     report = cross_validate(dataset, features, options, _work_folder(out))
     report["published"] = PUBLISHED

@@ -14,13 +14,13 @@ from hambatch.training.features import Features, weights_sha256
 from tests.conftest import jpeg_bytes
 
 
-def small_base(seed: int = 0):
+def small_base(seed: int = 0, pool: int = 32):
     import keras
 
     return keras.Sequential(
         [
             keras.Input((224, 224, 3)),
-            keras.layers.AveragePooling2D(32),
+            keras.layers.AveragePooling2D(pool),
             keras.layers.Flatten(),
             keras.layers.Dense(
                 2048, kernel_initializer=keras.initializers.GlorotUniform(seed=seed)

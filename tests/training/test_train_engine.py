@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def engine(place) -> Path:
     result = run(place, "mine")
     assert result.exit_code == 0, result.exception
     assert "balanced accuracy" in result.stdout
+    assert re.search(r"device: (cpu|gpu) \(.+\)", result.stderr)
     return place / "mine"
 
 
@@ -76,6 +78,7 @@ def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     assert set(manifest.files) == names
     assert {path.name for path in engine.iterdir()} == names | {"engine.json"}
     assert manifest.training["hidden_units"] == 16
+    assert manifest.training["device"] in {"cpu", "gpu"}
     assert manifest.training["weights"] == "base.weights.h5"
     assert manifest.metrics["test"]["n"] == 7
     assert manifest.metrics["val"]["n"] == 14
