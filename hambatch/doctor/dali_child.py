@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from hambatch.answering import answer
+from hambatch.batches import on_host
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.dali_scoring import DaliScoring
 from hambatch.sources.reading import Fetched
@@ -22,7 +23,7 @@ def main() -> None:
     decoder = DaliScoring(1, 1, InputSpec(), Preprocessing())
     decoder.feed([Fetched(0, stream.getvalue(), "")])
     _, images = decoder.collect()
-    far = int(np.abs(images.astype(int) - COLOUR).max())
+    far = int(np.abs(on_host(images).astype(int) - COLOUR).max())
     if far > NEAR:
         raise RuntimeError(f"a plain picture came back {far} levels off, wanted at most {NEAR}")
     answer(decoder.name)
