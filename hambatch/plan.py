@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hambatch.backends.model_cache import cache_folder, problem_with
+from hambatch.backends.model_cache import cache_folder
 from hambatch.config import ScoreOptions
 from hambatch.cores import available_cores
 from hambatch.device import instruction_set
 from hambatch.engines.choice import Choice, choose_precision
 from hambatch.engines.manifest import read_manifest
+from hambatch.private_cache import problem_with
 from hambatch.sharing import Sharing, share_cores
 
 

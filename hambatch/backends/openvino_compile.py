@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hambatch import __version__
-from hambatch.backends.model_cache import exported_once, key_of
+from hambatch.backends.model_cache import exported_once
 from hambatch.backends.openvino_graph import read_graph
 from hambatch.backends.openvino_unsigned import FORM
 from hambatch.device import instruction_set
 from hambatch.engines.choice import FP32
 from hambatch.engines.loading import Engine
+from hambatch.private_cache import key_of
 from hambatch.require import require
 
 

@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 
 from hambatch.backends import load_backend
-from hambatch.backends.model_cache import (
-    KEPT,
-    cache_folder,
-    exported_once,
-    key_of,
-    problem_with,
-)
+from hambatch.backends.model_cache import KEPT, cache_folder, exported_once
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
 from hambatch.prediction import predict_files
+from hambatch.private_cache import key_of, problem_with
 from tests.backends.contract import pictures, scores
 from tests.engines.int8_engine import with_int8
 

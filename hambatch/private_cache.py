@@ -1,0 +1,125 @@
+"""A folder of the user's cache that nobody else can write to or read, and files in it.
+
+What is kept there is handed to native code, so it is believed only where nobody but this user
+can have put it: the folder is no link, belongs to this user and has mode 0700; a file is a
+regular one of this user that nobody else may read or write. Files are written beside and
+renamed, so several processes at once are safe.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+LEFT_AFTER_SECONDS = 3600
+"""What is older and belongs to nothing was left by a process that died."""
+
+
+class CacheRefused(Exception):
+    """The folder or a file cannot be believed, or cannot be used; says why in a few words."""
+
+
+def user_cache(name: str) -> Path | None:
+    """Name a folder of hambatch's in the user's cache; None where the user has none."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # By the specification a relative path is to be ignored; in a container a user may have
+    # no home, and then it stays as it is.
+    cache = base if os.path.isabs(base) else os.path.expanduser("~/.cache")
+    return Path(cache, "hambatch", name) if os.path.isabs(cache) else None
+
+
+def key_of(parts: dict[str, Any]) -> str:
+    """Hash everything that decides what is kept: JSON values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def private(folder: Path) -> Iterator[int]:
+    """Open the folder, made if need be; what it yields stays that folder whatever is renamed.
+
+    Raises
+    ------
+    CacheRefused
+        If it cannot be had, or if anybody but this user can write to it or read it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise CacheRefused(f"{folder} cannot be used: {error.strerror}") from error
+    try:
+        _refuse_others(os.fstat(place), str(folder), "700")
+        yield place
+    finally:
+        os.close(place)
+
+
+def problem_with(folder: Path) -> str:
+    """Say why there will be no cache; empty if there will be one."""
+    try:
+        with private(folder):
+            return ""
+    except CacheRefused as refused:
+        return str(refused)
+
+
+def read_private(place: int, name: str) -> bytes:
+    """Give a file's content, and mark it as used now.
+
+    Raises
+    ------
+    CacheRefused
+        If it is not there, is no regular file, or anybody else can write to it or read it.
+    """
+    try:
+        # A pipe would block the opening until somebody writes to it.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(name, flags, dir_fd=place)
+    except OSError as error:
+        raise CacheRefused(f"{name} cannot be read: {error.strerror}") from error
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise CacheRefused(f"{name} is no regular file")
+        _refuse_others(found, name, "600")
+        with suppress(OSError):
+            os.utime(descriptor)
+        return file.read()
+
+
+def _refuse_others(found: os.stat_result, name: str, mode: str) -> None:
+    if found.st_uid != os.geteuid():
+        raise CacheRefused(f"{name} belongs to another user")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise CacheRefused(f"{name} is open to other users; chmod {mode} makes it private")
+
+
+def write_private(place: int, name: str, *parts: bytes) -> None:
+    """Write a file beside and rename it; raises OSError where that fails, and leaves nothing."""
+    temporary = f".{name}.{secrets.token_hex(4)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        with open(os.open(temporary, flags, 0o600, dir_fd=place), "wb") as file:
+            file.writelines(parts)
+        os.replace(temporary, name, src_dir_fd=place, dst_dir_fd=place)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=place)
+        raise
+
+
+def left_behind(place: int, names: Iterable[str]) -> list[str]:
+    """Choose the files that are so old that no process can still be at them."""
+    oldest = time.time() - LEFT_AFTER_SECONDS
+    old = []
+    for name in names:
+        with suppress(FileNotFoundError):
+            if os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime < oldest:
+                old.append(name)
+    return old
