@@ -118,7 +118,15 @@ def test_another_precision_has_a_record_of_its_own(folder):
     assert spec.of("fp32") == spec
     assert spec.of("int8").pictures[0].probabilities[0] == 0.2
     assert spec.of("int8").measured_on.backend == "openvino-int8"
-    assert spec.of("fp16") is None
+    assert spec.of("bf16") is None
+
+
+def test_fp16_is_to_say_what_fp32_says_within_more(folder):
+    change(folder, also=[ALSO])
+    spec = read_manifest(folder).sentinels
+    assert spec.of("fp16").pictures == spec.pictures
+    assert spec.of("fp16").measured_on == spec.measured_on
+    assert spec.of("fp16").tolerance_elsewhere == spec.elsewhere("fp16") == 0.02
 
 
 @pytest.mark.parametrize(
