@@ -229,3 +229,23 @@ class BenchCompareOptions:
     """`hambatch bench compare`; ``change`` is the smallest that matters, in percent."""
 
     change: float = 3.0
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """`hambatch build`: one TensorRT plan.
+
+    FP16 is what tensor cores are for; rounding to it moves a known picture by 1.1e-3 at most.
+    ``max_batch`` is the images that the `tensorrt` backend puts into a request; ``device`` is
+    the number of a GPU. ``workspace_megabytes`` (10^6 bytes) is the most scratch memory that a
+    kernel may ask for; the rest is left to the decoder.
+    """
+
+    engine: str = ScoreOptions.engine
+    precision: str = "fp16"
+    max_batch: int = 64
+    device: int = 0
+    workspace_megabytes: int = 4096
+    hardware_compatible: bool = False
+    version_compatible: bool = False
+    rebuild: bool = False

@@ -15,9 +15,10 @@ COMMANDS = {
     "prepare": "Split HAM10000 by lesion, check it for leaks, write the split table.",
     "train": "Train an engine from a split table.",
     "export": "Export Keras weights to the engine's ONNX graph, and that to INT8.",
+    "build": "Build a TensorRT plan from an engine, for one GPU.",
     "evaluate": "Compare predictions with the truth.",
     "bench": "Measure latency and throughput, and compare two results.",
-    "engines": "List, show and verify engines.",
+    "engines": "List, show and verify engines; list and prune TensorRT plans.",
     "doctor": "Show what this machine can run, and what is missing.",
 }
 

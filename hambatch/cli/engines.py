@@ -1,4 +1,4 @@
-"""`hambatch engines`: what is installed, what it is, whether it is intact."""
+"""`hambatch engines`: what is installed or built, what it is, whether it is intact."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ DEFAULT = ScoreOptions().engine
 
 @click.group(context_settings={"show_default": True})
 def engines() -> None:
-    """List, show and verify engines."""
+    """List, show and verify engines; list and prune TensorRT plans."""
 
 
 @engines.command("list")
@@ -67,3 +67,23 @@ def verify(
 
     passed = gate_engine(find_engine(engine), data, click.echo, dry_run=dry_run)
     ctx.exit(ExitCode.OK if passed else ExitCode.FAILED)
+
+
+@engines.command()
+def plans() -> None:
+    """List the TensorRT plans built here, one a line, and whether each fits this machine.
+
+    Key, engine, precision, largest batch, GPU, TensorRT, size, date, state.
+    """
+    from hambatch.plans.listing import plan_lines
+
+    click.echo("\n".join(plan_lines()))
+
+
+@engines.command()
+@click.option("--all", "everything", is_flag=True, help="Remove every plan.")
+def prune(everything: bool) -> None:
+    """Remove TensorRT plans that are damaged or do not fit this machine."""
+    from hambatch.plans.pruning import prune_plans
+
+    click.echo(str(prune_plans(everything=everything)), err=True)

@@ -1,0 +1,161 @@
+"""The story of `hambatch build`: the plan that is kept, or one that is built, tried and kept."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hambatch.config import BuildOptions
+from hambatch.engines.loading import Engine
+from hambatch.hashing import sha256_of_bytes
+from hambatch.plans.building import FORM, Built, Recipe, build_plan
+from hambatch.plans.cache import KeptPlan, NoPlan, PlanCache, plan_cache
+from hambatch.plans.graph import graph_of, source_of
+from hambatch.plans.invariance import Images, Invariance, measure_invariance, refuse_drift
+from hambatch.plans.key import PlanKey
+from hambatch.plans.known_pictures import compare_known_pictures, decode_known_pictures
+from hambatch.plans.monitor import Progress
+from hambatch.plans.record import PlanRecord
+from hambatch.plans.running import Trial
+from hambatch.plans.tensorrt_module import Target
+from hambatch.private_cache import key_of
+
+
+@dataclass(frozen=True)
+class Order:
+    """What plan is wanted: of which engine, how, and for which GPU, which is that of ``trial``.
+
+    ``engine`` and ``device`` of the options are not looked at.
+    """
+
+    engine: Engine
+    options: BuildOptions
+    target: Target
+    trial: Trial
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is built. Scoring fills every batch up, so the largest is the usual one."""
+        options = self.options
+        return Recipe(
+            (1, options.max_batch, options.max_batch),
+            options.workspace_megabytes,
+            options.hardware_compatible,
+            options.version_compatible,
+        )
+
+    @property
+    def key(self) -> PlanKey:
+        """What decides which plan may be used.
+
+        Raises
+        ------
+        EngineError
+            If the engine has no graph for that precision.
+        """
+        engine, target, recipe = self.engine, self.target, self.recipe
+        source = source_of(engine, self.options.precision)
+        return PlanKey(
+            onnx_sha256=engine.manifest.files[source].sha256,
+            precision=self.options.precision,
+            form=FORM,
+            tensorrt=target.tensorrt,
+            gpu=target.gpu.name,
+            capability=target.capability,
+            driver=target.driver,
+            profile=recipe.profile,
+            workspace_megabytes=recipe.workspace_megabytes,
+            hardware_compatible=recipe.hardware_compatible,
+            version_compatible=recipe.version_compatible,
+        )
+
+
+def deliver(
+    order: Order, tell: Callable[[str], None], progress: Progress | None = None
+) -> KeptPlan:
+    """Give the plan that was ordered; build it if none is kept that may be used.
+
+    Of several processes that ask at once, one builds, and the others take what it built.
+
+    Parameters
+    ----------
+    tell
+        Is told why a plan is built.
+
+    Raises
+    ------
+    EngineError
+        If TensorRT does not take the graph, or the plan does not answer as it has to.
+    BackendError
+        If it cannot be built.
+    InputError
+        If it cannot be kept.
+    """
+    key = order.key
+    with plan_cache() as cache, cache.alone(key):
+        try:
+            if order.options.rebuild:
+                raise NoPlan("--rebuild")
+            return cache.find(key)
+        except NoPlan as why:
+            name = order.engine.manifest.name
+            tell(f"building the {key.precision} plan of {name} for {key.gpu}: {why}")
+        return _build(order, cache, progress)
+
+
+def _build(order: Order, cache: PlanCache, progress: Progress | None) -> KeptPlan:
+    """Build, try and keep a plan; one that is refused leaves nothing but its timings."""
+    started, built_at = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+    engine, key = order.engine, order.key
+    images = decode_known_pictures(engine)
+    graph = graph_of(engine, key.precision, images)
+    plan = _compile(order, graph.content, cache, progress).plan
+    invariance, known = _try(order, plan, images)
+    record = PlanRecord(
+        key=key,
+        sha256=sha256_of_bytes(plan),
+        size_bytes=len(plan),
+        engine=engine.manifest.name,
+        built=built_at,
+        seconds=round(time.perf_counter() - started, 1),
+        conversion=graph.conversion,
+        invariance=invariance,
+        known_pictures=known,
+    )
+    cache.keep(record, plan)
+    return KeptPlan(plan, record)
+
+
+def _compile(order: Order, content: bytes, cache: PlanCache, progress: Progress | None) -> Built:
+    target = order.target
+    parts = {"gpu": target.gpu.name, "capability": target.capability, "driver": target.driver}
+    timings = key_of({"tensorrt": target.tensorrt, **parts})
+    with order.trial.current():
+        built = build_plan(
+            target.trt,
+            content,
+            order.recipe,
+            order.engine.manifest.input,
+            timing=cache.timing(timings) if target.times_kernels else None,
+            progress=progress,
+        )
+    if built.timing is not None:
+        cache.keep_timing(timings, built.timing)
+    return built
+
+
+def _try(order: Order, plan: bytes, images: Images) -> tuple[Invariance, dict[str, Any]]:
+    """Score the known pictures in every place, and compare them with the engine's record."""
+    manifest, precision = order.engine.manifest, order.options.precision
+    with order.trial.running(plan) as predict:
+        invariance = measure_invariance(
+            predict,
+            images,
+            order.options.max_batch,
+            tolerance=manifest.sentinels.tolerance,
+            temperature=manifest.temperature,
+        )
+        refuse_drift(invariance)
+        known = compare_known_pictures(order.engine, precision, predict, images)
+    return invariance, known

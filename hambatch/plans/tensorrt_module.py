@@ -1,0 +1,109 @@
+"""TensorRT and the GPU that it is asked to build on: looked at before anything is created.
+
+Without a usable GPU a ``Runtime`` of TensorRT 11 crashes the process later, and a ``Builder``
+cannot be had. So the driver is asked first.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hambatch.errors import BackendError
+from hambatch.gpu.probe import Gpu, Probe, probe_gpus
+from hambatch.require import require
+
+OLDEST = (11, 0)
+"""From 11 on every network is strongly typed: its precision is what the ONNX says, and
+``create_network(0)`` makes such a one. With 10 and before the same call makes a weakly typed
+network, which TensorRT may compute in other precisions. Seen to work: the builder and the ONNX
+parser of TensorRT-RTX 1.7; every name that is used was compared with the bindings of 11.4."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a plan is built with and for: the module, its version, the GPU and its driver.
+
+    ``times_kernels``: whether kernels are chosen by timing them on the GPU, so that there is a
+    timing cache. TensorRT-RTX chooses them elsewhere.
+    """
+
+    trt: Any
+    tensorrt: str
+    gpu: Gpu
+    driver: str
+    times_kernels: bool = True
+
+    @property
+    def capability(self) -> str:
+        """Compute capability of the GPU, such as ``9.0``."""
+        return ".".join(map(str, self.gpu.capability))
+
+
+def find_target(ordinal: int) -> Target:
+    """Ask the driver, then import TensorRT.
+
+    Raises
+    ------
+    BackendError
+        If no GPU of that number can be used, or TensorRT is too old or broken.
+    MissingDependency
+        If TensorRT is not installed.
+    """
+    probe = probe_gpus()
+    gpu = chosen_gpu(probe, ordinal)
+    trt = tensorrt_module()
+    return Target(trt, trt.__version__, gpu, probe.driver)
+
+
+def chosen_gpu(probe: Probe, ordinal: int) -> Gpu:
+    """Find the GPU of that number.
+
+    Raises
+    ------
+    BackendError
+        If there is none, or none can be used.
+    """
+    if not probe.usable:
+        raise BackendError(
+            f"a TensorRT plan is built on the GPU that runs it: {probe.problem}.\n"
+            f"Next: {probe.next}"
+        )
+    for gpu in probe.gpus:
+        if gpu.ordinal == ordinal:
+            return gpu
+    there = ", ".join(f"{gpu.ordinal} ({gpu.name})" for gpu in probe.gpus)
+    raise BackendError(
+        f"there is no GPU {ordinal} here; there is: {there}.\n"
+        f"Next: hambatch build --device {probe.gpus[0].ordinal}"
+    )
+
+
+def tensorrt_module() -> Any:
+    """Import TensorRT; nothing is created.
+
+    Raises
+    ------
+    BackendError
+        If it is older than :data:`OLDEST`, or does not load.
+    MissingDependency
+        If it is not installed.
+    """
+    try:
+        trt = require("tensorrt", extra="gpu", purpose="hambatch build")
+    except (ImportError, OSError) as error:
+        # Its bindings without its libraries, or libraries that lack others.
+        raise BackendError(
+            f"TensorRT is installed but does not load: {error}.\nNext: hambatch doctor"
+        ) from error
+    refuse_old(trt.__version__)
+    return trt
+
+
+def refuse_old(version: str) -> None:
+    """Raise BackendError unless TensorRT is new enough."""
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise BackendError(
+            f"TensorRT {version} is installed, wanted {wanted} or later: with older ones the "
+            "precision of a plan is not the graph's.\nNext: pip install 'hambatch[gpu]'"
+        )

@@ -1,0 +1,151 @@
+"""The whole of `hambatch build` but the GPU: TensorRT-RTX builds, OpenVINO answers for the plan."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hambatch.config import BuildOptions
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.errors import EngineError
+from hambatch.hashing import sha256_of_bytes
+from hambatch.plans import plan_for
+from hambatch.plans.build import Order, deliver
+from hambatch.plans.command import describe
+from hambatch.plans.invariance import Images, Predict
+from tests.engines.int8_engine import with_int8
+from tests.plans.rtx import OpenVinoTrial, target
+
+OPTIONS = BuildOptions(precision="fp32", max_batch=4)
+
+
+class Shop:
+    """Orders plans of the tiny engine, and notes what was said and how often one was built."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.target = engine, target()
+        self.trial = self.trial_that(lambda true: true)
+        self.said: list[str] = []
+
+    def trial_that(self, spoil: Callable[[Predict], Predict]) -> OpenVinoTrial:
+        return OpenVinoTrial((self.engine.folder / "model.onnx").read_bytes(), spoil)
+
+    def order(self, **options: object) -> "Shop":
+        chosen = replace(OPTIONS, **options)  # type: ignore[arg-type]
+        order = Order(self.engine, chosen, self.target, self.trial)
+        self.plan = deliver(order, self.said.append)
+        return self
+
+    @property
+    def built(self) -> int:
+        return len(self.trial.plans)
+
+
+@pytest.fixture
+def shop(tiny_engine: Path, tmp_path: Path, own_cache: Path) -> Shop:
+    return Shop(load_engine(with_int8(tiny_engine, tmp_path / "tiny")))
+
+
+def test_a_plan_is_built_once_and_then_found(shop: Shop, own_cache: Path) -> None:
+    first = shop.order().plan
+    assert "none was built yet" in shop.said[0]
+    assert shop.trial.plans == [first.content]
+    assert shop.order().plan == first
+    assert shop.built == len(shop.said) == 1
+    record = json.loads((own_cache / f"{first.record.key.name}.json").read_text())
+    assert record["sha256"] == sha256_of_bytes(first.content)
+    assert record["invariance"]["batch_sizes"] == [1, 2, 3, 4]
+    assert record["invariance"]["max_difference"] <= 1e-6
+    assert record["key"]["driver"] == "580.1"
+
+
+def test_what_differs_is_told_and_built(shop: Shop) -> None:
+    shop.order()
+    shop.target = replace(shop.target, driver="590.1")
+    shop.order()
+    assert shop.built == 2
+    assert "the nearest has driver 580.1, wanted 590.1" in shop.said[1]
+
+
+def test_a_damaged_plan_is_built_again_and_told(shop: Shop, own_cache: Path) -> None:
+    kept = shop.order().plan.record
+    (own_cache / kept.file).write_bytes(b"no plan")
+    shop.order()
+    assert shop.built == 2
+    assert "the plan is damaged" in shop.said[1]
+
+
+def test_rebuild_builds_again(shop: Shop) -> None:
+    shop.order().order(rebuild=True)
+    assert shop.built == 2
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_other_precisions_are_plans_of_their_own(shop: Shop, precision: str) -> None:
+    shop.order().order(precision=precision)
+    assert shop.built == 2
+    assert len(set(shop.trial.plans)) == 2
+    assert bool(shop.plan.record.conversion) == (precision == "fp16")
+    assert "the nearest has" in shop.said[1]
+    assert f"tensorrt-{precision} of tiny" in describe(shop.plan)
+
+
+def test_the_backend_is_given_what_was_built(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def order_of(engine: Engine, options: BuildOptions) -> Order:
+        return Order(engine, options, shop.target, shop.trial)
+
+    monkeypatch.setattr("hambatch.plans.command.order_of", order_of)
+    kept = shop.order().plan
+    gpu = shop.target.gpu
+    assert plan_for(shop.engine, "fp32", OPTIONS.max_batch, gpu) == kept.content
+    assert shop.built == 1
+    plan_for(shop.engine, "fp32", OPTIONS.max_batch + 1, gpu, shop.said.append)
+    assert shop.built == 2
+    assert "the nearest has profile (1, 4, 4), wanted (1, 5, 5)" in shop.said[-1]
+
+
+def drifting(true: Predict) -> Predict:
+    def predict(images: Images) -> np.ndarray:
+        logits = true(images)
+        logits[-1] *= 1 if len(images) == 1 else 1.1
+        return logits
+
+    return predict
+
+
+def test_a_plan_whose_answers_drift_is_refused_and_not_kept(shop: Shop, own_cache: Path) -> None:
+    shop.trial = shop.trial_that(drifting)
+    with pytest.raises(EngineError, match="scores depend on its place"):
+        shop.order()
+    assert list(own_cache.glob("*.plan")) == list(own_cache.glob("*.json")) == []
+
+
+def test_a_precision_that_the_engine_lacks_is_refused(tiny_engine: Path, own_cache: Path) -> None:
+    shop = Shop(load_engine(tiny_engine))
+    with pytest.raises(EngineError, match="has no int8 graph"):
+        shop.order(precision="int8")
+
+
+@pytest.mark.slow
+def test_the_default_engines_plan_is_compared_with_its_record(
+    default_engine: Engine, own_cache: Path
+) -> None:
+    shop = Shop(default_engine)
+    known = shop.order(max_batch=2).plan.record.known_pictures
+    assert known["images"] == 4
+    assert known["max_difference"] < known["tolerance"]
+    assert "4 known pictures are within" in describe(shop.plan)
+
+
+def test_a_plan_that_answers_for_other_pictures_is_refused(
+    default_engine: Engine, known_pictures: Images
+) -> None:
+    from hambatch.plans.known_pictures import compare_known_pictures
+
+    with pytest.raises(EngineError, match="on a known picture"):
+        compare_known_pictures(
+            default_engine, "fp16", lambda images: np.zeros((1, 7), np.float32), known_pictures
+        )

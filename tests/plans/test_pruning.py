@@ -1,0 +1,102 @@
+"""What is listed is what is there; what is pruned is what no start would use again."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hambatch.plans import listing, pruning
+from hambatch.plans.cache import plan_cache
+from hambatch.plans.listing import plan_lines
+from hambatch.plans.machine import Machine
+from hambatch.plans.pruning import prune_plans
+from tests.plans.made_plans import CONTENT, KEY, record
+from tests.plans.rtx import CARD
+
+HERE = Machine("11.4.0.106", "580.1", (CARD,))
+NOWHERE = Machine(problem="no NVIDIA driver was found")
+
+
+@pytest.fixture
+def folder(own_cache: Path) -> Path:
+    """Four plans: one that fits, of another driver, of another card, and a damaged one."""
+    with plan_cache() as cache:
+        cache.keep(record(), CONTENT)
+        cache.keep(record(driver="1"), CONTENT)
+        cache.keep(record(gpu="NVIDIA Other"), CONTENT)
+        cache.keep(record(precision="int8"), CONTENT)
+        cache.keep_timing("some", b"timings")
+    (damaged,) = own_cache.glob(f"{record(precision='int8').key.name}-*")
+    damaged.write_bytes(b"no")
+    return own_cache
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (listing, pruning):
+        monkeypatch.setattr(module, "this_machine", lambda: HERE)
+
+
+@pytest.mark.usefixtures("here")
+def test_every_plan_is_listed_with_its_state(folder: Path) -> None:
+    lines = plan_lines()
+    assert len(lines) == 4
+    (fits,) = (line for line in lines if line.startswith(KEY.name[:12]))
+    assert fits.split("  ")[1:] == [
+        "tiny",
+        "fp16",
+        "batch 32",
+        "NVIDIA Made-Up",
+        "TensorRT 11.4.0.106",
+        "0.0 MB",
+        "2026-11-24T12:00:00+00:00",
+        "intact, fits",
+    ]
+    states = sorted(line.split("  ")[-1].split(":")[0] for line in lines)
+    assert states == ["damaged", "does not fit", "does not fit", "intact, fits"]
+    assert any("its driver is 1, here 580.1" in line for line in lines)
+    assert any("its gpu is NVIDIA Other (8.9), here NVIDIA Made-Up (8.9)" in line for line in lines)
+
+
+def test_without_a_gpu_whether_a_plan_fits_is_not_claimed(folder: Path) -> None:
+    assert sum("whether it fits cannot be told" in line for line in plan_lines()) == 3
+
+
+def test_an_empty_folder_names_the_command(own_cache: Path) -> None:
+    (line,) = plan_lines()
+    assert line.endswith("next: hambatch build")
+
+
+@pytest.mark.usefixtures("here")
+def test_pruning_leaves_what_fits(folder: Path) -> None:
+    done = prune_plans(everything=False)
+    assert (done.removed, done.kept) == (3, 1)
+    assert done.freed_bytes > 2 * len(CONTENT)
+    assert {path.name.partition(".")[0][:64] for path in folder.iterdir()} == {KEY.name, "some"}
+    with plan_cache() as cache:
+        assert cache.find(KEY).content == CONTENT
+
+
+def test_pruning_without_a_gpu_removes_what_is_damaged_and_says_so(folder: Path) -> None:
+    done = prune_plans(everything=False)
+    assert (done.removed, done.kept) == (1, 3)
+    assert "whether they fit cannot be told" in str(done)
+
+
+def test_pruning_all_leaves_nothing(folder: Path) -> None:
+    assert prune_plans(everything=True).removed == 4
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("here")
+def test_what_a_dead_build_left_goes_and_what_a_live_one_writes_stays(folder: Path) -> None:
+    other = "f" * 64
+    names = [f".{other}.json.0011", f"{other}-00.plan"]
+    for name in names:
+        (folder / name).write_bytes(b"half")
+    prune_plans(everything=False)
+    assert all((folder / name).exists() for name in names)
+    for name in names:
+        os.utime(folder / name, (1, 1))
+    prune_plans(everything=False)
+    assert not any((folder / name).exists() for name in names)
