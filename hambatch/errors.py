@@ -6,6 +6,8 @@
     ├── InputError           a path, a table or an option that cannot be used
     ├── EngineError          an engine folder that is incomplete, altered or unsuited
     ├── BackendError         a runtime that cannot execute the engine
+    │   ├── OutOfMemory      a device that has not so much memory left
+    │   └── DeviceLost       a device that failed while it worked: others may go on
     ├── MissingDependency    an optional package that is not installed
     └── SentinelError        a known picture that came back wrong: nothing here can be trusted
 
@@ -31,6 +33,14 @@ class EngineError(HambatchError):
 
 class BackendError(HambatchError):
     """A runtime that is absent, too old, or cannot execute the engine."""
+
+
+class OutOfMemory(BackendError):
+    """A device has not so much memory left; smaller requests may fit."""
+
+
+class DeviceLost(BackendError):
+    """A device failed while it worked; nothing that it was working on is answered."""
 
 
 class MissingDependency(HambatchError):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hambatch.gpu.device import Event
+
 
 @dataclass(frozen=True)
 class DeviceImages:
@@ -22,7 +24,7 @@ class DeviceImages:
     pointer: int
     shape: tuple[int, int, int, int]
     owner: object
-    ready: object | None = None
+    ready: Event | None = None
 
     def __len__(self) -> int:
         """Count the images."""
