@@ -9,6 +9,8 @@ LIBRARIES = (
     "pillow",
     "nvidia-dali-cuda120",
     "openvino",
+    "tensorrt-cu12-bindings",
+    "pycuda",
     "keras",
     "tensorflow",
     "tensorflow-cpu",

@@ -10,6 +10,7 @@ from hambatch.engines.loading import Engine
 
 BACKENDS = {
     "openvino": "hambatch.backends.openvino_cpu",
+    "tensorrt": "hambatch.backends.tensorrt_gpu",
     "keras": "hambatch.backends.keras_reference",
 }
 """Backend name to the module whose ``load`` makes one."""

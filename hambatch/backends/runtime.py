@@ -6,6 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from hambatch.backends.openvino_unsigned import FORM
 from hambatch.engines.choice import INT8
 
+DISTRIBUTIONS = {"tensorrt": "tensorrt-cu12-bindings"}
+"""Where the package that says the version is not called as the library is."""
+
 
 def runtime_of(backend: str) -> str:
     """Name library and version, and the form in which INT8 graphs run.
@@ -13,10 +16,10 @@ def runtime_of(backend: str) -> str:
     Parameters
     ----------
     backend
-        As the table names it, such as ``openvino-int8``; its library is of the same name.
+        As the table names it, such as ``openvino-int8`` or ``tensorrt-fp16-b32``.
     """
-    library, _, precision = backend.rpartition("-")
+    library, precision, *_ = [*backend.split("-"), ""]
     found = library
     with suppress(PackageNotFoundError):
-        found = f"{library} {version(library)}" if library else ""
+        found = f"{library} {version(DISTRIBUTIONS.get(library, library))}" if library else ""
     return f"{found}, {FORM}" if (library, precision) == ("openvino", INT8) else found

@@ -15,7 +15,7 @@ from hambatch.config import BenchEngineOptions, BenchPipelineOptions, BenchScore
 
 ENGINE, PIPELINE, SCORE = BenchEngineOptions(), BenchPipelineOptions(), BenchScoreOptions()
 
-BACKENDS = click.Choice(["openvino", "keras"])
+BACKENDS = click.Choice(["openvino", "tensorrt", "keras"])
 SIZES, COUNTS = click.IntRange(1, 1024), click.IntRange(0, 1024)
 REQUEST_SIZES = click.IntRange(0, 1024)
 

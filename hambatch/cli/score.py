@@ -23,7 +23,11 @@ DEFAULTS = ScoreOptions()
     help="Of the table; auto: by the suffix of --out.",
 )
 @click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
-@click.option("--backend", default=DEFAULTS.backend, type=click.Choice(["openvino", "keras"]))
+@click.option(
+    "--backend",
+    default=DEFAULTS.backend,
+    type=click.Choice(["openvino", "tensorrt", "keras"]),
+)
 @click.option(
     "--precision",
     default=DEFAULTS.precision,

@@ -93,8 +93,8 @@ class Sentinels:
 
 
 def precision_of(backend: str) -> str:
-    """``openvino-fp32`` -> ``fp32``."""
-    return backend.rpartition("-")[2]
+    """``openvino-fp32`` -> ``fp32``; ``tensorrt-fp16-b32`` -> ``fp16``."""
+    return backend.partition("-")[2].partition("-")[0]
 
 
 def read_sentinels(raw: dict[str, Any]) -> Sentinels:

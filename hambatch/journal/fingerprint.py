@@ -14,6 +14,7 @@ from hambatch.versions import library_versions
 
 LIBRARIES = {
     "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
+    "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "tensorrt-cu12-bindings"),
     "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
 }
 """What decodes and computes with a backend; another version may change a row."""

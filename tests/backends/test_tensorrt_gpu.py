@@ -1,0 +1,105 @@
+"""From an engine to a backend on a GPU: what is asked first, what is given back on the way."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hambatch.backends import load_backend, tensorrt_gpu
+from hambatch.backends.tensorrt_gpu import REQUEST_SIZE, load
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.errors import BackendError, EngineError, OutOfMemory
+from tests.backends.contract import batch_of, pictures
+from tests.gpu import stand_in_driver, stand_in_tensorrt
+from tests.gpu.stand_in_driver import Card
+
+GPU = SimpleNamespace(ordinal=0, name="a card")
+
+
+@pytest.fixture
+def engine(tiny_engine: Path) -> Engine:
+    return load_engine(tiny_engine)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Card:
+    made = Card()
+    for name, module in stand_in_driver.stand_in(made).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return made
+
+
+@pytest.fixture
+def trt(monkeypatch: pytest.MonkeyPatch) -> Any:
+    module = stand_in_tensorrt.stand_in()
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    monkeypatch.setattr(tensorrt_gpu, "_plan_for", lambda *of: b"plan")
+    monkeypatch.setattr(tensorrt_gpu, "_usable_gpu", lambda ordinal: GPU)
+    return module
+
+
+def probed(monkeypatch: pytest.MonkeyPatch, **found: Any) -> None:
+    probe = SimpleNamespace(probe_gpus=lambda: SimpleNamespace(**found))
+    monkeypatch.setitem(sys.modules, "hambatch.gpu.probe", probe)
+
+
+def is_clean(card: Card) -> bool:
+    return (card.depth, card.allocated, card.locked, card.released) == (0, 0, 0, 1)
+
+
+def test_a_loaded_backend_scores_and_gives_everything_back(
+    engine: Engine, card: Card, trt: Any
+) -> None:
+    backend = load_backend("tensorrt", engine, "fp16", 2)
+    assert backend.name == "tensorrt-fp16"
+    images = pictures(5)
+    (scored,) = backend.predict([batch_of(images)])
+    means = images.mean((1, 2, 3)).astype(np.float32)
+    np.testing.assert_array_equal(scored.logits, np.repeat(means[:, None], 7, 1))
+    np.testing.assert_array_equal(scored.features, np.repeat(means[:, None], 2048, 1))
+    backend.close()
+    assert is_clean(card)
+
+
+def test_a_card_that_is_nearly_full_gets_smaller_requests(
+    engine: Engine, card: Card, trt: Any
+) -> None:
+    an_image = 224 * 224 * 3 + 4 * (7 + 2048) + stand_in_tensorrt.SCRATCH_PER_IMAGE
+    card.memory = 2 * 40 * an_image
+    backend = load(engine, "fp16", 2)
+    assert REQUEST_SIZE == 64
+    assert backend.name == "tensorrt-fp16-b32"
+    backend.close()
+    card.memory = an_image
+    card.released = 0
+    with pytest.raises(OutOfMemory, match=r"memory is full.*\nNext: end other programs"):
+        load(engine, "fp16", 2)
+    assert is_clean(card)
+
+
+def test_a_plan_of_another_graph_leaves_nothing_behind(
+    engine: Engine, card: Card, trt: Any
+) -> None:
+    trt.plan.widths["logits"] = 6
+    with pytest.raises(EngineError, match=r"does not match its engine\.json"):
+        load(engine, "fp32", 2)
+    assert is_clean(card)
+
+
+def test_without_a_usable_gpu_tensorrt_is_not_touched(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed(monkeypatch, usable=False, gpus=(), problem="no driver", next="hambatch doctor")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    wanted = r"no GPU can be used: no driver\.\nNext: hambatch doctor"
+    with pytest.raises(BackendError, match=wanted):
+        load(engine, "fp32", 2)
+
+
+def test_a_gpu_that_is_not_there_is_named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    probed(monkeypatch, usable=True, gpus=(GPU,))
+    with pytest.raises(BackendError, match="there is no GPU 3: this machine has 1"):
+        load(engine, "fp32", 2, ordinal=3)
