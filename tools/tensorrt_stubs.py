@@ -43,6 +43,7 @@ ROOTS = {"Builder", "OnnxParser", "Runtime", "Logger", "IProgressMonitor", "ITim
 """Classes that are written in any case, and what they reach; besides those that are used."""
 
 HEADER = '''"""Written by tools/tensorrt_stubs.py from TensorRT {version}."""
+from builtins import bool as _bool
 from collections.abc import Iterator, Sequence
 from typing import Any, SupportsFloat, SupportsInt, overload
 
@@ -153,6 +154,12 @@ def _function(name: str, about: Description, known: set[str], margin: str) -> It
         yield f"{margin}def {name}({arguments}) -> {result}: ..."
 
 
+def unambiguous(line: str) -> str:
+    """Tell Python's ``bool`` from ``tensorrt.bool``; let ``__init__`` return nothing."""
+    line = re.sub(r"(?<!^)\bbool\b", "_bool", line)
+    return line.replace("-> Any", "-> None") if " __init__(" in line else line
+
+
 def main() -> None:
     """Write both files."""
     version = sys.argv[1] if len(sys.argv) > 1 else VERSION
@@ -164,7 +171,7 @@ def main() -> None:
     lines = stub_of(description, reached(description, ROOTS | used))
     stub = HERE.parent / "typings" / "tensorrt" / "__init__.pyi"
     stub.parent.mkdir(parents=True, exist_ok=True)
-    stub.write_text(HEADER.format(version=version) + "\n".join(lines) + "\n")
+    stub.write_text(HEADER.format(version=version) + "\n".join(map(unambiguous, lines)) + "\n")
 
 
 if __name__ == "__main__":

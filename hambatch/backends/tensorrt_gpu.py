@@ -1,15 +1,12 @@
 """TensorRT on a GPU: a plan compiled on that very GPU, loaded into slots."""
 
-import importlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hambatch.backends.tensorrt_requests import TensorRtBackend
 from hambatch.engines.loading import Engine
-from hambatch.errors import BackendError
 from hambatch.gpu.device import Device
 from hambatch.gpu.execution import ExecutionContext
 from hambatch.gpu.fitting import fitted
@@ -18,6 +15,10 @@ from hambatch.gpu.slot import RequestForm
 REQUEST_SIZE = 64
 """Images a request, always: the last one is filled up, so that an image's scores depend on
 nothing but its pixels. From about here on ResNet50 keeps a GPU busy; not measured yet."""
+
+MOST_SLOTS = 4
+"""Streams are one a core where nothing else is asked for; a GPU needs two or three requests in
+flight to be busy all the time, and each has memory of its own."""
 
 FEATURES = 2048
 
@@ -31,10 +32,12 @@ def load(
     ordinal: int = 0,
     request_size: int = REQUEST_SIZE,
 ) -> TensorRtBackend:
-    """Open a GPU, and load the engine's plan of one precision into ``streams`` slots.
+    """Open a GPU, and load the engine's plan of one precision into slots.
 
     Parameters
     ----------
+    streams
+        How many slots, at most :data:`MOST_SLOTS`.
     model_cache
         Not used: plans have a folder of their own.
     ordinal
@@ -49,10 +52,13 @@ def load(
     BackendError
         If there is no such GPU, or it cannot run the plan.
     """
+    from hambatch.gpu.choosing import usable_gpu
     from hambatch.gpu.pycuda_device import PyCudaDevice
     from hambatch.gpu.tensorrt_runtime import LoadedPlan
+    from hambatch.plans import plan_for
 
-    content = _plan_for(engine, precision, request_size, _usable_gpu(ordinal))
+    gpu, _ = usable_gpu(ordinal, "the tensorrt backend runs on a GPU")
+    content = plan_for(engine, precision, request_size, gpu)
     manifest = engine.manifest
     image = (manifest.input.height, manifest.input.width, 3)
     widths = {"logits": len(manifest.classes), "features": FEATURES}
@@ -64,7 +70,8 @@ def load(
             plan = LoadedPlan(content)
             undo.callback(plan.close)
             plan.check(form)
-        backend = fitting_backend(f"tensorrt-{precision}", device, plan.make_context, form, streams)
+        slots = min(streams, MOST_SLOTS)
+        backend = fitting_backend(f"tensorrt-{precision}", device, plan.make_context, form, slots)
         undo.pop_all()
     return backend
 
@@ -97,24 +104,3 @@ def fitting_backend(
         return TensorRtBackend(called, device, make_context, replace(form, size=size), slots, note)
 
     return fitted(make, form.size)
-
-
-def _usable_gpu(ordinal: int) -> Any:
-    """Look first: TensorRT without a usable GPU takes the process with it."""
-    probe = importlib.import_module("hambatch.gpu.probe").probe_gpus()
-    if not probe.usable:
-        raise BackendError(f"no GPU can be used: {probe.problem}.\nNext: {probe.next}")
-    for gpu in probe.gpus:
-        if gpu.ordinal == ordinal:
-            return gpu
-    raise BackendError(
-        f"there is no GPU {ordinal}: this machine has {len(probe.gpus)}, numbered from 0.\n"
-        "Next: hambatch doctor"
-    )
-
-
-def _plan_for(engine: Engine, precision: str, request_size: int, gpu: Any) -> bytes:
-    """Take the plan from the private cache, verified; or build it there."""
-    plans = importlib.import_module("hambatch.plans")
-    content: bytes = plans.plan_for(engine, precision, request_size, gpu)
-    return content

@@ -52,6 +52,8 @@ class LoadedPlan:
         self._said: deque[str] = deque(maxlen=LINES_KEPT)
         self._logger = remembering_logger(self._said)
         self._runtime: trt.Runtime | None = trt.Runtime(self._logger)
+        # Plans built with --version-compatible bring a small runtime of their own.
+        self._runtime.engine_host_code_allowed = True
         self._engine: trt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(content)
         if self._engine is None:
             raise self._failure("it does not accept the plan")

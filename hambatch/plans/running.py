@@ -1,14 +1,16 @@
 """The GPU on which a plan is built and tried: what the build needs of it."""
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.engines.manifest import Manifest
+from hambatch.gpu.device import Device
+from hambatch.gpu.execution import ExecutionContext
+from hambatch.gpu.slot import RequestForm, Slot
 from hambatch.plans.invariance import Images, Predict
 
 FEATURES = 2048
@@ -41,15 +43,18 @@ class GpuTrial:
     @contextmanager
     def running(self, plan: bytes) -> Iterator[Predict]:
         """Load the plan, and make a slot for every number of images that comes."""
-        runtime = importlib.import_module("hambatch.gpu.tensorrt_runtime")
+        from hambatch.gpu.tensorrt_runtime import LoadedPlan
+
         with self._device() as device, device.current(), ExitStack() as owned:
-            loaded = runtime.LoadedPlan(plan)
+            loaded = LoadedPlan(plan)
             owned.callback(loaded.close)
             yield predict_in_slots(device, loaded.make_context, self._manifest, owned)
 
     @contextmanager
-    def _device(self) -> Iterator[Any]:
-        device = importlib.import_module("hambatch.gpu.pycuda_device").PyCudaDevice(self._ordinal)
+    def _device(self) -> Iterator[Device]:
+        from hambatch.gpu.pycuda_device import PyCudaDevice
+
+        device = PyCudaDevice(self._ordinal)
         try:
             yield device
         finally:
@@ -57,20 +62,22 @@ class GpuTrial:
 
 
 def predict_in_slots(
-    device: Any, make_context: Any, manifest: Manifest, owned: ExitStack
+    device: Device,
+    make_context: Callable[[], ExecutionContext],
+    manifest: Manifest,
+    owned: ExitStack,
 ) -> Predict:
     """Score by the slots that the ``tensorrt`` backend scores by; ``owned`` closes them."""
-    slot = importlib.import_module("hambatch.gpu.slot")
     spec = manifest.input
     image = (spec.height, spec.width, 3)
     widths = {"logits": len(manifest.classes), "features": FEATURES}
-    slots: dict[int, Any] = {}
+    slots: dict[int, Slot] = {}
 
     def predict(images: Images) -> NDArray[np.float32]:
         size = len(images)
         if size not in slots:
-            form = slot.RequestForm(size, spec.name, image, widths)
-            slots[size] = slot.Slot(device, make_context, form)
+            form = RequestForm(size, spec.name, image, widths)
+            slots[size] = Slot(device, make_context, form)
             owned.callback(slots[size].close)
         slots[size].add(images, 0, size)
         slots[size].start()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hambatch.errors import BackendError
-from hambatch.gpu.probe import Gpu, Probe, probe_gpus
+from hambatch.gpu.choosing import usable_gpu
+from hambatch.gpu.probe import Gpu
 from hambatch.require import require
 
 OLDEST = (11, 0)
@@ -48,33 +49,9 @@ def find_target(ordinal: int) -> Target:
     MissingDependency
         If TensorRT is not installed.
     """
-    probe = probe_gpus()
-    gpu = chosen_gpu(probe, ordinal)
+    gpu, probe = usable_gpu(ordinal, "a TensorRT plan is built on the GPU that runs it")
     trt = tensorrt_module()
     return Target(trt, trt.__version__, gpu, probe.driver)
-
-
-def chosen_gpu(probe: Probe, ordinal: int) -> Gpu:
-    """Find the GPU of that number.
-
-    Raises
-    ------
-    BackendError
-        If there is none, or none can be used.
-    """
-    if not probe.usable:
-        raise BackendError(
-            f"a TensorRT plan is built on the GPU that runs it: {probe.problem}.\n"
-            f"Next: {probe.next}"
-        )
-    for gpu in probe.gpus:
-        if gpu.ordinal == ordinal:
-            return gpu
-    there = ", ".join(f"{gpu.ordinal} ({gpu.name})" for gpu in probe.gpus)
-    raise BackendError(
-        f"there is no GPU {ordinal} here; there is: {there}.\n"
-        f"Next: hambatch build --device {probe.gpus[0].ordinal}"
-    )
 
 
 def tensorrt_module() -> Any:

@@ -2,21 +2,23 @@
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hambatch.backends import load_backend, tensorrt_gpu
+from hambatch import plans
+from hambatch.backends import load_backend
 from hambatch.backends.tensorrt_gpu import REQUEST_SIZE, load
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import BackendError, EngineError, OutOfMemory
+from hambatch.gpu import choosing
+from hambatch.gpu.probe import Gpu, Probe
 from tests.backends.contract import batch_of, pictures
 from tests.gpu import stand_in_driver, stand_in_tensorrt
 from tests.gpu.stand_in_driver import Card
 
-GPU = SimpleNamespace(ordinal=0, name="a card")
+HEALTHY = Probe("580.1", 12040, (Gpu(0, "a card", (8, 9), 2**34, ""),), "", "")
 
 
 @pytest.fixture
@@ -36,14 +38,13 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Card:
 def trt(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = stand_in_tensorrt.stand_in()
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(tensorrt_gpu, "_plan_for", lambda *of: b"plan")
-    monkeypatch.setattr(tensorrt_gpu, "_usable_gpu", lambda ordinal: GPU)
+    monkeypatch.setattr(plans, "plan_for", lambda *of: b"plan")
+    probed(monkeypatch, HEALTHY)
     return module
 
 
-def probed(monkeypatch: pytest.MonkeyPatch, **found: Any) -> None:
-    probe = SimpleNamespace(probe_gpus=lambda: SimpleNamespace(**found))
-    monkeypatch.setitem(sys.modules, "hambatch.gpu.probe", probe)
+def probed(monkeypatch: pytest.MonkeyPatch, found: Probe) -> None:
+    monkeypatch.setattr(choosing, "probe_gpus", lambda: found)
 
 
 def is_clean(card: Card) -> bool:
@@ -92,14 +93,14 @@ def test_a_plan_of_another_graph_leaves_nothing_behind(
 def test_without_a_usable_gpu_tensorrt_is_not_touched(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probed(monkeypatch, usable=False, gpus=(), problem="no driver", next="hambatch doctor")
+    probed(monkeypatch, Probe("", 0, (), "no driver", "hambatch doctor"))
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    wanted = r"no GPU can be used: no driver\.\nNext: hambatch doctor"
+    wanted = r"runs on a GPU: no driver\.\nNext: hambatch doctor"
     with pytest.raises(BackendError, match=wanted):
         load(engine, "fp32", 2)
 
 
 def test_a_gpu_that_is_not_there_is_named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    probed(monkeypatch, usable=True, gpus=(GPU,))
-    with pytest.raises(BackendError, match="there is no GPU 3: this machine has 1"):
+    probed(monkeypatch, HEALTHY)
+    with pytest.raises(BackendError, match=r"no GPU 3 here; there is: 0 \(a card\)"):
         load(engine, "fp32", 2, ordinal=3)

@@ -106,7 +106,7 @@ def test_pixels_are_waited_for(on_host: OnHost) -> None:
         decoder.submit(lambda: go.wait(10))
         ready = decoder.record()
     there = device.decoded(images, ready=ready)
-    batch = Batch(np.arange(SIZE), there, ["dali-gpu"] * SIZE, [""] * SIZE)  # type: ignore[arg-type]
+    batch = Batch(np.arange(SIZE), there, ["dali-gpu"] * SIZE, [""] * SIZE)
 
     def batches() -> Iterator[Batch]:
         yield batch
@@ -188,10 +188,10 @@ def test_a_device_that_fails_is_told_and_everything_given_back(tiny: Engine) -> 
 
 def test_images_of_another_size_are_refused_before_a_pointer_is_followed(on_host: OnHost) -> None:
     there = on_host.device.decoded(pictures(2)[:, :100])
-    batch = Batch(np.arange(2), there, ["dali-gpu"] * 2, [""] * 2)  # type: ignore[arg-type]
+    batch = Batch(np.arange(2), there, ["dali-gpu"] * 2, [""] * 2)
     with pytest.raises(ValueError, match=r"\(2, 100, 224, 3\), wanted \(2, 224, 224, 3\)"):
         next(on_host.backend.predict([batch]))
-    fewer = Batch(np.arange(2), DeviceImages(0, (1, 224, 224, 3), None), [""] * 2, [""] * 2)  # type: ignore[arg-type]
+    fewer = Batch(np.arange(2), DeviceImages(0, (1, 224, 224, 3), None), [""] * 2, [""] * 2)
     with pytest.raises(ValueError, match=r"\(1, 224, 224, 3\), wanted \(2,"):
         next(on_host.backend.predict([fewer]))
 

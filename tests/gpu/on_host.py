@@ -30,4 +30,4 @@ class OnHost:
         """Make a batch whose images are on the device."""
         there = self.device.decoded(images, shift=shift)
         indices = np.arange(first, first + len(images))
-        return Batch(indices, there, ["dali-gpu"] * len(images), [""] * len(images))  # type: ignore[arg-type]
+        return Batch(indices, there, ["dali-gpu"] * len(images), [""] * len(images))

@@ -8,7 +8,6 @@ import pytest
 from hambatch.errors import BackendError, MissingDependency
 from hambatch.gpu.probe import Probe
 from hambatch.plans.tensorrt_module import (
-    chosen_gpu,
     find_target,
     refuse_old,
     tensorrt_module,
@@ -16,18 +15,6 @@ from hambatch.plans.tensorrt_module import (
 from tests.plans.rtx import CARD
 
 HEALTHY = Probe("580.1", 12040, (CARD,), "", "")
-
-
-def test_a_machine_without_a_gpu_says_what_to_type() -> None:
-    probe = Probe("", 0, (), "no NVIDIA driver was found", "hambatch doctor")
-    with pytest.raises(BackendError, match=r"(?s)no NVIDIA driver.*Next: hambatch doctor"):
-        chosen_gpu(probe, 0)
-
-
-def test_a_gpu_that_is_not_there_is_refused_with_those_that_are() -> None:
-    assert chosen_gpu(HEALTHY, 0) is CARD
-    with pytest.raises(BackendError, match=r"no GPU 3 here; there is: 0 \(NVIDIA Made-Up\)"):
-        chosen_gpu(HEALTHY, 3)
 
 
 @pytest.mark.parametrize("version", ["10.16.1.11", "8.6.1", "9"])
@@ -75,7 +62,7 @@ def test_none_at_all_names_the_pip_line(tmp_path: Path, monkeypatch: pytest.Monk
 def test_with_a_gpu_a_target_names_all_that_a_key_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{find_target.__module__}.probe_gpus", lambda: HEALTHY)
+    monkeypatch.setattr("hambatch.gpu.choosing.probe_gpus", lambda: HEALTHY)
     install(tmp_path, "__version__ = '11.4.0.106'", monkeypatch)
     target = find_target(0)
     assert (target.tensorrt, target.driver, target.capability) == ("11.4.0.106", "580.1", "8.9")
