@@ -235,14 +235,14 @@ class BenchCompareOptions:
 class BuildOptions:
     """`hambatch build`: one TensorRT plan.
 
-    FP16 is what tensor cores are for; rounding to it moves a known picture by 1.1e-3 at most.
+    ``precision`` is the one that `score` runs by TensorRT.
     ``max_batch`` is the images that the `tensorrt` backend puts into a request; ``device`` is
     the number of a GPU. ``workspace_megabytes`` (10^6 bytes) is the most scratch memory that a
     kernel may ask for; the rest is left to the decoder.
     """
 
     engine: str = ScoreOptions.engine
-    precision: str = "fp16"
+    precision: str = "fp32"
     max_batch: int = 64
     device: int = 0
     workspace_megabytes: int = 4096

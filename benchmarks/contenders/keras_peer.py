@@ -25,7 +25,7 @@ def settings(task: Task) -> list[Setting]:
 def build(task: Task, setting: Setting) -> Callable[[], float]:
     """Predict every file's picture, in a process of its own each time, as a script does.
 
-    The same loop runs at 27 images/s in some processes and at 19.5 in others; within one
+    The same loop runs at 28 images/s in some processes and at 19.5 in others; within one
     process it may change from turn to turn.
     """
 

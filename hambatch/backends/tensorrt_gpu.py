@@ -66,12 +66,14 @@ def load(
     with ExitStack() as undo:
         device = PyCudaDevice(ordinal)
         undo.callback(device.close)
-        with device.current():
+        with device.current(), ExitStack() as undo_plan:
             plan = LoadedPlan(content)
-            undo.callback(plan.close)
+            undo_plan.callback(plan.close)
             plan.check(form)
-        slots = min(streams, MOST_SLOTS)
-        backend = fitting_backend(f"tensorrt-{precision}", device, plan.make_context, form, slots)
+            name, slots = f"tensorrt-{precision}", min(streams, MOST_SLOTS)
+            make = plan.make_context
+            backend = fitting_backend(name, device, make, form, slots, plan.close)
+            undo_plan.pop_all()
         undo.pop_all()
     return backend
 
@@ -82,6 +84,7 @@ def fitting_backend(
     make_context: Callable[[], ExecutionContext],
     form: RequestForm,
     slots: int,
+    close_plan: Callable[[], None] | None = None,
 ) -> TensorRtBackend:
     """Make slots for requests of that form, or of half as many images, until they fit.
 
@@ -101,6 +104,7 @@ def fitting_backend(
             if smaller
             else ""
         )
-        return TensorRtBackend(called, device, make_context, replace(form, size=size), slots, note)
+        sized = replace(form, size=size)
+        return TensorRtBackend(called, device, make_context, sized, slots, note, close_plan)
 
     return fitted(make, form.size)

@@ -51,6 +51,7 @@ class TensorRtBackend:
 
     ``device`` is closed with the backend; if making the slots fails, it is left as it was.
     ``note`` says why requests are smaller than they were meant to be; empty if they are not.
+    ``close_plan`` is called once the slots are gone, while the device's context is current.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class TensorRtBackend:
         form: RequestForm,
         slots: int = SLOTS,
         note: str = "",
+        close_plan: Callable[[], None] | None = None,
     ) -> None:
         self.name, self.note = name, note
         self.holds = slots * BATCHES_PER_SLOT
-        self._device, self._form = device, form
+        self._device, self._form, self._close_plan = device, form, close_plan
         self._open: _Request | None = None
         self._flying: deque[_Request] = deque()
         self._idle: deque[Slot] = deque()
@@ -97,6 +99,8 @@ class TensorRtBackend:
         with ExitStack() as owned:
             owned.callback(self._device.close)
             owned.enter_context(self._device.current())
+            if self._close_plan:
+                owned.callback(self._close_plan)
             owned.callback(self._slots.close)
 
     def _submit(self, batch: Batch) -> _Pending:

@@ -22,7 +22,7 @@ NON_BLOCKING = 1
 """``CU_STREAM_NON_BLOCKING``, for which PyCUDA has no name: the stream does not wait for the
 default stream, nor that one for it."""
 
-NEXT = "Next: hambatch doctor, or run again with --device cpu"
+NEXT = "Next: hambatch doctor, or run again with --backend openvino"
 
 
 @contextmanager
@@ -35,11 +35,19 @@ def _reported(doing: str) -> Iterator[None]:
     except driver.MemoryError as error:
         raise OutOfMemory(
             f"the GPU's memory is full ({doing}: {error}).\n"
-            "Next: end other programs on it (nvidia-smi), or run again with --device cpu"
+            "Next: end other programs on it (nvidia-smi), or run again with --backend openvino"
         ) from error
     except driver.Error as error:
         # Most of them are sticky: whatever is asked of this context later fails too.
         raise DeviceLost(f"the GPU failed ({doing}: {error}).\n{NEXT}") from error
+
+
+def _require_pycuda() -> None:
+    try:
+        require("pycuda.driver", extra="gpu", purpose="The tensorrt backend")
+    except (ImportError, OSError) as error:
+        # Built for another CUDA, or without the driver's library.
+        raise BackendError(f"PyCUDA is installed but does not load: {error}.\n{NEXT}") from error
 
 
 class PyCudaEvent:
@@ -150,7 +158,7 @@ class PyCudaDevice:
     """
 
     def __init__(self, ordinal: int) -> None:
-        require("pycuda", extra="gpu", purpose="The tensorrt backend")
+        _require_pycuda()
         from pycuda import driver
 
         with _reported(f"opening GPU {ordinal}"):

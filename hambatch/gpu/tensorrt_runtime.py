@@ -1,5 +1,6 @@
 """A plan in memory, and the contexts that execute it."""
 
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from hambatch.require import require
 
 if TYPE_CHECKING:
     import tensorrt as trt
+
+NEXT = "hambatch build --precision fp32 --rebuild, or run again with --backend openvino"
 
 LINES_KEPT = 4
 """Of what TensorRT said last: its calls return None or False, and the log says why."""
@@ -75,7 +78,7 @@ class LoadedPlan:
         if found != wanted:
             raise EngineError(
                 f"the plan does not match its engine.json: it has {found}, wanted {wanted}.\n"
-                "Next: hambatch build"
+                f"Next: {NEXT}"
             )
         smallest, _, largest = self._used().get_tensor_profile_shape(form.input, 0)
         if not smallest[0] <= form.size <= largest[0]:
@@ -124,8 +127,8 @@ class LoadedPlan:
     def _failure(self, what: str) -> BackendError:
         why = "; ".join(self._said) or "it does not say why"
         self._said.clear()
-        kind = OutOfMemory if "memory" in why.lower() else BackendError
-        return kind(f"TensorRT failed: {what} ({why}).\nNext: hambatch build, or --device cpu")
+        kind = OutOfMemory if re.search("out ?of ?memory", why, re.IGNORECASE) else BackendError
+        return kind(f"TensorRT failed: {what} ({why}).\nNext: {NEXT}")
 
 
 class PlanContext:

@@ -11,7 +11,13 @@ from hambatch.batches import Images
 from hambatch.config import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.gpu.images import DeviceImages
-from hambatch.pipelines.decode import DEFAULTS, built, decode_and_resize, pipeline_device
+from hambatch.pipelines.decode import (
+    DEFAULTS,
+    REFUSALS,
+    built,
+    decode_and_resize,
+    pipeline_device,
+)
 from hambatch.sources.reading import Fetched
 
 
@@ -81,8 +87,7 @@ class DaliScoring:
         self._in_flight -= 1
         try:
             indices, images = self._pipe.outputs()
-        except (ValueError, TypeError, IndexError, MemoryError) as error:
-            # DALI gives some of its errors the class of Python's that is nearest.
+        except REFUSALS as error:
             raise RuntimeError(str(error)) from error
         found = np.array(indices.as_tensor()).reshape(-1)
         return found, left_on_device(images) if self.own_pixels else np.asarray(images.as_tensor())

@@ -11,6 +11,9 @@ from hambatch.config import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import BackendError
 
+REFUSALS = (RuntimeError, MemoryError, ValueError, TypeError, IndexError)
+"""What DALI raises for a batch: some of its errors get the class of Python's that is nearest."""
+
 INTERPOLATIONS = {"linear": "INTERP_LINEAR"}
 
 DEFAULTS = DecoderOptions()

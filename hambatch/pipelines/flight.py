@@ -84,11 +84,14 @@ class Flight:
         self.settle()
         return None
 
-    def one_by_one(self, files: Sequence[Fetched]) -> dict[int, NDArray[np.uint8]]:
+    def one_by_one(
+        self, files: Sequence[Fetched], alive: Callable[[], None] | None = None
+    ) -> dict[int, NDArray[np.uint8]]:
         """Decode each file in a group of its own; only the trusted ones are in the answer.
 
         For a group that was not trusted: its good files get the pixels that they have in
-        every other company, also where a group was too much for the GPU's memory.
+        every other company, also where a group was too much for the GPU's memory. ``alive``
+        is called after each.
         """
         self.settle()
         alone, found = Flight(self._build, self._log), {}
@@ -97,6 +100,8 @@ class Flight:
             images = alone.collect()
             if images is not None:
                 found[file.index] = on_host(images)[0].copy()
+            if alive:
+                alive()
         alone.settle()
         return found
 

@@ -95,7 +95,7 @@ class ScoringPipeline:
         )
 
     def _one_by_one(self, files: Sequence[Fetched]) -> dict[int, Salvaged]:
-        found = self._flight.one_by_one(files) if files else {}
+        found = self._flight.one_by_one(files, self._alive) if files else {}
         return {index: (pixels, self.decoder) for index, pixels in found.items()}
 
     def _salvage_rest(self, files: Sequence[Fetched], done: dict[int, Salvaged]) -> list[Failure]:

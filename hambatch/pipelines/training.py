@@ -11,10 +11,13 @@ from hambatch.config import DecoderOptions
 from hambatch.cores import available_cores
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import InputError
-from hambatch.pipelines.decode import DEFAULTS, built, decode_and_resize, pipeline_device
-
-REFUSALS = (RuntimeError, MemoryError)
-"""What DALI raises where it cannot decode a batch, or lacks memory for it."""
+from hambatch.pipelines.decode import (
+    DEFAULTS,
+    REFUSALS,
+    built,
+    decode_and_resize,
+    pipeline_device,
+)
 
 
 class Samples(Protocol):

@@ -14,6 +14,7 @@ from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import BackendError, EngineError, OutOfMemory
 from hambatch.gpu import choosing
 from hambatch.gpu.probe import Gpu, Probe
+from hambatch.gpu.tensorrt_runtime import LoadedPlan
 from tests.backends.contract import batch_of, pictures
 from tests.gpu import stand_in_driver, stand_in_tensorrt
 from tests.gpu.stand_in_driver import Card
@@ -63,6 +64,35 @@ def test_a_loaded_backend_scores_and_gives_everything_back(
     np.testing.assert_array_equal(scored.features, np.repeat(means[:, None], 2048, 1))
     backend.close()
     assert is_clean(card)
+
+
+def test_the_plan_goes_after_its_slots_and_before_its_context(
+    engine: Engine, card: Card, trt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def close(plan: LoadedPlan) -> None:
+        seen.append((card.depth, card.allocated, card.released))
+
+    monkeypatch.setattr(LoadedPlan, "close", close)
+    load(engine, "fp32", 2).close()
+    assert seen == [(1, 0, 0)]
+    trt.plan.widths["logits"] = 6
+    with pytest.raises(EngineError):
+        load(engine, "fp32", 2)
+    assert seen[1:] == [(1, 0, 1)]
+
+
+def test_a_pycuda_that_does_not_load_is_one_message(
+    engine: Engine, trt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "pycuda"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "driver.py").write_text("raise ImportError('libcurand.so.10: no such file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendError, match=r"(?s)does not load: libcurand.*Next: hambatch doctor"):
+        load(engine, "fp32", 2)
 
 
 def test_a_card_that_is_nearly_full_gets_smaller_requests(

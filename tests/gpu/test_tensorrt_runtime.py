@@ -57,6 +57,15 @@ def test_a_plan_of_another_graph_is_refused(trt: Any) -> None:
         LoadedPlan(b"plan").check(FORM)
 
 
+def test_an_illegal_access_is_not_taken_for_memory_that_ran_out(trt: Any) -> None:
+    plan = LoadedPlan(b"plan")
+    plan._said.append("Cuda Runtime (an illegal memory access was encountered)")
+    trt.plan.refused = {"context"}
+    with pytest.raises(BackendError, match="illegal memory access") as told:
+        plan.make_context()
+    assert not isinstance(told.value, OutOfMemory)
+
+
 def test_a_plan_for_smaller_requests_is_refused(trt: Any) -> None:
     larger = RequestForm(65, FORM.input, FORM.image, FORM.widths)
     with pytest.raises(EngineError, match="takes 1 to 64 images a request, wanted 65"):
