@@ -16,6 +16,8 @@ REQUEST_SIZE = 64
 """Images a request, always: the last one is filled up, so that an image's scores depend on
 nothing but its pixels. From about here on ResNet50 keeps a GPU busy; not measured yet."""
 
+PURPOSE = "the tensorrt backend runs on a GPU"
+
 MOST_SLOTS = 4
 """Streams are one a core where nothing else is asked for; a GPU needs two or three requests in
 flight to be busy all the time, and each has memory of its own."""
@@ -50,15 +52,15 @@ def load(
     EngineError
         If the plan's input or outputs are not those of ``engine.json``.
     BackendError
-        If there is no such GPU, or it cannot run the plan.
+        If there is no such GPU, no plan is kept for it, or it cannot run it.
     """
     from hambatch.gpu.choosing import usable_gpu
     from hambatch.gpu.pycuda_device import PyCudaDevice
     from hambatch.gpu.tensorrt_runtime import LoadedPlan
-    from hambatch.plans import plan_for
+    from hambatch.plans import kept_plan_for
 
-    gpu, _ = usable_gpu(ordinal, "the tensorrt backend runs on a GPU")
-    content = plan_for(engine, precision, request_size, gpu)
+    gpu, _ = usable_gpu(ordinal, PURPOSE)
+    content = kept_plan_for(engine, precision, request_size, gpu)
     manifest = engine.manifest
     image = (manifest.input.height, manifest.input.width, 3)
     widths = {"logits": len(manifest.classes), "features": FEATURES}

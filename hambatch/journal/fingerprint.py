@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hambatch.config import ScoreOptions
-from hambatch.device import instruction_set
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
+from hambatch.journal.computing_device import computing_device
 from hambatch.names import encode_name
 from hambatch.sources.listing import Listing
 from hambatch.versions import library_versions
@@ -46,7 +46,7 @@ def fingerprint_of(
             "graph_sha256": graph,
         },
         "backend": {"name": options.backend, "precision": options.precision},
-        "device": {"kind": "cpu", "instruction_set": instruction_set()},
+        "device": computing_device(engine, options),
         "versions": {k: versions[k] for k in LIBRARIES[options.backend] if k in versions},
         LIMITS: {
             "max_megabytes": options.max_megabytes,

@@ -39,7 +39,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Card:
 def trt(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = stand_in_tensorrt.stand_in()
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(plans, "plan_for", lambda *of: b"plan")
+    monkeypatch.setattr(plans, "kept_plan_for", lambda *of: b"plan")
     probed(monkeypatch, HEALTHY)
     return module
 

@@ -1,0 +1,65 @@
+"""A run on a GPU is that of one card, one driver and one plan."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hambatch.cli import hambatch
+from hambatch.config import ScoreOptions
+from hambatch.engines.loading import load_engine
+from hambatch.errors import BackendError
+from hambatch.gpu.probe import Gpu, Probe
+from hambatch.journal.computing_device import computing_device
+
+CARD = Gpu(0, "NVIDIA Made-Up", (8, 9), 24 * 10**9, "")
+HEALTHY = Probe("580.1", 12040, (CARD,), "", "")
+NONE = Probe("", 0, (), "no NVIDIA driver was found", "hambatch doctor")
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    def find(probe):
+        monkeypatch.setattr("hambatch.gpu.choosing.probe_gpus", lambda: probe)
+
+    return find
+
+
+def test_the_plan_and_the_card_are_part_of_a_run(tiny_engine, probed, monkeypatch):
+    probed(HEALTHY)
+    asked = []
+
+    def kept(engine, precision, max_batch, gpu):
+        asked.append((precision, max_batch, gpu))
+        return b"plan"
+
+    monkeypatch.setattr("hambatch.plans.kept_plan_for", kept)
+    options = ScoreOptions(backend="tensorrt", precision="fp32")
+    found = computing_device(load_engine(tiny_engine), options)
+    assert (found["kind"], found["gpu"], found["driver"]) == ("gpu", "NVIDIA Made-Up", "580.1")
+    assert found["plan_sha256"] == hashlib.sha256(b"plan").hexdigest()
+    assert asked == [("fp32", 64, CARD)]
+
+
+def test_on_the_cpu_nobody_asks_for_a_gpu(tiny_engine, monkeypatch):
+    monkeypatch.setattr("hambatch.gpu.choosing.probe_gpus", None)
+    found = computing_device(load_engine(tiny_engine), ScoreOptions())
+    assert set(found) == {"kind", "instruction_set"}
+
+
+def test_a_run_that_no_gpu_can_do_leaves_its_output_to_others(tiny_engine, probed, tmp_path):
+    probed(NONE)
+    images, out = tmp_path / "images", tmp_path / "rows.csv"
+    arguments = ["score", str(images), "--out", str(out), "--engine", str(tiny_engine)]
+    command = CliRunner()
+    command.invoke(hambatch, ["samples", str(images), "--count", "2"], standalone_mode=False)
+    with pytest.raises(BackendError, match="no NVIDIA driver"):
+        command.invoke(
+            hambatch,
+            [*arguments, "--backend", "tensorrt"],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
+    command.invoke(hambatch, arguments, catch_exceptions=False, standalone_mode=False)
+    assert len(Path(out).read_text().splitlines()) == 3
