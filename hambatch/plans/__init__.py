@@ -1,4 +1,4 @@
-"""TensorRT plans: built from an engine's ONNX on this very GPU, tried, and kept privately."""
+"""TensorRT plans: built from an engine's ONNX on a GPU of this machine, tried, kept privately."""
 
 from collections.abc import Callable
 

@@ -64,6 +64,7 @@ class Order:
             gpu=target.gpu.name,
             capability=target.capability,
             driver=target.driver,
+            cuda=target.cuda,
             profile=recipe.profile,
             workspace_megabytes=recipe.workspace_megabytes,
             hardware_compatible=recipe.hardware_compatible,
@@ -105,12 +106,13 @@ def deliver(
 
 
 def _build(order: Order, cache: PlanCache, progress: Progress | None) -> KeptPlan:
-    """Build, try and keep a plan; one that is refused leaves nothing but its timings."""
+    """Build, try and keep a plan; one that is refused leaves nothing, and no timings either."""
     started, built_at = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     engine, key = order.engine, order.key
     images = decode_known_pictures(engine)
     graph = graph_of(engine, key.precision, images)
-    plan = _compile(order, graph.content, cache, progress).plan
+    built = _compile(order, graph.content, cache, progress)
+    plan = built.plan
     invariance, known = _try(order, plan, images)
     record = PlanRecord(
         key=key,
@@ -124,25 +126,32 @@ def _build(order: Order, cache: PlanCache, progress: Progress | None) -> KeptPla
         known_pictures=known,
     )
     cache.keep(record, plan)
+    if built.timing is not None:
+        cache.keep_timing(_timings_of(order.target), built.timing)
     return KeptPlan(plan, record)
 
 
 def _compile(order: Order, content: bytes, cache: PlanCache, progress: Progress | None) -> Built:
-    target = order.target
-    parts = {"gpu": target.gpu.name, "capability": target.capability, "driver": target.driver}
-    timings = key_of({"tensorrt": target.tensorrt, **parts})
+    target, timing = order.target, None
+    if target.times_kernels:
+        # From the same timings TensorRT would choose the same kernels again.
+        timing = b"" if order.options.rebuild else cache.timing(_timings_of(target))
     with order.trial.current():
-        built = build_plan(
+        return build_plan(
             target.trt,
             content,
             order.recipe,
             order.engine.manifest.input,
-            timing=cache.timing(timings) if target.times_kernels else None,
+            timing=timing,
             progress=progress,
         )
-    if built.timing is not None:
-        cache.keep_timing(timings, built.timing)
-    return built
+
+
+def _timings_of(target: Target) -> str:
+    """Name what kernels were timed with and on."""
+    card = {"gpu": target.gpu.name, "capability": target.capability}
+    driver = {"driver": target.driver, "cuda": target.cuda}
+    return key_of({"tensorrt": target.tensorrt, **card, **driver})
 
 
 def _try(order: Order, plan: bytes, images: Images) -> tuple[Invariance, dict[str, Any]]:
@@ -156,6 +165,6 @@ def _try(order: Order, plan: bytes, images: Images) -> tuple[Invariance, dict[st
             tolerance=manifest.sentinels.tolerance,
             temperature=manifest.temperature,
         )
-        refuse_drift(invariance)
+        refuse_drift(invariance, precision)
         known = compare_known_pictures(order.engine, precision, predict, images)
     return invariance, known
