@@ -4,10 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 from hambatch.config import BuildOptions
 from hambatch.engines.loading import Engine
+from hambatch.engines.store import engines_folder, installed_engines
+from hambatch.errors import BackendError
 from hambatch.hashing import sha256_of_bytes
 from hambatch.plans.building import FORM, Built, Recipe, build_plan
 from hambatch.plans.cache import KeptPlan, NoPlan, PlanCache, plan_cache
@@ -20,6 +23,8 @@ from hambatch.plans.record import PlanRecord
 from hambatch.plans.running import Trial
 from hambatch.plans.tensorrt_module import Target
 from hambatch.private_cache import key_of
+
+DEFAULTS = BuildOptions()
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,41 @@ def deliver(
             name = order.engine.manifest.name
             tell(f"building the {key.precision} plan of {name} for {key.gpu}: {why}")
         return _build(order, cache, progress)
+
+
+def find_kept(order: Order) -> KeptPlan:
+    """Give the plan that was ordered if it is kept; nothing is built.
+
+    Raises
+    ------
+    BackendError
+        Saying why there is none, and the command that builds it.
+    EngineError
+        If the engine has no graph for that precision.
+    InputError
+        If the folder of plans cannot be believed.
+    """
+    key = order.key
+    with plan_cache() as cache:
+        try:
+            return cache.find(key)
+        except NoPlan as why:
+            raise BackendError(
+                f"there is no {key.precision} plan of {order.engine.manifest.name} for {key.gpu} "
+                f"and batches up to {key.profile[-1]}: {why}.\n"
+                f"Next: {build_command(order.engine, order.options)}"
+            ) from why
+
+
+def build_command(engine: Engine, options: BuildOptions) -> str:
+    """Write the command that builds a plan of that engine."""
+    words = ["hambatch build", f"--precision {options.precision} --max-batch {options.max_batch}"]
+    if options.device:
+        words.append(f"--device {options.device}")
+    folder = engine.folder.resolve()
+    if folder != engines_folder() / DEFAULTS.engine:
+        words.append(quote(folder.name if folder in installed_engines() else str(folder)))
+    return " ".join(words)
 
 
 def _build(order: Order, cache: PlanCache, progress: Progress | None) -> KeptPlan:
