@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,14 @@ LEFT_AFTER_SECONDS = 3600
 
 
 class CacheRefused(Exception):
-    """The folder or a file cannot be believed, or cannot be used; says why in a few words."""
+    """The folder or a file cannot be believed, or cannot be used; says why in a few words.
+
+    ``remedy`` is a command that helps, or empty.
+    """
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 def user_cache(name: str) -> Path | None:
@@ -81,23 +89,43 @@ def read_private(place: int, name: str) -> bytes:
         # A pipe would block the opening until somebody writes to it.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(name, flags, dir_fd=place)
-    except OSError as error:
-        raise CacheRefused(f"{name} cannot be read: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
+    except (OSError, ValueError) as error:
+        raise CacheRefused(f"{name} cannot be read: {_reason(error)}") from error
+    try:
         found = os.fstat(descriptor)
+        # Before Python opens the descriptor, which it does not do with a folder.
         if not stat.S_ISREG(found.st_mode):
             raise CacheRefused(f"{name} is no regular file")
         _refuse_others(found, name, "600")
         with suppress(OSError):
             os.utime(descriptor)
-        return file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as error:
+        raise CacheRefused(f"{name} cannot be read: {_reason(error)}") from error
+    finally:
+        os.close(descriptor)
+
+
+def is_file(place: int, name: str) -> bool:
+    """Say whether it is a regular file; a link is none, nor is what is gone."""
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=place, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Say why; a name with a NUL or a lone surrogate is a ValueError."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _refuse_others(found: os.stat_result, name: str, mode: str) -> None:
     if found.st_uid != os.geteuid():
         raise CacheRefused(f"{name} belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o077:
-        raise CacheRefused(f"{name} is open to other users; chmod {mode} makes it private")
+        remedy = f"chmod {mode} {shlex.quote(name)}"
+        raise CacheRefused(f"{name} is open to other users; chmod {mode} makes it private", remedy)
 
 
 def write_private(place: int, name: str, *parts: bytes) -> None:

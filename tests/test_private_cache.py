@@ -31,6 +31,16 @@ def test_a_file_that_others_can_read_or_write_is_refused(tmp_path: Path, mode: i
             read_private(place, "file")
 
 
+@pytest.mark.parametrize("name", ["folder", "pipe", "link", "a\0b", "\ud800", "gone"])
+def test_what_is_no_file_is_refused_whatever_it_is(tmp_path: Path, name: str) -> None:
+    with private(tmp_path / "cache") as place:
+        os.mkdir("folder", 0o700, dir_fd=place)
+        os.mkfifo("pipe", 0o600, dir_fd=place)
+        os.symlink("folder", "link", dir_fd=place)
+        with pytest.raises(CacheRefused):
+            read_private(place, name)
+
+
 def test_the_folder_stays_the_one_that_was_checked(tmp_path: Path) -> None:
     with private(tmp_path / "cache") as place:
         write_private(place, "file", b"ours")

@@ -49,8 +49,9 @@ DEFAULTS = BuildOptions()
 def build(engine: str, **chosen: object) -> None:
     """Build the TensorRT plan of ENGINE, try it on known pictures, and keep it.
 
-    It is kept in a private folder of this user's, and used on this very GPU with this driver and
-    TensorRT only. Exit codes: 0 there is a plan; 1 it could not be built, or is refused; 2 usage.
+    It is kept in a private folder of this user's, and used only on a GPU of the same model with
+    this driver and TensorRT. Exit codes: 0 there is a plan; 1 it could not be built, or is
+    refused; 2 usage.
     """
     from hambatch.cli.build_progress import showing_phases
     from hambatch.plans.command import build_plan_of

@@ -1,9 +1,31 @@
-"""TensorRT plans: built from an engine's ONNX on this very GPU, tried, and kept privately."""
+"""TensorRT plans: built from an engine's ONNX on a GPU of this machine, tried, kept privately."""
 
 from collections.abc import Callable
 
 from hambatch.engines.loading import Engine
 from hambatch.gpu.probe import Gpu
+
+
+def kept_plan_for(engine: Engine, precision: str, max_batch: int, gpu: Gpu) -> bytes:
+    """Give the kept plan to run on a GPU, proven whole; nothing is built.
+
+    What ``hambatch build`` built with the same precision and ``--max-batch``, and no other
+    option, is found.
+
+    Raises
+    ------
+    BackendError
+        If none is kept that may be used: it says why, and the command that builds it.
+    HambatchError
+        As :func:`hambatch.plans.build.find_kept` and
+        :func:`hambatch.plans.tensorrt_module.find_target` say.
+    """
+    from hambatch.config import BuildOptions
+    from hambatch.plans.build import find_kept
+    from hambatch.plans.command import order_of
+
+    options = BuildOptions(precision=precision, max_batch=max_batch, device=gpu.ordinal)
+    return find_kept(order_of(engine, options)).content
 
 
 def plan_for(

@@ -4,10 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 from hambatch.config import BuildOptions
 from hambatch.engines.loading import Engine
+from hambatch.engines.store import engines_folder, installed_engines
+from hambatch.errors import BackendError
 from hambatch.hashing import sha256_of_bytes
 from hambatch.plans.building import FORM, Built, Recipe, build_plan
 from hambatch.plans.cache import KeptPlan, NoPlan, PlanCache, plan_cache
@@ -20,6 +23,8 @@ from hambatch.plans.record import PlanRecord
 from hambatch.plans.running import Trial
 from hambatch.plans.tensorrt_module import Target
 from hambatch.private_cache import key_of
+
+DEFAULTS = BuildOptions()
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Order:
             gpu=target.gpu.name,
             capability=target.capability,
             driver=target.driver,
+            cuda=target.cuda,
             profile=recipe.profile,
             workspace_megabytes=recipe.workspace_megabytes,
             hardware_compatible=recipe.hardware_compatible,
@@ -104,13 +110,49 @@ def deliver(
         return _build(order, cache, progress)
 
 
+def find_kept(order: Order) -> KeptPlan:
+    """Give the plan that was ordered if it is kept; nothing is built.
+
+    Raises
+    ------
+    BackendError
+        Saying why there is none, and the command that builds it.
+    EngineError
+        If the engine has no graph for that precision.
+    InputError
+        If the folder of plans cannot be believed.
+    """
+    key = order.key
+    with plan_cache() as cache:
+        try:
+            return cache.find(key)
+        except NoPlan as why:
+            raise BackendError(
+                f"there is no {key.precision} plan of {order.engine.manifest.name} for {key.gpu} "
+                f"and batches up to {key.profile[-1]}: {why}.\n"
+                f"Next: {build_command(order.engine, order.options)}"
+            ) from why
+
+
+def build_command(engine: Engine, options: BuildOptions) -> str:
+    """Write the command that builds a plan of that engine."""
+    words = ["hambatch build", f"--precision {options.precision} --max-batch {options.max_batch}"]
+    if options.device:
+        words.append(f"--device {options.device}")
+    folder = engine.folder.resolve()
+    if folder != engines_folder() / DEFAULTS.engine:
+        words.append(quote(folder.name if folder in installed_engines() else str(folder)))
+    return " ".join(words)
+
+
 def _build(order: Order, cache: PlanCache, progress: Progress | None) -> KeptPlan:
-    """Build, try and keep a plan; one that is refused leaves nothing but its timings."""
+    """Build, try and keep a plan; one that is refused leaves nothing, and no timings either."""
     started, built_at = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     engine, key = order.engine, order.key
     images = decode_known_pictures(engine)
     graph = graph_of(engine, key.precision, images)
-    plan = _compile(order, graph.content, cache, progress).plan
+    built = _compile(order, graph.content, cache, progress)
+    plan = built.plan
     invariance, known = _try(order, plan, images)
     record = PlanRecord(
         key=key,
@@ -124,25 +166,32 @@ def _build(order: Order, cache: PlanCache, progress: Progress | None) -> KeptPla
         known_pictures=known,
     )
     cache.keep(record, plan)
+    if built.timing is not None:
+        cache.keep_timing(_timings_of(order.target), built.timing)
     return KeptPlan(plan, record)
 
 
 def _compile(order: Order, content: bytes, cache: PlanCache, progress: Progress | None) -> Built:
-    target = order.target
-    parts = {"gpu": target.gpu.name, "capability": target.capability, "driver": target.driver}
-    timings = key_of({"tensorrt": target.tensorrt, **parts})
+    target, timing = order.target, None
+    if target.times_kernels:
+        # From the same timings TensorRT would choose the same kernels again.
+        timing = b"" if order.options.rebuild else cache.timing(_timings_of(target))
     with order.trial.current():
-        built = build_plan(
+        return build_plan(
             target.trt,
             content,
             order.recipe,
             order.engine.manifest.input,
-            timing=cache.timing(timings) if target.times_kernels else None,
+            timing=timing,
             progress=progress,
         )
-    if built.timing is not None:
-        cache.keep_timing(timings, built.timing)
-    return built
+
+
+def _timings_of(target: Target) -> str:
+    """Name what kernels were timed with and on."""
+    card = {"gpu": target.gpu.name, "capability": target.capability}
+    driver = {"driver": target.driver, "cuda": target.cuda}
+    return key_of({"tensorrt": target.tensorrt, **card, **driver})
 
 
 def _try(order: Order, plan: bytes, images: Images) -> tuple[Invariance, dict[str, Any]]:
@@ -156,6 +205,6 @@ def _try(order: Order, plan: bytes, images: Images) -> tuple[Invariance, dict[st
             tolerance=manifest.sentinels.tolerance,
             temperature=manifest.temperature,
         )
-        refuse_drift(invariance)
+        refuse_drift(invariance, precision)
         known = compare_known_pictures(order.engine, precision, predict, images)
     return invariance, known

@@ -5,7 +5,8 @@ from typing import Any
 
 from hambatch.engines.manifest import InputSpec
 from hambatch.errors import BackendError
-from hambatch.plans.monitor import Progress, log_of, monitor_of
+from hambatch.interrupts import Stop, stopping
+from hambatch.plans.monitor import NoProgress, Progress, log_of, monitor_of
 from hambatch.plans.parsing import parse
 
 FORM = 1
@@ -57,8 +58,26 @@ def build_plan(
     BackendError
         If it cannot build it.
     KeyboardInterrupt
-        If Ctrl-C came meanwhile: the build ends at its next step.
+        If Ctrl-C or SIGTERM came meanwhile: the build ends at its next step.
     """
+    # What a signal raises while TensorRT works, its bindings swallow: so it is only noted.
+    with stopping() as stop:
+        built = _build(trt, content, recipe, spec, timing, progress or NoProgress(), stop)
+    if built is None or stop.requested:
+        raise KeyboardInterrupt
+    return built
+
+
+def _build(
+    trt: Any,
+    content: bytes,
+    recipe: Recipe,
+    spec: InputSpec,
+    timing: bytes | None,
+    progress: Progress,
+    stop: Stop,
+) -> Built | None:
+    """Build it; None if it was asked to stop."""
     log = log_of(trt)
     builder = _builder(trt, log)
     parsed = parse(trt, builder, log, content, spec)
@@ -67,12 +86,13 @@ def build_plan(
     _add_profile(trt, builder, config, recipe, spec)
     if timing is not None:
         _use_timing(config, timing)
-    monitor = monitor_of(trt, progress) if progress else None
-    if monitor:
-        config.progress_monitor = monitor
+    monitor = monitor_of(trt, progress, stop)
+    config.progress_monitor = monitor
+    if stop.requested:
+        return None
     plan = builder.build_serialized_network(parsed.network, config)
-    if monitor and monitor.interrupted:
-        raise KeyboardInterrupt
+    if stop.requested:
+        return None
     if plan is None:
         raise _failed(trt, log)
     left = bytes(config.get_timing_cache().serialize()) if timing is not None else None

@@ -1,4 +1,4 @@
-"""Plans, kept for the next start on the same GPU.
+"""Plans, kept for the next start on a GPU of the same model.
 
 A plan is native code: loading one is running it. So it is believed only from a private folder
 (:mod:`hambatch.private_cache`), and only the very bytes that were built::
@@ -13,19 +13,21 @@ The JSON is written last, and only what it names is loaded: two builds at once l
 the other, whole.
 """
 
-import fcntl
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hambatch.errors import InputError
 from hambatch.hashing import sha256_of_bytes
 from hambatch.plans.key import PlanKey, nearest
+from hambatch.plans.locks import is_held, locked
 from hambatch.plans.record import PlanRecord, read_record
 from hambatch.private_cache import (
     CacheRefused,
+    is_file,
     private,
     read_private,
     user_cache,
@@ -98,13 +100,13 @@ class PlanCache:
         except OSError as error:
             raise InputError(
                 f"the plan cannot be kept in {self.folder}: {error.strerror}.\n"
-                "Next: make room there: hambatch engines prune"
+                f"Next: {_mending(error)}"
             ) from error
         return self.folder / record.file
 
     def entries(self) -> list[Entry]:
         """Look at every record; plans are hashed by :meth:`examine` only."""
-        found = sorted(name for name in os.listdir(self.place) if name.endswith(RECORD))
+        found = [name for name in self.names() if name.endswith(RECORD) and name[0] != "."]
         return [self._entry(name) for name in found]
 
     def examine(self, entry: Entry) -> str:
@@ -134,25 +136,31 @@ class PlanCache:
     @contextmanager
     def alone(self, key: PlanKey) -> Iterator[None]:
         """Wait until no other process builds this plan; then be the one that may."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        try:
-            lock = os.open(key.name + LOCK, flags, 0o600, dir_fd=self.place)
-        except OSError as error:
-            raise CacheRefused(f"{self.folder} cannot be used: {error.strerror}") from error
-        try:
-            # Without locks (some network folders) two builds cost time, and spoil nothing.
-            with suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.place, key.name + LOCK))
+            except OSError as error:
+                why = f"{self.folder / key.name}{LOCK} cannot be locked: {error.strerror}"
+                raise CacheRefused(why, _mending(error)) from error
             yield
-        finally:
-            os.close(lock)
+
+    def being_built(self) -> set[str]:
+        """Name the keys that a process holds now."""
+        locks = [name for name in self.names() if name.endswith(LOCK)]
+        return {name.removesuffix(LOCK) for name in locks if is_held(self.place, name)}
+
+    def strange(self) -> set[str]:
+        """Name what is no regular file, so nothing that was kept here."""
+        return {name for name in self.names() if not is_file(self.place, name)}
 
     def names(self) -> list[str]:
         """Name every file of the folder."""
         return sorted(os.listdir(self.place))
 
     def remove(self, name: str) -> int:
-        """Remove a file, and say how many bytes it had; one that is gone already had none."""
+        """Remove a file, and say how many bytes it had: none if it is gone, or no regular file."""
+        if not is_file(self.place, name):
+            return 0
         with suppress(FileNotFoundError):
             size = os.stat(name, dir_fd=self.place, follow_symlinks=False).st_size
             os.unlink(name, dir_fd=self.place)
@@ -211,5 +219,15 @@ def plan_cache() -> Iterator[PlanCache]:
     except CacheRefused as refused:
         raise InputError(
             f"no plan can be kept: {refused}.\n"
-            f"Next: chmod 700 {folder}, or set XDG_CACHE_HOME to a folder of your own"
+            f"Next: {f'{refused.remedy}, or ' if refused.remedy else ''}"
+            "set XDG_CACHE_HOME to a folder of your own"
         ) from refused
+
+
+def _mending(error: OSError) -> str:
+    """Say what helps where the folder cannot be written to."""
+    if error.errno in {errno.EISDIR, errno.ELOOP}:
+        return "remove what lies there in the place of that file"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room there: hambatch engines prune"
+    return "make it writable, or set XDG_CACHE_HOME to a folder of your own"

@@ -6,7 +6,6 @@ So a new plan scores the same images in every slot of batches of several sizes.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,20 +113,16 @@ def _fillings(images: int, size: int) -> Iterator[NDArray[np.intp]]:
         yield np.full(size, image)
 
 
-def refuse_drift(found: Invariance) -> None:
+def refuse_drift(found: Invariance, precision: str) -> None:
     """Raise EngineError if a plan's answers depend on where an image lies."""
     if found.holds:
         return
+    other = "" if precision == "fp32" else ", or --precision fp32"
     raise EngineError(
         "the plan is refused: an image's scores depend on its place. From the same image alone a "
         f"probability differs by up to {found.max_difference:.1e} (wanted {found.tolerance:.0e}), "
         f"a logit by up to {found.max_logit_difference:.1e} of the largest "
         f"(wanted {found.logit_tolerance:.0e}); farthest off is {found.where}.\n"
-        "Next: hambatch build --rebuild, which lets TensorRT choose other kernels, or "
-        "--precision fp32"
+        f"Next: hambatch build --precision {precision} --rebuild, which times all kernels anew and "
+        f"may choose others{other}"
     )
-
-
-def read_invariance(raw: dict[str, Any]) -> Invariance:
-    """Type what a plan's record says; raises TypeError or KeyError at what does not belong."""
-    return Invariance(**{**raw, "batch_sizes": tuple(raw["batch_sizes"])})

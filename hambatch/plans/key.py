@@ -1,7 +1,6 @@
 """What decides whether a plan may be used: all of it has to be the same."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 from hambatch.private_cache import key_of
 
@@ -18,6 +17,10 @@ class PlanKey:
         Of the build (:data:`hambatch.plans.building.FORM`).
     capability
         Compute capability, such as ``9.0``.
+    driver
+        Its version; empty where NVML does not tell it, as in some containers.
+    cuda
+        The newest CUDA that the driver runs, as it numbers versions: 12040 is 12.4.
     profile
         The smallest, the usual and the largest batch.
     """
@@ -29,6 +32,7 @@ class PlanKey:
     gpu: str
     capability: str
     driver: str
+    cuda: int
     profile: tuple[int, int, int]
     workspace_megabytes: int
     hardware_compatible: bool
@@ -46,12 +50,6 @@ class PlanKey:
             for part in fields(self)
             if getattr(self, part.name) != getattr(wanted, part.name)
         ]
-
-
-def read_key(raw: dict[str, Any]) -> PlanKey:
-    """Type the key of a record; raises TypeError or KeyError at what does not belong."""
-    smallest, usual, largest = raw["profile"]
-    return PlanKey(**{**raw, "profile": (smallest, usual, largest)})
 
 
 def nearest(keys: list[PlanKey], wanted: PlanKey) -> str:

@@ -50,10 +50,10 @@ def compare_known_pictures(
     difference = np.abs(calibrated(logits, engine.manifest.temperature) - wanted)
     largest, tolerance = float(difference.max()), recorded.tolerance_elsewhere
     if not largest <= tolerance:
+        other = "" if precision == "fp32" else "hambatch build --precision fp32, or "
         raise EngineError(
             f"the plan is refused: on a known picture a probability is {largest:.1e} from the "
             f"record of {engine.manifest.name}, wanted {tolerance:.0e} at most.\n"
-            "Next: hambatch build --precision fp32, or hambatch engines verify "
-            f"{engine.manifest.name}"
+            f"Next: {other}hambatch engines verify {engine.manifest.name}"
         )
     return {"images": len(images), "max_difference": largest, "tolerance": tolerance}

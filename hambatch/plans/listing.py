@@ -26,7 +26,8 @@ def state_of(cache: PlanCache, entry: Entry, machine: Machine) -> str:
 def _line(cache: PlanCache, entry: Entry, machine: Machine) -> str:
     state = state_of(cache, entry, machine)
     if entry.record is None:
-        return f"{entry.name}  {state}"
+        # A file's name may be bytes that are no text.
+        return f"{entry.name}  {state}".encode(errors="backslashreplace").decode()
     record, key = entry.record, entry.record.key
     return (
         f"{key.name[:12]}  {record.engine}  {key.precision}  batch {key.profile[-1]}  {key.gpu}  "

@@ -15,22 +15,36 @@ class Machine:
 
     tensorrt: str = ""
     driver: str = ""
+    cuda: int = 0
     gpus: tuple[Gpu, ...] = ()
     problem: str = ""
 
+    def outdated(self, key: PlanKey) -> bool:
+        """Say whether a plan was built for such a GPU, and cannot be used on it any more.
+
+        One for another GPU may be of another machine, of which nothing is known.
+        """
+        return self._has(key) and bool(self.misfit(key))
+
     def misfit(self, key: PlanKey) -> str:
         """Say what is another here; empty if a plan fits one of the GPUs."""
-        wanted = {"tensorrt": self.tensorrt, "driver": self.driver, "form": FORM}
+        driver = {"driver": self.driver, "cuda": self.cuda}
+        wanted = {"tensorrt": self.tensorrt, **driver, "form": FORM}
         different = [
             f"its {name} is {getattr(key, name)}, here {here}"
             for name, here in wanted.items()
             if getattr(key, name) != here
         ]
-        cards = [(gpu.name, ".".join(map(str, gpu.capability))) for gpu in self.gpus]
-        if (key.gpu, key.capability) not in cards:
-            names = ", ".join(f"{name} ({capability})" for name, capability in cards)
+        if not self._has(key):
+            names = ", ".join(f"{name} ({capability})" for name, capability in self._cards())
             different.append(f"its gpu is {key.gpu} ({key.capability}), here {names}")
         return "; ".join(different)
+
+    def _has(self, key: PlanKey) -> bool:
+        return (key.gpu, key.capability) in self._cards()
+
+    def _cards(self) -> list[tuple[str, str]]:
+        return [(gpu.name, ".".join(map(str, gpu.capability))) for gpu in self.gpus]
 
 
 def this_machine() -> Machine:
@@ -42,4 +56,4 @@ def this_machine() -> Machine:
         version = tensorrt_module().__version__
     except HambatchError as error:
         return Machine(problem=str(error).splitlines()[0])
-    return Machine(version, probe.driver, probe.gpus)
+    return Machine(version, probe.driver, probe.cuda, probe.gpus)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from hambatch.interrupts import Stop
+
 
 class Progress(Protocol):
     """Shows the phases of a build; one phase may run inside another."""
@@ -21,17 +23,29 @@ class Progress(Protocol):
         ...
 
 
-def monitor_of(trt: Any, progress: Progress) -> Any:
-    """Make TensorRT's progress monitor; its ``interrupted`` says whether Ctrl-C ended the build.
+class NoProgress:
+    """Shows nothing."""
 
-    An exception may not pass through the builder, so Ctrl-C is noted and the build is told to
-    stop at its next step.
+    def start(self, phase: str, steps: int) -> None:
+        """Let a phase begin."""
+
+    def step(self, phase: str) -> None:
+        """Let a step be done."""
+
+    def finish(self, phase: str) -> None:
+        """Let a phase end."""
+
+
+def monitor_of(trt: Any, progress: Progress, stop: Stop) -> Any:
+    """Make TensorRT's progress monitor, which ends the build at its next step after ``stop``.
+
+    An exception may not pass through the builder: the bindings swallow it. So a second Ctrl-C,
+    which is raised, is noted like the first.
     """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self.interrupted = False
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             with self._noting():
@@ -40,7 +54,7 @@ def monitor_of(trt: Any, progress: Progress) -> Any:
         def step_complete(self, phase_name: str, step: int) -> bool:
             with self._noting():
                 progress.step(phase_name)
-            return not self.interrupted
+            return not stop.requested
 
         def phase_finish(self, phase_name: str) -> None:
             with self._noting():
@@ -51,7 +65,7 @@ def monitor_of(trt: Any, progress: Progress) -> Any:
             try:
                 yield
             except KeyboardInterrupt:
-                self.interrupted = True
+                stop.requested = True
 
     return Monitor()
 

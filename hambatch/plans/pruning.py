@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hambatch.plans.cache import RECORD, TIMING, Entry, PlanCache, plan_cache
+from hambatch.plans.cache import TIMING, Entry, PlanCache, plan_cache
 from hambatch.plans.machine import Machine, this_machine
 from hambatch.private_cache import left_behind
 
@@ -24,40 +24,65 @@ class Pruned:
 
 
 def prune_plans(*, everything: bool) -> Pruned:
-    """Remove plans that are damaged or do not fit this machine, and what nothing names.
+    """Remove plans that are damaged or that this machine cannot use, and what nothing names.
 
-    Without a usable GPU nothing is known to fit, so intact plans stay: the folder may be shared
-    with machines that have one.
+    The folder may be shared with other machines: intact plans for GPUs that are not here stay,
+    and without a usable GPU all intact ones. What a build in progress holds always stays.
     """
     with plan_cache() as cache:
-        if everything:
-            plans = len(cache.entries())
-            return Pruned(plans, 0, sum(map(cache.remove, cache.names())))
-        return _prune(cache, this_machine())
+        return _prune(cache, None if everything else this_machine())
 
 
-def _prune(cache: PlanCache, machine: Machine) -> Pruned:
-    entries = cache.entries()
-    gone = [entry for entry in entries if _useless(cache, entry, machine)]
-    stems = {entry.name.removesuffix(RECORD) for entry in gone}
-    belongs = [name for name in cache.names() if _stem(name) in stems]
-    kept = len(entries) - len(gone)
-    note = f"whether they fit cannot be told: {machine.problem}" if kept and machine.problem else ""
-    freed = sum(map(cache.remove, belongs + _orphans(cache, entries)))
-    return Pruned(len(gone), kept, freed, note)
+def _prune(cache: PlanCache, machine: Machine | None) -> Pruned:
+    """Remove what the machine cannot use; everything if there is none to ask."""
+    strange, building = cache.strange(), cache.being_built()
+    entries = [entry for entry in cache.entries() if entry.name not in strange]
+    free = [entry for entry in entries if _stem(entry.name) not in building]
+    gone = [entry for entry in free if machine is None or _useless(cache, entry, machine)]
+    kept = [entry for entry in entries if entry not in gone]
+    stems = {_stem(entry.name) for entry in gone} - {_stem(entry.name) for entry in kept}
+    belongs = {entry.name for entry in gone} | {n for n in cache.names() if _stem(n) in stems}
+    loose = _loose(cache, {_stem(entry.name) for entry in entries} | building, machine is None)
+    freed = sum(map(cache.remove, sorted(belongs | loose)))
+    notes = _notes(kept, machine, building, strange)
+    return Pruned(len(gone), len(kept), freed, "; ".join(notes))
 
 
 def _useless(cache: PlanCache, entry: Entry, machine: Machine) -> bool:
     if entry.record is None or cache.examine(entry):
         return True
-    return not machine.problem and bool(machine.misfit(entry.record.key))
+    return not machine.problem and machine.outdated(entry.record.key)
 
 
-def _orphans(cache: PlanCache, entries: list[Entry]) -> list[str]:
-    """Name what no record belongs to; a build in progress has written its plan, not its record."""
-    recorded = {entry.name.removesuffix(RECORD) for entry in entries}
-    loose = [n for n in cache.names() if _stem(n) not in recorded and not n.endswith(TIMING)]
-    return left_behind(cache.place, loose)
+def _loose(cache: PlanCache, taken: set[str], everything: bool) -> set[str]:
+    """Choose what no record belongs to, nor a build in progress.
+
+    Temporaries stay while they are fresh: some process may be writing them. Unless it is to be
+    everything, so does the rest, and timings stay for the next build.
+    """
+    loose = {name for name in cache.names() if _stem(name) not in taken}
+    if not everything:
+        return set(left_behind(cache.place, (n for n in loose if not n.endswith(TIMING))))
+    temporary = {name for name in loose if name.startswith(".")}
+    return loose - temporary | set(left_behind(cache.place, temporary))
+
+
+def _notes(
+    kept: list[Entry], machine: Machine | None, building: set[str], strange: set[str]
+) -> list[str]:
+    """Say why what stayed did, where it is not simply that it fits."""
+    notes = []
+    if machine and machine.problem and kept:
+        notes.append(f"whether they fit cannot be told: {machine.problem}")
+    elif machine:
+        others = sum(bool(one.record and machine.misfit(one.record.key)) for one in kept)
+        if others:
+            notes.append(f"{others} of them for GPUs that are not here: --all removes these too")
+    if building:
+        notes.append(f"being built now: {len(building)}")
+    if strange:
+        notes.append(f"left, as no regular file: {', '.join(map(repr, sorted(strange)))}")
+    return notes
 
 
 def _stem(name: str) -> str:

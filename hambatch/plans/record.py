@@ -1,11 +1,13 @@
 """The JSON beside a plan: what it is, what it was built for, how it was tried."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hambatch.plans.invariance import Invariance, read_invariance
-from hambatch.plans.key import PlanKey, read_key
+from hambatch.plans.invariance import Invariance
+from hambatch.plans.key import PlanKey
+from hambatch.plans.typed import number, typed
 
 FORMAT = 1
 
@@ -64,7 +66,19 @@ def read_record(content: bytes) -> PlanRecord:
         raw = json.loads(content)
         if raw["format"] != FORMAT:
             raise ValueError(f"its format is {raw['format']!r}, wanted {FORMAT}")
-        typed = {"key": read_key(raw["key"]), "invariance": read_invariance(raw["invariance"])}
-        return PlanRecord(**{**raw, **typed})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"a field is missing or unknown: {error}") from error
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"it is no object with a format: {error}") from error
+    record = typed(PlanRecord, raw)
+    if not re.fullmatch("[0-9a-f]{64}", record.sha256):
+        raise ValueError(f"its sha256 is {record.sha256!r}, wanted 64 hexadecimal digits")
+    if record.known_pictures:
+        _check_numbers(record.known_pictures, "images", "max_difference", "tolerance")
+    if record.conversion:
+        values = record.conversion.get("values")
+        _check_numbers(values if isinstance(values, dict) else {}, "max_difference")
+    return record
+
+
+def _check_numbers(answers: dict[str, Any], *names: str) -> None:
+    for name in names:
+        number(answers.get(name), name)

@@ -23,6 +23,8 @@ parser of TensorRT-RTX 1.7; every name that is used was compared with the bindin
 class Target:
     """What a plan is built with and for: the module, its version, the GPU and its driver.
 
+    ``cuda`` is the newest that the driver runs: its version may be unknown.
+
     ``times_kernels``: whether kernels are chosen by timing them on the GPU, so that there is a
     timing cache. TensorRT-RTX chooses them elsewhere.
     """
@@ -31,6 +33,7 @@ class Target:
     tensorrt: str
     gpu: Gpu
     driver: str
+    cuda: int
     times_kernels: bool = True
 
     @property
@@ -51,7 +54,7 @@ def find_target(ordinal: int) -> Target:
     """
     gpu, probe = usable_gpu(ordinal, "a TensorRT plan is built on the GPU that runs it")
     trt = tensorrt_module()
-    return Target(trt, trt.__version__, gpu, probe.driver)
+    return Target(trt, trt.__version__, gpu, probe.driver, probe.cuda)
 
 
 def tensorrt_module() -> Any:

@@ -13,6 +13,7 @@ from hambatch.plans.tensorrt_module import Target
 
 CARD = Gpu(0, "NVIDIA Made-Up", (8, 9), 24 * 10**9, "")
 DRIVER = "580.1"
+CUDA = 13000
 
 
 def rtx() -> Any:
@@ -24,7 +25,7 @@ def rtx() -> Any:
 def target() -> Target:
     """A made-up card."""
     trt = rtx()
-    return Target(trt, trt.__version__, CARD, DRIVER, times_kernels=False)
+    return Target(trt, trt.__version__, CARD, DRIVER, CUDA, times_kernels=False)
 
 
 def openvino_predict(content: bytes) -> Predict:

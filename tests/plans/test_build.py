@@ -10,10 +10,11 @@ import pytest
 
 from hambatch.config import BuildOptions
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.errors import EngineError
+from hambatch.errors import BackendError, EngineError
 from hambatch.hashing import sha256_of_bytes
-from hambatch.plans import plan_for
-from hambatch.plans.build import Order, deliver
+from hambatch.plans import kept_plan_for, plan_for
+from hambatch.plans.build import Order, build_command, deliver
+from hambatch.plans.building import Built
 from hambatch.plans.command import describe
 from hambatch.plans.invariance import Images, Predict
 from tests.engines.int8_engine import with_int8
@@ -105,6 +106,53 @@ def test_the_backend_is_given_what_was_built(shop: Shop, monkeypatch: pytest.Mon
     plan_for(shop.engine, "fp32", OPTIONS.max_batch + 1, gpu, shop.said.append)
     assert shop.built == 2
     assert "the nearest has profile (1, 4, 4), wanted (1, 5, 5)" in shop.said[-1]
+
+
+def test_a_kept_plan_is_given_and_none_is_built(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def order_of(engine: Engine, options: BuildOptions) -> Order:
+        return Order(engine, options, shop.target, shop.trial)
+
+    monkeypatch.setattr("hambatch.plans.command.order_of", order_of)
+    gpu = shop.target.gpu
+    with pytest.raises(BackendError, match="none was built yet"):
+        kept_plan_for(shop.engine, "fp32", OPTIONS.max_batch, gpu)
+    kept = shop.order().plan
+    assert kept_plan_for(shop.engine, "fp32", OPTIONS.max_batch, gpu) == kept.content
+    with pytest.raises(BackendError) as none:
+        kept_plan_for(shop.engine, "fp32", 5, gpu)
+    assert shop.built == 1
+    why, _, command = str(none.value).partition("\nNext: ")
+    assert "the nearest has profile (1, 4, 4), wanted (1, 5, 5)" in why
+    assert command == f"hambatch build --precision fp32 --max-batch 5 {shop.engine.folder}"
+
+
+def test_the_build_command_names_only_what_is_not_the_default(default_engine: Engine) -> None:
+    options = BuildOptions(precision="int8", max_batch=8)
+    command = "hambatch build --precision int8 --max-batch 8"
+    assert build_command(default_engine, options) == command
+    assert build_command(default_engine, replace(options, device=1)) == f"{command} --device 1"
+
+
+def test_timings_are_of_plans_that_were_kept_and_a_rebuild_starts_without(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT-RTX has no timing cache: only what it would be given and leave is looked at."""
+    given: list[bytes] = []
+
+    def build_plan(*_: object, timing: bytes, **__: object) -> Built:
+        given.append(timing)
+        return Built(b"plan", timing + b"+")
+
+    monkeypatch.setattr("hambatch.plans.build.build_plan", build_plan)
+    shop.target = replace(shop.target, times_kernels=True)
+    shop.trial = shop.trial_that(drifting)
+    with pytest.raises(EngineError):
+        shop.order()
+    shop.trial = shop.trial_that(lambda true: true)
+    shop.order().order(max_batch=3).order(rebuild=True).order(max_batch=2)
+    assert given == [b"", b"", b"+", b"", b"+"]
 
 
 def drifting(true: Predict) -> Predict:

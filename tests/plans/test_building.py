@@ -1,5 +1,10 @@
 """The real build code, against TensorRT-RTX: what builds, what is refused, what is said."""
 
+import signal
+import sys
+import time
+from subprocess import PIPE, Popen
+
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -79,6 +84,43 @@ def test_ctrl_c_ends_a_build_at_its_next_step(tiny: bytes) -> None:
     with pytest.raises(KeyboardInterrupt):
         build_plan(trt, tiny, RECIPE, SPEC, progress=stopped)
     assert stopped.steps < whole.steps
+
+
+BUILD = """
+import signal, sys
+from pathlib import Path
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import tensorrt_rtx_bindings as trt
+from hambatch.engines.manifest import InputSpec
+from hambatch.plans.building import Recipe, build_plan
+
+class Tells:
+    def start(self, phase, steps):
+        print("began", flush=True)
+    def step(self, phase): ...
+    def finish(self, phase): ...
+
+build_plan(trt, Path(sys.argv[1]).read_bytes(), Recipe((1, 8, 8), 1024), InputSpec(),
+           progress=Tells())
+print("built")
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1])
+def test_a_signal_while_tensorrt_works_ends_the_build(
+    default_engine: Engine, seconds: float
+) -> None:
+    graph = str(default_engine.folder / "model.onnx")
+    command = [sys.executable, "-c", BUILD, graph]
+    with Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "began\n"
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        said, wrong = process.communicate(timeout=60)
+    assert "built" not in said
+    assert wrong.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def test_a_transpose_of_uint8_is_caught_and_named() -> None:

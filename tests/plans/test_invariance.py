@@ -9,12 +9,13 @@ import pytest
 from hambatch.errors import EngineError
 from hambatch.plans.invariance import (
     Images,
+    Invariance,
     Predict,
     batch_sizes,
     measure_invariance,
-    read_invariance,
     refuse_drift,
 )
+from hambatch.plans.typed import typed
 from tests.plans.rtx import openvino_predict
 
 MOST = 8
@@ -37,7 +38,7 @@ def test_openvino_answers_the_same_in_every_place(true: Predict, images: Images)
     assert found.max_logit_difference <= 1e-6
     assert found.holds
     assert (found.images, found.batch_sizes) == (4, (1, 2, 5, 7, 8))
-    refuse_drift(found)
+    refuse_drift(found, "fp16")
 
 
 def last_slot(true: Predict, images: Images) -> np.ndarray:
@@ -94,7 +95,16 @@ def test_a_seeded_fault_is_refused_and_placed(
     found = measure_invariance(lambda batch: fault(true, batch), images, MOST, tolerance=TOLERANCE)
     assert not found.holds
     with pytest.raises(EngineError, match=says):
-        refuse_drift(found)
+        refuse_drift(found, "fp16")
+
+
+@pytest.mark.parametrize(("precision", "offered"), [("int8", True), ("fp32", False)])
+def test_the_next_command_is_another_than_what_was_refused(precision: str, offered: bool) -> None:
+    with pytest.raises(EngineError) as refused:
+        refuse_drift(Invariance(1.0, TOLERANCE, 0.0, 1e-3, 4, (1, 2)), precision)
+    command = str(refused.value).partition("Next: ")[2]
+    assert command.startswith(f"hambatch build --precision {precision} --rebuild")
+    assert ("or --precision fp32" in command) is offered
 
 
 def test_every_image_visits_every_slot_of_every_size() -> None:
@@ -122,4 +132,4 @@ def test_what_is_recorded_is_read_back(true: Predict, images: Images) -> None:
     from dataclasses import asdict
 
     found = measure_invariance(true, images, 2, tolerance=TOLERANCE)
-    assert read_invariance(json.loads(json.dumps(asdict(found)))) == found
+    assert typed(Invariance, json.loads(json.dumps(asdict(found)))) == found

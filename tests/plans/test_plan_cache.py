@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from hambatch.errors import InputError
 from hambatch.plans.cache import NoPlan, plan_cache
 from hambatch.plans.key import PlanKey
+from hambatch.plans.listing import plan_lines
+from hambatch.plans.pruning import prune_plans
 from tests.plans.made_plans import CONTENT, KEY, OTHERS, record
 
 
@@ -163,6 +165,64 @@ def test_what_is_damaged_is_not_given_out_and_building_again_mends_it(
     assert found() == CONTENT
 
 
+WRONG = {
+    "sha256": [5, None, "a\0b", "\ud800" * 64, "A" * 64, "../../x"],
+    "size_bytes": ["9", None, True, 1.5, 10**400],
+    "engine": [None, "\ud800"],
+    "seconds": ["9", float("nan"), 10**400],
+    "invariance": [None, {}, []],
+    "known_pictures": [7, {"images": 4}, {"images": "4", "max_difference": 0, "tolerance": 1}],
+    "conversion": [{"values": 5}, {"values": {}}],
+    "key": [None, [], {}],
+}
+CONTENTS = [
+    *(
+        json.dumps({**asdict(record()), name: wrong})
+        for name, all in WRONG.items()
+        for wrong in all
+    ),
+    json.dumps(asdict(record())).replace("[1, 32, 32]", '[1, "32", 32]'),
+    "[" * 100_000,
+    '{"format": 1, "key": ' + '{"a":' * 100_000,
+    "[]",
+    "5",
+    "null",
+    "\0",
+]
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=range(len(CONTENTS)))
+def test_a_record_of_wrong_types_is_damage_to_every_command(folder: Path, content: str) -> None:
+    plan, described = paths(folder)
+    described.write_text(content)
+    with pytest.raises(NoPlan, match="is no record of a plan"):
+        found()
+    (line,) = plan_lines()
+    assert "damaged: " in line
+    assert line.isprintable()
+    assert prune_plans(everything=False).removed == 1
+    assert not plan.exists()
+    assert not described.exists()
+
+
+def test_a_folder_in_place_of_a_record_or_a_lock_is_told(folder: Path) -> None:
+    _, described = paths(folder)
+    described.unlink()
+    described.mkdir()
+    with pytest.raises(NoPlan, match="is no regular file"):
+        found()
+    with plan_cache() as cache, pytest.raises(InputError, match=r"(?s)Next: remove what lies"):
+        cache.keep(record(), CONTENT)
+    (folder / f"{KEY.name}.lock").mkdir()
+    with pytest.raises(InputError, match=r"(?s)cannot be locked.*Next: remove what lies"):
+        lock_it()
+
+
+def lock_it() -> None:
+    with plan_cache() as cache, cache.alone(KEY):
+        pass
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o755, 0o720])
 def test_a_folder_that_others_can_enter_is_refused(folder: Path, mode: int) -> None:
     folder.chmod(mode)
@@ -175,8 +235,10 @@ def test_what_belongs_to_another_user_is_refused(
 ) -> None:
     true = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: true + 1)
-    with pytest.raises(InputError, match="belongs to another user"):
+    with pytest.raises(InputError, match="belongs to another user") as refused:
         found()
+    assert "chmod" not in str(refused.value)
+    assert "Next: set XDG_CACHE_HOME" in str(refused.value)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -66,4 +66,5 @@ def test_with_a_gpu_a_target_names_all_that_a_key_needs(
     install(tmp_path, "__version__ = '11.4.0.106'", monkeypatch)
     target = find_target(0)
     assert (target.tensorrt, target.driver, target.capability) == ("11.4.0.106", "580.1", "8.9")
+    assert target.cuda == 12040
     assert target.gpu is CARD
