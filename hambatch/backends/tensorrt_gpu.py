@@ -1,4 +1,4 @@
-"""TensorRT on a GPU: a plan compiled on that very GPU, loaded into slots."""
+"""TensorRT on a GPU: a plan compiled on a GPU of that model, loaded into slots."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -83,7 +83,7 @@ def plans() -> None:
 @engines.command()
 @click.option("--all", "everything", is_flag=True, help="Remove every plan.")
 def prune(everything: bool) -> None:
-    """Remove TensorRT plans that are damaged or do not fit this machine."""
+    """Remove TensorRT plans that are damaged, or outdated for a GPU that is here."""
     from hambatch.plans.pruning import prune_plans
 
     click.echo(str(prune_plans(everything=everything)), err=True)

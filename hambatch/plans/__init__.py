@@ -1,7 +1,5 @@
 """TensorRT plans: built from an engine's ONNX on a GPU of this machine, tried, kept privately."""
 
-from collections.abc import Callable
-
 from hambatch.engines.loading import Engine
 from hambatch.gpu.probe import Gpu
 
@@ -26,29 +24,3 @@ def kept_plan_for(engine: Engine, precision: str, max_batch: int, gpu: Gpu) -> b
 
     options = BuildOptions(precision=precision, max_batch=max_batch, device=gpu.ordinal)
     return find_kept(order_of(engine, options)).content
-
-
-def plan_for(
-    engine: Engine,
-    precision: str,
-    max_batch: int,
-    gpu: Gpu,
-    tell: Callable[[str], None] | None = None,
-) -> bytes:
-    """Give the plan to run on a GPU: the kept one, proven whole; or one that is built now.
-
-    Building takes minutes; ``tell`` is told why it is done. What ``hambatch build`` built with
-    the same precision and ``--max-batch``, and no other option, is found.
-
-    Raises
-    ------
-    HambatchError
-        As :func:`hambatch.plans.build.deliver` and
-        :func:`hambatch.plans.tensorrt_module.find_target` say.
-    """
-    from hambatch.config import BuildOptions
-    from hambatch.plans.build import deliver
-    from hambatch.plans.command import order_of
-
-    options = BuildOptions(precision=precision, max_batch=max_batch, device=gpu.ordinal)
-    return deliver(order_of(engine, options), tell or (lambda why: None)).content

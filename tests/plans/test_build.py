@@ -12,7 +12,7 @@ from hambatch.config import BuildOptions
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import BackendError, EngineError
 from hambatch.hashing import sha256_of_bytes
-from hambatch.plans import kept_plan_for, plan_for
+from hambatch.plans import kept_plan_for
 from hambatch.plans.build import Order, build_command, deliver
 from hambatch.plans.building import Built
 from hambatch.plans.command import describe
@@ -92,20 +92,6 @@ def test_other_precisions_are_plans_of_their_own(shop: Shop, precision: str) -> 
     assert bool(shop.plan.record.conversion) == (precision == "fp16")
     assert "the nearest has" in shop.said[1]
     assert f"tensorrt-{precision} of tiny" in describe(shop.plan)
-
-
-def test_the_backend_is_given_what_was_built(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def order_of(engine: Engine, options: BuildOptions) -> Order:
-        return Order(engine, options, shop.target, shop.trial)
-
-    monkeypatch.setattr("hambatch.plans.command.order_of", order_of)
-    kept = shop.order().plan
-    gpu = shop.target.gpu
-    assert plan_for(shop.engine, "fp32", OPTIONS.max_batch, gpu) == kept.content
-    assert shop.built == 1
-    plan_for(shop.engine, "fp32", OPTIONS.max_batch + 1, gpu, shop.said.append)
-    assert shop.built == 2
-    assert "the nearest has profile (1, 4, 4), wanted (1, 5, 5)" in shop.said[-1]
 
 
 def test_a_kept_plan_is_given_and_none_is_built(
