@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from hambatch.batches import Batch, Failure, Scored
 from hambatch.errors import HambatchError
 from hambatch.limits import Limits
-from hambatch.scheduling import schedule_as_batch
 from hambatch.sources.reading import GROUPS_AHEAD, Bounds, Fetched, Item, read_ahead
 from hambatch.worker_log import WorkerLog
 from hambatch.worker_pipe import Parent
@@ -147,7 +146,6 @@ def run(connection: Connection, job: Job, log: WorkerLog) -> None:
     """Serve groups until the parent sends None; whatever it or a library prints goes to ``log``."""
     # Decoders print a line for every broken file, from native code: the pipeline reads it there.
     log.become_stderr()
-    schedule_as_batch()
     # The parent decides what they mean. It started this process with both blocked, so that
     # none can come before these lines; what came meanwhile is dropped here.
     for number in GROUP_SIGNALS:
