@@ -1,0 +1,71 @@
+"""How far does FP16 move a probability?
+
+Without a GPU: OpenVINO computes the engine's FP32 graph, its FP16 graph (whose sums it does in
+FP32: so that only the weights are rounded), and the FP32 graph with every value between two
+layers rounded to FP16. The last is what a GPU does but for its sums. `known` are the engine's
+known pictures, on which `hambatch build` checks a conversion; `images` those of a folder::
+
+    python benchmarks/fp16_rounding.py --images DIR --count 500 --out result.json
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import cpu_name
+from numpy.typing import NDArray
+from picture_folders import described, pictures
+
+from hambatch.atomic import write_json
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.store import DEFAULT_ENGINE, find_engine
+from hambatch.export.images import decode
+from hambatch.export.parity import compare, openvino_probabilities
+from hambatch.plans.fp16_check import VALUES_LIMIT, WEIGHTS_LIMIT, as_if_fp16
+from hambatch.plans.fp16_graph import to_fp16
+from hambatch.plans.known_pictures import decode_known_pictures
+from hambatch.versions import library_versions
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn ones")
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--engine", default=DEFAULT_ENGINE)
+    parser.add_argument("--out", type=Path, required=True)
+    chosen = parser.parse_args()
+    engine = load_engine(find_engine(chosen.engine))
+    with tempfile.TemporaryDirectory(prefix="hambatch-fp16-") as place:
+        found = pictures(chosen.images, Path(place) / "drawn", chosen.count)
+        images = decode(found, engine.manifest.input, engine.manifest.preprocessing)
+        about = described(found)
+    moved = {"known": of(engine, decode_known_pictures(engine)), "images": of(engine, images)}
+    result = {
+        "question": "how far does FP16 move a probability?",
+        **about,
+        "limits": {"weights": WEIGHTS_LIMIT, "values": VALUES_LIMIT},
+        "moved": moved,
+        "cpu": cpu_name(),
+        "engine_json_sha256": engine.manifest_sha256,
+        "versions": library_versions(),
+    }
+    write_json(chosen.out, result)
+    print(json.dumps(moved, indent=2))
+
+
+def of(engine: Engine, images: NDArray[np.uint8]) -> dict[str, Any]:
+    """Compare on uint8 images ``[n, height, width, 3]``."""
+    content = (engine.folder / engine.variant("fp32").file).read_bytes()
+    wanted = openvino_probabilities(content, images)
+    return {
+        "weights": compare(wanted, openvino_probabilities(to_fp16(content), images)),
+        "values": compare(wanted, openvino_probabilities(as_if_fp16(content), images)),
+    }
+
+
+if __name__ == "__main__":
+    main()
