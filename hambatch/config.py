@@ -235,10 +235,9 @@ class BenchCompareOptions:
 class BuildOptions:
     """`hambatch build`: one TensorRT plan.
 
-    ``precision`` is the one that `score` runs by TensorRT.
-    ``max_batch`` is the images that the `tensorrt` backend puts into a request; ``device`` is
-    the number of a GPU. ``workspace_megabytes`` (10^6 bytes) is the most scratch memory that a
-    kernel may ask for; the rest is left to the decoder.
+    ``precision`` and ``max_batch``, the images a request, are those that `score` runs by TensorRT;
+    ``device`` is the number of a GPU; ``workspace_megabytes`` (10^6 bytes) is the most scratch
+    memory that a kernel may ask for; the rest is left to the decoder.
     """
 
     engine: str = ScoreOptions.engine

@@ -16,13 +16,9 @@ REQUEST_SIZE = 64
 """Images a request, always: the last one is filled up, so that an image's scores depend on
 nothing but its pixels. From about here on ResNet50 keeps a GPU busy; not measured yet."""
 
-PURPOSE = "the tensorrt backend runs on a GPU"
-
 MOST_SLOTS = 4
 """Streams are one a core where nothing else is asked for; a GPU needs two or three requests in
 flight to be busy all the time, and each has memory of its own."""
-
-FEATURES = 2048
 
 
 def load(
@@ -54,28 +50,30 @@ def load(
     BackendError
         If there is no such GPU, no plan is kept for it, or it cannot run it.
     """
-    from hambatch.gpu.choosing import usable_gpu
     from hambatch.gpu.pycuda_device import PyCudaDevice
-    from hambatch.gpu.tensorrt_runtime import LoadedPlan
     from hambatch.plans import kept_plan_for
 
-    gpu, _ = usable_gpu(ordinal, PURPOSE)
-    content = kept_plan_for(engine, precision, request_size, gpu)
-    manifest = engine.manifest
-    image = (manifest.input.height, manifest.input.width, 3)
-    widths = {"logits": len(manifest.classes), "features": FEATURES}
-    form = RequestForm(request_size, manifest.input.name, image, widths)
+    plan = kept_plan_for(engine, precision, request_size, ordinal).content
+    form = RequestForm.of(engine.manifest, request_size)
     with ExitStack() as undo:
         device = PyCudaDevice(ordinal)
         undo.callback(device.close)
-        with device.current(), ExitStack() as undo_plan:
-            plan = LoadedPlan(content)
-            undo_plan.callback(plan.close)
-            plan.check(form)
-            name, slots = f"tensorrt-{precision}", min(streams, MOST_SLOTS)
-            make = plan.make_context
-            backend = fitting_backend(name, device, make, form, slots, plan.close)
-            undo_plan.pop_all()
+        backend = _on(device, plan, f"tensorrt-{precision}", form, min(streams, MOST_SLOTS))
+        undo.pop_all()
+    return backend
+
+
+def _on(
+    device: Device, content: bytes, name: str, form: RequestForm, slots: int
+) -> TensorRtBackend:
+    """Load a plan that was proven whole; it is let go of where the device's context is current."""
+    from hambatch.gpu.tensorrt_runtime import LoadedPlan
+
+    with device.current(), ExitStack() as undo:
+        plan = LoadedPlan(content)
+        undo.callback(plan.close)
+        plan.check(form)
+        backend = fitting_backend(name, device, plan.make_context, form, slots, plan.close)
         undo.pop_all()
     return backend
 

@@ -62,6 +62,10 @@ class Variant:
     gates: tuple[Gate, ...] = ()
 
 
+FEATURES = 2048
+"""Values an image of the output ``features``: the channels of ResNet50's last block."""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """All of ``engine.json``.

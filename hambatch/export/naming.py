@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Any
 
+from hambatch.engines.manifest import FEATURES
 from hambatch.labels import CLASSES
 from hambatch.require import require
-from hambatch.training.network import FEATURES
 
 OUTPUTS = {"logits": len(CLASSES), "features": FEATURES}
 """Name and width of each output, in the order of the graph."""

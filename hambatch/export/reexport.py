@@ -50,16 +50,10 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
     folder = find_engine(str(Path(weights_or_engine).parent) if is_weights else weights_or_engine)
     manifest = read_manifest(folder)
     refuse_altered(folder, manifest, but=GRAPH_NAME)
-    head = manifest.training
-    if not {"hidden_units", "dropout"} <= head.keys():
-        raise EngineError(
-            f"{folder}/engine.json does not say how large the head is: its 'training' has "
-            f"{', '.join(head) or 'no fields'}, wanted hidden_units and dropout.\n"
-            "Next: hambatch train --data split.csv --out engines/NAME"
-        )
+    units, dropout = _head(folder, manifest)
     pixels = read_images(images, manifest.input, manifest.preprocessing)
     weights = Path(weights_or_engine) if is_weights else folder
-    network = load_network(weights, int(head["hidden_units"]), float(head["dropout"]))
+    network = load_network(weights, units, dropout)
     variant = export_graph(network, folder, pixels)
     others = tuple(v for v in manifest.variants if v.precision != variant.precision)
     kept = others if _is_as_before(folder, manifest, variant) else ()
@@ -70,6 +64,18 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
     unproven = replace(manifest, variants=(variant, *kept), sentinels=Sentinels())
     write_manifest(folder, unproven)
     return Reexported(folder, record_sentinels(folder), removed)
+
+
+def _head(folder: Path, manifest: Manifest) -> tuple[int, float]:
+    """Give the hidden units and the dropout of the head."""
+    head = manifest.training
+    if not {"hidden_units", "dropout"} <= head.keys():
+        raise EngineError(
+            f"{folder}/engine.json does not say how large the head is: its 'training' has "
+            f"{', '.join(head) or 'no fields'}, wanted hidden_units and dropout.\n"
+            "Next: hambatch train --data split.csv --out engines/NAME"
+        )
+    return int(head["hidden_units"]), float(head["dropout"])
 
 
 def _is_as_before(folder: Path, manifest: Manifest, variant: Variant) -> bool:

@@ -4,21 +4,16 @@ from hambatch.errors import BackendError
 from hambatch.gpu.probe import Gpu, Probe, probe_gpus
 
 
-def usable_gpu(ordinal: int, purpose: str) -> tuple[Gpu, Probe]:
+def usable_gpu(ordinal: int) -> tuple[Gpu, Probe]:
     """Ask the driver for the GPU of that number; see :func:`chosen_gpu`."""
     probe = probe_gpus()
-    return chosen_gpu(probe, ordinal, purpose), probe
+    return chosen_gpu(probe, ordinal), probe
 
 
-def chosen_gpu(probe: Probe, ordinal: int, purpose: str) -> Gpu:
+def chosen_gpu(probe: Probe, ordinal: int) -> Gpu:
     """Find the GPU of that number, before anything is created on it.
 
     Without a usable GPU TensorRT takes the process with it.
-
-    Parameters
-    ----------
-    purpose
-        What it is for, such as ``the tensorrt backend runs on a GPU``.
 
     Raises
     ------
@@ -26,7 +21,7 @@ def chosen_gpu(probe: Probe, ordinal: int, purpose: str) -> Gpu:
         If there is none, or none can be used.
     """
     if not probe.usable:
-        raise BackendError(f"{purpose}: {probe.problem}.\nNext: {probe.next}")
+        raise BackendError(f"TensorRT needs a GPU: {probe.problem}.\nNext: {probe.next}")
     for gpu in probe.gpus:
         if gpu.ordinal == ordinal:
             return gpu

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.engines.manifest import FEATURES, Manifest
 from hambatch.gpu.device import ALIGNMENT, Device, Event, PinnedArray
 from hambatch.gpu.execution import ExecutionContext
 from hambatch.gpu.images import DeviceImages
@@ -25,6 +26,13 @@ class RequestForm:
     input: str
     image: tuple[int, int, int]
     widths: Mapping[str, int]
+
+    @classmethod
+    def of(cls, manifest: Manifest, size: int) -> "RequestForm":
+        """Give the form of requests to an engine."""
+        spec = manifest.input
+        widths = {"logits": len(manifest.classes), "features": FEATURES}
+        return cls(size, spec.name, (spec.height, spec.width, 3), widths)
 
     @property
     def image_bytes(self) -> int:

@@ -1,12 +1,12 @@
 """A plan in memory, and the contexts that execute it."""
 
 import re
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hambatch.errors import BackendError, EngineError, OutOfMemory
 from hambatch.gpu.slot import RequestForm
+from hambatch.gpu.tensorrt_log import log_of
 from hambatch.require import require
 
 if TYPE_CHECKING:
@@ -14,26 +14,8 @@ if TYPE_CHECKING:
 
 NEXT = "hambatch build --precision fp32 --rebuild, or run again with --backend openvino"
 
-LINES_KEPT = 4
+LINES_TOLD = 4
 """Of what TensorRT said last: its calls return None or False, and the log says why."""
-
-
-def remembering_logger(said: deque[str]) -> "trt.ILogger":
-    """Make a logger that keeps errors and prints nothing.
-
-    A line on stderr would be taken for one about a damaged picture.
-    """
-    import tensorrt as trt
-
-    class Remembering(trt.ILogger):
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, msg: str) -> None:
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                said.append(msg)
-
-    return Remembering()
 
 
 class LoadedPlan:
@@ -52,9 +34,8 @@ class LoadedPlan:
         require("tensorrt", extra="gpu", purpose="The tensorrt backend")
         import tensorrt as trt
 
-        self._said: deque[str] = deque(maxlen=LINES_KEPT)
-        self._logger = remembering_logger(self._said)
-        self._runtime: trt.Runtime | None = trt.Runtime(self._logger)
+        self._log = log_of(trt)
+        self._runtime: trt.Runtime | None = trt.Runtime(self._log)
         # Plans built with --version-compatible bring a small runtime of their own.
         self._runtime.engine_host_code_allowed = True
         self._engine: trt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(content)
@@ -125,8 +106,8 @@ class LoadedPlan:
         }
 
     def _failure(self, what: str) -> BackendError:
-        why = "; ".join(self._said) or "it does not say why"
-        self._said.clear()
+        why = "; ".join(self._log.errors[-LINES_TOLD:]) or "it does not say why"
+        self._log.errors.clear()
         kind = OutOfMemory if re.search("out ?of ?memory", why, re.IGNORECASE) else BackendError
         return kind(f"TensorRT failed: {what} ({why}).\nNext: {NEXT}")
 

@@ -5,7 +5,6 @@ from typing import Any
 from hambatch.config import ScoreOptions
 from hambatch.device import instruction_set
 from hambatch.engines.loading import Engine
-from hambatch.hashing import sha256_of_bytes
 
 GPU_BACKEND = "tensorrt"
 
@@ -23,16 +22,14 @@ def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
     processor = {"kind": "cpu", "instruction_set": instruction_set()}
     if options.backend != GPU_BACKEND:
         return processor
-    from hambatch.backends.tensorrt_gpu import PURPOSE, REQUEST_SIZE
-    from hambatch.gpu.choosing import usable_gpu
+    from hambatch.backends.tensorrt_gpu import REQUEST_SIZE
     from hambatch.plans import kept_plan_for
 
-    gpu, probe = usable_gpu(0, PURPOSE)
-    plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, gpu)
+    plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, ordinal=0).record
     return {
         **processor,
         "kind": "gpu",
-        "gpu": gpu.name,
-        "driver": probe.driver,
-        "plan_sha256": sha256_of_bytes(plan),
+        "gpu": plan.key.gpu,
+        "driver": plan.key.driver,
+        "plan_sha256": plan.sha256,
     }

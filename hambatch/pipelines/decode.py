@@ -34,15 +34,12 @@ def decode_and_resize(
         DALI node of 1-D uint8 samples: whole JPEG or PNG files.
     device
         ``"cpu"``, or ``"mixed"`` to decode and resize on the GPU.
-    decoder
-        Means nothing on the CPU.
 
     Notes
     -----
-    On the CPU the pixels equal Pillow's decode; linear interpolation without
-    antialias equals ``tf.image.resize`` to rounding. On the GPU they differ by a
-    few levels, so a row says who decoded its picture; which of them it is depends
-    on the picture alone.
+    On the CPU, where ``decoder`` means nothing, the pixels equal Pillow's; linear interpolation
+    without antialias equals ``tf.image.resize`` to rounding. On the GPU they differ by a few
+    levels, so a row says who decoded its picture, which depends on the picture alone.
     """
     from nvidia.dali import fn, types
 

@@ -1,11 +1,15 @@
 """TensorRT plans: built from an engine's ONNX on a GPU of this machine, tried, kept privately."""
 
+from typing import TYPE_CHECKING
+
 from hambatch.engines.loading import Engine
-from hambatch.gpu.probe import Gpu
+
+if TYPE_CHECKING:
+    from hambatch.plans.cache import KeptPlan
 
 
-def kept_plan_for(engine: Engine, precision: str, max_batch: int, gpu: Gpu) -> bytes:
-    """Give the kept plan to run on a GPU, proven whole; nothing is built.
+def kept_plan_for(engine: Engine, precision: str, max_batch: int, ordinal: int) -> "KeptPlan":
+    """Give the kept plan to run on the GPU of that number, proven whole; nothing is built.
 
     What ``hambatch build`` built with the same precision and ``--max-batch``, and no other
     option, is found.
@@ -22,5 +26,5 @@ def kept_plan_for(engine: Engine, precision: str, max_batch: int, gpu: Gpu) -> b
     from hambatch.plans.build import find_kept
     from hambatch.plans.command import order_of
 
-    options = BuildOptions(precision=precision, max_batch=max_batch, device=gpu.ordinal)
-    return find_kept(order_of(engine, options)).content
+    options = BuildOptions(precision=precision, max_batch=max_batch, device=ordinal)
+    return find_kept(order_of(engine, options))

@@ -5,8 +5,9 @@ from typing import Any
 
 from hambatch.engines.manifest import InputSpec
 from hambatch.errors import BackendError
+from hambatch.gpu.tensorrt_log import log_of
 from hambatch.interrupts import Stop, stopping
-from hambatch.plans.monitor import NoProgress, Progress, log_of, monitor_of
+from hambatch.plans.monitor import NoProgress, Progress, monitor_of
 from hambatch.plans.parsing import parse
 
 FORM = 1

@@ -1,4 +1,4 @@
-"""What TensorRT says while it builds: how far it is, and what went wrong."""
+"""How far TensorRT is while it builds, and where it is told to stop."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,18 +68,3 @@ def monitor_of(trt: Any, progress: Progress, stop: Stop) -> Any:
                 stop.requested = True
 
     return Monitor()
-
-
-def log_of(trt: Any) -> Any:
-    """Make a logger that prints nothing and keeps what is wrong, in ``errors``."""
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, msg: str) -> None:
-            if severity in {trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR}:
-                self.errors.append(msg.strip())
-
-    return Log()

@@ -13,8 +13,6 @@ from hambatch.gpu.execution import ExecutionContext
 from hambatch.gpu.slot import RequestForm, Slot
 from hambatch.plans.invariance import Images, Predict
 
-FEATURES = 2048
-
 
 class Trial(Protocol):
     """One GPU."""
@@ -68,16 +66,12 @@ def predict_in_slots(
     owned: ExitStack,
 ) -> Predict:
     """Score by the slots that the ``tensorrt`` backend scores by; ``owned`` closes them."""
-    spec = manifest.input
-    image = (spec.height, spec.width, 3)
-    widths = {"logits": len(manifest.classes), "features": FEATURES}
     slots: dict[int, Slot] = {}
 
     def predict(images: Images) -> NDArray[np.float32]:
         size = len(images)
         if size not in slots:
-            form = RequestForm(size, spec.name, image, widths)
-            slots[size] = Slot(device, make_context, form)
+            slots[size] = Slot(device, make_context, RequestForm.of(manifest, size))
             owned.callback(slots[size].close)
         slots[size].add(images, 0, size)
         slots[size].start()

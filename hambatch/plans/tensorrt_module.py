@@ -52,7 +52,7 @@ def find_target(ordinal: int) -> Target:
     MissingDependency
         If TensorRT is not installed.
     """
-    gpu, probe = usable_gpu(ordinal, "a TensorRT plan is built on the GPU that runs it")
+    gpu, probe = usable_gpu(ordinal)
     trt = tensorrt_module()
     return Target(trt, trt.__version__, gpu, probe.driver, probe.cuda)
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.atomic import replacing, write_text
+from hambatch.engines.manifest import FEATURES
 from hambatch.errors import InputError
 from hambatch.hashing import sha256_of_bytes
-from hambatch.training.network import FEATURES
 
 
 class Pair(NamedTuple):

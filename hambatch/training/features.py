@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.config import Augmentation
-from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.engines.manifest import FEATURES, InputSpec, Preprocessing
 from hambatch.errors import InputError
 from hambatch.hashing import sha256_of_bytes
 from hambatch.pipelines.training import training_batches
@@ -20,7 +20,7 @@ from hambatch.require import require
 from hambatch.training.augmentation import PLAIN, view_matrix
 from hambatch.training.compute import Compute
 from hambatch.training.feature_cache import FeatureCache, Pair
-from hambatch.training.network import FEATURES, SIDE, in_mixed_precision, preprocess
+from hambatch.training.network import SIDE, in_mixed_precision, preprocess
 from hambatch.training.progress import progress
 
 BATCH = 32

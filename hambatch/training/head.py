@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.config import TrainOptions
+from hambatch.engines.manifest import FEATURES
 from hambatch.labels import CLASSES
 from hambatch.require import require
 from hambatch.training.balance import epoch_plan
-from hambatch.training.network import FEATURES, build_head, keras_for
+from hambatch.training.network import build_head, keras_for
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from hambatch.engines.manifest import FEATURES
 from hambatch.labels import CLASSES
 from hambatch.require import require
 
 SIDE = 224
-FEATURES = 2048
 
 
 def keras_for(purpose: str) -> Any:

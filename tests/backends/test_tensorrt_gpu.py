@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Card:
 def trt(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = stand_in_tensorrt.stand_in()
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(plans, "kept_plan_for", lambda *of: b"plan")
+    kept = SimpleNamespace(content=b"plan")
+    monkeypatch.setattr(plans, "kept_plan_for", lambda *of: kept)
     probed(monkeypatch, HEALTHY)
     return module
 
@@ -125,7 +127,7 @@ def test_without_a_usable_gpu_tensorrt_is_not_touched(
 ) -> None:
     probed(monkeypatch, Probe("", 0, (), "no driver", "hambatch doctor"))
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    wanted = r"runs on a GPU: no driver\.\nNext: hambatch doctor"
+    wanted = r"needs a GPU: no driver\.\nNext: hambatch doctor"
     with pytest.raises(BackendError, match=wanted):
         load(engine, "fp32", 2)
 

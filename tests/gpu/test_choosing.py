@@ -8,16 +8,15 @@ from hambatch.gpu.probe import Gpu, Probe
 
 CARD = Gpu(0, "NVIDIA Made-Up", (8, 9), 24 * 10**9, "")
 HEALTHY = Probe("580.1", 12040, (CARD,), "", "")
-PURPOSE = "the tensorrt backend runs on a GPU"
 
 
 def test_a_machine_without_a_gpu_says_what_to_type() -> None:
     probe = Probe("", 0, (), "no NVIDIA driver was found", "hambatch doctor")
     with pytest.raises(BackendError, match=r"(?s)no NVIDIA driver.*Next: hambatch doctor"):
-        chosen_gpu(probe, 0, PURPOSE)
+        chosen_gpu(probe, 0)
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_those_that_are() -> None:
-    assert chosen_gpu(HEALTHY, 0, PURPOSE) is CARD
+    assert chosen_gpu(HEALTHY, 0) is CARD
     with pytest.raises(BackendError, match=r"no GPU 3 here; there is: 0 \(NVIDIA Made-Up\)"):
-        chosen_gpu(HEALTHY, 3, PURPOSE)
+        chosen_gpu(HEALTHY, 3)

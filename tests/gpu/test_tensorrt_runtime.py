@@ -40,7 +40,7 @@ def test_a_refused_plan_is_told_with_errors_and_without_chatter(trt: Any) -> Non
 
 def test_memory_that_runs_out_is_told_apart(trt: Any) -> None:
     plan = LoadedPlan(b"plan")
-    plan._said.append("[defaultAllocator] Cuda failure: out of memory")
+    plan._log.errors.append("[defaultAllocator] Cuda failure: out of memory")
     trt.plan.refused = {"context"}
     with pytest.raises(OutOfMemory, match="no execution context"):
         plan.make_context()
@@ -59,7 +59,7 @@ def test_a_plan_of_another_graph_is_refused(trt: Any) -> None:
 
 def test_an_illegal_access_is_not_taken_for_memory_that_ran_out(trt: Any) -> None:
     plan = LoadedPlan(b"plan")
-    plan._said.append("Cuda Runtime (an illegal memory access was encountered)")
+    plan._log.errors.append("Cuda Runtime (an illegal memory access was encountered)")
     trt.plan.refused = {"context"}
     with pytest.raises(BackendError, match="illegal memory access") as told:
         plan.make_context()

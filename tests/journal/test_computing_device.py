@@ -10,36 +10,27 @@ from hambatch.cli import hambatch
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError
-from hambatch.gpu.probe import Gpu, Probe
+from hambatch.gpu.probe import Probe
 from hambatch.journal.computing_device import computing_device
+from hambatch.plans.cache import KeptPlan
+from tests.plans.made_plans import CONTENT, record
 
-CARD = Gpu(0, "NVIDIA Made-Up", (8, 9), 24 * 10**9, "")
-HEALTHY = Probe("580.1", 12040, (CARD,), "", "")
 NONE = Probe("", 0, (), "no NVIDIA driver was found", "hambatch doctor")
 
 
-@pytest.fixture
-def probed(monkeypatch):
-    def find(probe):
-        monkeypatch.setattr("hambatch.gpu.choosing.probe_gpus", lambda: probe)
-
-    return find
-
-
-def test_the_plan_and_the_card_are_part_of_a_run(tiny_engine, probed, monkeypatch):
-    probed(HEALTHY)
+def test_the_plan_and_the_card_are_part_of_a_run(tiny_engine, monkeypatch):
     asked = []
 
-    def kept(engine, precision, max_batch, gpu):
-        asked.append((precision, max_batch, gpu))
-        return b"plan"
+    def kept(engine, precision, max_batch, ordinal):
+        asked.append((precision, max_batch, ordinal))
+        return KeptPlan(CONTENT, record())
 
     monkeypatch.setattr("hambatch.plans.kept_plan_for", kept)
     options = ScoreOptions(backend="tensorrt", precision="fp32")
     found = computing_device(load_engine(tiny_engine), options)
     assert (found["kind"], found["gpu"], found["driver"]) == ("gpu", "NVIDIA Made-Up", "580.1")
-    assert found["plan_sha256"] == hashlib.sha256(b"plan").hexdigest()
-    assert asked == [("fp32", 64, CARD)]
+    assert found["plan_sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert asked == [("fp32", 64, 0)]
 
 
 def test_on_the_cpu_nobody_asks_for_a_gpu(tiny_engine, monkeypatch):
@@ -48,8 +39,8 @@ def test_on_the_cpu_nobody_asks_for_a_gpu(tiny_engine, monkeypatch):
     assert set(found) == {"kind", "instruction_set"}
 
 
-def test_a_run_that_no_gpu_can_do_leaves_its_output_to_others(tiny_engine, probed, tmp_path):
-    probed(NONE)
+def test_a_run_that_no_gpu_can_do_leaves_its_output_to_others(tiny_engine, monkeypatch, tmp_path):
+    monkeypatch.setattr("hambatch.gpu.choosing.probe_gpus", lambda: NONE)
     images, out = tmp_path / "images", tmp_path / "rows.csv"
     arguments = ["score", str(images), "--out", str(out), "--engine", str(tiny_engine)]
     command = CliRunner()

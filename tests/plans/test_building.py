@@ -12,10 +12,10 @@ from onnx import TensorProto, helper
 from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import InputSpec
 from hambatch.errors import BackendError, EngineError
+from hambatch.gpu.tensorrt_log import log_of
 from hambatch.plans.building import Recipe, build_plan, configure
 from hambatch.plans.graph import graph_of
 from hambatch.plans.invariance import Images
-from hambatch.plans.monitor import log_of
 from tests.plans.rtx import rtx
 
 trt = rtx()
