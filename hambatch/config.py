@@ -38,7 +38,7 @@ class ScoreOptions:
     precision: str = "auto"
     force: bool = False
     model_cache: bool = True
-    batch_size: int = 32
+    batch_size: int = 64
     threads: int = 0
     streams: int = 0
     decode_threads: int = 0
@@ -67,7 +67,7 @@ class DecoderOptions:
         A GPU without the engine decodes all on its cores.
     preallocate_width_hint, preallocate_height_hint
         Pixels of a picture that the engine's memory is laid out for at the start, three bytes
-        each, for a whole group: 100 MB with 32. HAM10000's are 600 x 450, BCN20000's
+        each, for a whole group: 200 MB with 64. HAM10000's are 600 x 450, BCN20000's
         1024 x 1024; larger ones cost an allocation more.
     device_memory_padding, host_memory_padding
         Bytes that each thread starts with, in place of growing: DALI's own defaults.

@@ -1,13 +1,13 @@
 """The DALI scoring pipeline: fed with bytes and indices, asserts every batch."""
 
-import contextlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.batches import Images
+from hambatch.batches import Images, on_host
 from hambatch.config import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.gpu.images import DeviceImages
@@ -18,11 +18,15 @@ from hambatch.pipelines.decode import (
     decode_and_resize,
     pipeline_device,
 )
+from hambatch.pipelines.portions import Portion, portion_pixels, portions
 from hambatch.sources.reading import Fetched
 
 
 class DaliScoring:
     """Decodes groups of files; several may be in flight, answers come in order.
+
+    On the CPU a group of large pictures is decoded in portions, and what lies decoded at full
+    size does not grow with it.
 
     Parameters
     ----------
@@ -32,6 +36,8 @@ class DaliScoring:
         ``"cpu"``, or ``"mixed"`` for the GPU: images stay on it then.
     device_id
         Which GPU, as CUDA numbers them.
+    alive
+        Called whenever some of a group are done: a group of large pictures takes seconds.
 
     Raises
     ------
@@ -48,19 +54,27 @@ class DaliScoring:
         device: str = "cpu",
         device_id: int = 0,
         decoder: DecoderOptions = DEFAULTS,
+        alive: Callable[[], None] | None = None,
     ) -> None:
         self.own_pixels = device == "mixed"
         self.name = "dali-gpu" if self.own_pixels else "dali-cpu"
         graph = scoring_graph(batch_size, threads, spec, how, device, device_id, decoder)
         self._pipe = built(graph, device, device_id)
-        self._in_flight = 0
+        self._alive = alive
+        self._most_pixels = portion_pixels(threads)
+        # Portions of each group; portions that wait; those being decoded, by their pixels.
+        self._groups: deque[int] = deque()
+        self._waiting: deque[Portion] = deque()
+        self._running: deque[int] = deque()
 
     def feed(self, files: Sequence[Fetched]) -> None:
         """Start decoding a group; its answer is the next :meth:`collect` but those before."""
-        self._pipe.feed_input("encoded", [np.frombuffer(f.content, np.uint8) for f in files])
-        self._pipe.feed_input("indices", [np.array([f.index], np.int64) for f in files])
-        self._pipe.schedule_run()
-        self._in_flight += 1
+        # What the GPU decodes stays there: in one piece, so that it can be passed on by address.
+        whole = self.own_pixels
+        parts = [Portion(files, 0)] if whole else list(portions(files, self._most_pixels))
+        self._groups.append(len(parts))
+        self._waiting += parts
+        self._start()
 
     def collect(self) -> tuple[NDArray[np.int64], Images]:
         """Wait for the oldest group: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
@@ -84,19 +98,51 @@ class DaliScoring:
         ----------
         .. [1] DALI, ``nvidia.dali.Pipeline.outputs``: ``cuda_stream``.
         """
-        self._in_flight -= 1
+        parts = [self._next() for _ in range(self._groups.popleft())]
+        for part in parts:
+            if isinstance(part, RuntimeError):
+                raise part
+        found = [part for part in parts if not isinstance(part, RuntimeError)]
+        if len(found) == 1:
+            return found[0]
+        return (
+            np.concatenate([indices for indices, _ in found]),
+            np.concatenate([on_host(images) for _, images in found]),
+        )
+
+    def _start(self) -> None:
+        # While one portion is collected, the next is decoded.
+        most = 2 * self._most_pixels
+        while self._waiting and (
+            not self._running or sum(self._running) + self._waiting[0].pixels <= most
+        ):
+            files, pixels = self._waiting.popleft()
+            self._pipe.feed_input("encoded", [np.frombuffer(f.content, np.uint8) for f in files])
+            self._pipe.feed_input("indices", [np.array([f.index], np.int64) for f in files])
+            self._pipe.schedule_run()
+            self._running.append(pixels)
+
+    def _next(self) -> tuple[NDArray[np.int64], Images] | RuntimeError:
+        """Wait for the oldest portion; the error is given, for the others are to be awaited."""
         try:
             indices, images = self._pipe.outputs()
         except REFUSALS as error:
-            raise RuntimeError(str(error)) from error
+            refused = RuntimeError(str(error))
+            refused.__cause__ = error
+            return refused
+        finally:
+            self._running.popleft()
+            self._start()
+            if self._alive:
+                self._alive()
         found = np.array(indices.as_tensor()).reshape(-1)
         return found, left_on_device(images) if self.own_pixels else np.asarray(images.as_tensor())
 
     def close(self) -> None:
         """Wait until nothing is being decoded; what is in flight is dropped."""
-        while self._in_flight:
-            with contextlib.suppress(RuntimeError):
-                self.collect()
+        self._waiting.clear()
+        while self._running:
+            self._next()
         del self._pipe
         if self.own_pixels:
             _release_memory()

@@ -37,7 +37,7 @@ class Flight:
     the group at hand is not answered for, and the lane is torn down, so that the
     group can be decoded file by file while nothing else prints. The other groups
     in flight are fed again to a new lane. Building one takes 10 ms, decoding a
-    group of 32 about 100 ms, on the CPU.
+    group of 64 about 200 ms, on the CPU.
 
     Attributes
     ----------

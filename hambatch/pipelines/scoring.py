@@ -176,7 +176,8 @@ def build_pipeline(
     with_dali = has_dali()
     lane: Callable[[], FastLane] = partial(_pillow, threads, spec, how)
     if with_dali:
-        lane = partial(_dali, batch_size, threads, spec, how, device, device_id, decoder)
+        how_fed = batch_size, threads, spec, how, device, device_id, decoder, alive
+        lane = partial(_dali, *how_fed)
     salvage = Salvage(spec, how, limits, log, with_dali=with_dali)
     return ScoringPipeline(Flight(lane, log), salvage, prefetch, spec, limits, alive)
 
@@ -189,10 +190,11 @@ def _dali(
     device: str,
     device_id: int,
     decoder: DecoderOptions,
+    alive: Callable[[], None] | None,
 ) -> FastLane:
     from hambatch.pipelines.dali_scoring import DaliScoring
 
-    return DaliScoring(batch_size, threads, spec, how, device, device_id, decoder)
+    return DaliScoring(batch_size, threads, spec, how, device, device_id, decoder, alive)
 
 
 def _pillow(threads: int, spec: InputSpec, how: Preprocessing) -> FastLane:

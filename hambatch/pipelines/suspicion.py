@@ -10,7 +10,7 @@ from hambatch.pipelines.header import PNG_START, Header, read_header
 from hambatch.sources.content import SUPPORTED, image_format
 
 FAST_PIXELS = 16_000_000
-"""Larger pictures are decoded one at a time: 32 of 16 megapixels are 1.5 GB as they are."""
+"""Larger pictures are decoded one at a time; so many are 48 MB as RGB."""
 
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
