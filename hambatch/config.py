@@ -1,6 +1,9 @@
 """Every default, once: option name = field name = key in the record."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from hambatch.pipelines.decoder_options import DecoderOptions
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,13 @@ class ScoreOptions:
     every ``sentinel_every``-th group carries a known picture. ``precision`` ``auto``
     is resolved by :mod:`hambatch.engines.choice`, which ``force`` overrules.
     ``model_cache`` keeps what is compiled (:mod:`hambatch.backends.model_cache`).
+    ``device`` and ``backend`` ``auto`` are resolved by :mod:`hambatch.placement`; numbers of
+    GPUs are CUDA's. ``decoder`` changes nothing on the CPU.
     """
 
     engine: str = "ham10000-resnet50"
-    backend: str = "openvino"
+    device: str = "auto"
+    backend: str = "auto"
     precision: str = "auto"
     force: bool = False
     model_cache: bool = True
@@ -51,47 +57,12 @@ class ScoreOptions:
     salvage_truncated: bool = False
     fail_over: float = 100.0
     sentinel_every: int = 1
+    decoder: DecoderOptions = DecoderOptions()
 
-
-@dataclass(frozen=True)
-class DecoderOptions:
-    """DALI's image decoder on a GPU; on the CPU none of them changes anything.
-
-    Attributes
-    ----------
-    hw_decoder_load
-        Share of a group's JPEGs that the GPU's JPEG engine is given, the first ones; CUDA
-        cores decode the rest [1]_, to slightly other pixels [2]_. So only with 0 and 1 does
-        an image's score not depend on its place in the group. 1 keeps most cores free, the
-        GPU's and the CPU's; on an A100 it gave 5,000 images/s where 0.75 gave 7,000 [3]_.
-        A GPU without the engine decodes all on its cores.
-    preallocate_width_hint, preallocate_height_hint
-        Pixels of a picture that the engine's memory is laid out for at the start, three bytes
-        each, for a whole group: 200 MB with 64. HAM10000's are 600 x 450, BCN20000's
-        1024 x 1024; larger ones cost an allocation more.
-    device_memory_padding, host_memory_padding
-        Bytes that each thread starts with, in place of growing: DALI's own defaults.
-    hybrid_huffman_threshold
-        Pixels above which CUDA cores take part in the Huffman decoding: DALI's own default.
-    jpeg_fancy_upsampling
-        Interpolate chroma as libjpeg does on the CPU [4]_; DALI's default is not to.
-
-    References
-    ----------
-    .. [1] nvImageCodec, ``extensions/nvjpeg/hw_decoder.cpp``: what is beyond the load is
-       passed on as ``SATURATED``.
-    .. [2] https://github.com/NVIDIA/DALI/pull/2232
-    .. [3] https://github.com/NVIDIA/DALI/issues/5362
-    .. [4] https://github.com/NVIDIA/DALI/pull/4662
-    """
-
-    hw_decoder_load: float = 1.0
-    preallocate_width_hint: int = 1024
-    preallocate_height_hint: int = 1024
-    device_memory_padding: int = 16_777_216
-    host_memory_padding: int = 8_388_608
-    hybrid_huffman_threshold: int = 1_000_000
-    jpeg_fancy_upsampling: bool = True
+    @classmethod
+    def on_cpu(cls, **chosen: Any) -> "ScoreOptions":
+        """Give the options with which every machine does the same: OpenVINO on the CPU."""
+        return cls(**{"device": "cpu", "backend": "openvino", **chosen})
 
 
 @dataclass(frozen=True)
@@ -104,7 +75,7 @@ class BenchEngineOptions:
     """
 
     engine: str = ScoreOptions.engine
-    backend: tuple[str, ...] = (ScoreOptions.backend,)
+    backend: tuple[str, ...] = ("openvino",)
     precision: tuple[str, ...] = (ScoreOptions.precision,)
     batch_size: tuple[int, ...] = (0,)
     streams: tuple[int, ...] = (0,)
@@ -137,7 +108,7 @@ class BenchScoreOptions:
     """
 
     engine: str = ScoreOptions.engine
-    backend: str = ScoreOptions.backend
+    backend: str = "openvino"
     precision: str = ScoreOptions.precision
     batch_size: int = ScoreOptions.batch_size
     threads: int = ScoreOptions.threads

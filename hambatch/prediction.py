@@ -17,6 +17,7 @@ from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.store import find_engine
 from hambatch.limits import Limits
+from hambatch.placement import AUTO, GPU, numbers_in, place
 from hambatch.probabilities import DECIMALS, calibrated
 from hambatch.sharing import share_cores
 from hambatch.sources.reading import Item
@@ -74,19 +75,26 @@ class Unwatched:
         """Nothing is held back."""
 
 
-def job_for(engine_folder: Path, options: ScoreOptions, root: Path | None = None) -> Job:
+def job_for(
+    engine_folder: Path, options: ScoreOptions, root: Path | None = None, gpu: int | None = None
+) -> Job:
     """Resolve the options that depend on the machine.
 
     With ``root`` only files that really lie below it are read, unless the
-    options follow symbolic links.
+    options follow symbolic links. Of several GPUs the job is that of number ``gpu``,
+    or of the first.
 
     Raises
     ------
     EngineError
         If the precision is one that the engine lacks, or should not be used here.
+    HambatchError
+        As :func:`hambatch.placement.place` says.
     """
     manifest = read_manifest(engine_folder)
+    options = placed(options)
     choice = choose_precision(manifest, options.backend, options.precision, force=options.force)
+    numbers = numbers_in(options.device)
     shared = share_cores(options.threads, options.streams, options.decode_threads)
     return Job(
         engine=engine_folder,
@@ -105,7 +113,17 @@ def job_for(engine_folder: Path, options: ScoreOptions, root: Path | None = None
         root=root.resolve() if root else None,
         follow_symlinks=options.follow_symlinks,
         model_cache=cache_folder(choice.used) if options.model_cache else None,
+        gpu=gpu if gpu is not None or not numbers else numbers[0],
+        decoder=options.decoder,
     )
+
+
+def placed(options: ScoreOptions) -> ScoreOptions:
+    """Settle device and backend, if they are open."""
+    if options.device != AUTO and options.device != GPU and options.backend != AUTO:
+        return options
+    placement = place(options.device, options.backend)
+    return replace(options, device=placement.device, backend=placement.backend)
 
 
 def rows_of(

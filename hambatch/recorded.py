@@ -1,14 +1,17 @@
 """What a record has to hold before anything relies on it, whoever wrote to it meanwhile."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from hambatch.backends import BACKENDS
 from hambatch.config import ScoreOptions
-from hambatch.engines.choice import FP32, INT8, WANTED
+from hambatch.engines.choice import AUTO, USED, WANTED
+from hambatch.errors import InputError
 from hambatch.journal.folder import survey_of
 from hambatch.names import decode_name
+from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.placement import numbers_in
 
 _RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 1024),
@@ -26,10 +29,10 @@ _RANGES: dict[str, tuple[float, float]] = {
 """What a number may be; infinity is none."""
 
 _MAY_LACK = frozenset(
-    "force model_cache batch_size threads streams decode_threads readers prefetch".split()
+    "device decoder force model_cache batch_size threads streams decode_threads readers prefetch".split()
     + "fail_over sentinel_every".split()
 )
-"""Options that decide no row: another version may not know them."""
+"""Options that decide no row, or of which a version that did not know them had the default."""
 
 
 def check_record(record: Any) -> None:
@@ -51,6 +54,7 @@ def check_record(record: Any) -> None:
     for name in ("engine", *fingerprint):
         _wanted(f"fingerprint.{name}", _part(fingerprint, name), dict)
     precision_used(record)
+    backend_used(record)
     _check_survey(_part(record, "not_scored"))
     options_of(_part(record, "options"))
 
@@ -64,8 +68,23 @@ def precision_used(record: dict[str, Any]) -> str:
         If it is not recorded, or none that this hambatch knows.
     """
     found = _part(record, "fingerprint", "backend", "precision")
-    if found not in (FP32, INT8):
-        raise ValueError(f"its fingerprint.backend.precision is {found!r}, wanted {FP32} or {INT8}")
+    if found not in USED:
+        wanted = " or ".join(USED)
+        raise ValueError(f"its fingerprint.backend.precision is {found!r}, wanted {wanted}")
+    return str(found)
+
+
+def backend_used(record: dict[str, Any]) -> str:
+    """Name the backend of a run's rows; its option may have been ``auto``.
+
+    Raises
+    ------
+    ValueError
+        If it is not recorded, or none that this hambatch knows.
+    """
+    found = _part(record, "fingerprint", "backend", "name")
+    if found not in BACKENDS:
+        raise ValueError(f"its fingerprint.backend.name is {found!r}, wanted one of {[*BACKENDS]}")
     return str(found)
 
 
@@ -82,14 +101,18 @@ def options_of(recorded: Any) -> ScoreOptions:
         if isinstance(recorded, dict) and field.name not in recorded and field.name in _MAY_LACK:
             continue
         value = known[field.name] = _part(recorded, field.name)
-        if not _possible(field.name, value, field.default):
+        if field.name == "decoder":
+            known[field.name] = _decoder(value)
+        elif not _possible(field.name, value, field.default):
             raise ValueError(f"its option {field.name} is {value!r}")
     return ScoreOptions(**known | {"engine": decode_name(known["engine"])})
 
 
 def _possible(name: str, value: Any, default: Any) -> bool:
     if name == "backend":
-        return isinstance(value, str) and value in BACKENDS
+        return isinstance(value, str) and value in (AUTO, *BACKENDS)
+    if name == "device":
+        return isinstance(value, str) and _is_device(value)
     if name == "precision":
         return isinstance(value, str) and value in WANTED
     if isinstance(default, (bool, str)):
@@ -98,6 +121,26 @@ def _possible(name: str, value: Any, default: Any) -> bool:
     kinds = (int, float) if isinstance(default, float) else (int,)
     low, high = _RANGES[name]
     return type(value) in kinds and low <= value <= high
+
+
+def _is_device(value: str) -> bool:
+    try:
+        numbers_in(value)
+    except InputError:
+        return False
+    return True
+
+
+def _decoder(recorded: Any) -> DecoderOptions:
+    """Read the nested options of a GPU's decoder."""
+    default, known = asdict(DecoderOptions()), {}
+    for name, value in _wanted("options.decoder", recorded, dict).items():
+        if name in default:
+            kind = type(default[name])
+            if type(value) is not kind or (kind is float and not 0 <= value <= 1):
+                raise ValueError(f"its option decoder.{name} is {value!r}")
+            known[name] = value
+    return DecoderOptions(**known)
 
 
 def _check_survey(raw: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from hambatch import __version__
 from hambatch.batches import Row
 from hambatch.cores import available_cores
+from hambatch.engines.choice import graph_precision
 from hambatch.engines.loading import Engine
 from hambatch.engines.store import installed_engines
 from hambatch.errors import InputError
@@ -120,7 +121,9 @@ def describe_run(
         "precision": asdict(facts.plan.choice),
         "fingerprint": facts.fingerprint,
         "device": {
-            "kind": "cpu",
+            "kind": "gpu" if facts.plan.placement.gpus else "cpu",
+            "gpus": [asdict(gpu) for gpu in facts.plan.placement.gpus],
+            "why": facts.plan.placement.why,
             "machine": platform.machine(),
             "system": platform.platform(),
             "cores": available_cores(),
@@ -177,14 +180,13 @@ def _engine_named(facts: Facts) -> str:
 
 
 def _options(facts: Facts) -> dict[str, Any]:
-    """As they were given: ``auto`` stays so, ``precision`` says what became of it."""
-    given = {"engine": encode_name(_engine_named(facts)), "precision": facts.plan.choice.wanted}
-    return {**asdict(facts.plan.options), **given}
+    """As they were given: ``auto`` stays so; the fingerprint says what became of it."""
+    return {**asdict(facts.plan.given), "engine": encode_name(_engine_named(facts))}
 
 
 def _engine(facts: Facts) -> dict[str, Any]:
     engine = facts.engine
-    variant = engine.variant(facts.plan.choice.used)
+    variant = engine.variant(graph_precision(facts.plan.choice.used))
     return {
         "name": engine.manifest.name,
         "version": engine.manifest.version,

@@ -77,7 +77,7 @@ def score_sentinels(engine: Engine, precision: str = "fp32") -> dict[str, Any]:
     SentinelError
         If a picture is off.
     """
-    options = ScoreOptions(engine=str(engine.folder), precision=precision, force=True)
+    options = ScoreOptions.on_cpu(engine=str(engine.folder), precision=precision, force=True)
     with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
         backend = worker.wait_ready().backend
         with SentinelWatch(engine, options.batch_size, backend=backend) as watch:
@@ -110,7 +110,7 @@ def _recorded(engine: Engine, names: list[str], precision: str) -> Recorded:
 
 
 def _scored(engine: Engine, names: list[str], precision: str) -> tuple[dict[str, Known], str]:
-    options = ScoreOptions(engine=str(engine.folder), precision=precision, force=True)
+    options = ScoreOptions.on_cpu(engine=str(engine.folder), precision=precision, force=True)
     items = [Item(k, engine.folder / name, trusted=True) for k, name in enumerate(names)]
     known: dict[str, Known] = {}
     with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:

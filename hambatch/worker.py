@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hambatch.batches import Batch, Failure, Scored
 from hambatch.errors import HambatchError
 from hambatch.limits import Limits
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.sources.reading import GROUPS_AHEAD, Bounds, Fetched, Item, read_ahead
 from hambatch.worker_log import WorkerLog
 from hambatch.worker_pipe import Parent
@@ -41,6 +42,7 @@ class Job:
     ``streams`` and ``decode_threads`` are at least 1.
     Unless ``follow_symlinks``, files that really lie outside ``root``, a path free of
     symbolic links, are not read; None switches the check off.
+    ``gpu`` is the number of the GPU that decodes and computes; None: the CPU does.
     With ``one_by_one`` every group is answered before the next is touched: slow,
     but the first unanswered group is then the one that the worker died of.
     """
@@ -58,6 +60,8 @@ class Job:
     follow_symlinks: bool = True
     one_by_one: bool = False
     model_cache: Path | None = None
+    gpu: int | None = None
+    decoder: DecoderOptions = DecoderOptions()
 
     @property
     def bounds(self) -> Bounds:
@@ -70,12 +74,13 @@ class Ready:
     """The worker has loaded its engine.
 
     ``window`` groups must be sent before it is waited for: its stages keep that
-    many before the first answer comes.
+    many before the first answer comes. ``note`` is the backend's.
     """
 
     backend: str
     decoder: str
     window: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,8 @@ def _serve(parent: Parent, job: Job) -> None:
     times = StageTimes()
     started = time.perf_counter()
     engine = load_engine(job.engine)
-    backend = load_backend(job.backend, engine, job.precision, job.streams, job.model_cache)
+    how = job.precision, job.streams, job.model_cache, job.gpu
+    backend = load_backend(job.backend, engine, *how)
     manifest = engine.manifest
     ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
     pipeline = build_pipeline(
@@ -178,12 +184,15 @@ def _serve(parent: Parent, job: Job) -> None:
         job.limits,
         DecoderLog(must_hear=True),
         parent.say_alive,
+        device="cpu" if job.gpu is None else "mixed",
+        device_id=job.gpu or 0,
+        decoder=job.decoder,
     )
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
     # that waits for the parent.
     window = 1 if job.one_by_one else ahead + prefetch + backend.holds + 1
-    parent.send(Ready(backend.name, pipeline.decoder, window))
+    parent.send(Ready(backend.name, pipeline.decoder, window, backend.note))
     fetched = read_ahead(_received(parent), job.readers, ahead, job.bounds)
     groups = _timed(fetched, times, "read_wait_s")
     if job.one_by_one:

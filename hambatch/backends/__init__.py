@@ -29,6 +29,9 @@ class Backend(Protocol):
     holds: int
     """Most batches that it takes before it answers the first of them."""
 
+    note: str
+    """What its user should know of how it runs here; mostly empty."""
+
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
         """Yield every batch with its scores, in order; an empty batch stays empty."""
         ...
@@ -39,11 +42,21 @@ class Backend(Protocol):
 
 
 def load_backend(
-    name: str, engine: Engine, precision: str, streams: int, model_cache: Path | None = None
+    name: str,
+    engine: Engine,
+    precision: str,
+    streams: int,
+    model_cache: Path | None = None,
+    gpu: int | None = None,
 ) -> Backend:
     """Load an engine into the backend of that name, with so many single-threaded streams.
 
-    ``model_cache`` is a folder in which it may keep what it compiles.
+    Parameters
+    ----------
+    model_cache
+        A folder in which it may keep what it compiles.
+    gpu
+        The number of the GPU, of a backend that computes on one; None: the first.
 
     Raises
     ------
@@ -54,5 +67,6 @@ def load_backend(
         If the runtime cannot execute it here.
     """
     module = importlib.import_module(BACKENDS[name])
-    backend: Backend = module.load(engine, precision, streams, model_cache=model_cache)
+    where = {} if gpu is None else {"ordinal": gpu}
+    backend: Backend = module.load(engine, precision, streams, model_cache=model_cache, **where)
     return backend

@@ -21,6 +21,7 @@ class KerasBackend:
 
     name = "keras-fp32"
     holds = 0
+    note = ""
 
     def __init__(self, network: Any) -> None:
         import tensorflow as tf

@@ -59,7 +59,7 @@ class OpenVinoBackend:
     ) -> None:
         import openvino
 
-        self.name = name
+        self.name, self.note = name, ""
         self._request_size = request_size
         self.holds = streams * REQUESTS_PER_STREAM
         self._tensor = openvino.Tensor

@@ -35,7 +35,7 @@ def bench_engine(
     folder = find_engine(options.engine)
     engine = load_engine(folder)
     settings = combinations(options, engine.manifest)
-    scoring = ScoreOptions(engine=str(folder))
+    scoring = ScoreOptions.on_cpu(engine=str(folder))
     with open_material(source, min(options.count, PIXELS_AT_MOST), scoring) as material:
         pixels = unpack(folder, material)
         throughput = _throughput(folder, settings, pixels, options, show)

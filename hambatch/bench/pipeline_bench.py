@@ -29,7 +29,7 @@ def bench_pipeline(
     """
     folder = find_engine(options.engine)
     engine = load_engine(folder)
-    scoring = ScoreOptions(engine=str(folder))
+    scoring = ScoreOptions.on_cpu(engine=str(folder))
     with open_material(source, options.count, scoring) as material:
         entries = _measured(folder, material, options, show)
         decoded = [entry for entry in entries if entry["stage"] == "decode"]

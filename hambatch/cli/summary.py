@@ -19,12 +19,14 @@ def show_plan(plan: Plan) -> None:
 
 
 def describe_plan(plan: Plan) -> str:
-    """Name the graph and why it was chosen, how the cores are shared, and the kernels."""
+    """Name device and graph and why they were chosen, how the cores are shared, the kernels."""
     choice, sharing = plan.choice, plan.sharing
     why = f"{choice.why}, --force" if choice.forced else choice.why
     no_cache = f"\n  compiled graphs are not kept: {plan.no_cache}" if plan.no_cache else ""
+    place = plan.placement
     return (
-        f"{plan.options.backend}-{choice.used} ({why}), {sharing.streams} streams, "
+        f"{place.named} ({place.why}), "
+        f"{place.backend}-{choice.used} ({why}), {sharing.streams} streams, "
         f"{sharing.decode_threads} decode threads on {plan.cores} cores "
         f"({_kernels(plan.instruction_set)}){no_cache}"
     )

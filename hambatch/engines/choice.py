@@ -8,11 +8,17 @@ from hambatch.engines.manifest import Manifest
 from hambatch.errors import EngineError
 from hambatch.versions import library_versions
 
-AUTO, FP32, INT8 = "auto", "fp32", "int8"
-WANTED = (AUTO, FP32, INT8)
+AUTO, FP32, FP16, INT8 = "auto", "fp32", "fp16", "int8"
+WANTED = (AUTO, FP32, FP16, INT8)
+USED = (FP32, FP16, INT8)
 
 BACKEND_OF_GATES = "openvino"
-"""The one that runs INT8; others have nothing to choose from."""
+"""The one whose gates are measured; no gate was measured on a GPU yet."""
+
+BACKEND_OF_GPU = "tensorrt"
+
+OF_BACKEND = {BACKEND_OF_GATES: (FP32, INT8), BACKEND_OF_GPU: USED, "keras": (FP32,)}
+"""What each runs; FP16 is what a GPU makes of the FP32 graph."""
 
 PASSED, FAILED = "passed", "failed"
 NOT_MEASURED, NOT_NEEDED = "not measured here", "not needed"
@@ -37,33 +43,37 @@ def choose_precision(
     Parameters
     ----------
     wanted
-        ``auto``, ``fp32`` or ``int8``.
+        One of :data:`WANTED`.
     force
         Whether ``int8`` holds although its gate failed, or was not measured here.
 
     Raises
     ------
     EngineError
-        If INT8 is wanted and cannot be had, or should not be.
+        If a precision is wanted that cannot be had, or should not be.
     """
-    if wanted == FP32:
-        return Choice(wanted, FP32, "fp32 was asked for")
-    if backend != BACKEND_OF_GATES:
-        if wanted == INT8:
-            raise EngineError(
-                f"the {backend} backend runs fp32 only, wanted int8.\n"
-                f"Next: --precision fp32, or --backend {BACKEND_OF_GATES}"
-            )
-        return Choice(wanted, FP32, f"the {backend} backend runs fp32 only")
+    if wanted not in (AUTO, *OF_BACKEND[backend]):
+        able = [name for name, runs in OF_BACKEND.items() if wanted in runs]
+        raise EngineError(
+            f"the {backend} backend runs {' and '.join(OF_BACKEND[backend])} only, wanted "
+            f"{wanted}.\nNext: --precision fp32, or --backend {able[0]}"
+        )
+    if wanted in (FP32, FP16):
+        return Choice(wanted, wanted, f"{wanted} was asked for")
+    if wanted == AUTO and backend != BACKEND_OF_GATES:
+        only = len(OF_BACKEND[backend]) == 1
+        return Choice(
+            wanted, FP32, f"the {backend} backend runs fp32 only" if only else "the most exact"
+        )
     if wanted == AUTO and all(variant.precision != INT8 for variant in manifest.variants):
         return Choice(wanted, FP32, "the engine has no int8 graph")
     gate = gate_for(manifest, backend)
     state = NOT_MEASURED if gate is None else PASSED if gate.passed else FAILED
-    told = _told(gate)
+    told = _told(gate, backend)
     if wanted == AUTO:
         return Choice(wanted, INT8 if state == PASSED else FP32, told, state)
     if state != PASSED and not force:
-        raise _refused(manifest, told)
+        raise _refused(manifest, backend, told)
     return Choice(wanted, INT8, told, state, forced=state != PASSED)
 
 
@@ -86,9 +96,15 @@ def gate_for(manifest: Manifest, backend: str, here: str = "") -> Gate | None:
     return None
 
 
-def _told(gate: Gate | None) -> str:
+def graph_precision(precision: str) -> str:
+    """Name the precision of the graph that is run: FP16 is made from the FP32 graph."""
+    return FP32 if precision == FP16 else precision
+
+
+def _told(gate: Gate | None, backend: str) -> str:
     if gate is None:
-        return "int8 gate not measured on this instruction set"
+        where = "this instruction set" if backend == BACKEND_OF_GATES else "a GPU"
+        return f"int8 gate not measured on {where}"
     flips = f"{100 * gate.label_flip_share:.1f} % of labels change{_otherwise(gate)}"
     if gate.passed:
         return f"gate passed: {flips}"
@@ -104,7 +120,12 @@ def _otherwise(gate: Gate) -> str:
     return f", measured with {BACKEND_OF_GATES} {then}" if then != now else ""
 
 
-def _refused(manifest: Manifest, told: str) -> EngineError:
+def _refused(manifest: Manifest, backend: str, told: str) -> EngineError:
+    if backend != BACKEND_OF_GATES:
+        return EngineError(
+            f"the int8 graph of {manifest.name} is not to be used by {backend}: {told}.\n"
+            "Next: --precision fp16 or fp32, or --force"
+        )
     return EngineError(
         f"the int8 graph of {manifest.name} is not to be used: {told}; "
         f"wanted a gate that passed on {int8_kernels()}.\n"

@@ -75,7 +75,7 @@ def _evaluated(truth: NDArray[np.int64], rows: list[Row]) -> tuple[float, float]
 
 def _scored(engine: Engine, root: Path, images: pd.DataFrame, precision: str) -> list[Row]:
     # A gate that is measured is one that has not passed yet.
-    options = ScoreOptions(
+    options = ScoreOptions.on_cpu(
         engine=str(engine.folder), backend=BACKEND_OF_GATES, precision=precision, force=True
     )
     rows = predict_files(root, list(images["file"]), options)

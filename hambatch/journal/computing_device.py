@@ -4,15 +4,16 @@ from typing import Any
 
 from hambatch.config import ScoreOptions
 from hambatch.device import instruction_set
+from hambatch.engines.choice import BACKEND_OF_GPU
 from hambatch.engines.loading import Engine
-
-GPU_BACKEND = "tensorrt"
+from hambatch.placement import numbers_in
 
 
 def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
     """Name the processor; on a GPU the card, its driver, and the very plan.
 
-    Two plans built of one graph may differ in the last bits of their scores.
+    Two plans built of one graph may differ in the last bits of their scores. How many GPUs of
+    that model there are changes no row.
 
     Raises
     ------
@@ -20,16 +21,19 @@ def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
         If the GPU is asked for and there is none, or no plan is kept for it.
     """
     processor = {"kind": "cpu", "instruction_set": instruction_set()}
-    if options.backend != GPU_BACKEND:
+    if options.backend != BACKEND_OF_GPU:
         return processor
     from hambatch.backends.tensorrt_gpu import REQUEST_SIZE
     from hambatch.plans import kept_plan_for
 
-    plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, ordinal=0).record
+    first, *_ = numbers_in(options.device)
+    plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, first).record
     return {
         **processor,
         "kind": "gpu",
         "gpu": plan.key.gpu,
         "driver": plan.key.driver,
         "plan_sha256": plan.sha256,
+        "hw_decoder_load": options.decoder.hw_decoder_load,
+        "jpeg_fancy_upsampling": options.decoder.jpeg_fancy_upsampling,
     }

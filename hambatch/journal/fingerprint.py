@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hambatch.config import ScoreOptions
+from hambatch.engines.choice import graph_precision
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.journal.computing_device import computing_device
@@ -31,7 +32,7 @@ def fingerprint_of(
     root: os.PathLike[str], listing: Listing, engine: Engine, options: ScoreOptions
 ) -> Fingerprint:
     """Collect everything that decides a row: JSON values, in named parts."""
-    graph = engine.manifest.files[engine.variant(options.precision).file].sha256
+    graph = engine.manifest.files[engine.variant(graph_precision(options.precision)).file].sha256
     versions = library_versions()
     return {
         "listing": {

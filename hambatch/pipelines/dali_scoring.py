@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.batches import Images, on_host
-from hambatch.config import DecoderOptions
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.gpu.images import DeviceImages
 from hambatch.pipelines.decode import (

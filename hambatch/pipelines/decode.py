@@ -7,7 +7,7 @@ sees in service what it saw in training.
 from dataclasses import asdict
 from typing import Any
 
-from hambatch.config import DecoderOptions
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import BackendError
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.batches import Batch, Failure, Images, on_host
-from hambatch.config import DecoderOptions
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.limits import UNLIMITED, Limits
 from hambatch.pipelines.decode import DEFAULTS

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.config import DecoderOptions
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.cores import available_cores
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import InputError

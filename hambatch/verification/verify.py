@@ -11,8 +11,9 @@ from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine, installed_engines
 from hambatch.journal.fingerprint import Fingerprint, fingerprint_of
 from hambatch.names import decode_name, encode_name
+from hambatch.placement import CPU, ON_GPU, numbers_in
 from hambatch.prediction import job_for
-from hambatch.recorded import options_of, precision_used
+from hambatch.recorded import backend_used, options_of, precision_used
 from hambatch.run_record import outputs_of, read_record, record_path
 from hambatch.sources.listing import Listing, list_images
 from hambatch.tables import format_of
@@ -99,13 +100,22 @@ def _unreadable(listing: Listing) -> list[Difference]:
 def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
     """Take the options of the run; a recorded name is that of an installed engine.
 
-    The precision is the one that was used, whatever would be chosen here and now.
+    Backend and precision are those that were used, whatever would be chosen here and now; so
+    is the device, of which one GPU is enough.
     """
-    used = precision_used(record)
-    recorded = replace(options_of(record["options"]), precision=used, force=True)
+    used = {"precision": precision_used(record), "backend": backend_used(record), "force": True}
+    recorded = replace(options_of(record["options"]), **used)
+    recorded = replace(recorded, device=_one_device(recorded))
     installed = {folder.name: str(folder) for folder in installed_engines()}
     named = installed.get(recorded.engine, recorded.engine)
     return replace(recorded, engine=named if engine is None else engine)
+
+
+def _one_device(options: ScoreOptions) -> str:
+    if options.backend != ON_GPU:
+        return CPU
+    first, *_ = numbers_in(options.device) or (0,)
+    return str(first)
 
 
 def _engine_differences(recorded: Fingerprint, now: Fingerprint) -> list[Difference]:

@@ -1,0 +1,171 @@
+"""GPUs made of host memory, for whole commands: in every process, the workers among them.
+
+What a machine with GPUs has is there: a driver that names them, a kept plan for each
+precision, DALI's ``mixed`` lane (the CPU's, whose batches lie "on the device"), and the
+``tensorrt`` backend on host memory that fails on misuse (:mod:`tests.gpu.host_memory`). All else
+is the real code. Rows are those of the CPU path: the plan is the ONNX, run by OpenVINO.
+
+Variables of the environment:
+
+HOST_GPUS           how many there are; default 2
+HOST_GPU_FAILS      ``1:3``: GPU 1 fails at its third request of every process;
+                    ``*:3``: each does
+HOST_GPU_WRONG      ``1``: GPU 1 answers wrongly
+HOST_GPU_BUILDS     ``refused``: no plan is kept
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+
+SIZE = 4
+"""Images a request, as OpenVINO has them: so the last bits are its."""
+
+NAME = "Host-Memory GPU"
+
+
+@pytest.fixture
+def host_gpus(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process and all that it starts find GPUs of host memory."""
+    place = tmp_path_factory.mktemp("host_gpus")
+    (place / "sitecustomize.py").write_text(
+        "from tests.gpu.host_gpus import install\ninstall(setattr)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), str(REPOSITORY)]))
+    install(monkeypatch.setattr)
+
+
+def install(put: Callable[[object, str, object], object]) -> None:
+    """Put the doubles in the place of the real things; ``put`` is ``setattr`` or alike."""
+    import hambatch.backends.tensorrt_gpu as backend
+    import hambatch.gpu.choosing as choosing
+    import hambatch.pipelines.dali_scoring as lane
+    import hambatch.placement as placement
+    import hambatch.plans as plans
+
+    put(choosing, "probe_gpus", probe)
+    put(placement, "probe_gpus", probe)
+    put(placement, "_is_installed", lambda package: True)
+    put(plans, "kept_plan_for", kept_plan_for)
+    put(backend, "load", load)
+    put(lane, "DaliScoring", _lane(lane, put))
+
+
+def probe() -> Any:
+    """Say what a driver says."""
+    from hambatch.gpu.probe import Gpu, Probe
+
+    count = int(os.environ.get("HOST_GPUS", "2"))
+    gpus = tuple(Gpu(k, NAME, (9, 0), 1 << 36, f"{k:032x}") for k in range(count))
+    return Probe("580.1", 13000, gpus, "", "")
+
+
+def kept_plan_for(engine: Any, precision: str, max_batch: int, ordinal: int) -> Any:
+    """Give a plan for each precision that the engine has a graph for."""
+    from hambatch.engines.choice import graph_precision
+    from hambatch.errors import BackendError
+    from hambatch.plans.cache import KeptPlan
+    from tests.plans.made_plans import record
+
+    if os.environ.get("HOST_GPU_BUILDS") == "refused":
+        raise BackendError("there is no plan.\nNext: hambatch build")
+    graph = engine.manifest.files[engine.variant(graph_precision(precision)).file].sha256
+    content = f"{precision} {graph}".encode()
+    key = {"gpu": NAME, "precision": precision, "onnx_sha256": graph, "profile": (1, 64, max_batch)}
+    return KeptPlan(content, record(content, **key))
+
+
+def load(
+    engine: Any, precision: str, streams: int, *, model_cache: Path | None = None, ordinal: int = 0
+) -> Any:
+    """Make the backend that ``tensorrt`` would be on that GPU."""
+    from hambatch.backends.tensorrt_requests import TensorRtBackend
+    from hambatch.engines.choice import graph_precision
+    from hambatch.plans import kept_plan_for as kept
+    from tests.gpu.host_engine import HostEngine, form_of
+
+    kept(engine, precision, 64, ordinal)
+    device = _device()
+    host = HostEngine(device, engine, graph_precision(precision), before=_failing(ordinal))
+    form = form_of(engine, SIZE)
+    backend = TensorRtBackend(f"tensorrt-{precision}", device, host.make_context, form, 2)
+    if os.environ.get("HOST_GPU_WRONG") == str(ordinal):
+        _answer_wrongly(backend)
+    return backend
+
+
+def _failing(ordinal: int) -> Callable[[], object]:
+    which, _, at = os.environ.get("HOST_GPU_FAILS", "").partition(":")
+    done = 0
+
+    def before() -> None:
+        nonlocal done
+        done += 1
+        if which in (str(ordinal), "*") and done >= int(at):
+            raise RuntimeError("Xid 79: it has fallen off the bus")
+
+    return before
+
+
+def _answer_wrongly(backend: Any) -> None:
+    real = backend._finished
+
+    def finished(pending: Any) -> Any:
+        scored = real(pending)
+        scored.logits[...] = np.roll(scored.logits, 1, axis=1)
+        return scored
+
+    backend._finished = finished
+
+
+_devices: list[Any] = []
+
+
+def _device() -> Any:
+    """Give this process its device: where the lane's batches lie, the backend reads them."""
+    from tests.gpu.host_memory import HostDevice
+
+    _devices.append(HostDevice())
+    return _devices[-1]
+
+
+def _lane(module: Any, put: Callable[[object, str, object], object]) -> type:
+    class HostLane(module.DaliScoring):  # type: ignore[misc]
+        """DALI's lane; ``mixed`` is the CPU's, and its batches are said to be on the device."""
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            given = [*arguments]
+            mixed = len(given) > 4 and given[4] == "mixed"
+            if mixed:
+                given[4] = "cpu"
+            super().__init__(*given, **named)
+            if mixed:
+                self.own_pixels, self.name = True, "dali-gpu"
+
+    real = module.left_on_device
+
+    def left_on_device(images: Any) -> Any:
+        found = real(images)
+        if _devices:
+            _follow(_devices[-1], found)
+        return found
+
+    put(module, "left_on_device", left_on_device)
+    return HostLane
+
+
+def _follow(device: Any, images: Any) -> None:
+    """Let the device know memory that DALI allocated."""
+    import weakref
+
+    from tests.gpu.ordering import Region
+
+    region = Region("memory of decoded images", images.pointer, int(np.prod(images.shape)))
+    device._regions.append(region)
+    weakref.finalize(images.owner, device._gone, region)
