@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hambatch.atomic import write_json
 from hambatch.config import ScoreOptions
+from hambatch.crew import Crew, Member
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError, InputError
 from hambatch.interrupts import Interrupted, Stop
@@ -14,12 +15,12 @@ from hambatch.journal.folder import Journal
 from hambatch.journal.log import RowLog
 from hambatch.names import encode_name
 from hambatch.plan import Plan
-from hambatch.prediction import job_for, rows_of
+from hambatch.prediction import IndexedRow, rows_of
 from hambatch.refusals import refuse_too_many_failed
 from hambatch.run_record import Facts, describe_stopped, stopped_path
-from hambatch.sentinels import SentinelError, SentinelWatch
+from hambatch.sentinels import SentinelError
+from hambatch.side_by_side import side_by_side
 from hambatch.sources.listing import Changes, Listing
-from hambatch.supervision import SupervisedWorker
 
 
 class Progressed(NamedTuple):
@@ -45,8 +46,7 @@ class Run:
     journal: Journal
     listing: Listing
     log: RowLog
-    worker: SupervisedWorker
-    watch: SentinelWatch
+    crew: Crew
 
     @property
     def options(self) -> ScoreOptions:
@@ -73,36 +73,57 @@ def score_missing(run: Run, stop: Stop, progress: Progress | None) -> None:
 
 
 def _answered(run: Run, stop: Stop) -> Iterator[Progressed]:
-    """Journal rows as they are vouched for; tell of every answer."""
-    if run.log.done < run.listing.count:
-        yield from _one_pass(run, run.worker, stop)
-    # What a lost worker had answered, and no known picture had vouched for yet.
-    while run.log.done < run.listing.count and not stop.requested:
-        before = run.log.done
-        job = job_for(run.engine.folder, run.options, run.source)
-        lost = run.worker.lost
-        with SupervisedWorker(job, run.options.decode_seconds, lost) as worker:
-            yield from _one_pass(run, worker, stop)
-        if run.log.done == before and not stop.requested:
+    """Journal rows as they are vouched for; tell of every answer.
+
+    The first pass is mostly the only one. Another does what a lost worker had answered and no
+    known picture had vouched for yet, and what a device that failed has left.
+    """
+    passes = 0
+    while run.log.done < run.listing.count and not (passes and stop.requested):
+        before, failed = run.log.done, len(run.crew.handed_over)
+        yield from _one_pass(run, stop)
+        got_on = run.log.done > before or len(run.crew.handed_over) > failed
+        if passes and not got_on and not stop.requested:
             raise BackendError(
-                f"workers are lost before they get anywhere: {'; '.join(lost[-3:])}.\n"
+                f"workers are lost before they get anywhere: {'; '.join(run.crew.lost[-3:])}.\n"
                 "Next: free memory, or take --threads 1, and run the same command again"
             )
+        passes += 1
 
 
-def _one_pass(run: Run, worker: SupervisedWorker, stop: Stop) -> Iterator[Progressed]:
-    missing = _missing(run.listing, run.log, stop)
+def _one_pass(run: Run, stop: Stop) -> Iterator[Progressed]:
     failed = run.log.failed
-    run.watch.forget()
+    with run.crew.at_work() as members:
+        shares = range(len(members))
+        missing = [_missing(run, stop, share, len(members)) for share in shares]
+        streams = [_rows(run, m, share) for m, share in zip(members, missing, strict=True)]
+
+        def abandon() -> None:
+            for member in members:
+                member.worker.abandon()
+
+        try:
+            for answered, rows in side_by_side(streams, abandon):
+                run.log.append(rows)
+                refuse_too_many_failed(run.log, run.listing, run.options.fail_over)
+                yield Progressed(answered, run.log.failed - failed)
+                failed = run.log.failed
+        except SentinelError as error:
+            _name_suspects(run, error)
+            raise
+
+
+def _rows(
+    run: Run, member: Member, missing: Iterable[tuple[int, str]]
+) -> Iterator[tuple[int, list[IndexedRow]]]:
+    """Score a member's share; where its device fails, the rest is left to the next pass."""
+    manifest, watch = run.engine.manifest, member.watch
     try:
-        for answered, rows in rows_of(worker, missing, run.source, run.engine.manifest, run.watch):
-            run.log.append(rows)
-            refuse_too_many_failed(run.log, run.listing, run.options.fail_over)
-            yield Progressed(answered, run.log.failed - failed)
-            failed = run.log.failed
-    except SentinelError as error:
-        _name_suspects(run, error)
-        raise
+        yield from rows_of(member.worker, missing, run.source, manifest, watch)
+    except BackendError as error:
+        if not run.crew.may_fail(member):
+            raise
+        run.crew.fail(member, error)
 
 
 def _name_suspects(run: Run, error: SentinelError) -> None:
@@ -118,11 +139,12 @@ def _name_suspects(run: Run, error: SentinelError) -> None:
         error.add_note(f"{path.name} names them; they are not among what is kept")
 
 
-def _missing(listing: Listing, log: RowLog, stop: Stop) -> Iterator[tuple[int, str]]:
-    for index, name in enumerate(listing):
+def _missing(run: Run, stop: Stop, share: int, shares: int) -> Iterator[tuple[int, str]]:
+    """Yield what is to be scored by one of the devices: every so manieth group of the listing."""
+    for index, name in enumerate(run.listing):
         if stop.requested:
             return
-        if index not in log:
+        if index // run.options.batch_size % shares == share and index not in run.log:
             yield index, name
 
 
@@ -135,5 +157,7 @@ def facts_of(run: Run, changes: Changes) -> Facts:
         plan=run.plan,
         fingerprint=run.journal.about["fingerprint"],
         changes=changes,
-        sentinels=run.watch.summary(),
+        sentinels=run.crew.sentinels(),
+        notes=run.crew.notes,
+        handed_over=run.crew.handed_over,
     )

@@ -102,6 +102,8 @@ class Facts:
     fingerprint: dict[str, Any]
     changes: Changes
     sentinels: dict[str, Any]
+    notes: dict[str, str]
+    handed_over: list[dict[str, str]]
 
 
 def describe_run(
@@ -124,6 +126,8 @@ def describe_run(
             "kind": "gpu" if facts.plan.placement.gpus else "cpu",
             "gpus": [asdict(gpu) for gpu in facts.plan.placement.gpus],
             "why": facts.plan.placement.why,
+            "notes": facts.notes,
+            "handed_over": facts.handed_over,
             "machine": platform.machine(),
             "system": platform.platform(),
             "cores": available_cores(),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from hambatch.beginning import begin, begin_again, go_on, is_published
 from hambatch.config import ScoreOptions
+from hambatch.crew import Crew
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
 from hambatch.errors import HambatchError
@@ -18,7 +19,6 @@ from hambatch.journal.folder import open_journal
 from hambatch.journal.log import RowLog
 from hambatch.passes import Progress, Run, facts_of, score_missing
 from hambatch.plan import Plan, plan_of
-from hambatch.prediction import job_for
 from hambatch.refusals import (
     refuse_existing,
     refuse_format,
@@ -26,10 +26,8 @@ from hambatch.refusals import (
     refuse_repeated_ids,
 )
 from hambatch.run_record import Tally, describe_run, record_path, stopped_path, utc_now
-from hambatch.sentinels import SentinelWatch
 from hambatch.sink import open_outputs
 from hambatch.sources.listing import Changes, Listing
-from hambatch.supervision import SupervisedWorker
 from hambatch.tables import format_of
 
 
@@ -105,9 +103,8 @@ def score(
         if tell:
             tell(plan)
         options = plan.options
-        job = job_for(folder, options, source)
-        # The worker loads while the parent lists: both take a second or more.
-        with SupervisedWorker(job, options.decode_seconds) as worker:
+        # The workers load while the parent lists: both take a second or more.
+        with Crew(folder, plan, source) as crew:
             engine = load_engine(folder)
             changes = Changes()
             if journal.begun:
@@ -116,10 +113,11 @@ def score(
                 changes = begin_again(journal, out, kind, source, engine, options)
             else:
                 begin(journal, source, engine, options, out)
-            listing, watch = journal.listing(), _watch(engine, options, journal.folder)
+            listing = journal.listing()
             refuse_repeated_ids(listing, kind)
-            with closing(journal.rows(listing.count)) as log, watch, _telling(log, listing):
-                run = Run(source, out, plan, engine, journal, listing, log, worker, watch)
+            crew.watched(engine, journal.folder)
+            with closing(journal.rows(listing.count)) as log, _telling(log, listing):
+                run = Run(source, out, plan, engine, journal, listing, log, crew)
                 return _finish(run, kind, changes, started, progress)
 
 
@@ -138,11 +136,6 @@ def _finish(
     return Outcome(tally, run.listing, kept, changes, seconds)
 
 
-def _watch(engine: Engine, options: ScoreOptions, scratch: Path) -> SentinelWatch:
-    backend = f"{options.backend}-{options.precision}"
-    return SentinelWatch(engine, options.batch_size, options.sentinel_every, backend, scratch)
-
-
 @contextmanager
 def _telling(log: RowLog, listing: Listing) -> Iterator[None]:
     """Let whatever ends the run say what is kept."""
@@ -157,7 +150,7 @@ def _telling(log: RowLog, listing: Listing) -> Iterator[None]:
 
 
 def _timing(run: Run, started_utc: str, seconds: float, images: int) -> dict[str, Any]:
-    stages = asdict(run.worker.stage_times)
+    stages = asdict(run.crew.stage_times)
     return {
         "begun_utc": run.journal.about["begun_utc"],
         "started_utc": started_utc,
@@ -165,8 +158,8 @@ def _timing(run: Run, started_utc: str, seconds: float, images: int) -> dict[str
         "seconds": round(seconds, 3),
         "images": images,
         "images_per_s": round(images / max(seconds, 1e-9), 2),
-        "workers_lost": run.worker.lost,
-        "batches_not_trusted": run.worker.troubles,
+        "workers_lost": run.crew.lost,
+        "batches_not_trusted": run.crew.troubles,
         "stages": {name: round(value, 3) for name, value in stages.items()},
     }
 

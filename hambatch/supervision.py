@@ -42,6 +42,10 @@ class SupervisedWorker:
         Why each lost worker was lost, in order.
     started
         Processes so far; answers come from the latest.
+    was_ready
+        Whether one of them had loaded its engine.
+    note
+        What the backend of the latest said of how it runs.
     stage_times
         Where the time of the processes went that answered everything they were
         asked; filled as they end.
@@ -51,6 +55,8 @@ class SupervisedWorker:
         self._job, self._decode_seconds = job, decode_seconds
         self.lost = [] if lost is None else lost
         self.started = 0
+        self.was_ready, self.note = False, ""
+        self._abandoned = False
         self.stage_times, self._troubles = StageTimes(), Counter[str]()
         self._worker = self._start()
 
@@ -74,7 +80,14 @@ class SupervisedWorker:
 
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded; raises as :meth:`Worker.wait_ready`."""
-        return self._worker.wait_ready()
+        ready = self._worker.wait_ready()
+        self.was_ready, self.note = True, ready.note
+        return ready
+
+    def abandon(self) -> None:
+        """Let :meth:`answers`, which another thread takes, end with an error; for any thread."""
+        self._abandoned = True
+        self._worker.kill()
 
     def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[Answer]:
         """Yield answers in order; after a loss, one file an answer for a while.
@@ -86,7 +99,7 @@ class SupervisedWorker:
         """
         source, unanswered = iter(groups), deque[Sequence[Item]]()
         while True:
-            self._worker.wait_ready()
+            self.wait_ready()
             try:
                 for answer in self._worker.answers(_noted(source, unanswered)):
                     unanswered.popleft()
@@ -103,7 +116,7 @@ class SupervisedWorker:
         waiting, known_good_lost, tried_again = deque(items), 0, set[int]()
         while waiting:
             self._worker = self._start(one_by_one=True)
-            self._worker.wait_ready()
+            self.wait_ready()
             try:
                 for answer in self._worker.answers([item] for item in tuple(waiting)):
                     waiting.popleft()
@@ -128,7 +141,10 @@ class SupervisedWorker:
         self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size
-        return Worker(job, self._decode_seconds + extra)
+        worker = Worker(job, self._decode_seconds + extra)
+        if self._abandoned:
+            worker.kill()
+        return worker
 
     def _add_account(self) -> None:
         self.stage_times += self._worker.stage_times
@@ -138,6 +154,8 @@ class SupervisedWorker:
 
     def _note(self, lost: WorkerLost) -> None:
         self._worker.__exit__(WorkerLost, lost, None)
+        if self._abandoned:
+            raise lost
         self.lost.append(_for_the_record(lost))
         if len(self.lost) > LOST_AT_MOST:
             raise BackendError(

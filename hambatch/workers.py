@@ -117,6 +117,10 @@ class Worker:
         atexit.unregister(self._process.kill)
         self._log.close()
 
+    def kill(self) -> None:
+        """End the process now; whoever waits for it, on another thread, is told that it is lost."""
+        self._process.kill()
+
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded.
 

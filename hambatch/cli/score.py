@@ -8,6 +8,7 @@ from hambatch.cli.finite import FiniteRange
 from hambatch.cli.progress import show_rows
 from hambatch.config import ScoreOptions
 from hambatch.errors import ExitCode
+from hambatch.pipelines.decoder_options import DecoderOptions
 
 DEFAULTS = ScoreOptions()
 
@@ -24,15 +25,22 @@ DEFAULTS = ScoreOptions()
 )
 @click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
 @click.option(
+    "--device",
+    metavar="auto|cpu|gpu|N[,M...]",
+    default=DEFAULTS.device,
+    help="auto: the first GPU that can be used, else the CPU; N: CUDA's number of a GPU.",
+)
+@click.option(
     "--backend",
     default=DEFAULTS.backend,
-    type=click.Choice(["openvino", "tensorrt", "keras"]),
+    type=click.Choice(["auto", "openvino", "tensorrt", "keras"]),
+    help="auto: openvino on the CPU, tensorrt on a GPU.",
 )
 @click.option(
     "--precision",
     default=DEFAULTS.precision,
-    type=click.Choice(["auto", "fp32", "int8"]),
-    help="auto: int8 where its accuracy gate passed on this instruction set.",
+    type=click.Choice(["auto", "fp32", "fp16", "int8"]),
+    help="auto: int8 where its accuracy gate passed on this instruction set, else fp32.",
 )
 @click.option(
     "--force",
@@ -121,6 +129,20 @@ DEFAULTS = ScoreOptions()
     type=click.IntRange(1),
     help="Groups between known pictures that check the run.",
 )
+@click.option(
+    "--hw-decoder-load",
+    default=DEFAULTS.decoder.hw_decoder_load,
+    type=FiniteRange(0, 1),
+    help="Share of a group that the GPU's JPEG engine decodes.",
+)
+@click.option(
+    "--preallocate",
+    metavar="WIDTH HEIGHT",
+    nargs=2,
+    default=(DEFAULTS.decoder.preallocate_width_hint, DEFAULTS.decoder.preallocate_height_hint),
+    type=click.IntRange(0, 65_500),
+    help="Pixels that the GPU's JPEG engine lays its memory out for.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
 @click.option("--retry-failed", is_flag=True, help="Score a table's failed rows again.")
 @click.pass_context
@@ -132,6 +154,8 @@ def score(
     kind: str,
     overwrite: bool,
     retry_failed: bool,
+    hw_decoder_load: float,
+    preallocate: tuple[int, int],
     **options: object,
 ) -> None:
     """Score every JPEG and PNG below SOURCE into a table, one row an image.
@@ -146,7 +170,8 @@ def score(
 
     if overwrite and retry_failed:
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")
-    chosen = ScoreOptions(**options)  # type: ignore[arg-type]
+    decoder = DecoderOptions(hw_decoder_load, *preallocate)
+    chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
     again = {"overwrite": overwrite, "retry_failed": retry_failed}
     outcome = run(source, out, kind, chosen, **again, progress=show_rows, tell=show_plan)
     click.echo(describe(outcome, out), err=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hambatch.batches import Row
 from hambatch.config import ScoreOptions
+from hambatch.engines.sentinel_spec import precision_of
+from hambatch.placement import CPU, ON_CPU, ON_GPU
 from hambatch.prediction import predict_files
 from hambatch.verification.differences import Difference
 
@@ -28,11 +30,26 @@ def score_again(
     tolerance
         Of any probability; 0 where machine and libraries are those of the run.
     """
-    if not sample:
-        return []
-    again = predict_files(root, [row.image for row in sample], options, anywhere=False)
-    pairs = zip(sample, again, strict=True)
-    return [difference for row, now in pairs if (difference := _compare(row, now, tolerance))]
+    found = []
+    for how, rows in _by_device(sample, options):
+        again = predict_files(root, [row.image for row in rows], how, anywhere=False)
+        pairs = zip(rows, again, strict=True)
+        found += [difference for row, now in pairs if (difference := _compare(row, now, tolerance))]
+    return found
+
+
+def _by_device(sample: list[Row], options: ScoreOptions) -> list[tuple[ScoreOptions, list[Row]]]:
+    """Part the rows that the CPU did for a GPU that failed from the others."""
+    handed_over = [
+        row for row in sample if options.backend == ON_GPU and row.backend.startswith(ON_CPU)
+    ]
+    others = [row for row in sample if row not in handed_over]
+    parts = [(options, others)]
+    if handed_over:
+        precision = precision_of(handed_over[0].backend)
+        on_cpu = replace(options, device=CPU, backend=ON_CPU, precision=precision, force=True)
+        parts.append((on_cpu, handed_over))
+    return [(how, rows) for how, rows in parts if rows]
 
 
 def _compare(row: Row, now: Row, tolerance: float) -> Difference | None:

@@ -1,0 +1,178 @@
+"""The devices of a run at work side by side; one that fails hands over what it has left."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from hambatch.config import ScoreOptions
+from hambatch.engines.choice import FP32, INT8, choose_precision
+from hambatch.engines.loading import Engine
+from hambatch.errors import BackendError
+from hambatch.placement import AUTO, CPU, ON_CPU, numbers_in
+from hambatch.plan import Plan
+from hambatch.prediction import job_for
+from hambatch.sentinels import SentinelWatch
+from hambatch.supervision import SupervisedWorker
+from hambatch.worker import StageTimes
+
+log = logging.getLogger(__name__)
+
+
+class Member(NamedTuple):
+    """A device, ``cpu`` or the number of a GPU; its worker, and who watches the answers."""
+
+    device: str
+    worker: SupervisedWorker
+    watch: SentinelWatch
+
+
+class Crew:
+    """A worker for each device of a run, from the moment that it is made.
+
+    A GPU that fails while it works is not used again: what it has not answered is done by the
+    others, or by the CPU where there is none. That happens once: a run that loses a device
+    after that ends with its error, and what is done is kept.
+
+    Attributes
+    ----------
+    lost
+        Why each lost worker was lost, in order.
+    notes
+        What backends said of how they run, by device.
+    handed_over
+        For each GPU that failed: ``from``, ``to`` and ``why``.
+    """
+
+    def __init__(self, engine_folder: Path, plan: Plan, source: Path) -> None:
+        self._folder, self._plan, self._source = engine_folder, plan, source
+        self.lost: list[str] = []
+        self.notes: dict[str, str] = {}
+        self.handed_over: list[dict[str, str]] = []
+        self._owned = ExitStack()
+        self._watches: dict[str, SentinelWatch] = {}
+        self._failed: dict[str, BackendError] = {}
+        self._accounts: list[SupervisedWorker] = []
+        numbers = numbers_in(plan.options.device)
+        self._devices: tuple[str, ...] = tuple(map(str, numbers)) or (CPU,)
+        self._started = {device: self._start(device) for device in self._devices}
+
+    def __enter__(self) -> "Crew":
+        """Return the crew, whose workers are loading."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop whatever is running."""
+        self._owned.__exit__(kind, error, traceback)
+
+    def watched(self, engine: Engine, scratch: Path) -> None:
+        """Let known pictures of the engine go through every device; ``scratch`` may be written to.
+
+        Must be called before :meth:`at_work`.
+        """
+        self._engine, self._scratch = engine, scratch
+
+    @contextmanager
+    def at_work(self) -> Iterator[Sequence[Member]]:
+        """Give the devices for one pass: the workers made first, then new ones."""
+        started = self._started or {device: self._start(device) for device in self._devices}
+        self._started = {}
+        members = [Member(d, worker, self._watch(d)) for d, worker in started.items()]
+        for member in members:
+            member.watch.forget()
+        try:
+            yield members
+            self._hand_over()
+        finally:
+            self._accounts += started.values()
+            for device, worker in started.items():
+                if worker.note:
+                    self.notes[device] = worker.note
+
+    def may_fail(self, member: Member) -> bool:
+        """Whether others do the work of a member that raised a BackendError.
+
+        A GPU that was asked for and does not even begin is a refusal of the run.
+        """
+        asked = self._plan.given.device != AUTO
+        begun = member.worker.was_ready or not asked
+        return member.device != CPU and begun and not self.handed_over
+
+    def fail(self, member: Member, error: BackendError) -> None:
+        """Take note that a device failed; called on any thread."""
+        self._failed[member.device] = error
+
+    @property
+    def stage_times(self) -> StageTimes:
+        """Of all workers that came to their end."""
+        return sum((worker.stage_times for worker in self._accounts), StageTimes())
+
+    @property
+    def troubles(self) -> dict[str, int]:
+        """How many batches were not trusted, and why."""
+        found: dict[str, int] = {}
+        for worker in self._accounts:
+            for why, count in worker.troubles.items():
+                found[why] = found.get(why, 0) + count
+        return found
+
+    def sentinels(self) -> dict[str, Any]:
+        """What a record says of the known pictures: of the first device, and of each by name."""
+        if not self._watches:
+            return self._watch(self._devices[0]).summary()
+        found = {device: watch.summary() for device, watch in self._watches.items()}
+        first = next(iter(found.values()))
+        if len(found) == 1:
+            return first
+        checked = sum(summary["checked"] for summary in found.values())
+        return {**first, "checked": checked, "by_device": found}
+
+    def _hand_over(self) -> None:
+        """Choose who goes on for the devices that failed in this pass."""
+        if not self._failed:
+            return
+        self._devices = tuple(d for d in self._devices if d not in self._failed) or (CPU,)
+        heir = " and ".join(map(_named, self._devices))
+        for device, error in self._failed.items():
+            why = str(error).partition("\n")[0]
+            log.warning("%s failed: %s; %s does the rest of its images", _named(device), why, heir)
+            self.handed_over.append({"from": _named(device), "to": heir, "why": why})
+        self._failed = {}
+
+    def _start(self, device: str) -> SupervisedWorker:
+        options = self._options(device)
+        number = None if device == CPU else int(device)
+        job = job_for(self._folder, options, self._source, number)
+        worker = SupervisedWorker(job, options.decode_seconds, self.lost)
+        return self._owned.enter_context(worker)
+
+    def _watch(self, device: str) -> SentinelWatch:
+        if device not in self._watches:
+            options = self._options(device)
+            backend = f"{options.backend}-{options.precision}"
+            sizes = options.batch_size, options.sentinel_every
+            watch = SentinelWatch(self._engine, *sizes, backend, self._scratch)
+            self._watches[device] = self._owned.enter_context(watch)
+        return self._watches[device]
+
+    def _options(self, device: str) -> ScoreOptions:
+        options = self._plan.options
+        if device != CPU or options.device == CPU:
+            return options
+        # FP16 is no precision of the CPU's; INT8 was forced, as no gate was measured on a GPU.
+        wanted = INT8 if options.precision == INT8 else FP32
+        manifest = self._engine.manifest
+        choice = choose_precision(manifest, ON_CPU, wanted, force=options.force)
+        return replace(options, device=CPU, backend=ON_CPU, precision=choice.used)
+
+
+def _named(device: str) -> str:
+    return "the CPU" if device == CPU else f"GPU {device}"
