@@ -1,0 +1,156 @@
+"""Whole runs on GPUs of host memory: one, several, and some that fail."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hambatch.cli import hambatch
+from hambatch.errors import BackendError, SentinelError
+from tests.conftest import jpeg_bytes
+from tests.gpu.host_gpus import host_gpus
+
+__all__ = ["host_gpus"]
+
+pytestmark = pytest.mark.usefixtures("host_gpus")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Forty pictures, one of them cut off and one no picture."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for k in range(38):
+        (folder / f"{k:02d}.jpg").write_bytes(jpeg_bytes(k, 64 + k))
+    (folder / "05_cut.jpg").write_bytes(jpeg_bytes(99)[:900])
+    (folder / "30_text.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(
+        hambatch, [*map(str, arguments)], catch_exceptions=False, standalone_mode=False
+    )
+
+
+def score(images: Path, engine: Path, out: Path, *options: str) -> tuple[bytes, dict[str, Any]]:
+    run("score", images, "--out", out, "--engine", engine, "--batch-size", 4, *options)
+    return out.read_bytes(), json.loads(out.with_name(f"{out.name}.run.json").read_text())
+
+
+def without_who(table: bytes) -> bytes:
+    return table.replace(b"dali-gpu,tensorrt-", b"dali-cpu,openvino-")
+
+
+@pytest.fixture
+def by_cpu(images: Path, tiny_engine: Path, tmp_path: Path) -> bytes:
+    return score(images, tiny_engine, tmp_path / "cpu.csv", "--device", "cpu")[0]
+
+
+def test_a_gpu_gives_the_rows_of_the_cpu_path(
+    images: Path, tiny_engine: Path, tmp_path: Path, by_cpu: bytes
+) -> None:
+    table, record = score(images, tiny_engine, tmp_path / "gpu.csv", "--device", "gpu")
+    assert table.count(b"dali-gpu,tensorrt-fp32") == 38
+    assert without_who(table) == by_cpu
+    assert record["device"]["kind"] == "gpu"
+    assert record["fingerprint"]["device"]["gpu"] == "Host-Memory GPU"
+    assert record["options"]["device"] == "gpu"
+
+
+def test_auto_takes_the_gpu_and_says_so(images: Path, tiny_engine: Path, tmp_path: Path) -> None:
+    out = tmp_path / "auto.csv"
+    said = run("score", images, "--out", out, "--engine", tiny_engine).output
+    assert "gpu 0 (Host-Memory GPU), tensorrt-fp32" in said
+    assert b"tensorrt-fp32" in out.read_bytes()
+
+
+def test_two_gpus_write_the_bytes_of_one(
+    images: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    one, _ = score(images, tiny_engine, tmp_path / "one.csv", "--device", "0")
+    two, record = score(images, tiny_engine, tmp_path / "two.csv", "--device", "1,0")
+    assert two == one
+    shares = record["sentinels"]["by_device"]
+    assert sorted(shares) == ["0", "1"]
+    # Both had pictures to score: known ones at the start, among them, and at the end.
+    assert all(share["checked"] > 4 for share in shares.values())
+
+
+@pytest.mark.parametrize("at", ["1", "4"])
+def test_a_gpu_that_fails_hands_over_to_the_other(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    one, _ = score(images, tiny_engine, tmp_path / "one.csv", "--device", "0")
+    monkeypatch.setenv("HOST_GPU_FAILS", f"1:{at}")
+    two, record = score(images, tiny_engine, tmp_path / "two.csv", "--device", "0,1")
+    assert two == one
+    (handed,) = record["device"]["handed_over"]
+    assert (handed["from"], handed["to"]) == ("GPU 1", "GPU 0")
+    assert "Xid 79" in handed["why"]
+
+
+@pytest.mark.parametrize("device", ["0", "0,1", "auto"])
+def test_where_every_gpu_fails_the_cpu_does_the_rest(
+    images: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by_cpu: bytes,
+    device: str,
+) -> None:
+    monkeypatch.setenv("HOST_GPU_FAILS", "*:4")
+    out = tmp_path / "rows.csv"
+    table, record = score(images, tiny_engine, out, "--device", device)
+    assert without_who(table) == by_cpu
+    assert b"openvino-fp32" in table
+    assert {handed["to"] for handed in record["device"]["handed_over"]} == {"the CPU"}
+    # What the CPU did is verified on the CPU.
+    monkeypatch.delenv("HOST_GPU_FAILS")
+    verdict = run("verify", out, images)
+    assert "all agree" in verdict.output
+
+
+def test_a_gpu_that_answers_wrongly_stops_the_run_also_beside_a_good_one(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hambatch.sentinel_recording import record_sentinels
+
+    monkeypatch.setenv("HOST_GPU_WRONG", "1")
+    known = tmp_path / "known"
+    known.mkdir()
+    for path in tiny_engine.iterdir():
+        (known / path.name).write_bytes(path.read_bytes())
+    record_sentinels(known)
+    out = tmp_path / "rows.csv"
+    with pytest.raises(SentinelError, match="the known picture"):
+        score(images, known, out, "--device", "0,1")
+    assert not out.exists()
+
+
+def test_without_a_plan_auto_takes_the_cpu_and_a_gpu_that_is_asked_for_is_refused(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST_GPU_BUILDS", "refused")
+    out = tmp_path / "rows.csv"
+    said = run("score", images, "--out", out, "--engine", tiny_engine).output
+    assert "cpu (Host-Memory GPU is there, but the fp32 plan of tiny could not be built" in said
+    assert b"openvino-fp32" in out.read_bytes()
+    with pytest.raises(BackendError, match=r"could not be built.*\nNext: hambatch build"):
+        score(images, tiny_engine, tmp_path / "gpu.csv", "--device", "0")
+
+
+def test_a_run_of_several_gpus_goes_on_with_one(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of GPUs changes no row, so it may change between starts; the decoder may not."""
+    one, _ = score(images, tiny_engine, tmp_path / "one.csv", "--device", "0")
+    out = tmp_path / "rows.csv"
+    with pytest.raises(Exception, match="fail-over"):
+        score(images, tiny_engine, out, "--device", "0,1", "--fail-over", "1")
+    with pytest.raises(Exception, match="hw_decoder_load"):
+        score(images, tiny_engine, out, "--device", "0", "--hw-decoder-load", "0.5")
+    again, _ = score(images, tiny_engine, out, "--device", "1")
+    assert again == one
