@@ -11,7 +11,8 @@ from hambatch.batches import Failure
 from hambatch.errors import BackendError
 from hambatch.sources.reading import Item
 from hambatch.worker import Answer, Job, Ready, StageTimes, Touched
-from hambatch.workers import Worker, WorkerLost
+from hambatch.worker_lost import WorkerLost
+from hambatch.workers import Worker
 
 LOST_AT_MOST = 100
 """Workers that a run may lose. One file that kills its decoder costs two of them

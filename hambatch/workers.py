@@ -25,6 +25,7 @@ from hambatch.worker import (
     Touched,
 )
 from hambatch.worker_log import WorkerLog
+from hambatch.worker_lost import WorkerLost
 from hambatch.worker_pipe import Alive
 
 STOP_SECONDS = 5.0
@@ -34,21 +35,6 @@ READY_SECONDS = 300.0
 
 LAST_WORDS = 4000
 """Bytes of a dead worker's log that its error message shows."""
-
-
-class WorkerLost(BackendError):
-    """A worker died or hung; ``cause`` says which, in a few words.
-
-    ``hung`` tells the two apart; ``last_line`` is the last that the worker printed.
-    """
-
-    def __init__(self, cause: str, last_words: str, *, hung: bool = False) -> None:
-        super().__init__(
-            f"the worker process {cause}; its last words:\n{last_words or '(none)'}\n"
-            "Next: run the same command again"
-        )
-        self.cause, self.hung = cause, hung
-        self.last_line = last_words.rpartition("\n")[2]
 
 
 class Worker:
@@ -215,13 +201,17 @@ class Worker:
 
     def _hung(self, cause: str) -> WorkerLost:
         self._process.kill()
-        return WorkerLost(cause, self._log.last_words(LAST_WORDS), hung=True)
+        return self._lost(cause, hung=True)
 
     def _death(self) -> WorkerLost:
         self._process.join(STOP_SECONDS)
         code = self._process.exitcode
         cause = f"died of signal {-code}" if code and code < 0 else f"died with exit code {code}"
-        return WorkerLost(cause, self._log.last_words(LAST_WORDS))
+        return self._lost(cause)
+
+    def _lost(self, cause: str, *, hung: bool = False) -> WorkerLost:
+        last_words = self._log.last_words(LAST_WORDS)
+        return WorkerLost(cause, last_words, hung=hung, loaded=self.ready is not None)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from hambatch.prediction import job_for
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
 from hambatch.worker import Job
-from hambatch.workers import Worker, WorkerLost, _has_room
+from hambatch.worker_lost import WorkerLost
+from hambatch.workers import Worker, _has_room
 from tests.conftest import REPOSITORY, jpeg_bytes
 from tests.faults.processes import POLL_S, Process, _stat
 
