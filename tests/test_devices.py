@@ -154,3 +154,12 @@ def test_a_run_of_several_gpus_goes_on_with_one(
         score(images, tiny_engine, out, "--device", "0", "--hw-decoder-load", "0.5")
     again, _ = score(images, tiny_engine, out, "--device", "1")
     assert again == one
+
+
+def test_what_a_gpu_did_is_verified_where_there_is_none(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "rows.csv"
+    score(images, tiny_engine, out, "--device", "0")
+    monkeypatch.setenv("HOST_GPUS", "0")
+    assert "all agree, the probabilities within 2e-02" in run("verify", out, images).output

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.config import ScoreOptions, VerifyOptions
+from hambatch.engines.choice import graph_precision
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine, installed_engines
+from hambatch.errors import BackendError, MissingDependency
+from hambatch.journal.computing_device import computing_device
 from hambatch.journal.fingerprint import Fingerprint, fingerprint_of
 from hambatch.names import decode_name, encode_name
-from hambatch.placement import CPU, ON_GPU, numbers_in
+from hambatch.placement import CPU, ON_CPU, ON_GPU, numbers_in
 from hambatch.prediction import job_for
 from hambatch.recorded import backend_used, options_of, precision_used
 from hambatch.run_record import outputs_of, read_record, record_path
@@ -27,6 +30,10 @@ Progress = Callable[[Iterable[Difference | None], int], Iterable[Difference | No
 
 MACHINE = ("backend", "device", "versions")
 """Parts of a fingerprint: where they are equal, a row scored again is so to the last digit."""
+
+OTHER_DECODER = 0.02
+"""What a probability may differ by where a GPU decoded and the CPU does now, to pixels that
+differ by a few levels. On a GPU this was not measured."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ def verify(
     record = read_record(record_path(table))
     chosen = _as_recorded(record, options.engine)
     engine = load_engine(find_engine(chosen.engine))
+    chosen, tolerance = _where_it_can_be(engine, chosen)
     found = read_table(table, format_of(table, kind), record)
     now = _compare_with_folder(found, table, source, chosen, engine, progress)
     other_engine = _engine_differences(record["fingerprint"], now)
@@ -59,8 +67,7 @@ def verify(
     bad = {difference.image for difference in found.differences}
     sample = draw({k: row for k, row in found.rows.items() if k not in bad}, count, options.seed)
     same_machine = all(record["fingerprint"].get(part) == now[part] for part in MACHINE)
-    elsewhere = engine.manifest.sentinels.elsewhere(chosen.precision)
-    tolerance = 0.0 if same_machine else elsewhere
+    tolerance = 0.0 if same_machine else tolerance
     found.differences += score_again(source, sample, chosen, tolerance)
     return Verdict(found.differences, _proven(table, source, found, len(sample), tolerance, engine))
 
@@ -109,6 +116,21 @@ def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
     installed = {folder.name: str(folder) for folder in installed_engines()}
     named = installed.get(recorded.engine, recorded.engine)
     return replace(recorded, engine=named if engine is None else engine)
+
+
+def _where_it_can_be(engine: Engine, options: ScoreOptions) -> tuple[ScoreOptions, float]:
+    """Where there is no such GPU, or no plan, the CPU scores again what it did.
+
+    Beside the options, what a probability may differ by on another machine than the run's.
+    """
+    tolerance = engine.manifest.sentinels.elsewhere(options.precision)
+    try:
+        computing_device(engine, options)
+    except (BackendError, MissingDependency):
+        precision = graph_precision(options.precision)
+        on_cpu = replace(options, device=CPU, backend=ON_CPU, precision=precision)
+        return on_cpu, max(tolerance, OTHER_DECODER)
+    return options, tolerance
 
 
 def _one_device(options: ScoreOptions) -> str:

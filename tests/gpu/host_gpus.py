@@ -62,6 +62,8 @@ def probe() -> Any:
     from hambatch.gpu.probe import Gpu, Probe
 
     count = int(os.environ.get("HOST_GPUS", "2"))
+    if not count:
+        return Probe("", 0, (), "no NVIDIA driver is installed", "hambatch doctor", absent=True)
     gpus = tuple(Gpu(k, NAME, (9, 0), 1 << 36, f"{k:032x}") for k in range(count))
     return Probe("580.1", 13000, gpus, "", "")
 
@@ -73,7 +75,7 @@ def kept_plan_for(engine: Any, precision: str, max_batch: int, ordinal: int) -> 
     from hambatch.plans.cache import KeptPlan
     from tests.plans.made_plans import record
 
-    if os.environ.get("HOST_GPU_BUILDS") == "refused":
+    if os.environ.get("HOST_GPU_BUILDS") == "refused" or not probe().gpus:
         raise BackendError("there is no plan.\nNext: hambatch build")
     graph = engine.manifest.files[engine.variant(graph_precision(precision)).file].sha256
     content = f"{precision} {graph}".encode()
