@@ -102,7 +102,8 @@ class Crew:
 
         A GPU that was asked for and does not even begin is a refusal of the run.
         """
-        asked = self._plan.given.device != AUTO
+        given = self._plan.given
+        asked = (given.device, given.backend) != (AUTO, AUTO)
         begun = member.worker.was_ready or not asked
         return member.device != CPU and begun and not self.handed_over
 
