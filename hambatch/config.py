@@ -1,6 +1,6 @@
 """Every default, once: option name = field name = key in the record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hambatch.pipelines.decoder_options import DecoderOptions
@@ -57,7 +57,7 @@ class ScoreOptions:
     salvage_truncated: bool = False
     fail_over: float = 100.0
     sentinel_every: int = 1
-    decoder: DecoderOptions = DecoderOptions()
+    decoder: DecoderOptions = field(default_factory=DecoderOptions)
 
     @classmethod
     def on_cpu(cls, **chosen: Any) -> "ScoreOptions":

@@ -10,9 +10,9 @@ from hambatch.device import instruction_set
 from hambatch.engines.choice import Choice, choose_precision
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
-from hambatch.private_cache import problem_with
 from hambatch.errors import HambatchError
 from hambatch.placement import AUTO, ON_CPU, Placement, place
+from hambatch.private_cache import problem_with
 from hambatch.sharing import Sharing, share_cores
 
 

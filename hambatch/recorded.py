@@ -29,8 +29,8 @@ _RANGES: dict[str, tuple[float, float]] = {
 """What a number may be; infinity is none."""
 
 _MAY_LACK = frozenset(
-    "device decoder force model_cache batch_size threads streams decode_threads readers prefetch".split()
-    + "fail_over sentinel_every".split()
+    "device decoder force model_cache batch_size threads streams decode_threads".split()
+    + "readers prefetch fail_over sentinel_every".split()
 )
 """Options that decide no row, or of which a version that did not know them had the default."""
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from hambatch.beginning import begin, begin_again, go_on, is_published
 from hambatch.config import ScoreOptions
 from hambatch.crew import Crew
-from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.loading import load_engine
 from hambatch.engines.store import find_engine
 from hambatch.errors import HambatchError
 from hambatch.interrupts import stopping

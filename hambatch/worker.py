@@ -61,7 +61,7 @@ class Job:
     one_by_one: bool = False
     model_cache: Path | None = None
     gpu: int | None = None
-    decoder: DecoderOptions = DecoderOptions()
+    decoder: DecoderOptions = field(default_factory=DecoderOptions)
 
     @property
     def bounds(self) -> Bounds:

@@ -67,9 +67,7 @@ def test_auto_takes_the_gpu_and_says_so(images: Path, tiny_engine: Path, tmp_pat
     assert b"tensorrt-fp32" in out.read_bytes()
 
 
-def test_two_gpus_write_the_bytes_of_one(
-    images: Path, tiny_engine: Path, tmp_path: Path
-) -> None:
+def test_two_gpus_write_the_bytes_of_one(images: Path, tiny_engine: Path, tmp_path: Path) -> None:
     one, _ = score(images, tiny_engine, tmp_path / "one.csv", "--device", "0")
     two, record = score(images, tiny_engine, tmp_path / "two.csv", "--device", "1,0")
     assert two == one

@@ -60,9 +60,7 @@ def test_auto_without_the_packages_asks_no_driver(monkeypatch: pytest.MonkeyPatc
         ("1,0", "auto", ("tensorrt", "1,0")),
     ],
 )
-def test_device_and_backend_go_together(
-    device: str, backend: str, wanted: tuple[str, str]
-) -> None:
+def test_device_and_backend_go_together(device: str, backend: str, wanted: tuple[str, str]) -> None:
     found = place(device, backend, never if wanted[1] == "cpu" else three)
     assert (found.backend, found.device) == wanted
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.batches import Images, on_host
-from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.gpu.images import DeviceImages
 from hambatch.pipelines.decode import (
@@ -18,6 +17,7 @@ from hambatch.pipelines.decode import (
     decode_and_resize,
     pipeline_device,
 )
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.pipelines.portions import Portion, portion_pixels, portions
 from hambatch.sources.reading import Fetched
 

@@ -7,9 +7,9 @@ sees in service what it saw in training.
 from dataclasses import asdict
 from typing import Any
 
-from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import BackendError
+from hambatch.pipelines.decoder_options import DecoderOptions
 
 REFUSALS = (RuntimeError, MemoryError, ValueError, TypeError, IndexError)
 """What DALI raises for a batch: some of its errors get the class of Python's that is nearest."""

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.batches import Batch, Failure, Images, on_host
-from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.limits import UNLIMITED, Limits
 from hambatch.pipelines.decode import DEFAULTS
 from hambatch.pipelines.decoder_log import DecoderLog
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.pipelines.flight import FastLane, Flight
 from hambatch.pipelines.platform import has_dali
 from hambatch.pipelines.salvage import NotAlone, Salvage, Salvaged

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.cores import available_cores
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import InputError
@@ -18,6 +17,7 @@ from hambatch.pipelines.decode import (
     decode_and_resize,
     pipeline_device,
 )
+from hambatch.pipelines.decoder_options import DecoderOptions
 
 
 class Samples(Protocol):

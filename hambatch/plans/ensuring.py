@@ -26,14 +26,16 @@ def ensure_plan(engine: Engine, precision: str, gpu: Gpu) -> None:
     try:
         kept_plan_for(engine, precision, REQUEST_SIZE, gpu.ordinal)
     except BackendError:
-        _build(engine, BuildOptions(precision=precision, max_batch=REQUEST_SIZE, device=gpu.ordinal))
+        wanted = {"precision": precision, "max_batch": REQUEST_SIZE, "device": gpu.ordinal}
+        _build(engine, BuildOptions(**wanted))  # type: ignore[arg-type]
 
 
 def _build(engine: Engine, options: BuildOptions) -> None:
     # Whatever becomes of the builder, and of the memory that it takes, this process goes on.
     wanted = [f"--precision={options.precision}", f"--max-batch={options.max_batch}"]
-    command = ["build", *wanted, f"--device={options.device}", "--", str(engine.folder)]
-    code = subprocess.run([sys.executable, "-P", "-m", "hambatch", *command], check=False).returncode  # noqa: S603
+    build = ["build", *wanted, f"--device={options.device}", "--", str(engine.folder)]
+    command = [sys.executable, "-P", "-m", "hambatch", *build]
+    code = subprocess.run(command, check=False).returncode  # noqa: S603
     if code:
         how = f"exit code {code}" if code > 0 else f"signal {-code}"
         raise BackendError(

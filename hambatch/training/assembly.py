@@ -99,7 +99,8 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
         If an image cannot be scored.
     """
     held_out = dataset.table[dataset.table["split"].isin(MEASURED)]
-    rows = predict_files(dataset.root, list(held_out["file"]), ScoreOptions.on_cpu(engine=str(engine)))
+    options = ScoreOptions.on_cpu(engine=str(engine))
+    rows = predict_files(dataset.root, list(held_out["file"]), options)
     failed = [row for row in rows if row.status != "ok"]
     if failed:
         raise InputError(

@@ -110,8 +110,9 @@ def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
     Backend and precision are those that were used, whatever would be chosen here and now; so
     is the device, of which one GPU is enough.
     """
-    used = {"precision": precision_used(record), "backend": backend_used(record), "force": True}
-    recorded = replace(options_of(record["options"]), **used)
+    precision, backend = precision_used(record), backend_used(record)
+    recorded = options_of(record["options"])
+    recorded = replace(recorded, precision=precision, backend=backend, force=True)
     recorded = replace(recorded, device=_one_device(recorded))
     installed = {folder.name: str(folder) for folder in installed_engines()}
     named = installed.get(recorded.engine, recorded.engine)
