@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hambatch.batches import Row
 from hambatch.errors import InputError
@@ -80,9 +81,11 @@ def count_changed(before: Sequence[Row], after: Sequence[Row]) -> Changed:
     return Changed(sum(a != b for a, b in pairs), largest)
 
 
-def _differences(pairs: Sequence[tuple[Row, Row]]) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
-    left, right = (np.array([row.probabilities for row in rows]) for rows in zip(*pairs, strict=True))
-    return np.abs(left - right)
+def _differences(pairs: Sequence[tuple[Row, Row]]) -> NDArray[np.float64]:
+    left = np.array([a.probabilities for a, _ in pairs])
+    right = np.array([b.probabilities for _, b in pairs])
+    off: NDArray[np.float64] = np.abs(left - right)
+    return off
 
 
 def _rounded(difference: float) -> float:

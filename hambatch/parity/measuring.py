@@ -64,9 +64,7 @@ def runs_after(reference: ScoringPath, others: Sequence[ScoringPath]) -> list[Ru
     return [*runs, *load_runs(on_gpu)] if on_gpu else runs
 
 
-def judge(
-    path: ScoringPath, images: Scorable, found: Outcomes, sentinels: Sentinels
-) -> PathResult:
+def judge(path: ScoringPath, images: Scorable, found: Outcomes, sentinels: Sentinels) -> PathResult:
     """Compare a path's rows with the reference's, and with themselves."""
     if not path.taken:
         return PathResult(path, {}, {})

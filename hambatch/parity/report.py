@@ -8,9 +8,9 @@ def as_text(result: dict[str, Any]) -> str:
     """Lay out a document of :func:`hambatch.parity.document.as_document`."""
     paths = result["paths"]
     parts = [_about(result), _aligned(_differences(paths)), _aligned(_variations(paths))]
-    without = [path for path in paths if path["why_not"]]
-    if without:
-        parts.append("\n".join(line for path in without for line in _why_not(path)))
+    reasons = [line for path in paths for line in (*_why_not(path), *_problems(path))]
+    if reasons:
+        parts.append("\n".join(reasons))
     if result["decoder_load"]:
         parts.append(_load(result["decoder_load"]))
     return "\n\n".join([*parts, f"Verdict: {result['verdict']}"])
@@ -50,9 +50,11 @@ def _differences(paths: Sequence[dict[str, Any]]) -> list[Sequence[str]]:
 
 
 def _tolerance(tolerance: dict[str, Any]) -> str:
-    if tolerance["max_difference"] is None:
+    if tolerance["label_flips"] is not None:
         return f"{tolerance['label_flips']} labels"
-    return f"{tolerance['max_difference']:g}"
+    mean = tolerance["mean_difference"]
+    largest = f"{tolerance['max_difference']:g}"
+    return largest if mean is None else f"{largest}, mean {mean:g}"
 
 
 def _variations(paths: Sequence[dict[str, Any]]) -> list[Sequence[str]]:
@@ -74,8 +76,15 @@ def _change(varied: dict[str, Any]) -> str:
 
 
 def _why_not(path: dict[str, Any]) -> list[str]:
+    if not path["why_not"]:
+        return []
     lines = [f"{path['name']} {path['verdict']}: {path['why_not']}"]
     return [*lines, f"  Next: {path['next']}"] if path["next"] else lines
+
+
+def _problems(path: dict[str, Any]) -> list[str]:
+    failed = [varied for varied in path["varied"] if varied["problem"]]
+    return [f"{path['name']}, {varied['name']}, failed: {varied['problem']}" for varied in failed]
 
 
 def _load(load: dict[str, Any]) -> str:

@@ -89,11 +89,16 @@ class Parity:
         """Name what is not as it should be, or say that all is."""
         unlike = [f"{r.path.name} {r.verdict}" for r in self.results if not r.within]
         unsteady = [r.path.name for r in self.results if not r.steady]
-        faults = [*unlike, *(f"rows of {name} change with how they are scored" for name in unsteady)]
+        faults = [
+            *unlike,
+            *(f"rows of {name} change with how they are scored" for name in unsteady),
+        ]
         if faults:
             return "; ".join(faults)
         compared = sum(result.compared is not None for result in self.results)
         first = self.results[0].path.name
         if not compared:
             return f"nothing to compare {first} with; its rows do not depend on how they are scored"
-        return f"{compared} compared with {first}, all within tolerance; no row depends on its place"
+        return (
+            f"{compared} compared with {first}, all within tolerance; no row depends on its place"
+        )

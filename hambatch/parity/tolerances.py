@@ -10,11 +10,14 @@ from hambatch.export.parity import FP16_STORED_LIMITS
 from hambatch.parity.comparing import Compared
 from hambatch.parity.paths import KERAS, ScoringPath
 
-ONE_LEVEL = 0.02
-"""What a probability may move by where another decoder gives pixels that are one level off.
+ONE_LEVEL, ONE_LEVEL_MEAN = 0.3, 0.01
+"""What one probability, and all in the mean, may move by where a decoder's pixels are a level off.
 
-With ``jpeg_fancy_upsampling`` DALI's own test lets GPU and CPU differ by one of 256 levels in the
-mean (``dali/test/python/decoder/test_image.py``, ``test_fancy_upsampling``)."""
+DALI's own test lets GPU and CPU differ by one of 256 levels in the mean, with
+``jpeg_fancy_upsampling`` (``dali/test/python/decoder/test_image.py``, ``test_fancy_upsampling``).
+Every value one level up or down, at random, moved the default engine's probabilities by up to 0.16
+and by 0.0052 in the mean, on 500 images (``benchmarks/results/decoder_rounding.json``); these are
+about twice as much. A plan's arithmetic alone is judged when it is built, within ``elsewhere``."""
 
 CONFIDENCE = 0.99
 """Of a wrong share of labels: few images cannot tell 2 % from 3 %."""
@@ -22,20 +25,24 @@ CONFIDENCE = 0.99
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest difference of a probability, and how many labels may change.
+    """The largest and the mean difference of probabilities, and how many labels may change.
 
     None: not judged. ``source`` says what the numbers are from.
     """
 
-    max_difference: float | None
-    label_flips: int | None
     source: str
+    max_difference: float | None = None
+    mean_difference: float | None = None
+    label_flips: int | None = None
 
     def holds(self, found: Compared) -> bool:
         """Judge; an image that only the reference could score is beyond any tolerance."""
-        near = self.max_difference is None or found.max_difference <= self.max_difference
-        like = self.label_flips is None or found.label_flips <= self.label_flips
-        return near and like and not found.failed
+        pairs = (
+            (found.max_difference, self.max_difference),
+            (found.mean_difference, self.mean_difference),
+            (found.label_flips, self.label_flips),
+        )
+        return not found.failed and all(limit is None or value <= limit for value, limit in pairs)
 
 
 def tolerance_of(path: ScoringPath, sentinels: Sentinels, images: int) -> Tolerance:
@@ -46,22 +53,20 @@ def tolerance_of(path: ScoringPath, sentinels: Sentinels, images: int) -> Tolera
     """
     if path.precision == INT8:
         share = LIMITS.label_flip_share
-        return Tolerance(
-            None,
-            most_flips(images, share),
+        source = (
             f"the gate of int8: {100 * share:g} % of labels, "
-            f"told from {images} images with {100 * CONFIDENCE:g} % confidence",
+            f"told from {images} images with {100 * CONFIDENCE:g} % confidence"
         )
+        return Tolerance(source, label_flips=most_flips(images, share))
     if path.backend == KERAS:
         limit = FP16_STORED_LIMITS.max_difference
-        return Tolerance(limit, None, "what an exported graph may differ from Keras by")
+        return Tolerance("what an exported graph may differ from Keras by", limit)
     elsewhere = sentinels.elsewhere(path.precision)
-    return Tolerance(
-        round(elsewhere + ONE_LEVEL, 9),
-        None,
+    source = (
         f"{elsewhere:g} for known pictures in {path.precision} on another machine, "
-        f"and {ONE_LEVEL:g} for pixels of another decoder",
+        f"and {ONE_LEVEL:g}, {ONE_LEVEL_MEAN:g} in the mean, for pixels of another decoder"
     )
+    return Tolerance(source, round(elsewhere + ONE_LEVEL, 9), round(elsewhere + ONE_LEVEL_MEAN, 9))
 
 
 def most_flips(images: int, share: float) -> int:

@@ -18,7 +18,7 @@ def test_images_are_spread_evenly_over_the_listing(image_folder: Path) -> None:
 
 
 def test_an_empty_folder_is_refused_with_the_next_command(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no JPEG or PNG image in .*\nNext: "):
+    with pytest.raises(InputError, match=r"no JPEG or PNG image in .*\nNext: "):
         take_images(tmp_path, 64)
 
 
@@ -29,5 +29,7 @@ def test_bad_images_are_left_out_by_reason(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_bad_images_is_refused_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none of the 1 images .* cannot be decoded: junk.\nNext:"):
+    with pytest.raises(
+        InputError, match=r"none of the 1 images .* cannot be decoded: junk\.\nNext:"
+    ):
         scorable([failed("b.jpg")], tmp_path)

@@ -93,7 +93,9 @@ def test_a_plan_that_is_not_kept_is_a_line_with_the_command(
     monkeypatch.setenv("HOST_GPU_BUILDS", "refused")
     path = by_name(engine)[ON_GPU[0]]
     assert (path.why_not, path.next) == ("there is no plan.", "hambatch build")
-    with pytest.raises(BackendError, match="nothing can be scored on gpu 0.*\nNext: hambatch build"):
+    with pytest.raises(
+        BackendError, match=r"nothing can be scored on gpu 0.*\nNext: hambatch build"
+    ):
         other_paths(engine, ParityOptions(device="0"))
 
 

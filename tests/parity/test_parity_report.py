@@ -33,7 +33,7 @@ def parity(folder: Path, *others: PathResult, load: LoadEffect | None = None) ->
 def keras(folder: Path, moved: float) -> PathResult:
     compared = compare_rows(ROWS, [row("a.jpg", moved), row("b.jpg")])
     of_it = path(folder, "keras", "fp32")
-    return PathResult(of_it, {}, {}, compared, Tolerance(0.002, None, "here"), SAME)
+    return PathResult(of_it, {}, {}, compared, Tolerance("here", 0.002), SAME)
 
 
 def test_all_within_says_so_and_counts_what_was_left_out(tiny_engine: Path) -> None:
@@ -75,6 +75,9 @@ def test_a_path_that_failed_or_lost_an_image_is_a_fault(tiny_engine: Path) -> No
     broken = parity(tiny_engine, PathResult(on_gpu, {}, {}, problem="the GPU is gone."))
     assert not broken.holds
     assert "tensorrt-fp32 failed: the GPU is gone." in as_text(as_document(broken))
+    lost = (SAME[0], Varied("backwards", problem="the GPU is gone."))
+    text = as_text(as_document(parity(tiny_engine, replace(keras(tiny_engine, 0), varied=lost))))
+    assert "dali-cpu+keras-fp32, backwards, failed: the GPU is gone." in text
     compared = compare_rows(ROWS, [row("a.jpg"), failed("b.jpg")])
     less = replace(keras(tiny_engine, 0), compared=compared)
     assert not parity(tiny_engine, less).holds

@@ -7,7 +7,7 @@ import pytest
 
 from hambatch.engines.sentinel_spec import ELSEWHERE, Sentinels
 from hambatch.parity.comparing import compare_rows
-from hambatch.parity.tolerances import ONE_LEVEL, most_flips, tolerance_of
+from hambatch.parity.tolerances import ONE_LEVEL, ONE_LEVEL_MEAN, most_flips, tolerance_of
 from tests.parity.made_parity import failed, path, row
 
 SPEC = Sentinels()
@@ -27,9 +27,7 @@ def test_int8_is_judged_by_its_labels_alone(tiny_engine: Path) -> None:
 @pytest.mark.parametrize("images", [1, 7, 64, 500])
 def test_a_graph_at_the_limit_of_the_gate_passes_in_99_of_100_samples(images: int) -> None:
     def passing(flips: int) -> float:
-        return sum(
-            math.comb(images, k) * 0.02**k * 0.98 ** (images - k) for k in range(flips + 1)
-        )
+        return sum(math.comb(images, k) * 0.02**k * 0.98 ** (images - k) for k in range(flips + 1))
 
     most = most_flips(images, 0.02)
     assert passing(most) >= 0.99
@@ -45,8 +43,17 @@ def test_another_decoder_may_differ_by_one_level_more_than_another_machine(
 ) -> None:
     fp32 = tolerance_of(path(tiny_engine, "tensorrt", "fp32", "dali-gpu"), SPEC, 64)
     fp16 = tolerance_of(path(tiny_engine, "tensorrt", "fp16", "dali-gpu"), SPEC, 64)
+    assert fp32.mean_difference == pytest.approx(SPEC.tolerance_elsewhere + ONE_LEVEL_MEAN)
     assert fp32.max_difference == pytest.approx(SPEC.tolerance_elsewhere + ONE_LEVEL)
     assert fp16.max_difference == pytest.approx(ELSEWHERE["fp16"] + ONE_LEVEL)
+
+
+def test_many_small_differences_are_beyond_the_mean_of_another_decoder(tiny_engine: Path) -> None:
+    tolerance = tolerance_of(path(tiny_engine, "tensorrt", "fp32", "dali-gpu"), SPEC, 64)
+    wanted = [row(f"{k}.jpg") for k in range(64)]
+    moved = [row(f"{k}.jpg", 0.1) for k in range(64)]
+    assert tolerance.holds(compare_rows(wanted, [*moved[:8], *wanted[8:]]))
+    assert not tolerance.holds(compare_rows(wanted, moved))
 
 
 def test_keras_is_judged_as_an_export_is(tiny_engine: Path) -> None:
