@@ -129,6 +129,16 @@ class VerifyOptions:
 
 
 @dataclass(frozen=True)
+class ParityOptions:
+    """`hambatch parity`; ``precision`` ``auto``: all that the engine and the machine have."""
+
+    engine: str = ScoreOptions.engine
+    device: str = ScoreOptions.device
+    precision: str = ScoreOptions.precision
+    count: int = 64
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Random views of a training image, each parameter uniform in its range.
 

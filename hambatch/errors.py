@@ -63,4 +63,5 @@ class ExitCode(IntEnum):
     USAGE = 2
     SOME_IMAGES_FAILED = 3
     SLOWER = 3  # of `bench compare`: done, but not as hoped
+    BEYOND_TOLERANCE = 3  # of `parity`: done, and something differs too much
     INTERRUPTED = 130

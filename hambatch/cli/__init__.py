@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "Compare predictions with the truth.",
     "bench": "Measure latency and throughput, and compare two results.",
     "engines": "List, show and verify engines; list and prune TensorRT plans.",
+    "parity": "Compare decoders, backends and precisions on the same images.",
     "doctor": "Show what this machine can run, and what is missing.",
 }
 

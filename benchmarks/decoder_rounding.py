@@ -1,0 +1,105 @@
+"""How far does a probability move where another decoder gives pixels that are one level off?
+
+Two JPEG decoders may differ: the standard leaves rounding and the upsampling of chroma to them.
+With `jpeg_fancy_upsampling` DALI's own test lets GPU and CPU differ by one of 256 levels in the
+mean. So every value of every decoded picture is moved by one level, at random up or down, all up,
+and all down, before it is resized as always, and one value in ten alone; OpenVINO computes in
+FP32::
+
+    python benchmarks/decoder_rounding.py --images DIR --count 500 --out result.json
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import cpu_name
+from numpy.typing import NDArray
+from picture_folders import described, pictures
+from PIL import Image
+
+from hambatch.atomic import write_json
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.store import DEFAULT_ENGINE, find_engine
+from hambatch.export.images import decode
+from hambatch.export.parity import compare, openvino_probabilities
+from hambatch.versions import library_versions
+
+AT_ONCE = 32
+
+Pixels = NDArray[np.int16]
+
+RNG = np.random.default_rng(0)
+
+STEPS = np.array([-1, 0, 1], np.int16)
+
+MOVES: dict[str, Callable[[Pixels], Pixels | int]] = {
+    "up or down": lambda pixels: RNG.choice(STEPS[::2], pixels.shape),
+    "one in ten up or down": lambda pixels: RNG.choice(STEPS, pixels.shape, p=(0.05, 0.9, 0.05)),
+    "up": lambda pixels: 1,
+    "down": lambda pixels: -1,
+}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn ones")
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--engine", default=DEFAULT_ENGINE)
+    parser.add_argument("--out", type=Path, required=True)
+    chosen = parser.parse_args()
+    engine = load_engine(find_engine(chosen.engine))
+    with tempfile.TemporaryDirectory(prefix="hambatch-levels-") as place:
+        found = pictures(chosen.images, Path(place) / "drawn", chosen.count)
+        about = described(found)
+        moved = of(engine, found, Path(place))
+    result = {
+        "question": "how far does a probability move where pixels are one level off?",
+        **about,
+        "moved": moved,
+        "cpu": cpu_name(),
+        "engine_json_sha256": engine.manifest_sha256,
+        "versions": library_versions(),
+    }
+    write_json(chosen.out, result)
+    print(json.dumps(moved, indent=2))
+
+
+def of(engine: Engine, found: list[Path], place: Path) -> dict[str, Any]:
+    """Compare each move with the pictures as they are."""
+    wanted = probabilities(engine, iter(found))
+    return {
+        name: compare(wanted, probabilities(engine, moved(found, place, move)))
+        for name, move in MOVES.items()
+    }
+
+
+def moved(found: list[Path], place: Path, move: Callable[[Pixels], Pixels | int]) -> Iterator[Path]:
+    """Write each picture with other pixels, as a PNG, over that of AT_ONCE before."""
+    for k, path in enumerate(found):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB")).astype(np.int16)
+        written = place / f"moved_{k % AT_ONCE}.png"
+        changed = np.clip(pixels + move(pixels), 0, 255).astype(np.uint8)
+        Image.fromarray(changed).save(written, compress_level=1)
+        yield written
+
+
+def probabilities(engine: Engine, paths: Iterator[Path]) -> NDArray[np.float64]:
+    """Decode, resize and score, a few at a time: float64 ``[n, 7]``, before any temperature."""
+    content = (engine.folder / engine.variant("fp32").file).read_bytes()
+    spec, how = engine.manifest.input, engine.manifest.preprocessing
+    parts = []
+    while some := list(islice(paths, AT_ONCE)):
+        parts.append(decode(some, spec, how))
+    return openvino_probabilities(content, np.concatenate(parts))
+
+
+if __name__ == "__main__":
+    main()

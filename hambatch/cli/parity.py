@@ -1,0 +1,64 @@
+"""`hambatch parity`: whether every way of scoring says the same here."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from hambatch.config import ParityOptions
+from hambatch.errors import ExitCode
+
+DEFAULTS = ParityOptions()
+
+Run = TypeVar("Run")
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
+@click.option(
+    "--device",
+    default=DEFAULTS.device,
+    help="auto, cpu, gpu, or numbers of GPUs: 0,1; others are compared with the first.",
+)
+@click.option(
+    "--precision",
+    default=DEFAULTS.precision,
+    type=click.Choice(["auto", "fp32", "fp16", "int8"]),
+    help="auto: all that the engine and this machine have.",
+)
+@click.option(
+    "--count",
+    default=DEFAULTS.count,
+    type=click.IntRange(1, 10_000),
+    help="Images, spread evenly over the folder.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="JSON result to write.")
+@click.pass_context
+def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: object) -> None:
+    """Score the same images of SOURCE by every path, and compare them with the CPU's FP32.
+
+    Paths are the decoder and backend of the CPU, those of a GPU, and Keras, each in its
+    precisions; a path that cannot be taken here is named with the reason. Exit codes: 0 all
+    within tolerance; 1 could not be done; 2 usage; 3 something is beyond its tolerance.
+    """
+    from hambatch.bench.outputs import check_outputs, write_outputs
+    from hambatch.parity.document import as_document
+    from hambatch.parity.measuring import measure_parity
+    from hambatch.parity.report import as_text
+
+    check_outputs(out, None)
+    found = measure_parity(source, ParityOptions(**options), show_runs)  # type: ignore[arg-type]
+    result = as_document(found)
+    write_outputs(result, out, None)
+    click.echo(as_text(result))
+    ctx.exit(ExitCode.OK if found.holds else ExitCode.BEYOND_TOLERANCE)
+
+
+def show_runs(runs: Iterable[Run], total: int) -> Iterable[Run]:
+    """Pass runs on, showing how many are done."""
+    from tqdm import tqdm
+
+    return tqdm(runs, total=total, unit=" runs", disable=not sys.stderr.isatty())

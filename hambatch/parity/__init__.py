@@ -1,0 +1,1 @@
+"""Whether decoders, backends and precisions say the same of the same images, and how nearly."""
