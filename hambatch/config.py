@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.training.finetuning.options import FineTuneOptions
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """`hambatch train`: the published recipe, each of its numbers a field.
+    """`hambatch train`: the published recipe, each of its numbers a field, and the other one.
 
     Dense(512, ReLU), Dropout(0.5), Adam 1e-4, categorical cross-entropy,
     500 images a class; the base stays frozen, in inference mode.
@@ -164,8 +165,11 @@ class TrainOptions:
     ``device`` ``auto`` is resolved by :mod:`hambatch.training.compute`. ``xla`` compiles the
     base and the head's step, ``mixed_precision`` computes the base's features in float16; the
     head, which is small, is always trained in float32, so that no loss need be scaled.
+    ``recipe`` ``finetune`` takes the numbers in ``finetune`` instead of those in
+    :data:`hambatch.training.finetuning.options.PUBLISHED_ONLY`.
     """
 
+    recipe: str = "published"
     weights: str = "imagenet"
     weights_licence: str = ""
     seed: int = 0
@@ -182,6 +186,7 @@ class TrainOptions:
     xla: bool = False
     mixed_precision: bool = False
     augmentation: Augmentation = Augmentation()
+    finetune: FineTuneOptions = field(default_factory=FineTuneOptions)
 
 
 @dataclass(frozen=True)

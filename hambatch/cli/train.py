@@ -1,10 +1,11 @@
-"""`hambatch train`: the published recipe, from a split table to an engine."""
+"""`hambatch train`: one of two recipes, from a split table to an engine."""
 
 import sys
 from pathlib import Path
 
 import click
 
+from hambatch.cli.finetune_options import refuse_options_of_the_other
 from hambatch.cli.train_options import options_from, recipe_options
 from hambatch.config import TrainOptions
 
@@ -29,7 +30,7 @@ from hambatch.config import TrainOptions
 def train(data: Path, out: Path, cache: Path | None, **chosen: object) -> None:
     """Train an engine from a split table, or cross-validate the recipe with --folds.
 
-    Interrupted, the same command goes on from the last epoch; work files lie
+    Interrupted, the same command goes on from the last checkpoint; work files lie
     in OUT.work.
     """
     from hambatch.evaluation.report import format_report
@@ -39,6 +40,7 @@ def train(data: Path, out: Path, cache: Path | None, **chosen: object) -> None:
     from hambatch.training.train import train as train_engine
     from hambatch.training.train import train_folds
 
+    refuse_options_of_the_other(click.get_current_context())
     options: TrainOptions = options_from(chosen)
     log_to(sys.stderr)
     where = cache or default_cache()

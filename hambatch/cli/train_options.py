@@ -6,9 +6,13 @@ from typing import Any, TypeVar
 
 import click
 
+from hambatch.cli.finetune_options import FINETUNE_HELP, finetune_from
 from hambatch.config import Augmentation, TrainOptions
+from hambatch.training.finetuning.options import FineTuneOptions, Jitter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+NESTED = ("augmentation", "finetune", "jitter")
 
 
 class FoldCount(click.IntRange):
@@ -28,6 +32,10 @@ SHARE = click.FloatRange(0, 1, max_open=True)
 COUNT = click.IntRange(1)
 
 HELP: dict[str, tuple[Any, str]] = {
+    "recipe": (
+        click.Choice(("published", "finetune")),
+        "Train a head on frozen features, or the base's upper stages as well.",
+    ),
     "weights": (str, "'imagenet', or a .weights.h5 file of the ResNet50 base."),
     "weights_licence": (str, "Whose the base's weights are, in a line for the model card."),
     "seed": (click.IntRange(0, 2**31 - 3), "Of everything random."),
@@ -48,8 +56,9 @@ HELP: dict[str, tuple[Any, str]] = {
     "zoom": (SHARE, "Of views, as a share of the scale."),
     "horizontal_flip": (bool, "Mirror views left to right."),
     "vertical_flip": (bool, "Mirror views top to bottom."),
+    **{name: (kind, f"finetune: {text}") for name, (kind, text) in FINETUNE_HELP.items()},
 }
-"""Type and help of every field but ``augmentation``, whose own fields are options too."""
+"""Type and help of every field but those that hold fields of their own."""
 
 
 def recipe_options(command: Command) -> Command:
@@ -67,9 +76,10 @@ def options_from(chosen: Mapping[str, Any]) -> TrainOptions:
     """Build the configuration from what the options were set to."""
     views = {field.name: chosen[field.name] for field in fields(Augmentation)}
     rest = {name: value for name, value in chosen.items() if name not in views}
-    return TrainOptions(**rest, augmentation=Augmentation(**views))
+    finetune = finetune_from(rest)
+    return TrainOptions(**rest, augmentation=Augmentation(**views), finetune=finetune)
 
 
 def _fields() -> list[Field[Any]]:
-    own = [field for field in fields(TrainOptions) if field.name != "augmentation"]
-    return [*own, *fields(Augmentation)]
+    every = (TrainOptions, Augmentation, FineTuneOptions, Jitter)
+    return [field for kind in every for field in fields(kind) if field.name not in NESTED]

@@ -21,10 +21,15 @@ LIMITS = (
     "It knows seven diagnoses. A picture of anything else gets one of the seven all the same.",
     "HAM10000 comes from two clinics, in Austria and Australia, mostly with light skin; "
     "nothing was measured on other populations, devices or clinical photographs.",
-    "Training was balanced over the classes, so its probabilities are not those of any "
-    "clinic's case mix.",
     "Rare classes were measured on few lesions; see their number above before reading a figure.",
 )
+
+BALANCES = {
+    "full": "Training was balanced over the classes",
+    "sqrt": "Training drew rare classes more often than they occur",
+    "none": "Training drew classes as HAM10000 has them",
+}
+"""What each says of the probabilities; the published recipe's is ``full``."""
 
 
 def model_card(manifest: Manifest) -> str:
@@ -32,7 +37,7 @@ def model_card(manifest: Manifest) -> str:
     test, val = manifest.metrics["test"], manifest.metrics["val"]
     sections = (
         f"# {manifest.name} {manifest.version}\n\n"
-        "ResNet50, frozen with ImageNet weights, and a small head, classifying dermatoscopic\n"
+        f"{_network(manifest)}, classifying dermatoscopic\n"
         "images into seven diagnoses. **Research use only: not a medical device.**",
         "## Intended use\n\nResearch on batch scoring and triage of dermatoscopic archives. "
         "Not for diagnosis, and\nnot for deciding on anybody's care.",
@@ -47,10 +52,24 @@ def model_card(manifest: Manifest) -> str:
         + _confusion(test),
         f"Validation, which stopped the training: balanced accuracy "
         f"{val['balanced_accuracy']:.3f}.",
-        "## Limits\n\n" + "\n".join(f"- {limit}" for limit in LIMITS),
+        "## Limits\n\n" + "\n".join(f"- {limit}" for limit in _limits(manifest)),
         f"## Licence of the weights\n\n{manifest.licence}",
     )
     return "\n\n".join(sections) + "\n"
+
+
+def _network(manifest: Manifest) -> str:
+    if "finetune" not in manifest.training:
+        return "ResNet50, frozen with ImageNet weights, and a small head"
+    stage = manifest.training["finetune"]["unfreeze"]
+    return f"ResNet50, trained from ImageNet weights from {stage} up, and a small head"
+
+
+def _limits(manifest: Manifest) -> Iterable[str]:
+    balance = manifest.training.get("finetune", {}).get("balance", "full")
+    *others, last = LIMITS
+    drawn = f"{BALANCES[balance]}, so its probabilities are not those of any clinic's case mix."
+    return (*others, drawn, last)
 
 
 def _counts(manifest: Manifest) -> str:

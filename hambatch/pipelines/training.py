@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from hambatch.pipelines.decode import (
     pipeline_device,
 )
 from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.pipelines.jitter import jittered
 
 
 class Samples(Protocol):
@@ -37,6 +39,16 @@ class Samples(Protocol):
         """Matrix ``[2, 3]`` from view to image, as ``warp_affine`` takes it."""
 
 
+class JitteredSamples(Samples, Protocol):
+    """Views whose pixels are changed as well, by :mod:`hambatch.pipelines.jitter`."""
+
+    def colours(self, index: int) -> NDArray[np.float32]:
+        """Factors and degrees, ``[4]``."""
+
+    def hole(self, index: int) -> NDArray[np.float32]:
+        """Place and size, ``[4]``."""
+
+
 def build_training_pipeline(
     source: Any,
     batch_size: int,
@@ -45,6 +57,7 @@ def build_training_pipeline(
     device: str = "cpu",
     device_id: int = 0,
     decoder: DecoderOptions = DEFAULTS,
+    jitter: bool = False,
 ) -> Any:
     """Construct the graph; outputs are the images and their int64 indices.
 
@@ -52,12 +65,16 @@ def build_training_pipeline(
     ----------
     source
         Iterable of lists ``(encoded, index, matrix)`` of at most ``batch_size``
-        samples each.
+        samples each; with ``jitter`` lists of ``colours`` and ``hole`` follow.
     device
         ``"cpu"``, or ``"mixed"`` to decode and warp on GPU ``device_id``, as CUDA numbers
         them; needs no GPU before it is built.
     """
     from nvidia.dali import fn, pipeline_def, types
+
+    kinds = [types.UINT8, types.INT64, types.FLOAT]
+    if jitter:
+        kinds += [types.FLOAT, types.FLOAT]
 
     @pipeline_def(  # type: ignore[untyped-decorator, unused-ignore]
         batch_size=batch_size,
@@ -66,33 +83,35 @@ def build_training_pipeline(
         prefetch_queue_depth=2,
     )
     def graph() -> Any:
-        encoded, index, matrix = fn.external_source(
+        encoded, index, matrix, *drawn = fn.external_source(
             source,
-            num_outputs=3,
-            dtype=[types.UINT8, types.INT64, types.FLOAT],
-            ndim=[1, 0, 2],
+            num_outputs=len(kinds),
+            dtype=kinds,
+            ndim=[1, 0, 2, 1, 1][: len(kinds)],
         )
         images = decode_and_resize(encoded, device, spec, how, decoder)
         # Without a fill value DALI clamps to the border, as Keras' fill_mode "nearest";
         # the matrix maps destination to source by default.
         warped = fn.warp_affine(images, matrix=matrix, interp_type=types.INTERP_LINEAR)
-        return warped, index
+        return (jittered(warped, *drawn) if drawn else warped), index
 
     return graph()
 
 
 def training_batches(
-    samples: Samples,
+    samples: Samples | JitteredSamples,
     batch_size: int,
     spec: InputSpec,
     how: Preprocessing,
     device: str = "cpu",
     device_id: int = 0,
+    jitter: bool = False,
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode and warp all samples in order; DALI works ahead of the consumer.
 
     Yields uint8 ``[n, height, width, 3]`` on the host, n = ``batch_size`` but for the last.
-    What the GPU refuses is decoded by the CPU.
+    What the GPU refuses is decoded by the CPU. With ``jitter`` the samples have to be
+    :class:`JitteredSamples`.
 
     Raises
     ------
@@ -101,7 +120,7 @@ def training_batches(
     BackendError
         If DALI cannot use that GPU.
     """
-    lane = _Lane(samples, spec, how, device, device_id)
+    lane = _Lane(samples, spec, how, device, device_id, jitter)
     batches = [
         range(start, min(start + batch_size, len(samples)))
         for start in range(0, len(samples), batch_size)
@@ -125,15 +144,19 @@ def training_batches(
 
 @dataclass(frozen=True)
 class _Lane:
-    samples: Samples
+    samples: Any
     spec: InputSpec
     how: Preprocessing
     device: str
     device_id: int
+    jitter: bool
 
     def pipeline(self, batches: Sequence[range], batch_size: int) -> Any:
         source, where = self._source(batches), (self.device, self.device_id)
-        graph = build_training_pipeline(source, batch_size, self.spec, self.how, *where)
+        build: Any = build_training_pipeline
+        if self.jitter:
+            build = partial(build, jitter=True)
+        graph = build(source, batch_size, self.spec, self.how, *where)
         return built(graph, *where)
 
     def decode(self, index: int) -> NDArray[np.uint8]:
@@ -141,12 +164,12 @@ class _Lane:
         return _run(self.pipeline([wanted], 1), wanted)
 
     def _source(self, batches: Sequence[range]) -> Iterator[tuple[list[Any], ...]]:
+        samples = self.samples
+        columns = [samples.encoded, np.int64, samples.matrix]
+        if self.jitter:
+            columns += [samples.colours, samples.hole]
         for batch in batches:
-            yield (
-                [self.samples.encoded(i) for i in batch],
-                [np.int64(i) for i in batch],
-                [self.samples.matrix(i) for i in batch],
-            )
+            yield tuple([draw(i) for i in batch] for draw in columns)
 
 
 def _run(pipeline: Any, wanted: range) -> NDArray[np.uint8]:

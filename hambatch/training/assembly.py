@@ -2,15 +2,17 @@
 
 import os
 import shutil
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hambatch
 from hambatch.atomic import sync, write_text
-from hambatch.config import ScoreOptions, TrainOptions
+from hambatch.config import ScoreOptions
 from hambatch.engines.card import model_card
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.writing import write_manifest
@@ -25,9 +27,6 @@ from hambatch.labels import CLASSES
 from hambatch.prediction import predict_files
 from hambatch.sentinel_recording import record_sentinels
 from hambatch.training.dataset import Dataset, labels_of
-from hambatch.training.features import PIPELINE_VERSION, Features
-from hambatch.training.fit import Fitted, best_epoch
-from hambatch.training.network import join
 from hambatch.versions import library_versions
 
 PARITY_IMAGES = 64
@@ -37,12 +36,22 @@ LICENCE = "CC BY-NC 4.0: trained on HAM10000, doi:10.1038/sdata.2018.161"
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves behind."""
+    """What training leaves behind.
+
+    Attributes
+    ----------
+    network
+        Of :func:`hambatch.training.network.join`.
+    images
+        Gives plain images by sha256, uint8 RGB ``[n, 224, 224, 3]``.
+    record
+        Options and what came of them, for ``training`` of ``engine.json``.
+    """
 
     dataset: Dataset
-    features: Features
-    fitted: Fitted
-    options: TrainOptions
+    network: Any
+    images: Callable[[Sequence[str]], NDArray[np.uint8]]
+    record: Mapping[str, Any]
 
 
 def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
@@ -56,19 +65,18 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
     # What an interrupted run left: none of it was ever an engine.
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    network = join(trained.features.base, trained.fitted.trainer.head)
-    save_network(network, staging / WEIGHTS_NAME)
-    images = trained.features.images(_parity_images(trained.dataset))
-    variant = export_graph(network, staging, images)
+    save_network(trained.network, staging / WEIGHTS_NAME)
+    images = trained.images(_parity_images(trained.dataset))
+    variant = export_graph(trained.network, staging, images)
     manifest = Manifest(
         name=out.name,
         version=hambatch.__version__,
         files={},
         variants=(variant,),
         data=_data(trained.dataset),
-        training=_training(trained),
+        training=_training(trained.record),
         versions=library_versions(),
-        licence=_licence(trained.options),
+        licence=_licence(trained.record),
     )
     write_manifest(staging, manifest)
     manifest = record_sentinels(staging)
@@ -137,20 +145,12 @@ def _data(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _licence(options: TrainOptions) -> str:
-    base = options.weights_licence or "see where they were downloaded from"
+def _licence(record: Mapping[str, Any]) -> str:
+    base = record["weights_licence"] or "see where they were downloaded from"
     return f"{LICENCE}. Weights of the base: {base}."
 
 
-def _training(trained: Trained) -> dict[str, Any]:
-    options = asdict(trained.options)
-    del options["folds"], options["weights_licence"]
-    return {
-        **options,
-        # A path would name this machine; the hash says which weights they were.
-        "weights": Path(trained.options.weights).name,
-        "weights_sha256": trained.features.weights_sha256,
-        "pipeline_version": PIPELINE_VERSION,
-        "epochs_run": len(trained.fitted.history),
-        "best_epoch": best_epoch(trained.fitted.history),
-    }
+def _training(record: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in record.items() if k not in ("folds", "weights_licence")}
+    # A path would name this machine; the hash says which weights they were.
+    return kept | {"weights": Path(record["weights"]).name}

@@ -61,7 +61,7 @@ def view_matrix(
     """
     if view == PLAIN:
         return np.eye(2, 3, dtype=np.float32)
-    draw = _generator(seed, sha256, view)
+    draw = generator(seed, sha256, view)
     # All numbers are drawn, needed or not: switching a flip off leaves the rest as it was.
     turn, shift_x, shift_y, zoom = draw.uniform(-1, 1, 4)
     flip_x, flip_y = draw.random(2) < 0.5
@@ -76,6 +76,10 @@ def view_matrix(
     return np.column_stack([linear, centre - linear @ centre + shift]).astype(np.float32)
 
 
-def _generator(seed: int, sha256: str, view: int) -> np.random.Generator:
+def generator(seed: int, sha256: str, view: int, stream: int = 0) -> np.random.Generator:
+    """Start the random numbers of one view of one image; no two streams share any."""
     words = np.frombuffer(bytes.fromhex(sha256), ">u4").tolist()
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, view, *words])))
+    key = (stream,) if stream else ()
+    return np.random.Generator(
+        np.random.Philox(np.random.SeedSequence([seed, view, *words], spawn_key=key))
+    )

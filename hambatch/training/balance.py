@@ -39,12 +39,17 @@ def balanced(
     for label, name in enumerate(CLASSES):
         of_class = order[labels[order] == label]
         if len(of_class) == 0:
-            raise InputError(
-                f"the training part has no image of class {name}.\n"
-                "Next: hambatch prepare, with smaller val and test fractions"
-            )
+            raise no_image_of(name)
         chosen.append(np.resize(of_class, images_per_class))
     return np.concatenate(chosen).astype(np.int64)
+
+
+def no_image_of(name: str) -> InputError:
+    """Refuse a training part that lacks a class."""
+    return InputError(
+        f"the training part has no image of class {name}.\n"
+        "Next: hambatch prepare, with smaller val and test fractions"
+    )
 
 
 def rank(sha256: str, seed: int) -> str:

@@ -1,7 +1,6 @@
 """How good the recipe is: K folds by lesion over the whole table, no engine written."""
 
 import logging
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hambatch.evaluation.metrics import evaluate
 from hambatch.ham10000.split import assign_folds
 from hambatch.probabilities import calibrated
 from hambatch.training.checkpoint import Checkpoint
+from hambatch.training.chosen import chosen_options
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.features import Features
 from hambatch.training.fit import best_epoch, fit
@@ -64,7 +64,7 @@ def cross_validate(
         "lesions": int(pooled["group"].nunique()),
         "split_sha256": dataset.split_sha256,
         "weights_sha256": features.weights_sha256,
-        "options": asdict(options) | {"weights": Path(options.weights).name},
+        "options": chosen_options(options) | {"weights": Path(options.weights).name},
         "mean_of_folds": mean_of_folds(found),
         "pooled": _with_intervals(pooled, np.concatenate(chances), options.seed),
         "folds": found,

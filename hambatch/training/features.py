@@ -19,6 +19,7 @@ from hambatch.pipelines.training import training_batches
 from hambatch.require import require
 from hambatch.training.augmentation import PLAIN, view_matrix
 from hambatch.training.compute import Compute
+from hambatch.training.encoded import read_encoded
 from hambatch.training.feature_cache import FeatureCache, Pair
 from hambatch.training.network import SIDE, in_mixed_precision, preprocess
 from hambatch.training.progress import progress
@@ -144,21 +145,8 @@ class _Samples:
         return str(self._files[self._pairs[index].sha256])
 
     def encoded(self, index: int) -> NDArray[np.uint8]:
-        path = self._files[self._pairs[index].sha256]
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be read: {error.strerror}.\n"
-                "Next: restore the images, or run hambatch prepare again"
-            ) from error
-        if (found := sha256_of_bytes(content)) != self._pairs[index].sha256:
-            raise InputError(
-                f"{path} is not the file that was split: sha256 {found}, "
-                f"wanted {self._pairs[index].sha256}.\n"
-                "Next: restore the images, or run hambatch prepare again"
-            )
-        return np.frombuffer(content, np.uint8)
+        sha256 = self._pairs[index].sha256
+        return read_encoded(self._files[sha256], sha256)
 
     def matrix(self, index: int) -> NDArray[np.float32]:
         pair, spec = self._pairs[index], self._spec

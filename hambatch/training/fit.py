@@ -5,13 +5,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hambatch.config import TrainOptions
-from hambatch.evaluation.confusion import confusion_matrix
 from hambatch.training.checkpoint import Checkpoint, Epoch, State
-from hambatch.training.head import HeadTrainer, TrainingData, cross_entropy
+from hambatch.training.head import HeadTrainer, TrainingData
+from hambatch.training.validation import validate
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +64,10 @@ def _advance(trainer: HeadTrainer, data: TrainingData, state: State) -> State:
     number = len(state.history) + 1
     train_loss = trainer.run_epoch(data, number)
     logits = trainer.logits(data.val_features)
-    predicted = logits.argmax(axis=1)
     epoch = Epoch(
         epoch=number,
         train_loss=train_loss,
-        val_loss=cross_entropy(logits, data.val_labels),
-        val_accuracy=float((predicted == data.val_labels).mean()),
-        val_balanced_accuracy=_balanced_accuracy(data.val_labels, predicted),
+        **validate(logits, data.val_labels)._asdict(),
         seconds=round(time.monotonic() - started, 3),
     )
     history = (*state.history, epoch)
@@ -93,10 +87,3 @@ def _log_epoch(history: Sequence[Epoch], options: TrainOptions) -> None:
         *(last.epoch, last.train_loss, last.val_loss, last.val_balanced_accuracy, last.seconds),
         *(at_least * last.seconds, at_most * last.seconds),
     )
-
-
-def _balanced_accuracy(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
-    """Mean sensitivity of the classes that occur; ROC curves for every epoch would be waste."""
-    matrix = confusion_matrix(truth, predicted)
-    support = matrix.sum(axis=1)
-    return float((np.diag(matrix)[support > 0] / support[support > 0]).mean())

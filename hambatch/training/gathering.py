@@ -1,6 +1,5 @@
 """From rows of the split table to the arrays that the head is trained on."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from hambatch.config import TrainOptions
 from hambatch.errors import InputError
 from hambatch.training.augmentation import PLAIN, check
 from hambatch.training.balance import balanced
+from hambatch.training.chosen import chosen_options
 from hambatch.training.compute import compute_of
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.feature_cache import Pair
@@ -28,7 +28,7 @@ def open_features(dataset: Dataset, cache: Path, options: TrainOptions) -> Featu
         If the weights cannot be had, or the augmentation makes no sense.
     """
     check(options.augmentation)
-    base = _base(options.weights)
+    base = load_base(options.weights)
     compute = compute_of(options)
     return Features(base, dataset.files, cache, options.augmentation, options.seed, compute)
 
@@ -63,8 +63,9 @@ def training_data(
 
 def fingerprint(dataset: Dataset, features: Features, options: TrainOptions) -> dict[str, Any]:
     """What a checkpoint is bound to: the data, the base and every option, by content."""
-    chosen = asdict(options)
-    del chosen["weights"], chosen["weights_licence"]
+    chosen = chosen_options(options)
+    # Not the recipe: a checkpoint from before there were two is gone on with.
+    del chosen["recipe"], chosen["weights"], chosen["weights_licence"]
     return {
         "split_sha256": dataset.split_sha256,
         "weights_sha256": features.weights_sha256,
@@ -78,7 +79,14 @@ def _instances(train: pd.DataFrame, options: TrainOptions) -> Any:
     return balanced(list(train["sha256"]), labels, options.images_per_class, options.seed)
 
 
-def _base(weights: str) -> Any:
+def load_base(weights: str) -> Any:
+    """Build the frozen base with its weights.
+
+    Raises
+    ------
+    InputError
+        If the weights cannot be had.
+    """
     if weights != "imagenet" and not Path(weights).is_file():
         raise _unusable(weights, "no such file")
     try:

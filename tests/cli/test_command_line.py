@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ import pytest
 from hambatch.cli import COMMANDS, hambatch
 from hambatch.cli.score import score
 from hambatch.config import ScoreOptions
+from hambatch.pipelines.decoder_options import DecoderOptions
 
 HEAVY = ("nvidia", "openvino", "tensorflow", "keras", "pandas", "PIL", "matplotlib", "numpy")
 
@@ -59,7 +59,12 @@ def test_every_command_has_help() -> None:
 def test_every_score_option_is_a_field_of_the_config_with_its_default() -> None:
     own = {"source", "out", "kind", "overwrite", "retry_failed"}
     options = {p.name: p.default for p in score.params if p.name not in own}
-    assert options == {f.name: f.default for f in fields(ScoreOptions)}
+    decoder, chosen = DecoderOptions(), vars(ScoreOptions())
+    assert chosen.pop("decoder") == decoder
+    assert options.pop("hw_decoder_load") == decoder.hw_decoder_load
+    hints = decoder.preallocate_width_hint, decoder.preallocate_height_hint
+    assert options.pop("preallocate") == hints
+    assert options == chosen
 
 
 def test_the_main_job_works_from_any_folder_with_the_default_engine(tmp_path: Path) -> None:

@@ -8,18 +8,19 @@ import pytest
 from click.testing import CliRunner
 
 from hambatch.cli.train import train
-from hambatch.cli.train_options import HELP, options_from
+from hambatch.cli.train_options import HELP, NESTED, options_from
 from hambatch.config import Augmentation, TrainOptions
 from hambatch.errors import InputError
 from hambatch.ham10000.table import COLUMNS
+from hambatch.training.finetuning.options import FineTuneOptions, Jitter
 from tests.conftest import jpeg_bytes
 
 PATHS = {"data", "out", "cache"}
 
 
 def field_names():
-    names = {field.name for field in (*fields(TrainOptions), *fields(Augmentation))}
-    return names - {"augmentation"}
+    kinds = (TrainOptions, Augmentation, FineTuneOptions, Jitter)
+    return {field.name for kind in kinds for field in fields(kind)} - set(NESTED)
 
 
 @pytest.fixture

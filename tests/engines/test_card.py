@@ -10,8 +10,7 @@ from hambatch.evaluation.metrics import evaluate
 from hambatch.labels import CLASSES
 
 
-@pytest.fixture
-def card():
+def card_of(training):
     truth = np.arange(70) % 7
     predicted = np.where(np.arange(70) < 42, truth, 5)
     found = evaluate(truth, predicted, np.eye(7)[predicted])
@@ -26,10 +25,15 @@ def card():
         variants=(),
         metrics={"test": found, "val": found},
         data=data,
-        training={"seed": 3, "augmentation": {"zoom": 0.1}},
+        training=training,
         licence="CC BY-NC 4.0: weights",
     )
     return model_card(manifest)
+
+
+@pytest.fixture
+def card():
+    return card_of({"seed": 3, "augmentation": {"zoom": 0.1}})
 
 
 def test_it_says_what_it_is_for_and_whose_data_it_holds(card):
@@ -51,3 +55,12 @@ def test_every_table_is_whole(card):
     for block in card.split("\n\n"):
         if block.startswith("|"):
             assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+def test_it_says_which_part_of_the_network_was_trained_and_on_which_case_mix(card):
+    assert "ResNet50, frozen with ImageNet weights, and a small head" in card
+    assert "- Training was balanced over the classes, so its probabilities are not" in card
+    tuned = card_of({"finetune": {"unfreeze": "conv4", "balance": "sqrt", "jitter": {"hue": 5}}})
+    assert "ResNet50, trained from ImageNet weights from conv4 up, and a small head" in tuned
+    assert "- Training drew rare classes more often than they occur, so its prob" in tuned
+    assert "| hue | 5 |" in tuned

@@ -1,0 +1,1 @@
+"""Training the base's upper stages together with the head."""

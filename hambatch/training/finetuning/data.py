@@ -1,0 +1,52 @@
+"""What fine-tuning is fed: batches of views step after step, and the validation images."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.config import TrainOptions
+from hambatch.training.dataset import Dataset, labels_of
+from hambatch.training.feature_cache import Pair
+from hambatch.training.finetuning.sampling import instances
+from hambatch.training.finetuning.views import Pictures
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class TuningData:
+    """Images by sha256, and labels int64; of training and of validation."""
+
+    pictures: Pictures
+    train: Sequence[str]
+    labels: NDArray[np.int64]
+    val: Sequence[str]
+    val_labels: NDArray[np.int64]
+
+    def batches(self, done: int, options: TrainOptions) -> Iterator[Batch]:
+        """Give the batches of all steps after the first ``done``.
+
+        A step's batch depends on the seed and the step's number alone, so that a run that
+        goes on sees what one that was never interrupted sees.
+        """
+        size, steps = options.batch_size, options.finetune.steps
+        balance, seed = options.finetune.balance, options.seed
+        left = instances(self.labels, balance, seed, done * size, steps * size)
+        pairs = [Pair(self.train[i], int(view)) for i, view in zip(*left, strict=True)]
+        labels = self.labels[left.images]
+        for k, images in enumerate(self.pictures.views(pairs)):
+            yield images, labels[k * size : (k + 1) * size]
+
+
+def tuning_data(dataset: Dataset, options: TrainOptions) -> TuningData:
+    """Take training and validation images out of a split table; none is opened."""
+    train, val = dataset.part("train"), dataset.part("val")
+    return TuningData(
+        pictures=Pictures(dataset.files, options),
+        train=list(train["sha256"]),
+        labels=labels_of(train["dx"]),
+        val=list(val["sha256"]),
+        val_labels=labels_of(val["dx"]),
+    )

@@ -1,0 +1,62 @@
+"""The recipe: given weights, tuned from a stage up, to a network that can be assembled."""
+
+from pathlib import Path
+from typing import Any
+
+from hambatch.config import TrainOptions
+from hambatch.training.assembly import Trained
+from hambatch.training.augmentation import check
+from hambatch.training.chosen import chosen_options
+from hambatch.training.dataset import Dataset
+from hambatch.training.features import PIPELINE_VERSION, weights_sha256
+from hambatch.training.finetuning.data import tuning_data
+from hambatch.training.finetuning.run import fine_tune
+from hambatch.training.finetuning.step_checkpoint import StepCheckpoint
+from hambatch.training.finetuning.tuner import FineTuner
+from hambatch.training.gathering import load_base
+from hambatch.training.network import join
+from hambatch.training.work_folder import work_folder
+
+
+def fine_tuned(dataset: Dataset, out: Path, cache: Path, options: TrainOptions) -> Trained:
+    """Fine-tune; no feature is cached, as the base is not frozen.
+
+    Raises
+    ------
+    InputError
+        If weights or images cannot be had, the augmentation makes no sense, or
+        ``OUT.work`` belongs to another run.
+    """
+    check(options.augmentation)
+    base = load_base(options.weights)
+    # Of the weights that it starts from: they are changed in place.
+    start = weights_sha256(base)
+    data = tuning_data(dataset, options)
+    path = work_folder(out) / "steps.npz"
+    checkpoint = StepCheckpoint(path, fingerprint(dataset, start, options))
+    tuner = FineTuner(base, options)
+    progress = fine_tune(tuner, data, options, checkpoint)
+    record = {
+        **chosen_options(options),
+        "weights_sha256": start,
+        "pipeline_version": PIPELINE_VERSION,
+        "steps_run": progress.step,
+        "best_step": progress.best().step,
+    }
+    return Trained(dataset, join(base, tuner.head), data.pictures.on_cpu, record)
+
+
+def fingerprint(dataset: Dataset, start: str, options: TrainOptions) -> dict[str, Any]:
+    """What a checkpoint is bound to: the data, the base and every option that changes weights."""
+    chosen = chosen_options(options)
+    numbers = chosen.pop("finetune")
+    del chosen["weights"], chosen["weights_licence"], numbers["checkpoint_seconds"]
+    return {
+        "split_sha256": dataset.split_sha256,
+        "weights_sha256": start,
+        "pipeline_version": PIPELINE_VERSION,
+        **chosen.pop("augmentation"),
+        **numbers.pop("jitter"),
+        **numbers,
+        **chosen,
+    }

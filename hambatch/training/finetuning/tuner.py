@@ -1,0 +1,153 @@
+"""Base and head in training: one compiled step, and its whole state in arrays."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.config import TrainOptions
+from hambatch.labels import CLASSES
+from hambatch.require import require
+from hambatch.training.finetuning.adamw import AdamW
+from hambatch.training.finetuning.averaging import Average
+from hambatch.training.finetuning.schedule import one_cycle
+from hambatch.training.finetuning.stages import trained_weights
+from hambatch.training.network import SIDE, build_head, keras_for, preprocess
+from hambatch.training.state_file import Arrays
+
+WEIGHTS, AVERAGES = "weights", "averages"
+
+
+class FineTuner:
+    """A base with a new head; what lies below the unfrozen stages stays as it is.
+
+    Parameters
+    ----------
+    base
+        ResNet50 as :func:`hambatch.training.network.build_base` makes it. Its weights are
+        changed in place.
+    """
+
+    def __init__(self, base: Any, options: TrainOptions) -> None:
+        tune = options.finetune
+        self._options, self.base = options, base
+        self.head = build_head(options.hidden_units, options.dropout, options.seed)
+        self.trained = trained_weights(base, self.head, tune.unfreeze, tune.stage_decay)
+        self._adamw = AdamW(self.trained, tune.weight_decay)
+        self._average = Average(self.trained, tune.averaging)
+        self._variables = {
+            WEIGHTS: [weight.variable for weight in self.trained],
+            AVERAGES: self._average.values,
+            "means": self._adamw.means,
+            "squares": self._adamw.squares,
+        }
+        self._step = self._compiled_step()
+        self._forward = self._compiled_forward()
+
+    def learning_rate(self, step: int) -> float:
+        """Give the head's; that of each stage is a share of it."""
+        tune = self._options.finetune
+        return tune.peak_learning_rate * one_cycle(step, tune.steps, tune.warmup)
+
+    def step(self, number: int, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+        """Take step ``number``, from 1, on a whole batch; returns its loss.
+
+        All that is random in it is drawn from the seed and its number.
+        """
+        if self._options.dropout:
+            state = np.random.SeedSequence([self._options.seed, number]).generate_state(2)
+            self.head.get_layer("dropout").seed_generator.state.assign(state)
+        numbers = (
+            self.learning_rate(number),
+            *self._adamw.corrections(number),
+            self._average.decay_at(number),
+        )
+        scalars = (np.float32(value) for value in numbers)
+        return float(self._step(preprocess(images), labels, *scalars))
+
+    def logits(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Score plain images by the weights as they are, dropout off: ``[n, 7]``."""
+        size = self._options.batch_size
+        found: list[NDArray[np.float32]] = []
+        for images in batches:
+            padded = np.zeros((size, *images.shape[1:]), np.uint8)
+            padded[: len(images)] = images
+            found.append(self._forward(preprocess(padded)).numpy()[: len(images)])
+        return np.concatenate(found)
+
+    @contextmanager
+    def averaged(self) -> Iterator[dict[str, NDArray[Any]]]:
+        """Work with the averages, which it yields; the weights come back bit for bit."""
+        kept, averages = self._values(WEIGHTS), self._values(AVERAGES)
+        self.put(averages)
+        try:
+            yield averages
+        finally:
+            self.put(kept)
+
+    def put(self, weights: Arrays) -> None:
+        """Replace the trained weights."""
+        self._assign(WEIGHTS, weights)
+
+    def state(self) -> dict[str, Arrays]:
+        """Copy weights, averages and moments, by weight."""
+        return {group: self._values(group) for group in self._variables}
+
+    def restore(self, state: Mapping[str, Arrays]) -> None:
+        """Put back what :meth:`state` returned."""
+        for group in self._variables:
+            self._assign(group, state[group])
+
+    def _values(self, group: str) -> dict[str, NDArray[Any]]:
+        pairs = zip(self.trained, self._variables[group], strict=True)
+        return {weight.path: variable.numpy() for weight, variable in pairs}
+
+    def _assign(self, group: str, values: Arrays) -> None:
+        for weight, variable in zip(self.trained, self._variables[group], strict=True):
+            variable.assign(values[weight.path])
+
+    def _compiled_step(self) -> Any:
+        tf = require("tensorflow", extra="train", purpose="hambatch train")
+        tune, size = self._options.finetune, self._options.batch_size
+        loss_of = keras_for("hambatch train").losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=tune.label_smoothing
+        )
+        variables = self._variables[WEIGHTS]
+        scalar = tf.TensorSpec((), tf.float32)
+        signature = [
+            tf.TensorSpec((size, SIDE, SIDE, 3), tf.float32),
+            tf.TensorSpec((size,), tf.int64),
+            *[scalar] * 4,
+        ]
+
+        @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
+            input_signature=signature, jit_compile=self._options.xla or None
+        )
+        def step(images: Any, labels: Any, rate: Any, mean: Any, square: Any, decay: Any) -> Any:
+            # What lies below the watched weights is not recorded, so its activations are freed.
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                # Not as in training: batch normalisation keeps its statistics.
+                logits = self.head(self.base(images, training=False), training=True)
+                loss = loss_of(tf.one_hot(labels, len(CLASSES)), logits)
+            gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), tune.clip_norm)
+            self._adamw.apply(gradients, rate, mean, square)
+            self._average.update(decay)
+            return loss
+
+        return step
+
+    def _compiled_forward(self) -> Any:
+        tf = require("tensorflow", extra="train", purpose="hambatch train")
+        size = self._options.batch_size
+
+        @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
+            input_signature=[tf.TensorSpec((size, SIDE, SIDE, 3), tf.float32)],
+            jit_compile=self._options.xla or None,
+        )
+        def forward(images: Any) -> Any:
+            return self.head(self.base(images, training=False), training=False)
+
+        return forward

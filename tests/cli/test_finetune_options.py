@@ -1,0 +1,58 @@
+"""Options of fine-tuning: what does not go together is refused before any work."""
+
+import pytest
+
+from hambatch.cli.finetune_options import FINETUNE_HELP
+from hambatch.config import TrainOptions
+from hambatch.errors import InputError
+from hambatch.training.finetuning.options import PUBLISHED_ONLY
+from tests.cli import test_train
+from tests.cli.test_train import run
+
+split = test_train.split
+FINETUNE = ("--recipe", "finetune")
+
+
+@pytest.mark.parametrize(
+    ("given", "other"),
+    [
+        (["--steps", "3"], "finetune"),
+        (["--cutout", "0.1"], "finetune"),
+        ([*FINETUNE, "--epochs", "3"], "published"),
+        ([*FINETUNE, "--learning-rate", "0.1"], "published"),
+    ],
+)
+def test_an_option_of_the_other_recipe_is_a_usage_error(split, tmp_path, given, other):
+    result = run(split, tmp_path / "engine", *given)
+    assert result.exit_code == 2
+    assert f"{given[-2]} is an option of --recipe {other}" in result.output
+    assert not (tmp_path / "engine.work").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--unfreeze", "conv2"],
+        ["--peak-learning-rate", "nan"],
+        ["--balance", "some"],
+        ["--stage-decay", "0"],
+        ["--val-every", "0"],
+    ],
+)
+def test_a_value_that_cannot_be_is_a_usage_error(split, tmp_path, wrong):
+    result = run(split, tmp_path / "engine", *FINETUNE, *wrong)
+    assert result.exit_code == 2
+    assert wrong[0] in result.output
+
+
+@pytest.mark.parametrize("wrong", [["--folds", "2"], ["--mixed-precision"]])
+def test_what_fine_tuning_does_not_do_is_one_message_with_the_way_out(split, tmp_path, wrong):
+    result = run(split, tmp_path / "engine", *FINETUNE, *wrong)
+    assert isinstance(result.exception, InputError)
+    assert wrong[0] in str(result.exception)
+    assert "\nNext: hambatch train --recipe finetune without" in str(result.exception)
+
+
+def test_both_recipes_options_are_fields_of_the_configuration():
+    assert PUBLISHED_ONLY <= vars(TrainOptions()).keys()
+    assert not PUBLISHED_ONLY & FINETUNE_HELP.keys()

@@ -1,0 +1,85 @@
+"""From a split table to a tuned network: ResNet50, three steps of two images."""
+
+import json
+
+import pytest
+
+from hambatch.config import TrainOptions
+from hambatch.errors import InputError
+from hambatch.export.keras_weights import load_network, save_network
+from hambatch.training.dataset import read_dataset
+from hambatch.training.finetuning.options import FineTuneOptions
+from hambatch.training.network import build_base
+from hambatch.training.recipes import RECIPES
+from tests.training import test_train_engine
+
+pytestmark = pytest.mark.slow
+place = test_train_engine.place
+
+
+def run(place, **changes):
+    tune = FineTuneOptions(**{"steps": 3, "val_every": 2} | changes)
+    options = TrainOptions(
+        recipe="finetune",
+        weights=str(place / "base.weights.h5"),
+        device="cpu",
+        hidden_units=16,
+        batch_size=2,
+        finetune=tune,
+    )
+    dataset = read_dataset(place / "split.csv")
+    return RECIPES["finetune"](dataset, place / "tuned", place / "cache", options)
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    return run(place)
+
+
+def test_the_record_says_how_it_was_tuned_and_names_no_option_of_the_other_recipe(trained):
+    record = json.loads(json.dumps(trained.record))
+    assert (record["recipe"], record["steps_run"]) == ("finetune", 3)
+    assert record["best_step"] in (2, 3)
+    assert record["finetune"]["unfreeze"] == "conv4"
+    assert record["finetune"]["jitter"]["cutout"] == 0.2
+    assert record["augmentation"]["zoom"] == 0.1
+    assert "epochs" not in record
+
+
+def test_its_keras_weights_are_the_bases_but_for_the_convolutions_that_were_trained(
+    trained, place, tmp_path
+):
+    save_network(trained.network, tmp_path / "model.weights.h5")
+    tuned = load_network(tmp_path, 16, 0.5)
+    for layer in filter(lambda layer: layer.weights, build_base(place / "base.weights.h5").layers):
+        wanted = layer.name.startswith(("conv4", "conv5")) and layer.name.endswith("_conv")
+        for before, after in zip(layer.weights, tuned.get_layer(layer.name).weights, strict=True):
+            # A bias that gets no gradient stays; a kernel decays at least.
+            if before.name == "kernel" or not wanted:
+                assert (before.numpy() != after.numpy()).any() == wanted, before.path
+
+
+def test_work_files_bind_the_name_to_the_run_and_nothing_is_cached(trained, place):
+    assert (place / "tuned.work" / "steps.csv").read_text().count("\n") == 3
+    assert not (place / "cache").exists()
+    with pytest.raises(InputError) as refusal:
+        run(place, unfreeze="conv5")
+    assert "unfreeze was conv4, is conv5" in str(refusal.value)
+    assert "jitter" not in str(refusal.value)
+
+
+def test_how_often_it_is_checkpointed_binds_nothing(trained, place):
+    assert run(place, checkpoint_seconds=7.0).record["steps_run"] == 3
+
+
+def test_other_weights_to_start_from_are_another_run(trained, place):
+    other = build_base(None)
+    other.save_weights(place / "other.weights.h5")
+    original = place / "base.weights.h5"
+    original.rename(place / "kept.weights.h5")
+    (place / "other.weights.h5").rename(original)
+    try:
+        with pytest.raises(InputError, match="weights_sha256 was"):
+            run(place)
+    finally:
+        (place / "kept.weights.h5").rename(original)

@@ -1,0 +1,143 @@
+"""Fine-tuning to its end: it learns, stops, and goes on after a kill as if nothing had happened."""
+
+import csv
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hambatch.errors import InputError
+from hambatch.training.finetuning.run import fine_tune, finished
+from hambatch.training.finetuning.step_checkpoint import Progress, StepCheckpoint, Validation
+from hambatch.training.finetuning.tuner import FineTuner
+from hambatch.training.state_file import read_state
+from tests.training.finetuning.tiny import OPTIONS, TUNE, tiny_base, tuning_data
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def run_slowly(images: str, folder: str) -> None:
+    """Train in a process of its own, slowly enough to be killed; called by the test below."""
+    step = FineTuner.step
+
+    def slowly(*arguments):
+        time.sleep(0.2)
+        return step(*arguments)
+
+    FineTuner.step = slowly
+    checkpoint = StepCheckpoint(Path(folder) / "steps.npz", {})
+    fine_tune(FineTuner(tiny_base(), OPTIONS), tuning_data(Path(images)), OPTIONS, checkpoint)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return (*run(images, folder), folder)
+
+
+def run(images, folder, options=OPTIONS):
+    tuner, checkpoint = FineTuner(tiny_base(), options), StepCheckpoint(folder / "steps.npz", {})
+    return tuner, fine_tune(tuner, tuning_data(images, options), options, checkpoint)
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name])
+
+
+def without_seconds(history):
+    return [replace(line, seconds=0.0) for line in history]
+
+
+def test_it_learns(uninterrupted):
+    _, progress, _ = uninterrupted
+    assert progress.history[-1].train_loss < progress.history[0].train_loss
+    assert progress.best().val_balanced_accuracy > 0.3
+
+
+def test_killed_at_a_random_step_it_goes_on_to_the_very_same_weights(
+    uninterrupted, images, tmp_path
+):
+    tuner, progress, folder = uninterrupted
+    after = random.randint(1, TUNE.steps - 3)  # noqa: S311
+    call = f"run({str(images)!r}, {str(tmp_path)!r})"
+    code = f"from tests.training.finetuning.test_run import run_slowly as run; {call}"
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY)
+    path = tmp_path / "steps.npz"
+    while steps_in(path) < after:
+        assert child.poll() is None, "the child ended before it could be killed"
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert after <= steps_in(path) < TUNE.steps, f"killed after step {after}"
+    resumed, again = run(images, tmp_path)
+    for group, values in tuner.state().items():
+        same(resumed.state()[group], values)
+    assert without_seconds(again.history) == without_seconds(progress.history)
+    whole, found = (StepCheckpoint(f / "steps.npz", {}).load() for f in (folder, tmp_path))
+    for group, values in whole[1].items():
+        same(found[1][group], values)
+
+
+def steps_in(path: Path) -> int:
+    # Not by load(), which clears away what is being written.
+    return read_state(path)[0]["progress"]["step"] if path.is_file() else 0
+
+
+def test_a_finished_run_is_not_trained_again(uninterrupted, images):
+    tuner, _, folder = uninterrupted
+    before = (folder / "steps.npz").read_bytes()
+    again, _ = run(images, folder)
+    assert (folder / "steps.npz").read_bytes() == before
+    same(again.state()["weights"], tuner.state()["weights"])
+
+
+def test_the_averages_of_the_best_validation_are_kept(images, tmp_path):
+    tune = replace(TUNE, peak_learning_rate=1.0, val_every=2, val_patience=2)
+    tuner, progress = run(images, tmp_path, replace(OPTIONS, finetune=tune))
+    since = [line.step for line in progress.history].index(progress.best().step)
+    assert len(progress.history) - 1 - since == 2 or progress.step == tune.steps
+    data = tuning_data(images)
+    logits = tuner.logits(data.pictures.plain(data.val))
+    assert (logits.argmax(axis=1) == data.val_labels).mean() == progress.best().val_accuracy
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_way_out(images, tmp_path):
+    tune = replace(TUNE, peak_learning_rate=1e30)
+    with pytest.raises(InputError, match=r"(?s)loss of step \d+ is .*\nNext: .*--peak-learning"):
+        run(images, tmp_path, replace(OPTIONS, finetune=tune))
+
+
+def lines(*accuracies):
+    return tuple(Validation(4 * k, 0, 0, 0, 0, value, 0) for k, value in enumerate(accuracies, 1))
+
+
+def test_it_stops_when_the_best_is_patience_validations_old_or_all_steps_are_done():
+    tune = replace(TUNE, steps=100, val_patience=2)
+    assert not finished(Progress(), tune)
+    assert not finished(Progress(12, history=lines(0.1, 0.5, 0.5)), tune)
+    assert finished(Progress(16, history=lines(0.1, 0.5, 0.5, 0.4)), tune)
+    assert Progress(16, history=lines(0.1, 0.5, 0.5, 0.4)).best().step == 8
+    assert finished(Progress(8, history=lines(0.1, 0.5)), replace(tune, steps=8))
+
+
+def test_the_log_has_a_line_a_validation_and_the_last_step_is_validated(images, tmp_path):
+    tune = replace(TUNE, steps=6, checkpoint_seconds=600.0)
+    _, progress = run(images, tmp_path, replace(OPTIONS, finetune=tune))
+    with (tmp_path / "steps.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["step"]) for row in rows] == [4, 6]
+    assert float(rows[1]["val_balanced_accuracy"]) == progress.history[1].val_balanced_accuracy
+    assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0

@@ -1,0 +1,57 @@
+"""A fine-tuning's state on disk: whole, its own, and read without running anything."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hambatch.errors import InputError
+from hambatch.training.finetuning.step_checkpoint import Progress, StepCheckpoint, Validation
+
+GROUPS = {"weights": {"a/kernel": np.arange(3.0)}, "means": {"a/kernel": np.ones(2)}, "best": {}}
+PROGRESS = Progress(7, 1 / 3, 2.5, (Validation(5, 1e-4, 1.5, 1.25, 0.5, 1 / 3, 9.0),))
+
+
+def checkpoint(folder: Path, **fingerprint: object) -> StepCheckpoint:
+    return StepCheckpoint(folder / "steps.npz", fingerprint)
+
+
+def test_what_was_saved_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+    assert checkpoint(tmp_path).load() is None
+    checkpoint(tmp_path, seed=1).save(PROGRESS, GROUPS)
+    progress, groups = checkpoint(tmp_path, seed=1).load()
+    assert progress == PROGRESS
+    assert groups.keys() == {"weights", "means"}
+    np.testing.assert_array_equal(groups["weights"]["a/kernel"], [0, 1, 2])
+
+
+def test_the_mean_loss_is_of_the_steps_since_the_last_validation() -> None:
+    assert PROGRESS.mean_loss() == pytest.approx(1 / 6)
+    assert Progress().after_step(2.0, 0.1).after_step(4.0, 0.1).mean_loss() == 3.0
+
+
+def test_that_of_another_run_is_refused_naming_what_differs(tmp_path: Path) -> None:
+    checkpoint(tmp_path, seed=0, steps=4).save(PROGRESS, GROUPS)
+    with pytest.raises(InputError) as refusal:
+        checkpoint(tmp_path, seed=1, steps=4).load()
+    assert "seed was 0, is 1." in str(refusal.value)
+    assert "steps was" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 junk", None], ids=["empty", "junk", "pickle"]
+)
+def test_a_damaged_one_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is None:
+        np.savez(tmp_path / "steps.npz", about=np.array([{"a": 1}], object))
+    else:
+        (tmp_path / "steps.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"steps\.npz is damaged"):
+        checkpoint(tmp_path).load()
+
+
+def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    checkpoint(tmp_path).save(PROGRESS, GROUPS)
+    (tmp_path / ".steps.npz.4711.tmp").write_bytes(b"half")
+    assert checkpoint(tmp_path).load() is not None
+    assert {path.name for path in tmp_path.iterdir()} == {"steps.npz", "steps.csv"}

@@ -1,0 +1,103 @@
+"""The compiled step: what it trains and what it leaves alone; its state is all there is."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from hambatch.training.finetuning.tuner import WEIGHTS, FineTuner
+from tests.training.finetuning.tiny import OPTIONS, tiny_base, tuning_data
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory):
+    data = tuning_data(tmp_path_factory.mktemp("images"))
+    return list(islice(data.batches(0, OPTIONS), 6))
+
+
+def tuner(**changes) -> FineTuner:
+    return FineTuner(tiny_base(), replace(OPTIONS, finetune=replace(OPTIONS.finetune, **changes)))
+
+
+def same(one, other) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name])
+
+
+def values_of(base) -> dict:
+    return {weight.path: weight.numpy() for weight in base.weights}
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "stages"),
+    [("conv5", {"conv5"}), ("conv4", {"conv4", "conv5"}), ("conv3", {"conv3", "conv4", "conv5"})],
+)
+def test_convolutions_from_the_stage_up_are_trained_and_nothing_else(
+    batches, unfreeze, stages
+) -> None:
+    tuned = tuner(unfreeze=unfreeze)
+    before = values_of(tuned.base)
+    for number, batch in enumerate(batches[:2], 1):
+        tuned.step(number, *batch)
+    after = values_of(tuned.base)
+    changed = {path for path, value in before.items() if (value != after[path]).any()}
+    wanted = {f"{stage}_block1_1_conv/{kind}" for stage in stages for kind in ("kernel", "bias")}
+    assert changed == wanted
+    assert {w.path for w in tuned.trained} - wanted == {w.path for w in tuned.head.weights}
+
+
+def test_lower_stages_learn_less_and_biases_do_not_decay() -> None:
+    rates = {w.path.split("_")[0]: w.rate for w in tuner(stage_decay=0.5).trained if "_" in w.path}
+    assert rates == {"conv5": 0.5, "conv4": 0.25}
+    assert all(w.decays == w.path.endswith("kernel") for w in tuner().trained)
+
+
+def test_a_batch_seen_again_and_again_is_learnt(batches) -> None:
+    tune = replace(OPTIONS.finetune, peak_learning_rate=1e-2, label_smoothing=0.0)
+    tuned = FineTuner(tiny_base(), replace(OPTIONS, dropout=0.0, finetune=tune))
+    losses = [tuned.step(number, *batches[0]) for number in range(1, 13)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_restored_state_goes_on_bit_for_bit(batches) -> None:
+    one, other = tuner(), tuner()
+    for number in (1, 2):
+        one.step(number, *batches[number])
+    other.restore(one.state())
+    assert one.step(3, *batches[3]) == other.step(3, *batches[3])
+    for group, values in one.state().items():
+        same(values, other.state()[group])
+
+
+def test_averages_are_lent_and_weights_come_back_bit_for_bit(batches) -> None:
+    tuned = tuner()
+    for number in (1, 2):
+        tuned.step(number, *batches[number])
+    before, plain = tuned.state(), tuned.logits([batches[0][0]])
+    with tuned.averaged() as averages:
+        same(tuned.state()[WEIGHTS], averages)
+        assert (tuned.logits([batches[0][0]]) != plain).any()
+    same(tuned.state()[WEIGHTS], before[WEIGHTS])
+
+
+def test_a_part_batch_is_scored_as_in_a_whole_one(batches) -> None:
+    tuned, images = tuner(), batches[0][0]
+    whole = tuned.logits([images])
+    np.testing.assert_array_equal(tuned.logits([images[:3]]), whole[:3])
+
+
+def test_it_learns_without_dropout_too(batches) -> None:
+    tuned = FineTuner(tiny_base(), replace(OPTIONS, dropout=0.0))
+    assert np.isfinite(tuned.step(1, *batches[0]))
+
+
+def test_compiled_with_xla_it_takes_the_same_step(batches) -> None:
+    # XLA draws other random numbers.
+    options = replace(OPTIONS, dropout=0.0)
+    losses = []
+    for xla in (False, True):
+        tuned = FineTuner(tiny_base(), replace(options, xla=xla))
+        losses.append([tuned.step(number, *batches[number]) for number in (1, 2, 3)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

@@ -1,0 +1,24 @@
+"""What binds a checkpoint of the published recipe, which is what it was before there were two."""
+
+from dataclasses import fields, replace
+from types import SimpleNamespace
+
+from hambatch.config import Augmentation, TrainOptions
+from hambatch.training.finetuning.options import FineTuneOptions
+from hambatch.training.gathering import fingerprint
+
+DATA, FEATURES = SimpleNamespace(split_sha256="ab"), SimpleNamespace(weights_sha256="cd")
+
+
+def test_checkpoints_from_before_fine_tuning_are_gone_on_with() -> None:
+    other = {"recipe", "finetune", "weights", "weights_licence", "augmentation"}
+    options = {field.name for field in fields(TrainOptions)} - other
+    views = {field.name for field in fields(Augmentation)}
+    found = fingerprint(DATA, FEATURES, TrainOptions())
+    assert found.keys() == {"split_sha256", "weights_sha256"} | options | views
+
+
+def test_numbers_of_the_other_recipe_do_not_matter() -> None:
+    options = TrainOptions()
+    other = replace(options, finetune=FineTuneOptions(steps=3))
+    assert fingerprint(DATA, FEATURES, options) == fingerprint(DATA, FEATURES, other)
