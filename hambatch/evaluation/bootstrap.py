@@ -54,8 +54,8 @@ def bootstrap_intervals(
     ``[low, high]`` in the places that ``evaluate`` has the figures in, and, with
     probabilities, below ``isic_2018_task3`` and ``reliability`` (by number of the
     bin); None where a figure is undefined in most draws. ``undefined_draws``:
-    ``classes.df.precision`` and the like, to how many draws lack it; ``level``,
-    ``resamples``, ``seed``; ``groups``, how many there are.
+    ``classes.df.precision`` and the like, to how many draws lack it, where it is
+    some of them; ``level``, ``resamples``, ``seed``; ``groups``, how many there are.
 
     References
     ----------
@@ -85,9 +85,9 @@ def listed(values: NDArray[np.float64], level: float = LEVEL) -> list[float] | N
 
 
 def undefined(found: Figures) -> dict[str, int]:
-    """Count the draws in which a figure would divide by zero, where there are any."""
-    counts = {".".join(place): int(np.isnan(values).sum()) for place, values in found.items()}
-    return {place: count for place, count in counts.items() if count}
+    """Count the draws in which a figure would divide by zero, where it does in some only."""
+    lacking = {".".join(place): np.isnan(values) for place, values in found.items()}
+    return {place: int(w.sum()) for place, w in lacking.items() if w.any() and not w.all()}
 
 
 def _everything(sample: Sample) -> Measure:

@@ -28,12 +28,10 @@ def same(column: str) -> Check:
     """Build the check for equal values of a column; an empty value equals nothing."""
 
     def check(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
-        first = trained.drop_duplicates(column).set_index(column)["image_id"]
-        shared = evaluated[(evaluated[column] != "") & evaluated[column].isin(first.index)]
-        return [
-            Leak(image, first[value])
-            for image, value in zip(shared["image_id"], shared[column], strict=True)
-        ]
+        # The first of several training images, as the table has them.
+        known = dict(zip(trained[column][::-1], trained["image_id"][::-1], strict=True))
+        pairs = zip(evaluated["image_id"], evaluated[column], strict=True)
+        return [Leak(image, known[value]) for image, value in pairs if value and value in known]
 
     return check
 

@@ -1,6 +1,5 @@
 """McNemar's test of two predictions of the same images."""
 
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,9 @@ def _two_sided(heads: int, tosses: int) -> float:
     """Twice the chance of so few, or so many, heads of a fair coin; 1 at most."""
     rarer = min(heads, tosses - heads)
     # Whole numbers: exact for any number of tosses.
-    ways = sum(comb(tosses, k) for k in range(rarer + 1))
+    ways = term = 1
+    for k in range(rarer):
+        term = term * (tosses - k) // (k + 1)
+        ways += term
     chance: float = 2 * ways / 2**tosses
     return min(1.0, chance)

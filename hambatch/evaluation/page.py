@@ -24,7 +24,9 @@ LIMITS = (
     "cameras or skin types.",
     "Calibration errors of few images are too high by chance, and their intervals too; the "
     "fewer the images, the more.",
-    "Many figures are shown. Of twenty intervals, one misses by chance.",
+    "What is 0 or 1 in the sample, such as the sensitivity of a few melanomas, is so in every "
+    "draw: such an interval is too narrow, whatever it says.",
+    "Many figures are shown. Of twenty intervals, one misses by chance, on average.",
 )
 
 
@@ -96,7 +98,8 @@ def _about(report: dict[str, Any]) -> Iterator[str]:
     )
     lines = coverage(report["counts"])
     partial = report["counts"]["scored"] < report["counts"]["truth"]
-    yield paragraph(" ".join(lines), "note warning" if partial else "quiet")
+    for line in lines:
+        yield paragraph(line, "note warning" if partial else "quiet")
     sound = check["done"] and not check["validation_images"]
     yield paragraph(leak_check(check), "quiet" if sound else "note warning")
 

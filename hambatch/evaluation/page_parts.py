@@ -7,7 +7,7 @@ from html import escape
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff;
-       max-width: 62rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+       max-width: 68rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; line-height: 1.2; margin: .5rem 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d0d7de; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
@@ -16,18 +16,22 @@ h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 .warning { border-left-color: #d95f02; background: #fdf3ec; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e3e7eb;
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #e3e7eb;
          vertical-align: top; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 td small { display: block; color: #57606a; }
+td:first-child small { white-space: normal; min-width: 7rem; max-width: 12rem; }
 tr.small td { color: #8a5a00; }
 figure { margin: 1rem 0; }
-img { max-width: 100%; height: auto; }
+img { width: 100%; max-width: 42rem; height: auto; }
 figcaption, .quiet { color: #57606a; font-size: .85rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .5rem 0; }
 dt { color: #57606a; }
 dd { margin: 0; }
-@media (max-width: 40rem) { dl { display: block; } dd { margin: 0 0 .5rem; } }
+@media (max-width: 40rem) {
+  dl { display: block; } dd { margin: 0 0 .5rem; }
+  table { font-size: .85rem; } th, td { padding: .25rem .3rem; }
+}
 """
 
 

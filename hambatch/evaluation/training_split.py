@@ -45,18 +45,20 @@ def check_training(
     """
     training = training_of(predictions)
     path = data or truth
-    digest = sha256_of_file(path) if path.is_file() else ""
+    split = read_split(path) if data else None
+    digest = sha256_of_file(path)
     other = training is not None and training.split_sha256 != digest
     if (data is None and training is None) or (other and (data is None or second)):
         return {"done": False, "why": _unknown(training)}
     if training is not None and other:
         raise InputError(
-            f"{path}: found sha256 {digest or 'of no file'}; wanted the split table that the "
+            f"{path}: found sha256 {digest}; wanted the split table that the "
             f"engine {training.engine} was trained with, {training.split_sha256}.\n"
-            "Next: give that table to --data, or leave --data out"
+            "Next: give that table to --data"
         )
     sides = training.sides if training else TRAIN
-    found = refuse_leaks(joined.images, read_split(path), sides, predictions, path)
+    split = read_split(path) if split is None else split
+    found = refuse_leaks(joined.images, split, sides, predictions, path)
     named = {"file": path.name, "sha256": digest}
     return {"done": True, "split": named, "sides": list(sides), **found}
 
