@@ -10,8 +10,8 @@ from hambatch.evaluation.figures import Figures, Measure
 RESAMPLES = 1000
 LEVEL = 0.95
 
-_ELEMENTS = 2**22
-"""Weights held at once: 32 MB, several times over while figures are worked out."""
+_ELEMENTS = 2**20
+"""Weights held at once: 8 MB, some thirty times over while figures are worked out."""
 
 
 def drawn(
