@@ -59,6 +59,8 @@ def test_several_greatest_probabilities_are_wrong_whatever_the_prediction():
     found = isic_figures(Sample(np.array([0, 5]), np.array([0, 5]), probabilities))
     assert found["balanced_accuracy"] == 0
     assert found["undecided"] == 2
+    # 0.5 is not above the threshold.
+    assert found["classes"]["akiec"]["sensitivity"] == 0
 
 
 def test_what_divides_by_zero_is_one_and_areas_of_absent_classes_are_none():
