@@ -67,6 +67,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes so that ``path`` is never half-written."""
+    with replacing(path) as temporary, refusing(path):
+        temporary.write_bytes(content)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON with a final newline; NaN is refused."""
     write_text(path, as_json(value))

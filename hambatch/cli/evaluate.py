@@ -5,35 +5,51 @@ from pathlib import Path
 
 import click
 
+PATH = click.Path(path_type=Path)
+
 
 @click.command()
-@click.argument("predictions", metavar="PREDS", type=click.Path(path_type=Path))
+@click.argument("predictions", metavar="PREDS", type=PATH)
 @click.option(
     "--truth",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Table with image_id and dx, or the ISIC 2018 Task 3 ground truth.",
 )
 @click.option("--split", help="Only the truth's rows with this value in their column split.")
+@click.option("--against", type=PATH, help="Other predictions of the same images: paired tests.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder for evaluation.json and confusion.png, replaced if there.",
+    "--data",
+    type=PATH,
+    help="Split table that the engine was trained with: its training images are refused.",
 )
+@click.option(
+    "--out", type=PATH, help="Folder for evaluation.json and the plots, replaced if there."
+)
+@click.option("--html", type=PATH, help="Page with everything in one file, replaced if there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON instead of the tables.")
 def evaluate(
-    predictions: Path, truth: Path, split: str | None, out: Path | None, as_json: bool
+    predictions: Path,
+    truth: Path,
+    split: str | None,
+    against: Path | None,
+    data: Path | None,
+    out: Path | None,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
     """Compare the predictions of `hambatch score` with the truth.
 
     Rows are joined by image_id, the stem of the image's file name. Figures are
     over the images that were scored; the others are counted and named.
+    Images that the engine was trained on are refused, as far as they are known.
     """
-    from hambatch.evaluation.comparison import compare, write_report
+    from hambatch.evaluation.comparison import compare
     from hambatch.evaluation.report import format_report
+    from hambatch.evaluation.writing import write_report
 
-    report = compare(predictions, truth, split)
+    report = compare(predictions, truth, split, against=against, data=data)
     click.echo(json.dumps(report, indent=2) if as_json else format_report(report))
-    if out is not None:
-        written = write_report(report, out)
-        click.echo(f"Wrote {' and '.join(map(str, written))}.", err=True)
+    written = write_report(report, out, html)
+    if written:
+        click.echo(f"Wrote {', '.join(map(str, written))}.", err=True)

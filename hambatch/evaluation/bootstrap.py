@@ -5,10 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hambatch.labels import CLASSES
+from hambatch.evaluation.calibration import reliability_measure
+from hambatch.evaluation.confusion import label_measure
+from hambatch.evaluation.draws import LEVEL, RESAMPLES, drawn, interval
+from hambatch.evaluation.figures import Figures, Measure, below, nested, together
+from hambatch.evaluation.isic import isic_measure
+from hambatch.evaluation.metrics import core_measure
+from hambatch.evaluation.sample import Sample
 
-RESAMPLES = 1000
-LEVEL = 0.95
+ISIC = "isic_2018_task3"
+RELIABILITY = "reliability"
 
 
 def bootstrap_intervals(
@@ -16,15 +22,17 @@ def bootstrap_intervals(
     predicted: NDArray[np.int64],
     groups: ArrayLike | None = None,
     *,
+    probabilities: NDArray[np.float64] | None = None,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Percentile bootstrap intervals of accuracy and balanced accuracy [1]_.
+    """Percentile bootstrap intervals of the figures of ``evaluate`` [1]_.
 
     Photographs of one lesion are not independent, so whole groups are drawn,
     as many as there are, with replacement. A draw without any image of some
-    class has a balanced accuracy over the others.
+    class has a balanced accuracy over the others; a figure that would divide by
+    zero in a draw has its interval from the other draws.
 
     Parameters
     ----------
@@ -32,6 +40,8 @@ def bootstrap_intervals(
         int64 ``[n]``, n > 0: positions in ``CLASSES``.
     groups
         ``[n]``: the lesion of each image; None if every image is its own.
+    probabilities
+        float64 ``[n, 7]``; without them, only figures of the labels have intervals.
     resamples
         Number of draws.
     level
@@ -41,50 +51,69 @@ def bootstrap_intervals(
 
     Returns
     -------
-    ``accuracy`` and ``balanced_accuracy``, each ``[low, high]``; ``level``,
-    ``resamples``, ``seed``; ``groups``, how many there are.
+    ``[low, high]`` in the places that ``evaluate`` has the figures in, and, with
+    probabilities, below ``isic_2018_task3`` and ``reliability`` (by number of the
+    bin); None where a figure is undefined in most draws. ``undefined_draws``:
+    ``classes.df.precision`` and the like, to how many draws lack it, where it is
+    some of them; ``level``, ``resamples``, ``seed``; ``groups``, how many there are.
 
     References
     ----------
     .. [1] Field, Welsh, "Bootstrapping clustered data", J. R. Statist. Soc. B
        69:369-390 (2007), doi:10.1111/j.1467-9868.2007.00593.x
     """
-    patterns, frequency = _patterns(truth, predicted, groups)
-    total = int(frequency.sum())
-    draws = np.random.default_rng(seed).multinomial(total, frequency / total, size=resamples)
-    hits, support = np.split(draws @ patterns, 2, axis=1)
-    present = support > 0
-    sensitivity = np.divide(hits, support, out=np.zeros(hits.shape), where=present)
-    tail = (1 - level) / 2
-    ends = [tail, 1 - tail]
-    accuracy = hits.sum(axis=1) / support.sum(axis=1)
-    balanced_accuracy = sensitivity.sum(axis=1) / present.sum(axis=1)
+    order, sorted_groups = _in_order(truth, predicted, groups, probabilities)
+    if probabilities is None:
+        measure = label_measure(truth[order], predicted[order])
+    else:
+        measure = _everything(Sample(truth, predicted, probabilities).at(order))
+    found = drawn(measure, sorted_groups, resamples=resamples, seed=seed)
     return {
-        "accuracy": np.quantile(accuracy, ends).tolist(),
-        "balanced_accuracy": np.quantile(balanced_accuracy, ends).tolist(),
+        **nested({place: listed(values, level) for place, values in found.items()}),
+        "undefined_draws": undefined(found),
         "level": level,
         "resamples": resamples,
         "seed": seed,
-        "groups": total,
+        "groups": int(np.unique(sorted_groups).size),
     }
 
 
-def _patterns(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], groups: ArrayLike | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct outcomes of a group, and how many groups have each.
+def listed(values: NDArray[np.float64], level: float = LEVEL) -> list[float] | None:
+    """Give an interval as JSON has it."""
+    found = interval(values, level)
+    return None if found is None else list(found)
 
-    An outcome is int64 ``[14]``: correct images of each class, then images of
-    each class. Most lesions share one of few outcomes (a single nevus, called
-    right), and drawing outcomes with their frequencies is drawing groups: it
-    gives the same distribution from a far smaller table.
+
+def undefined(found: Figures) -> dict[str, int]:
+    """Count the draws in which a figure would divide by zero, where it does in some only."""
+    lacking = {".".join(place): np.isnan(values) for place, values in found.items()}
+    return {place: int(w.sum()) for place, w in lacking.items() if w.any() and not w.all()}
+
+
+def _everything(sample: Sample) -> Measure:
+    return together(
+        core_measure(sample),
+        below(ISIC, isic_measure(sample)),
+        below(RELIABILITY, reliability_measure(sample)),
+    )
+
+
+def _in_order(
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    groups: ArrayLike | None,
+    probabilities: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sort the images by group, then by what is known of them; number the groups.
+
+    Whatever order they came in, sums then run in the same order, and an image
+    without a group has the same number.
     """
-    count = len(CLASSES)
+    known: list[NDArray[Any]] = [predicted, truth]
+    if probabilities is not None:
+        known = [*probabilities.T, *known]
     if groups is None:
-        group = np.arange(truth.size)
-    else:
-        group = np.unique(np.asarray(groups), return_inverse=True)[1]
-    outcomes = np.zeros((int(group.max()) + 1, 2 * count), np.int64)
-    np.add.at(outcomes, (group, truth), truth == predicted)
-    np.add.at(outcomes, (group, count + truth), 1)
-    return np.unique(outcomes, axis=0, return_counts=True)
+        return np.lexsort(known), np.arange(truth.size)
+    group = np.unique(np.asarray(groups), return_inverse=True)[1]
+    order = np.lexsort([*known, group])
+    return order, group[order]

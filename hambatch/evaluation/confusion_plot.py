@@ -6,24 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hambatch.atomic import replacing
+from hambatch.atomic import write_bytes
+from hambatch.evaluation.canvas import new_figure, png
 from hambatch.labels import CLASSES
-from hambatch.require import require
 
 PURPOSE = "the confusion plot"
 
 
 def plot_confusion(matrix: ArrayLike, path: Path, title: str) -> None:
-    """Draw counts and percents, coloured by the share of each true class.
-
-    Parameters
-    ----------
-    matrix
-        Counts ``[7, 7]``, rows truth, columns predicted, in the order of ``CLASSES``.
-    path
-        PNG to write, 1050 x 870 pixels; it appears whole or not at all.
-    title
-        Shown above.
+    """Write the picture of :func:`confusion_png`; it appears whole or not at all.
 
     Raises
     ------
@@ -32,15 +23,33 @@ def plot_confusion(matrix: ArrayLike, path: Path, title: str) -> None:
     MissingDependency
         If matplotlib is not installed.
     """
-    # Not pyplot: it keeps every figure alive, and picks a backend for a screen.
-    figures = require("matplotlib.figure", extra="plot", purpose=PURPOSE)
-    canvases = require("matplotlib.backends.backend_agg", extra="plot", purpose=PURPOSE)
+    write_bytes(path, confusion_png(matrix, title))
+
+
+def confusion_png(matrix: ArrayLike, title: str) -> bytes:
+    """Draw counts and percents, coloured by the share of each true class.
+
+    Parameters
+    ----------
+    matrix
+        Counts ``[7, 7]``, rows truth, columns predicted, in the order of ``CLASSES``.
+    title
+        Shown above.
+
+    Returns
+    -------
+    PNG, 1050 x 870 pixels.
+
+    Raises
+    ------
+    MissingDependency
+        If matplotlib is not installed.
+    """
     counts = np.asarray(matrix, np.int64)
     support = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
 
-    figure = figures.Figure(figsize=(7.0, 5.8), dpi=150, layout="constrained")
-    canvases.FigureCanvasAgg(figure)
+    figure = new_figure(7.0, 5.8, PURPOSE)
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(CLASSES))
@@ -55,8 +64,7 @@ def plot_confusion(matrix: ArrayLike, path: Path, title: str) -> None:
     bar = figure.colorbar(image, ax=axes, shrink=0.83, format=lambda value, _: f"{value:.0%}")
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return png(figure)
 
 
 def _write_cells(axes: Any, counts: NDArray[np.int64], share: NDArray[np.float64]) -> None:

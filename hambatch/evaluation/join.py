@@ -1,13 +1,16 @@
 """Predictions meet the truth; who is left over on either side is counted."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hambatch.errors import InputError
 from hambatch.evaluation.predictions import P_COLUMNS
+from hambatch.evaluation.sample import Sample
 from hambatch.evaluation.text_table import NAMED
 from hambatch.labels import CLASSES
 
@@ -27,6 +30,8 @@ class Joined:
         no lesion_id is known.
     grouped_by
         ``lesion`` if the truth has a lesion_id, else ``image``.
+    images
+        The n rows: the columns of the truth, and ``sha256`` of the predictions.
     counts
         Of the truth's images: ``truth`` in all, of which ``scored``, ``failed``
         and ``missing`` from the predictions, the first of these by name;
@@ -38,7 +43,13 @@ class Joined:
     probabilities: NDArray[np.float64]
     groups: NDArray[Any]
     grouped_by: str
+    images: pd.DataFrame
     counts: dict[str, Any]
+
+    @property
+    def sample(self) -> Sample:
+        """What the figures are computed from; n must not be 0."""
+        return Sample(self.truth, self.predicted, self.probabilities)
 
 
 def join(truth: pd.DataFrame, predictions: pd.DataFrame) -> Joined:
@@ -58,7 +69,20 @@ def join(truth: pd.DataFrame, predictions: pd.DataFrame) -> Joined:
         probabilities=scored[list(P_COLUMNS)].to_numpy(np.float64),
         groups=_groups(scored).to_numpy(),
         grouped_by="lesion" if "lesion_id" in truth.columns else "image",
+        images=scored[[*truth.columns, "sha256"]].reset_index(drop=True),
         counts=counts,
+    )
+
+
+def nothing_scored(predictions: Path, truth: Path, joined: Joined) -> InputError:
+    """Build the error for tables that have no scored image in common."""
+    counts = joined.counts
+    names = [*counts["failed_named"], *counts["missing_named"], *joined.images["image_id"]]
+    return InputError(
+        f"{predictions}: found no ok prediction for any of the {counts['truth']} images of {truth} "
+        f"({counts['failed']} failed, {counts['missing']} without a row, "
+        f"such as {names[0]!r}); wanted images named image_id.jpg or the like.\n"
+        "Next: hambatch score IMAGES --out preds.csv, with the images of that truth"
     )
 
 

@@ -32,8 +32,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Returns
     -------
     The columns ``image_id``, ``status`` (``ok`` or ``failed``), ``prediction``
-    (text) and the seven ``P_COLUMNS`` (float64, 0 to 1); the values of a failed
-    row mean nothing. One row an image, in file order.
+    (text), the seven ``P_COLUMNS`` (float64, 0 to 1; the values of a failed row
+    mean nothing) and ``sha256`` of the image's bytes (empty where the table does
+    not say). One row an image, in file order.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def _from_score(table: TextTable) -> pd.DataFrame:
     predicted = rows["prediction"].isin(CLASSES).to_numpy()
     table.check("prediction", predicted | failed, f"one of {' '.join(CLASSES)}", "image")
     probabilities = _probabilities(table, P_COLUMNS, failed)
-    return _table(ids, failed, rows["prediction"], probabilities)
+    hashes = rows["sha256"] if table.has(["sha256"]) else ""
+    return _table(ids, failed, rows["prediction"], probabilities).assign(sha256=hashes)
 
 
 def _from_isic(table: TextTable) -> pd.DataFrame:
@@ -72,7 +74,7 @@ def _from_isic(table: TextTable) -> pd.DataFrame:
     failed = (rows[list(ISIC_COLUMNS)] == "").all(axis=1).to_numpy()
     probabilities = _probabilities(table, [name.upper() for name in CLASSES], failed)
     prediction = np.array(CLASSES, dtype=object)[probabilities.argmax(axis=1)]
-    return _table(ids, failed, pd.Series(prediction, dtype=str), probabilities)
+    return _table(ids, failed, pd.Series(prediction, dtype=str), probabilities).assign(sha256="")
 
 
 def _probabilities(

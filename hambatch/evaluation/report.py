@@ -2,21 +2,17 @@
 
 from typing import Any
 
-HEADLINES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "roc_auc_malignant": "ROC AUC malignant",
-    "roc_auc_melanoma": "ROC AUC melanoma",
-}
-
-COLUMNS = {
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "precision": "precision",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-}
+from hambatch.evaluation.wording import (
+    CLASS_COLUMNS,
+    HEADLINES,
+    coverage,
+    leak_check,
+    method,
+    number,
+    signed,
+    signed_span,
+    span,
+)
 
 
 def format_report(report: dict[str, Any]) -> str:
@@ -26,49 +22,48 @@ def format_report(report: dict[str, Any]) -> str:
     ----------
     report
         What :func:`hambatch.evaluation.metrics.evaluate` returns; with
-        ``counts`` and ``intervals``, as in
+        ``counts``, ``intervals``, ``leak_check`` and ``against``, as in
         :func:`hambatch.evaluation.comparison.compare`, it says more.
     """
     intervals = report.get("intervals", {})
-    lines = _coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]
+    lines = coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]
     lines.append("")
     for key, name in HEADLINES.items():
-        low, high = intervals.get(key, (None, None))
-        interval = f"   {low:.3f} to {high:.3f}" if low is not None else ""
-        lines.append(f"{name:18}{_number(report[key]):>7}{interval}")
-    lines += ["", f"{'class':6}{'images':>7}" + "".join(f"{c:>13}" for c in COLUMNS.values())]
+        interval = span(intervals.get(key))
+        lines.append(f"{name:18}{number(report[key]):>7}   {interval}".rstrip())
+    lines += ["", f"{'class':6}{'images':>7}" + "".join(f"{c:>13}" for c in CLASS_COLUMNS.values())]
     for name, figures in report["classes"].items():
-        cells = "".join(f"{_number(figures[key]):>13}" for key in COLUMNS)
+        cells = "".join(f"{number(figures[key]):>13}" for key in CLASS_COLUMNS)
         lines.append(f"{name:6}{figures['support']:>7}{cells}")
     if intervals:
-        lines += ["", _method(intervals)]
+        lines += ["", method(intervals)]
+    if "leak_check" in report:
+        lines.append(leak_check(report["leak_check"]))
+    if report.get("against"):
+        lines += ["", *_against(report)]
     return "\n".join(lines)
 
 
-def _coverage(counts: dict[str, Any]) -> list[str]:
-    """Tell how much of the truth the figures are about, loudly if not all of it."""
-    scored, wanted = counts["scored"], counts["truth"]
-    lines = [f"{scored} of {wanted} images scored"]
-    if scored < wanted:
-        lines[0] = f"WARNING: only {lines[0]} ({scored / wanted:.1%}); the figures leave out:"
-    for key, what in (("failed", "failed"), ("missing", "without a prediction")):
-        if counts[key]:
-            names = ", ".join(counts[f"{key}_named"])
-            more = ", ..." if counts[key] > len(counts[f"{key}_named"]) else ""
-            lines.append(f"  {counts[key]} {what}: {names}{more}")
-    if counts["predictions_without_truth"]:
-        lines.append(
-            f"predictions without a truth, not used: {counts['predictions_without_truth']}"
-        )
-    return lines
+def _against(report: dict[str, Any]) -> list[str]:
+    """Lay out the paired comparison."""
+    other = report["against"]
+    first, second = report["predictions"]["file"], other["predictions"]["file"]
+    lines = [f"{first} (first) against {second} (second), {other['n']} images that both scored"]
+    for key in ("only_first", "only_second"):
+        if other[key]:
+            lines.append(f"  scored by the {key.removeprefix('only_')} only: {other[key]}")
+    lines += ["", f"{'':18}{'first':>7}{'second':>9}{'difference':>12}"]
+    for key, name in HEADLINES.items():
+        found = other["figures"][key]
+        values = f"{number(found['first']):>7}{number(found['second']):>9}"
+        change = f"{signed(found['difference']):>12}   {signed_span(found['interval'])}"
+        lines.append(f"{name:18}{values}{change}".rstrip())
+    return [*lines, "", mcnemar_line(other["mcnemar"])]
 
 
-def _method(intervals: dict[str, Any]) -> str:
+def mcnemar_line(found: dict[str, Any]) -> str:
+    """Say what McNemar's test found."""
     return (
-        f"{intervals['level']:.0%} intervals: percentile bootstrap, {intervals['resamples']} "
-        f"resamples of {intervals['groups']} {intervals.get('grouped_by', 'group')}s"
+        f"McNemar's exact test of the accuracy: only the first right {found['only_first_right']}, "
+        f"only the second right {found['only_second_right']}, p = {found['p_value']:.3g}"
     )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -9,6 +9,9 @@ from hambatch.evaluation.image_ids import canonical_id
 from hambatch.evaluation.text_table import TextTable, read_text_table
 from hambatch.labels import CLASSES, ISIC_COLUMNS
 
+PATIENT_COLUMNS = ("age", "sex", "localization", "dx_type")
+"""What HAM10000's metadata say of a lesion, for figures of subgroups."""
+
 NEXT = (
     "give --truth a table with columns image_id and dx, such as the split.csv of "
     "hambatch prepare HAM10000_DIR --out split.csv"
@@ -28,8 +31,8 @@ def read_truth(path: Path, split: str | None = None) -> pd.DataFrame:
 
     Returns
     -------
-    The text columns ``image_id`` and ``dx``, and ``lesion_id`` where it is
-    known; one row an image, in file order.
+    The text columns ``image_id`` and ``dx``, and ``lesion_id`` and those of
+    ``PATIENT_COLUMNS`` where they are known; one row an image, in file order.
 
     Raises
     ------
@@ -48,8 +51,9 @@ def read_truth(path: Path, split: str | None = None) -> pd.DataFrame:
     ids = table.rows[column].str.strip().map(canonical_id)
     table.check_ids(ids, column)
     truth = pd.DataFrame({"image_id": ids, "dx": dx})
-    if table.has(["lesion_id"]):
-        truth["lesion_id"] = table.rows["lesion_id"].str.strip()
+    for name in ("lesion_id", *PATIENT_COLUMNS):
+        if table.has([name]):
+            truth[name] = table.rows[name].str.strip()
     return truth if split is None else truth[_in_split(table, split)].reset_index(drop=True)
 
 

@@ -56,8 +56,50 @@ def test_out_writes_what_json_prints(tmp_path):
     assert printed == json.loads((out / "evaluation.json").read_text())
     assert printed["truth"]["split"] == "test"
     assert printed["class_order"] == list(CLASSES)
-    assert sorted(p.name for p in out.iterdir()) == ["confusion.png", "evaluation.json"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "confusion.png",
+        "evaluation.json",
+        "reliability.png",
+        "roc.png",
+    ]
     assert "Wrote" in result.stderr
+
+
+def test_two_tables_are_compared_pair_by_pair(tmp_path):
+    predictions, truth = write_inputs(tmp_path)
+    other = tmp_path / "other.csv"
+    # One more image right than in the first table, and one row less.
+    other.write_text(predictions.read_text().replace("i06.jpg,ok,nv", "i06.jpg,ok,mel"))
+    rows = [line for line in other.read_text().splitlines() if "i00" not in line]
+    other.write_text("\n".join(rows) + "\n")
+    result = invoke(predictions, truth, "--split", "test", "--against", other)
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "preds.csv (first) against other.csv (second), 11 images that both" in result.stdout
+    assert "scored by the first only: 1" in result.stdout
+    assert "only the first right 0, only the second right 1, p = 1" in result.stdout
+    line = result.stdout.rpartition("accuracy  ")[0].rpartition("accuracy  ")[2].split()
+    assert line[:3] == ["0.909", "1.000", "-0.091"]
+
+
+def test_a_page_of_everything_is_written_beside_and_renamed(tmp_path):
+    predictions, truth = write_inputs(tmp_path)
+    page = tmp_path / "report.html"
+    result = invoke(predictions, truth, "--against", predictions, "--html", page)
+    assert result.exit_code == ExitCode.OK, result.output
+    assert page.read_text().startswith("<!doctype html>")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["preds.csv", "report.html", "split.csv"]
+    assert f"Wrote {page}" in result.stderr
+
+
+def test_images_that_were_trained_on_stop_it(tmp_path):
+    predictions, truth = write_inputs(tmp_path)
+    header = "image_id,lesion_id,dx,dx_type,age,sex,localization,file,sha256,split"
+    data = tmp_path / "trained.csv"
+    data.write_text(f"{header}\nelsewhere,L0,nv,,,,,e.jpg,{'0' * 64},train\n")
+    result = invoke(predictions, truth, "--split", "test", "--data", data, "--out", tmp_path / "o")
+    assert isinstance(result.exception, InputError)
+    assert "2 of 12 evaluated images leak" in str(result.exception)
+    assert not (tmp_path / "o").exists()
 
 
 def test_an_isic_pair_is_compared(tmp_path):

@@ -87,7 +87,9 @@ def test_every_format_of_score_gives_the_same_predictions(kind, tmp_path):
     assert list(reference["p_mel"])[:5] == [0.330704] * 5
     found = read_predictions(score_table(tmp_path / f"q.{kind}", kind))
     scored = reference["status"] == "ok"
-    pd.testing.assert_frame_equal(found[scored], reference[scored])
+    assert set(found["sha256"][scored]) == ({""} if kind == "isic" else {"ab" * 32})
+    columns = reference.columns.drop("sha256")
+    pd.testing.assert_frame_equal(found[columns][scored], reference[columns][scored])
     assert list(found["image_id"]) == list(reference["image_id"])
     assert list(found["status"]) == list(reference["status"])
 
@@ -143,6 +145,12 @@ def test_split_keeps_its_own_rows_and_lesions(table):
         "dx": ["mel", "mel"],
         "lesion_id": ["L2", "L2"],
     }
+
+
+def test_what_the_metadata_say_of_a_patient_is_kept(table):
+    path = table("image_id,dx,age,sex,other", "a,nv,45.0, male ,x")
+    assert list(read_truth(path).columns) == ["image_id", "dx", "age", "sex"]
+    assert list(read_truth(path).iloc[0]) == ["a", "nv", "45.0", "male"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_header(table):

@@ -41,6 +41,8 @@ def test_a_case_small_enough_to_do_by_hand():
         "f1": 1 / 2,
         # Above 0.1, 0.4, 0.6, 0.0: 0.9 beats all four, 0.4 beats two and ties with one.
         "roc_auc": pytest.approx((4 + 2.5) / 8),
+        # Called at 0.9: 1 of 1; at 0.4: 2 of 4.
+        "average_precision": pytest.approx((1 + 2 / 4) / 2),
     }
     # Malignant 0.9, 0.4, 0.7 against benign 0.1, 0.4, 0.6.
     assert figures["roc_auc_malignant"] == pytest.approx((3 + 1.5 + 3) / 9)
@@ -85,7 +87,7 @@ def test_figures_equal_scikit_learn(seed, classes):
 
 
 @pytest.mark.parametrize(("seed", "classes"), [(0, 7), (1, 7), (2, 5), (3, 3)])
-def test_roc_auc_equals_scikit_learn_where_a_class_occurs(seed, classes):
+def test_areas_equal_scikit_learn_where_a_class_occurs(seed, classes):
     truth, predicted, probabilities = random_case(seed, classes)
     figures = evaluate(truth, predicted, probabilities)
     for k, name in enumerate(CLASSES):
@@ -95,11 +97,19 @@ def test_roc_auc_equals_scikit_learn_where_a_class_occurs(seed, classes):
             else None
         )
         assert figures["classes"][name]["roc_auc"] == expected
-    assert figures["roc_auc_melanoma"] == figures["classes"]["mel"]["roc_auc"]
+        if k < classes:
+            expected = sklearn_metrics.average_precision_score(truth == k, probabilities[:, k])
+            assert figures["classes"][name]["average_precision"] == pytest.approx(expected)
+        else:
+            assert figures["classes"][name]["average_precision"] is None
+    for what in ("roc_auc", "average_precision"):
+        assert figures[f"{what}_melanoma"] == figures["classes"]["mel"][what]
     if classes > 2:
         score = probabilities[:, [AKIEC, BCC, MEL]].sum(axis=1).round(6)
         wanted = sklearn_metrics.roc_auc_score(np.isin(truth, [AKIEC, BCC, MEL]), score)
         assert figures["roc_auc_malignant"] == pytest.approx(wanted)
+        wanted = sklearn_metrics.average_precision_score(np.isin(truth, [AKIEC, BCC, MEL]), score)
+        assert figures["average_precision_malignant"] == pytest.approx(wanted)
 
 
 def test_equal_malignant_sums_tie_whatever_the_order_of_addition():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hambatch.gating.paired_bootstrap import MELANOMA, paired_intervals
+from hambatch.evaluation.sample import MELANOMA
+from hambatch.gating.paired_bootstrap import paired_intervals
 
 RNG = np.random.default_rng(3)
 

@@ -1,0 +1,105 @@
+"""The leak check: an image that was trained on, or one like it, is not evaluated."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from hambatch.errors import InputError
+from hambatch.evaluation.image_ids import canonical_id
+
+SHOWN = 3
+"""How many leaks of a kind a message names before it only counts."""
+
+
+class Leak(NamedTuple):
+    """An evaluated image and the training image that it shares something with."""
+
+    image_id: str
+    trained_image_id: str
+
+
+Check = Callable[[pd.DataFrame, pd.DataFrame], list[Leak]]
+"""Finds leaks between evaluated and training images; see :func:`refuse_leaks`."""
+
+
+def same(column: str) -> Check:
+    """Build the check for equal values of a column; an empty value equals nothing."""
+
+    def check(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
+        # The first of several training images, as the table has them.
+        known = dict(zip(trained[column][::-1], trained["image_id"][::-1], strict=True))
+        pairs = zip(evaluated["image_id"], evaluated[column], strict=True)
+        return [Leak(image, known[value]) for image, value in pairs if value and value in known]
+
+    return check
+
+
+CHECKS: dict[str, Check] = {
+    "the same image": same("image_id"),
+    "the same lesion": same("lesion_id"),
+    "the same bytes": same("sha256"),
+}
+"""Every check, by what the two images share; one for near-duplicates is one more entry."""
+
+
+def refuse_leaks(
+    images: pd.DataFrame, split: pd.DataFrame, sides: tuple[str, ...], predictions: Path, name: Path
+) -> dict[str, Any]:
+    """Stop where an evaluated image shares anything with a training image.
+
+    Parameters
+    ----------
+    images
+        The evaluated ones: ``image_id``, ``sha256`` (may be empty), and
+        ``lesion_id`` if it is known.
+    split
+        The split table of the training: ``image_id``, ``lesion_id``, ``sha256``, ``split``.
+    sides
+        The values of ``split`` that were trained on.
+    predictions, name
+        The files that the two come from, for the message.
+
+    Returns
+    -------
+    JSON-able: ``training_images``, how many it was checked against; ``checks``;
+    ``validation_images``, evaluated ones that the training was stopped by.
+
+    Raises
+    ------
+    InputError
+        Naming the first leaks of each kind, and how many there are.
+    """
+    split = split.assign(image_id=split["image_id"].map(canonical_id))
+    evaluated = _with_lesions(images, split)
+    trained = split[split["split"].isin(sides)]
+    leaks = {what: check(evaluated, trained) for what, check in CHECKS.items()}
+    found = [_told(what, leaking) for what, leaking in leaks.items() if leaking]
+    if found:
+        raise InputError(
+            f"{predictions}: {len({leak[0] for some in leaks.values() for leak in some})} of "
+            f"{len(evaluated)} evaluated images leak from the training images of {name}: "
+            f"found {'; '.join(found)}; wanted images that share nothing with the "
+            f"{len(trained)} of split {' and '.join(sides)}.\n"
+            "Next: evaluate images that were held out, such as those of --split test"
+        )
+    validation = split["image_id"][(split["split"] == "val") & ~split["split"].isin(sides)]
+    return {
+        "training_images": len(trained),
+        "checks": list(CHECKS),
+        "validation_images": int(evaluated["image_id"].isin(validation).sum()),
+    }
+
+
+def _with_lesions(images: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
+    """Give images without a lesion the one that the split table knows."""
+    known = images["image_id"].map(split.set_index("image_id")["lesion_id"]).fillna("")
+    if "lesion_id" not in images.columns:
+        return images.assign(lesion_id=known)
+    return images.assign(lesion_id=images["lesion_id"].mask(images["lesion_id"] == "", known))
+
+
+def _told(what: str, leaks: list[Leak]) -> str:
+    shown = ", ".join(f"{leak.image_id} and {leak.trained_image_id}" for leak in leaks[:SHOWN])
+    return f"{len(leaks)} with {what} ({shown}{', ...' if len(leaks) > SHOWN else ''})"

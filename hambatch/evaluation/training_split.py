@@ -1,0 +1,103 @@
+"""Which images the engine behind some predictions was trained on."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hambatch.engines.manifest import MANIFEST_NAME, Manifest, read_manifest
+from hambatch.engines.store import find_engine
+from hambatch.errors import EngineError, InputError
+from hambatch.evaluation.join import Joined
+from hambatch.evaluation.leaks import refuse_leaks
+from hambatch.ham10000.table import read_split
+from hambatch.hashing import sha256_of_file
+from hambatch.names import decode_name
+from hambatch.run_record import read_record, record_path
+
+TRAIN = ("train",)
+
+
+class Training(NamedTuple):
+    """What an engine's card says of its training: the split table, and its sides used."""
+
+    engine: str
+    split_sha256: str
+    sides: tuple[str, ...]
+
+
+def check_training(
+    joined: Joined, predictions: Path, truth: Path, data: Path | None, *, second: bool = False
+) -> dict[str, Any]:
+    """Stop where an evaluated image leaks from the training, as far as that is known.
+
+    The split table is ``data``; or the truth, where the card of the engine that
+    the record of the run names says that it was trained with that very table.
+    Of the ``second`` of two predictions, ``data`` may be not the table.
+
+    Returns
+    -------
+    JSON-able: ``done``; if so, ``split``, ``sides`` and what
+    :func:`~hambatch.evaluation.leaks.refuse_leaks` returns; else ``why`` not.
+
+    Raises
+    ------
+    InputError
+        If an image leaks, or ``data`` is not the table that the engine was trained with.
+    """
+    training = training_of(predictions)
+    path = data or truth
+    split = read_split(path) if data else None
+    digest = sha256_of_file(path)
+    other = training is not None and training.split_sha256 != digest
+    if (data is None and training is None) or (other and (data is None or second)):
+        return {"done": False, "why": _unknown(training)}
+    if training is not None and other:
+        raise InputError(
+            f"{path}: found sha256 {digest}; wanted the split table that the "
+            f"engine {training.engine} was trained with, {training.split_sha256}.\n"
+            "Next: give that table to --data"
+        )
+    sides = training.sides if training else TRAIN
+    split = read_split(path) if split is None else split
+    found = refuse_leaks(joined.images, split, sides, predictions, path)
+    named = {"file": path.name, "sha256": digest}
+    return {"done": True, "split": named, "sides": list(sides), **found}
+
+
+def training_of(predictions: Path) -> Training | None:
+    """Look the training up: the record of the run names the engine, its manifest the table.
+
+    None if there is no such record or it is of another table, the engine is not
+    there or is another one by now, or it does not say.
+    """
+    try:
+        record = read_record(record_path(predictions))
+    except InputError:
+        return None
+    if record["output"]["sha256"] != sha256_of_file(predictions):
+        return None
+    engine = record["fingerprint"]["engine"]
+    for candidate in (decode_name(record["options"]["engine"]), engine.get("name")):
+        manifest = _manifest(candidate, engine.get("engine_json_sha256"))
+        if manifest is not None:
+            split = manifest.data.get("split_sha256")
+            sides = tuple(manifest.data.get("trained_on", TRAIN))
+            return Training(manifest.name, split, sides) if isinstance(split, str) else None
+    return None
+
+
+def _manifest(engine: Any, digest: Any) -> Manifest | None:
+    try:
+        folder = find_engine(str(engine))
+        same = sha256_of_file(folder / MANIFEST_NAME) == digest
+        return read_manifest(folder) if same else None
+    except (EngineError, OSError):
+        return None
+
+
+def _unknown(training: Training | None) -> str:
+    if training is None:
+        return "the training images are not known; give their split table to --data"
+    return (
+        f"the engine {training.engine} was trained with a split table of sha256 "
+        f"{training.split_sha256[:12]}; give it to --data"
+    )

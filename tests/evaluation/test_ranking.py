@@ -1,0 +1,48 @@
+"""Areas under curves, in draws in which images occur several times or not at all."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from hambatch.evaluation.ranking import average_precision, rank, roc_area, roc_area_above
+
+
+def weighted_case(seed):
+    """Scores that tie, and four draws of them; the last one is the sample itself."""
+    rng = np.random.default_rng(seed)
+    positive = rng.random(120) < 0.3
+    scores = (rng.normal(size=120) + positive).round(1)
+    weights = np.vstack([rng.multinomial(120, np.full(120, 1 / 120), 3), np.ones((1, 120))])
+    return positive, scores, weights.astype(float)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_draw_equals_scikit_learn_with_its_weights(seed):
+    positive, scores, weights = weighted_case(seed)
+    counts = rank(positive, scores).counts(weights)
+    for k, row in enumerate(weights):
+        wanted = sklearn_metrics.roc_auc_score(positive, scores, sample_weight=row)
+        assert roc_area(counts)[k] == pytest.approx(wanted)
+        wanted = sklearn_metrics.average_precision_score(positive, scores, sample_weight=row)
+        assert average_precision(counts)[k] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_area_above_a_sensitivity_is_that_part_of_the_curve(seed):
+    positive, scores, weights = weighted_case(seed)
+    counts = rank(positive, scores).counts(weights)
+    assert roc_area_above(counts, 0) == pytest.approx(roc_area(counts))
+    for k, row in enumerate(weights):
+        fpr, tpr, _ = sklearn_metrics.roc_curve(positive, scores, sample_weight=row)
+        fine = np.linspace(0, 1, 200_001)
+        height = np.interp(fine, fpr, tpr)
+        wanted = np.where(height >= 0.8, height, 0).mean()
+        assert roc_area_above(counts, 0.8)[k] == pytest.approx(wanted, abs=2e-3)
+
+
+def test_a_draw_without_positives_has_no_area():
+    positive = np.array([True, False, False])
+    counts = rank(positive, np.array([0.9, 0.5, 0.1])).counts(np.array([[0, 2, 1], [3, 0, 0.0]]))
+    assert np.isnan(roc_area(counts)).all()
+    assert np.isnan(roc_area_above(counts, 0.8)).all()
+    assert np.isnan(average_precision(counts)).tolist() == [True, False]
