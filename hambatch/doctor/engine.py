@@ -4,17 +4,18 @@ from hambatch.asking import ask
 from hambatch.config import ScoreOptions
 from hambatch.doctor.catalogue import SCORING
 from hambatch.doctor.finding import BROKEN, USABLE, Finding
+from hambatch.placement import ON_CPU
 
 SECONDS = 120.0
 VERIFY = "hambatch engines verify"
 
 
 def examine_engine(name: str = ScoreOptions.engine) -> Finding:
-    """Load it in a process of its own, with the backend and precision of a plain `score`."""
+    """Load it in a process of its own, with the backend and precision of a plain `score` by CPU."""
     told = ask(
         "hambatch.doctor.engine_child",
         name,
-        ScoreOptions.backend,
+        ON_CPU,
         ScoreOptions.precision,
         seconds=SECONDS,
     )

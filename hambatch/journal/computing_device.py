@@ -26,7 +26,7 @@ def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
     from hambatch.backends.tensorrt_gpu import REQUEST_SIZE
     from hambatch.plans import kept_plan_for
 
-    first, *_ = numbers_in(options.device)
+    first, *_ = numbers_in(options.device) or (0,)
     plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, first).record
     return {
         **processor,
