@@ -60,9 +60,11 @@ def test_what_a_stream_raises_ends_the_others_and_is_raised() -> None:
 
 
 def test_whoever_stops_taking_ends_the_streams_too() -> None:
+    before = set(threading.enumerate())
     endless = Endless()
     taken = side_by_side([iter(endless), iter(endless)], endless.abandoned.set)
     assert next(taken) == 0
+    assert len(set(threading.enumerate()) - before) == 2
     taken.close()
     assert endless.abandoned.is_set()
-    assert threading.active_count() < 10
+    assert not set(threading.enumerate()) - before
