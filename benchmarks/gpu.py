@@ -10,7 +10,7 @@ as anybody may run it:
 
 end to end        `bench score` in each precision: decode only, engine only, the whole run, and
                   its share of min(decode only, engine only). The goal is 90 %
-parity            `parity`: the CPU's path and the GPU's, within their tolerances or not
+parity            `parity` in each: the GPU's path against the CPU's, within its tolerance or not
 decoding          `bench pipeline` over hw_decoder_load, then over group sizes
 request size      `bench engine` over images a request, in FP16
 

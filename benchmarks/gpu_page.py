@@ -30,10 +30,11 @@ def verdict(steps: Steps) -> str:
     found = goal(steps)
     said = {True: "The goal is met", False: "The goal is missed", None: "Nothing end to end"}
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in found["shares"].items())
-    parities = [step["result"]["verdict"] for step in measured(steps, "parity")]
+    agreed = measured(steps, "parity")
+    parities = [f"{step['about']}: {step['result']['verdict']}" for step in agreed]
     parts = [
         f"{said[found['met']]}{f' ({shares} of the ceiling; wanted 90 %)' if shares else ''}",
-        f"parity: {parities[0] if parities else 'not measured'}",
+        f"parity of {'; of '.join(parities)}" if parities else "parity was not measured",
     ]
     missing = [f"{step['part']}, {step['about']}" for step in steps if step["state"] != "done"]
     return "; ".join([*parts, *([f"not done: {'; '.join(missing)}"] if missing else [])])
