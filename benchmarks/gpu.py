@@ -77,18 +77,8 @@ def result_of(chosen: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="hambatch-gpu-") as place:
         folder = Path(place) / "images"
         pictures = originals(folder, chosen.pictures)
-        wanted = Chosen(
-            engine=chosen.engine,
-            gpu=number,
-            precisions=chosen.precision or precisions_of(engine),
-            loads=chosen.loads,
-            groups=chosen.groups,
-            sizes=chosen.sizes,
-            count=chosen.count,
-            repeats=chosen.repeats,
-        )
         left = chosen.seconds - (time.monotonic() - began)
-        steps = run_all(steps_of(wanted), folder, left)
+        steps = run_all(steps_of(wanted(chosen, engine, number)), folder, left)
         images = described(pictures)
     return {
         "question": "how fast is hambatch on a GPU, and does it agree with the CPU?",
@@ -104,6 +94,20 @@ def result_of(chosen: argparse.Namespace) -> dict[str, Any]:
         "engine_json_sha256": engine.manifest_sha256,
         "versions": library_versions(),
     }
+
+
+def wanted(chosen: argparse.Namespace, engine: Engine, number: int) -> Chosen:
+    """Say what is measured on the GPU of that number."""
+    return Chosen(
+        engine=chosen.engine,
+        gpu=number,
+        precisions=chosen.precision or precisions_of(engine),
+        loads=chosen.loads,
+        groups=chosen.groups,
+        sizes=chosen.sizes,
+        count=chosen.count,
+        repeats=chosen.repeats,
+    )
 
 
 def precisions_of(engine: Engine) -> list[str]:
