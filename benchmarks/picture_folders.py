@@ -2,6 +2,7 @@
 
 import os
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from hambatch.synthesis import synthesize
 SUFFIXES = {".jpg", ".jpeg"}
 
 A_FOLDER = 1000
+
+SENSOR_NOISE = 3.0
+"""Standard deviation in levels of 256."""
 
 
 def pictures(images: Path | None, place: Path, count: int) -> list[Path]:
@@ -31,6 +35,26 @@ def drawn(place: Path, count: int) -> list[Path]:
     paths = [place / f"drawn_{k:05d}.jpg" for k in range(count)]
     for k, path in enumerate(paths):
         Image.fromarray(synthesize(np.random.default_rng(k), 600, 450)).save(path, quality=95)
+    return paths
+
+
+def originals(place: Path, count: int) -> list[Path]:
+    """Write 600x450 JPEGs as a camera leaves them, some 260 kB each, every one different.
+
+    Quality 98 with full chroma, and noise of a sensor, each channel its own, which is what
+    takes the room.
+    """
+    place.mkdir(parents=True)
+    paths = [place / f"original_{k:05d}.jpg" for k in range(count)]
+
+    def draw(k: int) -> None:
+        rng = np.random.default_rng(k)
+        noise = SENSOR_NOISE * rng.standard_normal((450, 600, 3), dtype=np.float32)
+        pixels = np.clip(synthesize(rng, 600, 450) + noise + 0.5, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(paths[k], quality=98, subsampling=0)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(draw, range(count)))
     return paths
 
 

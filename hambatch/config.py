@@ -73,9 +73,11 @@ class BenchEngineOptions:
     ``batch_size`` (images a request) and ``streams`` 0 mean: what `score` uses;
     ``threads`` are a stream's. ``samples`` 0: as many latencies as ``percentile``
     needs; ``max_seconds`` bounds their measuring, for each combination.
+    ``device`` ``auto`` is where each backend computes: of several GPUs, the first.
     """
 
     engine: str = ScoreOptions.engine
+    device: str = ScoreOptions.device
     backend: tuple[str, ...] = ("openvino",)
     precision: tuple[str, ...] = (ScoreOptions.precision,)
     batch_size: tuple[int, ...] = (0,)
@@ -90,11 +92,16 @@ class BenchEngineOptions:
 
 @dataclass(frozen=True)
 class BenchPipelineOptions:
-    """`hambatch bench pipeline`: ``decode_threads`` 0 means one a core."""
+    """`hambatch bench pipeline`: ``decode_threads`` 0 means one a core.
+
+    ``hw_decoder_load`` changes nothing on the CPU, and is not swept there.
+    """
 
     engine: str = ScoreOptions.engine
+    device: str = "cpu"
     batch_size: tuple[int, ...] = (ScoreOptions.batch_size,)
     decode_threads: tuple[int, ...] = (ScoreOptions.decode_threads,)
+    hw_decoder_load: tuple[float, ...] = (DecoderOptions.hw_decoder_load,)
     readers: int = ScoreOptions.readers
     repeats: int = 5
     count: int = 128
@@ -109,13 +116,15 @@ class BenchScoreOptions:
     """
 
     engine: str = ScoreOptions.engine
-    backend: str = "openvino"
+    device: str = ScoreOptions.device
+    backend: str = ScoreOptions.backend
     precision: str = ScoreOptions.precision
     batch_size: int = ScoreOptions.batch_size
     threads: int = ScoreOptions.threads
     streams: int = ScoreOptions.streams
     decode_threads: int = ScoreOptions.decode_threads
     readers: int = ScoreOptions.readers
+    hw_decoder_load: float = DecoderOptions.hw_decoder_load
     repeats: int = 5
     count: int = 512
 

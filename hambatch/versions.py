@@ -3,13 +3,15 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from hambatch.gpu.tensorrt_release import BINDINGS
+
 LIBRARIES = (
     "hambatch",
     "numpy",
     "pillow",
     "nvidia-dali-cuda120",
     "openvino",
-    "tensorrt-cu12-bindings",
+    *BINDINGS,
     "pycuda",
     "keras",
     "tensorflow",

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +70,7 @@ class TensorRtBackend:
         self._open: _Request | None = None
         self._flying: deque[_Request] = deque()
         self._idle: deque[Slot] = deque()
+        self._held = ExitStack()
         with ExitStack() as owned:
             owned.enter_context(device.current())
             made = owned.enter_context(ExitStack())
@@ -94,6 +95,23 @@ class TensorRtBackend:
         while waiting:
             yield self._finished(waiting.popleft())
 
+    def uploaded(self, images: NDArray[np.uint8]) -> DeviceImages:
+        """Copy images to the device, to be scored again and again; they stay until the end.
+
+        Raises
+        ------
+        OutOfMemory
+            If the device has no room for them.
+        """
+        with self._device.current():
+            pointer = self._device.allocate(images.nbytes)
+            self._held.callback(self._device.free, pointer)
+            with closing(self._device.stream()) as stream:
+                stream.copy_to_device(pointer, np.ascontiguousarray(images))
+                stream.synchronize()
+        count, height, width, channels = images.shape
+        return DeviceImages(pointer, (count, height, width, channels), owner=None)
+
     def close(self) -> None:
         """Wait for requests in flight; give back memory, streams and the device."""
         with ExitStack() as owned:
@@ -101,6 +119,7 @@ class TensorRtBackend:
             owned.enter_context(self._device.current())
             if self._close_plan:
                 owned.callback(self._close_plan)
+            owned.callback(self._held.close)
             owned.callback(self._slots.close)
 
     def _submit(self, batch: Batch) -> _Pending:

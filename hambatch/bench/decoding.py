@@ -11,6 +11,8 @@ from hambatch.bench.child import Loaded
 from hambatch.bench.turns import timed
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
+from hambatch.pipelines.decode import DEFAULTS
+from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.pipelines.scoring import ScoringPipeline, build_pipeline
 from hambatch.sources.reading import Item, read_ahead
 
@@ -44,12 +46,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Read, decode and resize every file, and throw the pixels away."""
+    """Read, decode and resize every file, and throw the pixels away.
+
+    On the CPU, or on the GPU of number ``gpu``, where the pixels stay.
+    """
 
     engine: Path
     groups: Groups
     readers: int
     decode_threads: int
+    gpu: int | None = None
+    decoder: DecoderOptions = DEFAULTS
 
     def load(self) -> Loaded:
         """Build the pipeline."""
@@ -69,8 +76,16 @@ class Decoding:
 
     def _pipeline(self) -> ScoringPipeline:
         manifest, size = read_manifest(self.engine), max(map(len, self.groups))
-        how = manifest.preprocessing
-        return build_pipeline(size, self.decode_threads, PREFETCH, manifest.input, how)
+        return build_pipeline(
+            size,
+            self.decode_threads,
+            PREFETCH,
+            manifest.input,
+            manifest.preprocessing,
+            device="cpu" if self.gpu is None else "mixed",
+            device_id=self.gpu or 0,
+            decoder=self.decoder,
+        )
 
     def _batches(self, pipeline: ScoringPipeline) -> Iterator[Batch]:
         return pipeline.batches(read_ahead(self.groups, self.readers))

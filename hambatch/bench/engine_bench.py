@@ -1,12 +1,13 @@
 """`hambatch bench engine`: inference alone, over every combination of settings."""
 
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hambatch.bench import verdict
 from hambatch.bench.child import Child, Task
 from hambatch.bench.decoding import Unpacking, as_groups
+from hambatch.bench.devices import gpu_facts
 from hambatch.bench.inference import BATCH, Offline, Setting, SingleStream
 from hambatch.bench.material import Material, open_material
 from hambatch.bench.percentiles import samples_needed
@@ -14,8 +15,9 @@ from hambatch.bench.result import document, key_of, latency_entry, throughput_en
 from hambatch.bench.rounds import Show, take_turns, unseen
 from hambatch.bench.sweep import combinations, plural, single_streams
 from hambatch.config import BenchEngineOptions, ScoreOptions
-from hambatch.engines.loading import load_engine
+from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
+from hambatch.gpu.choosing import usable_gpu
 from hambatch.sharing import share_cores
 
 PIXELS_AT_MOST = 256
@@ -35,6 +37,7 @@ def bench_engine(
     folder = find_engine(options.engine)
     engine = load_engine(folder)
     settings = combinations(options, engine.manifest)
+    gpu = ready_gpu(engine, settings)
     scoring = ScoreOptions.on_cpu(engine=str(folder))
     with open_material(source, min(options.count, PIXELS_AT_MOST), scoring) as material:
         pixels = unpack(folder, material)
@@ -46,7 +49,28 @@ def bench_engine(
                 verdict.of_latency(latency, key_of(options.percentile)),
             ]
         )
-        return document("engine", engine, material, options, throughput, said, latency)
+        return document("engine", engine, material, options, throughput, said, latency, gpu=gpu)
+
+
+def ready_gpu(engine: Engine, settings: Sequence[Setting]) -> Mapping[str, Any] | None:
+    """Build the TensorRT plans that are not kept, and name the GPU; None where none is measured.
+
+    Raises
+    ------
+    HambatchError
+        If one cannot be built.
+    """
+    from hambatch.plans.ensuring import ensure_plan
+
+    there = [setting for setting in settings if setting.gpu is not None]
+    if not there:
+        return None
+    ordinal = there[0].gpu or 0
+    gpu, _ = usable_gpu(ordinal)
+    plans = list(dict.fromkeys((one.precision, one.batch_size) for one in there))
+    for precision, size in plans:
+        ensure_plan(engine, precision, gpu, size)
+    return gpu_facts(ordinal, engine, plans)
 
 
 def unpack(engine: Path, material: Material) -> Path:
@@ -54,7 +78,7 @@ def unpack(engine: Path, material: Material) -> Path:
     pixels = material.scratch / "pixels.npy"
     groups = as_groups(material.groups(len(material.names), BATCH))
     threads = share_cores().decode_threads
-    with Child(Unpacking(engine, groups, ScoreOptions.readers, threads, pixels)) as child:
+    with Child(Unpacking(engine, groups, ScoreOptions.readers, threads, pixels=pixels)) as child:
         child.turn()
     return pixels
 
@@ -68,7 +92,7 @@ def _throughput(
     }
     measured = take_turns(tasks, options.repeats, show)
     return [
-        throughput_entry(name, "inference", asdict(setting), measured[name])
+        throughput_entry(name, "inference", setting.facts, measured[name])
         for name, setting in named.items()
     ]
 
@@ -85,7 +109,7 @@ def _latency(
     }
     measured = take_turns(tasks, options.repeats, show)
     return [
-        latency_entry(name, "inference", asdict(setting), measured[name], options.percentile)
+        latency_entry(name, "inference", setting.facts, measured[name], options.percentile)
         for name, setting in named.items()
     ]
 

@@ -4,19 +4,18 @@ import importlib
 import inspect
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hambatch.backends import BACKENDS, Backend
-from hambatch.batches import Batch
+from hambatch.bench.at_hand import Cut, at_hand
 from hambatch.bench.child import Loaded
 from hambatch.bench.turns import Turn, peak_rss_mb, timed
 from hambatch.engines.loading import load_engine
-from hambatch.errors import InputError
+from hambatch.errors import BackendError, InputError
 
 BATCH = 32
 """Images handed over at a time, rounded up to whole requests: as a run does it."""
@@ -33,13 +32,19 @@ def own_request_size(backend: str) -> int:
 
 @dataclass(frozen=True)
 class Setting:
-    """How an engine is run; ``batch_size`` is that of a request."""
+    """How an engine is run; ``batch_size`` is that of a request, ``gpu`` the GPU's number."""
 
     backend: str
     precision: str
     batch_size: int
     streams: int
     threads_a_stream: int
+    gpu: int | None = None
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What the result says of it; on the CPU nothing of a GPU."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,16 @@ class Offline:
 
     def load(self) -> Loaded:
         """Load the engine and the images."""
-        backend, images = open_backend(self.engine, self.setting), np.load(self.pixels)
+        backend = open_backend(self.engine, self.setting)
         request = self.setting.batch_size
         size = request * -(-BATCH // request)
+        cut = at_hand(backend, np.load(self.pixels), size)
         least = request * self.setting.streams * LEAST_REQUESTS
         count = request * -(-max(self.count, least) // request)
 
         def work() -> int:
             starts = range(0, count, size)
-            batches = (cut(images, start, min(size, count - start)) for start in starts)
+            batches = (cut(start, min(size, count - start)) for start in starts)
             return sum(len(scored.logits) for scored in backend.predict(batches))
 
         return Loaded(backend.name, lambda: timed(work), backend.close)
@@ -86,14 +92,15 @@ class SingleStream:
 
     def load(self) -> Loaded:
         """Load the engine and the images."""
-        backend, images = open_backend(self.engine, self.setting), np.load(self.pixels)
-        return Loaded(backend.name, lambda: self._turn(backend, images), backend.close)
+        backend = open_backend(self.engine, self.setting)
+        cut = at_hand(backend, np.load(self.pixels), self.setting.batch_size)
+        return Loaded(backend.name, lambda: self._turn(backend, cut), backend.close)
 
-    def _turn(self, backend: Backend, images: NDArray[np.uint8]) -> Turn:
+    def _turn(self, backend: Backend, cut: Cut) -> Turn:
         size, found = self.setting.batch_size, list[float]()
         cpu, started = time.process_time(), time.perf_counter()
         for k in range(self.samples):
-            batch = cut(images, k * size, size)
+            batch = cut(k * size, size)
             before = time.perf_counter()
             list(backend.predict([batch]))
             now = time.perf_counter()
@@ -105,17 +112,6 @@ class SingleStream:
         return Turn(len(found) * size, seconds, busy, peak, tuple(found))
 
 
-def cut(images: NDArray[np.uint8], start: int, count: int) -> Batch:
-    """Make a batch of ``count`` images from ``start`` on, the first again after the last."""
-    indices = np.arange(start, start + count)
-    return Batch(
-        indices,
-        images[indices % len(images)],
-        ["dali-cpu"] * count,
-        [""] * count,
-    )
-
-
 def open_backend(engine: Path, setting: Setting) -> Backend:
     """Load an engine with a setting.
 
@@ -123,6 +119,8 @@ def open_backend(engine: Path, setting: Setting) -> Backend:
     ------
     InputError
         If it is one that the backend cannot be given.
+    BackendError
+        If the GPU has no memory for requests of that size.
     """
     load: Any = importlib.import_module(BACKENDS[setting.backend]).load
     wanted: dict[str, int] = {}
@@ -130,6 +128,8 @@ def open_backend(engine: Path, setting: Setting) -> Backend:
         wanted["request_size"] = setting.batch_size
     if setting.threads_a_stream != 1:
         wanted["threads_a_stream"] = setting.threads_a_stream
+    if setting.gpu is not None:
+        wanted["ordinal"] = setting.gpu
     fixed = [name for name in wanted if name not in inspect.signature(load).parameters]
     if fixed:
         raise InputError(
@@ -138,4 +138,14 @@ def open_backend(engine: Path, setting: Setting) -> Backend:
             f"Next: leave out --batch-size and --threads, or --backend openvino"
         )
     backend: Backend = load(load_engine(engine), setting.precision, setting.streams, **wanted)
+    refuse_other(backend.name, f"{setting.backend}-{setting.precision}", backend.note)
     return backend
+
+
+def refuse_other(name: str, wanted: str, why: str) -> None:
+    """Raise BackendError if a backend has changed what was to be measured, to fit into a GPU."""
+    if name != wanted:
+        raise BackendError(
+            f"{name} would be measured, wanted {wanted}: {why}.\n"
+            "Next: measure less at once: a smaller --batch-size, fewer combinations"
+        )

@@ -24,8 +24,16 @@ def _about(result: dict[str, Any]) -> str:
     return (
         f"{source['images']} {kind} of {source['megapixels_median']:.2f} megapixels and "
         f"{source['bytes_median'] / 1000:.0f} kB (medians){left_out}\n"
-        f"{machine['cpu']}, {machine['cores']} cores; {engine['name']} {engine['version']}"
+        f"{_gpu(machine)}{machine['cpu']}, {machine['cores']} cores; "
+        f"{engine['name']} {engine['version']}"
     )
+
+
+def _gpu(machine: dict[str, Any]) -> str:
+    if "gpu" not in machine:
+        return ""
+    driver = machine["driver"] or "unknown"
+    return f"GPU {machine['gpu_number']}: {machine['gpu']}, driver {driver}\n"
 
 
 def _throughput(entries: Sequence[dict[str, Any]]) -> str:

@@ -23,7 +23,7 @@ PERCENTILES = (50.0, 90.0, 95.0, 99.0)
 """Always reported; the one that is asked for comes on top."""
 
 Options = BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions
-Settings = Mapping[str, str | int]
+Settings = Mapping[str, str | int | float]
 
 
 def throughput_entry(
@@ -92,8 +92,12 @@ def document(
     verdict: str,
     latency: Sequence[dict[str, Any]] = (),
     ceiling: Ceiling | None = None,
+    gpu: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Put a result together; of several entries of a stage, its best is the stage's rate."""
+    """Put a result together; of several entries of a stage, its best is the stage's rate.
+
+    ``gpu`` is what :func:`hambatch.bench.devices.gpu_facts` says of the one that was measured.
+    """
     stages: dict[str, float] = {}
     for entry in throughput:
         stages[entry["stage"]] = max(entry["median"], stages.get(entry["stage"], 0.0))
@@ -103,7 +107,7 @@ def document(
         "what": what,
         "measured_utc": utc_now(),
         "verdict": verdict,
-        "machine": machine_facts(),
+        "machine": machine_facts() | dict(gpu or {}),
         "versions": library_versions(),
         "hambatch": __version__,
         "engine": {

@@ -1,6 +1,6 @@
 """`hambatch bench score`: the stages of a run apart, and the run."""
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +8,22 @@ from hambatch.bench import verdict
 from hambatch.bench.ceiling import ON_THE_CORES, Ceiling, Cores, find_ceiling
 from hambatch.bench.child import Task
 from hambatch.bench.decoding import Decoding, Reading, as_groups
-from hambatch.bench.engine_bench import PIXELS_AT_MOST, name_of, unpack
+from hambatch.bench.devices import refuse_several
+from hambatch.bench.engine_bench import PIXELS_AT_MOST, name_of, ready_gpu, unpack
 from hambatch.bench.inference import Offline, Setting, own_request_size
 from hambatch.bench.material import Material, open_material
 from hambatch.bench.result import Settings, document, throughput_entry
 from hambatch.bench.rounds import Measured, Show, take_turns, unseen
-from hambatch.bench.sweep import plural, used_precision
+from hambatch.bench.sweep import plural, streams_of
 from hambatch.bench.whole import Whole
 from hambatch.bench.writing import Writing
 from hambatch.config import BenchScoreOptions, ScoreOptions
 from hambatch.cores import available_cores
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import read_manifest
 from hambatch.engines.store import find_engine
-from hambatch.sharing import share_cores
+from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.placement import numbers_in
+from hambatch.plan import plan_of
 
 
 def bench_score(
@@ -38,39 +40,58 @@ def bench_score(
     engine = load_engine(folder)
     resolved = resolve(folder, options)
     setting = _setting(resolved)
+    gpu = ready_gpu(engine, [setting])
     with open_material(source, options.count, resolved) as material:
         tasks = _tasks(folder, material, resolved, setting, options.count)
         measured = take_turns(tasks, options.repeats, show)
         entries = _entries(measured, resolved, setting)
         ceiling = _ceiling(measured, resolved, setting)
         said = verdict.of_score(ceiling)
-        return document("score", engine, material, options, entries, said, ceiling=ceiling)
+        return document("score", engine, material, options, entries, said, ceiling=ceiling, gpu=gpu)
 
 
 def resolve(engine: Path, options: BenchScoreOptions) -> ScoreOptions:
-    """Give the options of the run that is measured, with nothing left open.
+    """Give the options of the run that is measured, with nothing left open, as a run settles it.
 
     A precision that was asked for is measured whatever its gate says: nobody
     uses the rows.
+
+    Raises
+    ------
+    InputError
+        If several GPUs are asked for.
+    HambatchError
+        As :func:`hambatch.plan.plan_of` says.
     """
-    shared = share_cores(options.threads, options.streams, options.decode_threads)
-    manifest = read_manifest(engine)
-    return ScoreOptions(
+    refuse_several(options.device)
+    asked = ScoreOptions(
         engine=str(engine),
+        device=options.device,
         backend=options.backend,
-        precision=used_precision(manifest, options.backend, options.precision),
+        precision=options.precision,
         force=True,
         batch_size=options.batch_size,
         threads=options.threads,
-        streams=shared.streams,
-        decode_threads=shared.decode_threads,
+        streams=options.streams,
+        decode_threads=options.decode_threads,
         readers=options.readers,
+        decoder=DecoderOptions(hw_decoder_load=options.hw_decoder_load),
+    )
+    plan = plan_of(engine, asked)
+    return replace(
+        plan.options,
+        streams=streams_of(plan.options.backend, plan.sharing.streams),
+        decode_threads=plan.sharing.decode_threads,
     )
 
 
 def _setting(options: ScoreOptions) -> Setting:
     size = own_request_size(options.backend)
-    return Setting(options.backend, options.precision, size, options.streams, 1)
+    return Setting(options.backend, options.precision, size, options.streams, 1, _gpu(options))
+
+
+def _gpu(options: ScoreOptions) -> int | None:
+    return next(iter(numbers_in(options.device)), None)
 
 
 def _tasks(
@@ -81,7 +102,14 @@ def _tasks(
     pixels = unpack(engine, material.first(PIXELS_AT_MOST))
     return {
         "read": Reading(groups, options.readers),
-        "decode": Decoding(engine, groups, options.readers, options.decode_threads),
+        "decode": Decoding(
+            engine,
+            groups,
+            options.readers,
+            options.decode_threads,
+            _gpu(options),
+            options.decoder,
+        ),
         "inference": Offline(engine, setting, pixels, count),
         "write": Writing(material.scratch / "table.csv", count),
         "score": Whole(engine, material.root, names, options, material.scratch),
@@ -91,25 +119,25 @@ def _tasks(
 def _entries(
     measured: dict[str, Measured], options: ScoreOptions, setting: Setting
 ) -> list[dict[str, Any]]:
-    batch: dict[str, str | int] = {"batch_size": options.batch_size, "readers": options.readers}
-    decode: dict[str, str | int] = {
+    decode: dict[str, str | int | float] = {
+        "batch_size": options.batch_size,
+        "readers": options.readers,
         "decoder": measured["decode"].label,
         "decode_threads": options.decode_threads,
     }
-    run: dict[str, str | int] = {
-        "backend": options.backend,
-        "precision": options.precision,
-        "streams": options.streams,
-        "threads_a_stream": 1,
-    }
+    threads = plural(options.decode_threads, "decode thread")
+    if setting.gpu is not None:
+        load = options.decoder.hw_decoder_load
+        decode |= {"gpu": setting.gpu, "hw_decoder_load": load}
+        threads += f", hw_decoder_load {load:g}"
     settings: dict[str, Settings] = {
         "read": {"readers": options.readers},
-        "decode": batch | decode,
-        "inference": asdict(setting),
+        "decode": decode,
+        "inference": setting.facts,
         "write": {"format": measured["write"].label},
-        "score": run | batch | decode,
+        # The batch size of a run is that of its groups.
+        "score": setting.facts | decode,
     }
-    threads = plural(options.decode_threads, "decode thread")
     size, streams = options.batch_size, plural(options.streams, "stream")
     names = {
         "read": f"read, {plural(options.readers, 'reader')}",

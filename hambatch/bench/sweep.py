@@ -1,11 +1,15 @@
 """What the lists of `bench engine` stand for: every combination, with nothing left open."""
 
+from dataclasses import replace
 from itertools import product
 
+from hambatch.backends.tensorrt_gpu import MOST_SLOTS
+from hambatch.bench.devices import measured_gpu
 from hambatch.bench.inference import Setting, own_request_size
 from hambatch.config import BenchEngineOptions
-from hambatch.engines.choice import AUTO, choose_precision
+from hambatch.engines.choice import AUTO, BACKEND_OF_GPU, FP16, choose_precision
 from hambatch.engines.manifest import Manifest
+from hambatch.gpu.probe import Gpu
 from hambatch.sharing import share_cores
 
 
@@ -16,9 +20,12 @@ def combinations(options: BenchEngineOptions, manifest: Manifest) -> list[Settin
     ------
     EngineError
         If the engine lacks a precision.
+    HambatchError
+        If a backend does not compute on the device that is asked for.
     """
+    gpus = {name: measured_gpu(options.device, name) for name in options.backend}
     lists = (
-        options.backend,
+        gpus.items(),
         options.precision,
         options.batch_size,
         options.streams,
@@ -29,8 +36,7 @@ def combinations(options: BenchEngineOptions, manifest: Manifest) -> list[Settin
 
 def single_streams(settings: list[Setting]) -> list[Setting]:
     """Give those that differ where one request at a time is in flight: in one stream."""
-    alone = (Setting(s.backend, s.precision, s.batch_size, 1, s.threads_a_stream) for s in settings)
-    return list(dict.fromkeys(alone))
+    return list(dict.fromkeys(replace(setting, streams=1) for setting in settings))
 
 
 def used_precision(manifest: Manifest, backend: str, wanted: str) -> str:
@@ -39,23 +45,35 @@ def used_precision(manifest: Manifest, backend: str, wanted: str) -> str:
     Raises
     ------
     EngineError
-        If the engine has no such graph.
+        If the engine has no such graph, or the backend does not make it.
     """
-    if wanted == AUTO:
+    if wanted in (AUTO, FP16):
         return choose_precision(manifest, backend, wanted).used
     return manifest.variant(wanted).precision
 
 
+def streams_of(backend: str, streams: int) -> int:
+    """Give the streams that a backend makes where so many are asked for."""
+    return min(streams, MOST_SLOTS) if backend == BACKEND_OF_GPU else streams
+
+
 def _setting(
-    manifest: Manifest, backend: str, precision: str, batch_size: int, streams: int, threads: int
+    manifest: Manifest,
+    where: tuple[str, Gpu | None],
+    precision: str,
+    batch_size: int,
+    streams: int,
+    threads: int,
 ) -> Setting:
+    backend, gpu = where
     cores = share_cores().streams
     return Setting(
         backend,
         used_precision(manifest, backend, precision),
         batch_size or own_request_size(backend),
-        streams or max(1, cores // threads),
+        streams_of(backend, streams or max(1, cores // threads)),
         threads,
+        gpu.ordinal if gpu else None,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hambatch.bench.child import Loaded
+from hambatch.bench.inference import refuse_other
 from hambatch.bench.turns import Turn, cpu_seconds, peak_rss_mb
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine, load_engine
@@ -49,7 +50,9 @@ class Whole:
             SupervisedWorker(job, self.options.decode_seconds) as worker,
         ):
             size, every = self.options.batch_size, self.options.sentinel_every
-            backend = worker.wait_ready().backend
+            ready = worker.wait_ready()
+            backend = ready.backend
+            refuse_other(backend, f"{job.backend}-{job.precision}", ready.note)
             with SentinelWatch(engine, size, every, backend, Path(place)) as watch:
                 return self._timed(engine, worker, watch, log, begun)
 

@@ -16,6 +16,9 @@ from hambatch.config import BenchEngineOptions, BenchPipelineOptions, BenchScore
 ENGINE, PIPELINE, SCORE = BenchEngineOptions(), BenchPipelineOptions(), BenchScoreOptions()
 
 BACKENDS = click.Choice(["openvino", "tensorrt", "keras"])
+LOADS = FiniteRange(0, 1)
+LOAD_HELP = "Share of a group that the GPU's JPEG engine decodes."
+DEVICE_HELP = "auto, cpu, gpu, or the number of a GPU, as CUDA counts."
 SIZES, COUNTS = click.IntRange(1, 1024), click.IntRange(0, 1024)
 REQUEST_SIZES = click.IntRange(0, 1024)
 
@@ -60,6 +63,7 @@ def shared(defaults: Options) -> Callable[[Command], Command]:
 
 @bench.command("engine")
 @shared(ENGINE)
+@click.option("--device", default=ENGINE.device, help=DEVICE_HELP)
 @click.option("--backend", default=ENGINE.backend, type=Listed(BACKENDS))
 @click.option(
     "--precision", default=ENGINE.precision, type=Listed(click.STRING), help="As the engine has."
@@ -105,6 +109,7 @@ def engine(source: Path | None, out: Path | None, plots: Path | None, **options:
 
 @bench.command("pipeline")
 @shared(PIPELINE)
+@click.option("--device", default=PIPELINE.device, help=DEVICE_HELP)
 @click.option(
     "--batch-size", default=PIPELINE.batch_size, type=Listed(SIZES), help="Images a group."
 )
@@ -117,6 +122,9 @@ def engine(source: Path | None, out: Path | None, plots: Path | None, **options:
 @click.option(
     "--readers", default=PIPELINE.readers, type=click.IntRange(1, 256), help="Reading threads."
 )
+@click.option(
+    "--hw-decoder-load", default=PIPELINE.hw_decoder_load, type=Listed(LOADS), help=LOAD_HELP
+)
 def pipeline(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """Read alone; read, decode and resize. Lists like 16,32 are swept, every combination."""
     from hambatch.bench.pipeline_bench import bench_pipeline
@@ -127,7 +135,8 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
 
 @bench.command("score")
 @shared(SCORE)
-@click.option("--backend", default=SCORE.backend, type=BACKENDS)
+@click.option("--device", default=SCORE.device, help=DEVICE_HELP)
+@click.option("--backend", default=SCORE.backend, type=click.Choice(["auto", *BACKENDS.choices]))
 @click.option("--precision", default=SCORE.precision, help="As the engine has.")
 @click.option("--batch-size", default=SCORE.batch_size, type=SIZES, help="Images a group.")
 @click.option(
@@ -145,6 +154,7 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
 @click.option(
     "--readers", default=SCORE.readers, type=click.IntRange(1, 256), help="Reading threads."
 )
+@click.option("--hw-decoder-load", default=SCORE.hw_decoder_load, type=LOADS, help=LOAD_HELP)
 def score(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """The stages of a run apart, the whole run, and how near it is to its ceiling."""
     from hambatch.bench.score_bench import bench_score

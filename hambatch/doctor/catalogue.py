@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from hambatch.gpu.tensorrt_release import DISTRIBUTIONS, OLDEST
+
 SCORING, GPU, TRAINING = "scoring", "scoring on a GPU", "training and export"
 TRUTH, PARQUET, PLOTS = "evaluation and splits", "Parquet tables", "plots"
 
@@ -61,12 +63,11 @@ FOR_TRAINING = (
 
 TENSORRT = Package(
     "tensorrt",
-    ("tensorrt", "tensorrt-cu12", "tensorrt-cu12-bindings"),
+    DISTRIBUTIONS,
     GPU,
     # Its libraries come from an index of NVIDIA; that package fetches them while it installs.
     "pip install tensorrt-cu12",
-    # Before, precision was a flag; since then it is what the graph says.
-    least=(11, 0),
+    least=OLDEST,
 )
 
 FOR_GPU = (TENSORRT, Package("pycuda.driver", ("pycuda",), GPU, "pip install pycuda"))

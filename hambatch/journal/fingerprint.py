@@ -8,6 +8,7 @@ from hambatch.config import ScoreOptions
 from hambatch.engines.choice import graph_precision
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
+from hambatch.gpu.tensorrt_release import BINDINGS
 from hambatch.journal.computing_device import computing_device
 from hambatch.names import encode_name
 from hambatch.sources.listing import Listing
@@ -15,7 +16,7 @@ from hambatch.versions import library_versions
 
 LIBRARIES = {
     "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
-    "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "tensorrt-cu12-bindings"),
+    "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", *BINDINGS),
     "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
 }
 """What decodes and computes with a backend; another version may change a row."""

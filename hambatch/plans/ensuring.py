@@ -11,7 +11,7 @@ from hambatch.gpu.probe import Gpu
 from hambatch.plans.build import build_command
 
 
-def ensure_plan(engine: Engine, precision: str, gpu: Gpu) -> None:
+def ensure_plan(engine: Engine, precision: str, gpu: Gpu, request_size: int = REQUEST_SIZE) -> None:
     """See to it that the plan of a run on that GPU is kept; building one takes minutes.
 
     The builder's own words go to this process's stderr, why it builds among them.
@@ -24,9 +24,9 @@ def ensure_plan(engine: Engine, precision: str, gpu: Gpu) -> None:
     from hambatch.plans import kept_plan_for
 
     try:
-        kept_plan_for(engine, precision, REQUEST_SIZE, gpu.ordinal)
+        kept_plan_for(engine, precision, request_size, gpu.ordinal)
     except BackendError:
-        wanted = {"precision": precision, "max_batch": REQUEST_SIZE, "device": gpu.ordinal}
+        wanted = {"precision": precision, "max_batch": request_size, "device": gpu.ordinal}
         _build(engine, BuildOptions(**wanted))  # type: ignore[arg-type]
 
 

@@ -10,13 +10,8 @@ from typing import Any
 from hambatch.errors import BackendError
 from hambatch.gpu.choosing import usable_gpu
 from hambatch.gpu.probe import Gpu
+from hambatch.gpu.tensorrt_release import OLDEST
 from hambatch.require import require
-
-OLDEST = (11, 0)
-"""From 11 on every network is strongly typed: its precision is what the ONNX says, and
-``create_network(0)`` makes such a one. With 10 and before the same call makes a weakly typed
-network, which TensorRT may compute in other precisions. Seen to work: the builder and the ONNX
-parser of TensorRT-RTX 1.7; every name that is used was compared with the bindings of 11.4."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ def tensorrt_module() -> Any:
     Raises
     ------
     BackendError
-        If it is older than :data:`OLDEST`, or does not load.
+        If it is older than :data:`hambatch.gpu.tensorrt_release.OLDEST`, or does not load.
     MissingDependency
         If it is not installed.
     """

@@ -105,11 +105,12 @@ def test_too_old_a_tensorrt_is_told_with_the_version_that_is_wanted(site: Path) 
     install(site, "tensorrt", "", "tensorrt==10.16.0")
     found = examine_packages(FOR_GPU)[0]
     assert (found.state, found.version) == (BROKEN, "10.16.0")
-    assert found.why == "too old, wanted 11.0 or newer"
+    assert found.why == "too old, wanted 11.4 or newer"
     assert found.next.startswith("pip install tensorrt-cu12")
 
 
-def test_a_new_enough_tensorrt_is_usable(site: Path) -> None:
-    install(site, "tensorrt", "", "tensorrt-cu12-bindings==11.4.0.106")
+@pytest.mark.parametrize("cuda", ["cu12", "cu13"])
+def test_a_new_enough_tensorrt_is_usable(site: Path, cuda: str) -> None:
+    install(site, "tensorrt", "", f"tensorrt-{cuda}-bindings==11.4.0.106")
     found = examine_packages(FOR_GPU)[0]
-    assert (found.name, found.state) == ("tensorrt-cu12-bindings", USABLE)
+    assert (found.name, found.state) == (f"tensorrt-{cuda}-bindings", USABLE)

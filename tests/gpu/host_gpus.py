@@ -84,7 +84,13 @@ def kept_plan_for(engine: Any, precision: str, max_batch: int, ordinal: int) -> 
 
 
 def load(
-    engine: Any, precision: str, streams: int, *, model_cache: Path | None = None, ordinal: int = 0
+    engine: Any,
+    precision: str,
+    streams: int,
+    *,
+    model_cache: Path | None = None,
+    ordinal: int = 0,
+    request_size: int = SIZE,
 ) -> Any:
     """Make the backend that ``tensorrt`` would be on that GPU."""
     from hambatch.backends.tensorrt_requests import TensorRtBackend
@@ -92,10 +98,10 @@ def load(
     from hambatch.plans import kept_plan_for as kept
     from tests.gpu.host_engine import HostEngine, form_of
 
-    kept(engine, precision, 64, ordinal)
+    kept(engine, precision, request_size, ordinal)
     device = _device()
     host = HostEngine(device, engine, graph_precision(precision), before=_failing(ordinal))
-    form = form_of(engine, SIZE)
+    form = form_of(engine, request_size)
     backend = TensorRtBackend(f"tensorrt-{precision}", device, host.make_context, form, 2)
     if os.environ.get("HOST_GPU_WRONG") == str(ordinal):
         _answer_wrongly(backend)

@@ -166,7 +166,7 @@ def test_a_builder_that_cannot_be_had_is_one_message(tiny: bytes) -> None:
     class Without:
         """TensorRT with a driver that fails: what its bindings say then."""
 
-        __version__ = "11.0"
+        __version__ = "11.4"
         ILogger = trt.ILogger
 
         @staticmethod

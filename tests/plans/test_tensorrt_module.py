@@ -17,13 +17,13 @@ from tests.plans.rtx import CARD
 HEALTHY = Probe("580.1", 12040, (CARD,), "", "")
 
 
-@pytest.mark.parametrize("version", ["10.16.1.11", "8.6.1", "9"])
+@pytest.mark.parametrize("version", ["11.3.9", "10.16.1.11", "8.6.1", "9"])
 def test_an_older_tensorrt_is_refused(version: str) -> None:
-    with pytest.raises(BackendError, match=rf"TensorRT {version} is installed, wanted 11.0"):
+    with pytest.raises(BackendError, match=rf"TensorRT {version} is installed, wanted 11.4"):
         refuse_old(version)
 
 
-@pytest.mark.parametrize("version", ["11.0.0.1", "11.4.0.106", "12.0"])
+@pytest.mark.parametrize("version", ["11.4.0.106", "11.10", "12.0"])
 def test_later_ones_are_taken(version: str) -> None:
     refuse_old(version)
 

@@ -1,0 +1,227 @@
+"""The three measurements on a GPU: of host memory here, of a real one where there is one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hambatch.backends.tensorrt_requests import TensorRtBackend
+from hambatch.bench.at_hand import at_hand
+from hambatch.bench.compare import compare
+from hambatch.bench.inference import Setting, open_backend, refuse_other
+from hambatch.bench.sweep import combinations
+from hambatch.cli import hambatch
+from hambatch.config import BenchCompareOptions, BenchEngineOptions
+from hambatch.engines.loading import load_engine
+from hambatch.errors import BackendError, EngineError, InputError
+from tests.backends.contract import pictures, scores
+from tests.gpu.host_gpus import host_gpus
+from tests.gpu.on_host import OnHost
+from tests.gpu.real import real_backend
+
+__all__ = ["host_gpus"]
+
+Bench = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_engine: Path) -> Bench:
+    """Run a measurement as the command line does; gives its result, and what was printed."""
+
+    def run(what: str, *options: object) -> dict[str, Any]:
+        out = tmp_path / "result.json"
+        small = ["--engine", tiny_engine, "--repeats", 1, "--count", 12, "--out", out]
+        words = ["bench", what, *small, *options]
+        done = CliRunner().invoke(
+            hambatch, [*map(str, words)], catch_exceptions=False, standalone_mode=False
+        )
+        result: dict[str, Any] = json.loads(out.read_text())
+        return result | {"printed": done.stdout}
+
+    return run
+
+
+def check_engine(bench: Bench) -> None:
+    found = bench(
+        "engine",
+        "--backend",
+        "tensorrt",
+        "--device",
+        "0",
+        "--precision",
+        "fp16",
+        "--batch-size",
+        "8",
+        "--streams",
+        "1",
+        "--samples",
+        "7",
+    )
+    names = [entry["name"] for entry in found["throughput"]]
+    assert names == [
+        "tensorrt-fp16, batch 8, 1 stream x 1 thread",
+    ]
+    assert [entry["settings"]["gpu"] for entry in found["throughput"]] == [0]
+    assert all(entry["percentiles_ms"]["50"] > 0 for entry in found["latency"])
+    machine = found["machine"]
+    hashes = machine["plan_sha256"]
+    assert list(hashes) == ["fp16, batch 8"]
+    assert {len(sha) for sha in hashes.values()} == {64}
+    assert f"GPU 0: {machine['gpu']}, driver {machine['driver']}" in found["printed"]
+
+
+def check_pipeline(bench: Bench) -> None:
+    found = bench("pipeline", "--device", "gpu", "--hw-decoder-load", "1,0.5", "--batch-size", 8)
+    read, *decoded = found["throughput"]
+    assert read["stage"] == "read"
+    assert [entry["name"].rpartition(", ")[2] for entry in decoded] == [
+        "hw_decoder_load 1",
+        "hw_decoder_load 0.5",
+    ]
+    assert {entry["settings"]["decoder"] for entry in decoded} == {"dali-gpu"}
+    assert found["machine"]["gpu_number"] == 0
+
+
+def check_score(bench: Bench) -> None:
+    found = bench("score", "--device", "gpu", "--hw-decoder-load", "0.5", "--batch-size", 4)
+    assert list(found["stages"]) == ["read", "decode", "inference", "write", "score"]
+    run = found["throughput"][-1]
+    assert run["name"].startswith("score, tensorrt-fp32, batch 4, ")
+    assert run["settings"]["hw_decoder_load"] == 0.5
+    assert run["settings"]["decoder"] == "dali-gpu"
+    assert run["known_pictures"] > 0
+    ceiling = found["ceiling"]
+    assert ceiling["formula"] == "min(decode, inference)"
+    assert ceiling["images_per_s"] == pytest.approx(
+        min(found["stages"]["decode"], found["stages"]["inference"]), abs=1e-2
+    )
+    assert list(found["machine"]["plan_sha256"]) == ["fp32, batch 64"]
+
+
+CHECKS = [check_engine, check_pipeline, check_score]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.usefixtures("host_gpus")
+def test_a_gpu_of_host_memory_is_measured(bench: Bench, check: Callable[[Bench], None]) -> None:
+    check(bench)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_real_gpu_is_measured(
+    bench: Bench, check: Callable[[Bench], None], tiny_engine: Path
+) -> None:
+    real_backend(tiny_engine).close()
+    check(bench)
+
+
+def check_images_on_the_device(backend: TensorRtBackend, engine: Path) -> None:
+    images = pictures(5)
+    cut = at_hand(backend, images, 4)
+    # From the fourth on: the last two, and the first two again.
+    batch = cut(13, 4)
+    assert batch.indices.tolist() == [13, 14, 15, 16]
+    (scored,) = backend.predict([batch])
+    wanted = scores(backend, images[[3, 4, 0, 1]])
+    np.testing.assert_allclose(scored.logits, wanted, rtol=1e-4, atol=1e-4)
+    backend.close()
+
+
+def test_images_that_were_uploaded_once_go_round(tiny_engine: Path) -> None:
+    host = OnHost(load_engine(tiny_engine))
+    check_images_on_the_device(host.backend, tiny_engine)
+    # Given back with the backend: what was leaked would have been told.
+    assert host.device.closed
+
+
+@pytest.mark.gpu
+def test_images_that_were_uploaded_once_go_round_on_a_real_gpu(tiny_engine: Path) -> None:
+    backend = real_backend(tiny_engine)
+    assert isinstance(backend, TensorRtBackend)
+    check_images_on_the_device(backend, tiny_engine)
+
+
+def test_whole_requests_are_read_where_they_lie(tiny_engine: Path) -> None:
+    host = OnHost(load_engine(tiny_engine))
+    cut = at_hand(host.backend, pictures(5), 4)
+    list(host.backend.predict([cut(0, 4), cut(4, 4)]))
+    first, second = host.engine.inputs
+    assert second - first == 4 * 224 * 224 * 3
+    host.backend.close()
+
+
+@pytest.mark.usefixtures("host_gpus")
+def test_streams_are_those_that_the_backend_makes(tiny_engine: Path) -> None:
+    manifest = load_engine(tiny_engine).manifest
+    options = BenchEngineOptions(backend=("tensorrt",), precision=("fp16",), streams=(9, 4))
+    assert combinations(options, manifest) == [Setting("tensorrt", "fp16", 64, 4, 1, 0)]
+
+
+@pytest.mark.usefixtures("host_gpus")
+@pytest.mark.parametrize(
+    ("what", "options", "kind", "says"),
+    [
+        ("score", ["--device", "0,1"], InputError, r"--device is 0,1, wanted one"),
+        ("pipeline", ["--device", "7"], BackendError, r"no GPU 7 here"),
+        ("engine", ["--device", "0"], InputError, r"(?s)openvino .*Next: --backend tensorrt"),
+        ("engine", ["--precision", "fp16"], EngineError, r"(?s)runs fp32 and int8 only"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    bench: Bench, what: str, options: list[str], kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind, match=says):
+        bench(what, *options)
+
+
+@pytest.mark.usefixtures("host_gpus")
+def test_threads_a_stream_are_not_a_gpus(tiny_engine: Path) -> None:
+    with pytest.raises(InputError, match="tensorrt backend has its own threads_a_stream"):
+        open_backend(tiny_engine, Setting("tensorrt", "fp32", 64, 1, 2, 0))
+
+
+def test_requests_that_were_halved_are_not_measured_under_the_name_of_whole_ones() -> None:
+    with pytest.raises(BackendError, match=r"(?s)tensorrt-fp32-b32 .*memory is full.*smaller"):
+        refuse_other("tensorrt-fp32-b32", "tensorrt-fp32", "the GPU's memory is full")
+    refuse_other("tensorrt-fp32", "tensorrt-fp32", "")
+
+
+@pytest.mark.usefixtures("host_gpus")
+def test_a_plan_that_is_missing_is_built_for_its_request_size(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST_GPU_BUILDS", "refused")
+    # The builder is the real one, and there is no TensorRT.
+    with pytest.raises(BackendError, match=r"(?s)could not be built.*--max-batch 16"):
+        bench("engine", "--backend", "tensorrt", "--batch-size", 16)
+
+
+@pytest.mark.parametrize("what", ["engine", "pipeline", "score"])
+def test_without_a_gpu_one_message_says_what_to_do(
+    bench: Bench, what: str, monkeypatch: pytest.MonkeyPatch, host_gpus: None
+) -> None:
+    monkeypatch.setenv("HOST_GPUS", "0")
+    backend = ["--backend", "tensorrt"] if what == "engine" else []
+    with pytest.raises(BackendError, match=r"(?s)no NVIDIA driver.*\nNext: hambatch doctor"):
+        bench(what, "--device", "gpu", *backend)
+
+
+def test_a_result_of_a_gpu_is_compared_with_one_of_before(tmp_path: Path) -> None:
+    """Results of before name no GPU: that is told, and the series are compared all the same."""
+    from tests.bench.results import rates, result, throughput
+
+    before, now = (result(throughput(rates(100, 0.01, 9, seed))) for seed in (1, 2))
+    now["machine"] |= {"gpu": "Some GPU", "driver": "580", "plan_sha256": {"fp32, batch 64": "ab"}}
+    now["throughput"][0]["settings"]["gpu"] = 0
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, content in zip(paths, (before, now), strict=True):
+        path.write_text(json.dumps(content))
+    found = compare(*paths, None, BenchCompareOptions())
+    assert found.word == "noise"
+    assert "machine.gpu differs: absent in A, Some GPU in B" in found.remarks
+    assert any("machine.plan_sha256 differs" in remark for remark in found.remarks)
