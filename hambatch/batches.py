@@ -69,11 +69,14 @@ class Scored:
         float32 ``[n, 7]``, before temperature and softmax.
     features
         float32 ``[n, 2048]``: the global average pool.
+    views
+        Logits of further views of the images (:mod:`hambatch.views`), as ``logits`` each.
     """
 
     batch: Batch
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
+    views: tuple[NDArray[np.float32], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class ScoreOptions:
     this machine (:mod:`hambatch.sharing`). ``max_megabytes``
     (10^6 bytes), ``max_megapixels`` and ``decode_seconds`` are limits a file;
     ``fail_over`` is the percentage of failed images that a run puts up with;
+    probabilities are the mean over ``tta`` views of an image (:mod:`hambatch.views`);
     every ``sentinel_every``-th group carries a known picture. ``precision`` ``auto``
     is resolved by :mod:`hambatch.engines.choice`, which ``force`` overrules.
     ``model_cache`` keeps what is compiled (:mod:`hambatch.backends.model_cache`).
@@ -56,6 +57,7 @@ class ScoreOptions:
     max_megapixels: float = 100.0
     decode_seconds: float = 30.0
     salvage_truncated: bool = False
+    tta: int = 1
     fail_over: float = 100.0
     sentinel_every: int = 1
     decoder: DecoderOptions = field(default_factory=DecoderOptions)

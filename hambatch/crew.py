@@ -17,7 +17,7 @@ from hambatch.plan import Plan
 from hambatch.prediction import job_for
 from hambatch.sentinels import SentinelWatch
 from hambatch.supervision import SupervisedWorker
-from hambatch.worker import StageTimes
+from hambatch.worker_messages import StageTimes
 
 log = logging.getLogger(__name__)
 

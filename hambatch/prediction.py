@@ -22,7 +22,8 @@ from hambatch.probabilities import DECIMALS, calibrated
 from hambatch.sharing import share_cores
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
-from hambatch.worker import Answer, Job
+from hambatch.worker import Job
+from hambatch.worker_messages import Answer
 
 IndexedRow = tuple[int, Row]
 
@@ -115,6 +116,7 @@ def job_for(
         model_cache=cache_folder(choice.used) if options.model_cache else None,
         gpu=gpu if gpu is not None or not numbers else numbers[0],
         decoder=options.decoder,
+        tta=options.tta,
     )
 
 
@@ -191,7 +193,8 @@ def rows_of_answer(
         (f.index, Row(names[f.index], "failed", sha256=f.sha256, reason=f.reason))
         for f in answer.failures
     ]
-    probabilities = calibrated(answer.logits, manifest.temperature)
+    views = [calibrated(v, manifest.temperature) for v in (answer.logits, *answer.views)]
+    probabilities = np.mean(views, axis=0)
     for slot, index in enumerate(answer.indices.tolist()):
         row = _scored(probabilities[slot], manifest, answer.decoders[slot], backend)
         rows.append((index, replace(row, image=names[index], sha256=answer.sha256[slot])))

@@ -12,6 +12,7 @@ from hambatch.journal.folder import survey_of
 from hambatch.names import decode_name
 from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.placement import numbers_in
+from hambatch.views import MOST
 
 _RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 1024),
@@ -25,12 +26,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_megapixels": (0, 1e300),
     "decode_seconds": (0, 1e9),
     "fail_over": (0, 100),
+    "tta": (1, MOST),
 }
 """What a number may be; infinity is none."""
 
 _MAY_LACK = frozenset(
     "device decoder force model_cache batch_size threads streams decode_threads".split()
-    + "readers prefetch fail_over sentinel_every".split()
+    + "readers prefetch fail_over sentinel_every tta".split()
 )
 """Options that decide no row, or of which a version that did not know them had the default."""
 

@@ -26,7 +26,7 @@ from hambatch.probabilities import calibrated
 from hambatch.sentinels import SentinelWatch
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
-from hambatch.worker import Answer
+from hambatch.worker_messages import Answer
 
 Known = tuple[tuple[float, ...], str]
 """Seven probabilities, and who decoded the picture."""

@@ -27,7 +27,7 @@ from hambatch.probabilities import calibrated
 from hambatch.sentinel_ledger import Ledger
 from hambatch.sentinel_reference import Reference, labelled
 from hambatch.sources.reading import Item
-from hambatch.worker import Answer
+from hambatch.worker_messages import Answer
 
 __all__ = ["SentinelError", "SentinelWatch"]
 

@@ -10,8 +10,9 @@ import numpy as np
 from hambatch.batches import Failure
 from hambatch.errors import BackendError
 from hambatch.sources.reading import Item
-from hambatch.worker import Answer, Job, Ready, StageTimes, Touched
+from hambatch.worker import Job
 from hambatch.worker_lost import WorkerLost
+from hambatch.worker_messages import Answer, Ready, StageTimes, Touched
 from hambatch.workers import Worker
 
 LOST_AT_MOST = 100
@@ -141,7 +142,7 @@ class SupervisedWorker:
     def _start(self, *, one_by_one: bool = False) -> Worker:
         self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
-        extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size
+        extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * job.tta
         worker = Worker(job, self._decode_seconds + extra)
         if self._abandoned:
             worker.kill()

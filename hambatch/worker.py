@@ -9,21 +9,20 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hambatch.batches import Batch, Failure, Scored
+from hambatch.batches import Batch, Scored
 from hambatch.errors import HambatchError
 from hambatch.limits import Limits
 from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.sources.reading import GROUPS_AHEAD, Bounds, Fetched, Item, read_ahead
+from hambatch.views import with_views
 from hambatch.worker_log import WorkerLog
+from hambatch.worker_messages import Answer, Finished, Ready, Refused, StageTimes, Touched
 from hambatch.worker_pipe import Parent
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ class Job:
     ``streams`` and ``decode_threads`` are at least 1.
     Unless ``follow_symlinks``, files that really lie outside ``root``, a path free of
     symbolic links, are not read; None switches the check off.
+    ``tta`` views of every image are scored (:mod:`hambatch.views`).
     ``gpu`` is the number of the GPU that decodes and computes; None: the CPU does.
     With ``one_by_one`` every group is answered before the next is touched: slow,
     but the first unanswered group is then the one that the worker died of.
@@ -62,89 +62,12 @@ class Job:
     model_cache: Path | None = None
     gpu: int | None = None
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
+    tta: int = 1
 
     @property
     def bounds(self) -> Bounds:
         """Which files may be read."""
         return Bounds(None if self.follow_symlinks else self.root, self.limits)
-
-
-@dataclass(frozen=True)
-class Ready:
-    """The worker has loaded its engine.
-
-    ``window`` groups must be sent before it is waited for: its stages keep that
-    many before the first answer comes. ``note`` is the backend's.
-    """
-
-    backend: str
-    decoder: str
-    window: int
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The worker cannot work: the error to raise in the parent."""
-
-    error: HambatchError
-
-
-@dataclass(frozen=True)
-class Touched:
-    """Of a worker that goes one by one: it has read a file, and decodes it now."""
-
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One group's outcome; arrays as in :class:`hambatch.batches.Scored`.
-
-    ``by_parent`` tells of a file at which its worker was lost: no worker says so.
-    """
-
-    indices: NDArray[np.int64]
-    logits: NDArray[np.float32]
-    decoders: list[str]
-    sha256: list[str]
-    failures: list[Failure]
-    by_parent: bool = False
-
-    def without(self, slots: Sequence[int]) -> "Answer":
-        """Leave out the images in these slots; failures stay."""
-        kept = np.delete(np.arange(len(self.indices)), slots).tolist()
-        return Answer(
-            self.indices[kept],
-            self.logits[kept],
-            [self.decoders[slot] for slot in kept],
-            [self.sha256[slot] for slot in kept],
-            self.failures,
-            self.by_parent,
-        )
-
-
-@dataclass
-class StageTimes:
-    """Seconds that the run's main thread of the worker waited for each stage."""
-
-    load_s: float = 0.0
-    read_wait_s: float = 0.0
-    decode_wait_s: float = 0.0
-    inference_wait_s: float = 0.0
-
-    def __add__(self, other: "StageTimes") -> "StageTimes":
-        """Add up the times of two workers."""
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return StageTimes(*(ours + theirs for ours, theirs in pairs))
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The last message of a worker; ``troubles`` as in :class:`ScoringPipeline`."""
-
-    stage_times: StageTimes = field(default_factory=StageTimes)
-    troubles: dict[str, int] = field(default_factory=dict)
 
 
 def run(connection: Connection, job: Job, log: WorkerLog) -> None:
@@ -198,7 +121,7 @@ def _serve(parent: Parent, job: Job) -> None:
     if job.one_by_one:
         groups = _announced(groups, parent)
     batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
-    predict = _one_by_one(backend) if job.one_by_one else backend.predict
+    predict = with_views(_one_by_one(backend) if job.one_by_one else backend.predict, job.tta)
     for scored in _timed(predict(batches), times, "inference_wait_s"):
         parent.send(_answer(scored))
     backend.close()
@@ -210,7 +133,7 @@ def _serve(parent: Parent, job: Job) -> None:
 def _answer(scored: Scored) -> Answer:
     batch = scored.batch
     decoders, hashes, failures = list(batch.decoders), list(batch.sha256), list(batch.failures)
-    return Answer(batch.indices, scored.logits, decoders, hashes, failures)
+    return Answer(batch.indices, scored.logits, decoders, hashes, failures, views=scored.views)
 
 
 def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scored]]:

@@ -14,18 +14,10 @@ from types import TracebackType
 from hambatch import worker
 from hambatch.errors import BackendError
 from hambatch.sources.reading import Item
-from hambatch.worker import (
-    GROUP_SIGNALS,
-    Answer,
-    Finished,
-    Job,
-    Ready,
-    Refused,
-    StageTimes,
-    Touched,
-)
+from hambatch.worker import GROUP_SIGNALS, Job
 from hambatch.worker_log import WorkerLog
 from hambatch.worker_lost import WorkerLost
+from hambatch.worker_messages import Answer, Finished, Ready, Refused, StageTimes, Touched
 from hambatch.worker_pipe import Alive
 
 STOP_SECONDS = 5.0

@@ -17,7 +17,7 @@ from hambatch.prediction import job_for
 from hambatch.sentinels import SentinelWatch
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
-from hambatch.worker import Answer
+from hambatch.worker_messages import Answer
 
 LOGITS = {f"sentinel_{k}.jpg": np.arange(7) * 0.1 * (k + 1) for k in range(4)}
 IMAGE = np.zeros(7)

@@ -9,6 +9,7 @@ from hambatch.cli.progress import show_rows
 from hambatch.config import ScoreOptions
 from hambatch.errors import ExitCode
 from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.views import MOST
 
 DEFAULTS = ScoreOptions()
 
@@ -115,6 +116,12 @@ DEFAULTS = ScoreOptions()
     is_flag=True,
     default=DEFAULTS.salvage_truncated,
     help="Score what there is of a file that was cut off.",
+)
+@click.option(
+    "--tta",
+    default=DEFAULTS.tta,
+    type=click.IntRange(1, MOST),
+    help="Test-time augmentation: average over so many mirrored and turned views.",
 )
 @click.option(
     "--fail-over",

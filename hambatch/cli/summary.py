@@ -26,10 +26,15 @@ def describe_plan(plan: Plan) -> str:
     place = plan.placement
     return (
         f"{place.named} ({place.why}), "
-        f"{place.backend}-{choice.used} ({why}), {sharing.streams} streams, "
+        f"{place.backend}-{choice.used} ({why}), {_views(plan.options.tta)}"
+        f"{sharing.streams} streams, "
         f"{sharing.decode_threads} decode threads on {plan.cores} cores "
         f"({_kernels(plan.instruction_set)}){no_cache}"
     )
+
+
+def _views(count: int) -> str:
+    return f"mean over {count} views of an image, " if count > 1 else ""
 
 
 def _kernels(instruction_set: str) -> str:

@@ -47,7 +47,7 @@ def fingerprint_of(
             "engine_json_sha256": engine.manifest_sha256,
             "graph_sha256": graph,
         },
-        "backend": {"name": options.backend, "precision": options.precision},
+        "backend": {"name": options.backend, "precision": options.precision} | _views(options),
         "device": computing_device(engine, options),
         "versions": {k: versions[k] for k in LIBRARIES[options.backend] if k in versions},
         LIMITS: {
@@ -57,6 +57,11 @@ def fingerprint_of(
             "salvage_truncated": options.salvage_truncated,
         },
     }
+
+
+def _views(options: ScoreOptions) -> dict[str, Any]:
+    """Say how many views; nothing of one, which journals of older versions have too."""
+    return {"tta": options.tta} if options.tta > 1 else {}
 
 
 def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: str) -> None:
