@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.batches import Batch, Failure, Scored
+from hambatch.batches import Batch, Explained, Failure, Scored
 from hambatch.errors import HambatchError
 from hambatch.limits import Limits
 from hambatch.pipelines.decoder_options import DecoderOptions
@@ -110,6 +110,7 @@ class Answer:
     sha256: list[str]
     failures: list[Failure]
     by_parent: bool = False
+    explained: Explained | None = None
 
     def without(self, slots: Sequence[int]) -> "Answer":
         """Leave out the images in these slots; failures stay."""
@@ -121,6 +122,7 @@ class Answer:
             [self.sha256[slot] for slot in kept],
             self.failures,
             self.by_parent,
+            self.explained and self.explained.only(kept),
         )
 
 
@@ -210,7 +212,8 @@ def _serve(parent: Parent, job: Job) -> None:
 def _answer(scored: Scored) -> Answer:
     batch = scored.batch
     decoders, hashes, failures = list(batch.decoders), list(batch.sha256), list(batch.failures)
-    return Answer(batch.indices, scored.logits, decoders, hashes, failures)
+    explained = scored.explained
+    return Answer(batch.indices, scored.logits, decoders, hashes, failures, explained=explained)
 
 
 def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scored]]:
