@@ -26,14 +26,16 @@ OTHER_FORMS = {
 def weights_of(seed: int = 7) -> dict[str, np.ndarray]:
     """Values with which about half of the hidden units are active, others on each image."""
     rng = np.random.default_rng(seed)
-    w1 = rng.normal(0, 1 / np.sqrt(CHANNELS), (CHANNELS, HIDDEN))
+    kernel, shift = rng.normal(0, 0.02, (CHANNELS, 3, 1, 1)), rng.normal(-1, 1, CHANNELS)
+    grey = np.maximum(kernel.sum(axis=(1, 2, 3)) * 127 + shift, 0)
+    w1 = rng.normal(0, 4 / np.sqrt(CHANNELS), (CHANNELS, HIDDEN))
     found = {
-        "kernel": rng.normal(0, 0.02, (CHANNELS, 3, 1, 1)),
-        "shift": rng.normal(-1, 1, CHANNELS),
-        "w1": w1 - w1.mean(axis=0),
-        "b1": rng.normal(0, 0.3, HIDDEN),
+        "kernel": kernel,
+        "shift": shift,
+        "w1": w1,
+        "b1": -(grey @ w1),
         "w2": rng.normal(0, 0.6, (HIDDEN, CLASSES)),
-        "b2": rng.normal(0, 0.3, CLASSES),
+        "b2": rng.normal(0, 0.1, CLASSES),
     }
     return {name: values.astype(np.float32) for name, values in found.items()}
 
