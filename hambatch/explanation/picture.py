@@ -61,7 +61,8 @@ def explanation_png(found: Explanation, pixels: NDArray[np.uint8], classes: Sequ
     colours = _overlay(right, pixels, heat, (width, height))
     cells = " x ".join(map(str, heat.shape))
     figure.colorbar(colours, ax=right, fraction=0.05).set_label(
-        f"share of the largest of {cells} cells, {heat.max():.3g} of the logit", fontsize=8
+        f"share of the largest of {cells} cells,\nwhich adds {heat.max():.3g} to the logit",
+        fontsize=8,
     )
     figure.suptitle(_title(found), fontsize=10, parse_math=False)
     figure.supxlabel(f"Grad-CAM. {RESEARCH_USE_ONLY}", fontsize=8)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from hambatch.backends import MAPS, Backend, load_backend
+from hambatch.batches import Explained
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import EngineError
+from hambatch.worker import Answer
 from tests.backends.contract import BackendContract, batch_of, scores
 from tests.explanation.made_engine import FORMS, make_engine
 
@@ -82,3 +84,14 @@ def test_every_form_of_the_head_gives_the_same_maps(backend: Backend, tmp_path: 
 def test_only_the_fp32_graph_is_explained(engine: Engine) -> None:
     with pytest.raises(EngineError, match="fp32 graph, asked for int8"):
         load_backend(MAPS, engine, "int8", streams=1)
+
+
+def test_an_answer_that_leaves_out_images_leaves_out_their_maps() -> None:
+    images, maps = blobs(3), np.random.default_rng(0).random((3, 7, 7, 7), np.float32)
+    logits, hashes = np.zeros((3, 7), np.float32), ["0" * 64] * 3
+    given = Explained(images, maps)
+    answer = Answer(np.arange(3), logits, ["dali-cpu"] * 3, hashes, [], explained=given)
+    left = answer.without([1])
+    assert left.indices.tolist() == [0, 2]
+    np.testing.assert_array_equal(left.explained.maps, maps[[0, 2]])
+    np.testing.assert_array_equal(left.explained.images, images[[0, 2]])
