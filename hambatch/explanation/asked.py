@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,18 +85,24 @@ def _engine_of(run: ScoreOptions) -> str:
 
 
 def _highest(table: Path, options: ExplainOptions) -> tuple[Row, ...]:
-    scored = [row for row in read_rows(table, format_of(table)) if row.status == "ok"]
-    fitting = [row for row in scored if options.label in (None, row.prediction)]
-    if not fitting:
-        counts = Counter(row.prediction for row in scored)
-        found = ", ".join(f"{counts[name]} {name}" for name in CLASSES if counts[name]) or "none"
+    predicted: Counter[str] = Counter()
+
+    def fitting() -> Iterator[Row]:
+        for row in read_rows(table, format_of(table)):
+            predicted.update([row.prediction] if row.status == "ok" else [])
+            if row.status == "ok" and options.label in (None, row.prediction):
+                yield row
+
+    # Of equals the first by name, as the table has them.
+    found = heapq.nlargest(options.top, fitting(), key=lambda row: max(row.probabilities))
+    if not found:
+        counts = [f"{predicted[name]} {name}" for name in CLASSES if predicted[name]]
         wanted = f"one predicted {options.label}" if options.label else "a scored image"
         raise InputError(
-            f"{table} has no image to explain: predicted are {found}; wanted {wanted}.\n"
-            "Next: another --label, or hambatch score SOURCE --out preds.csv"
+            f"{table} has no image to explain: predicted are {', '.join(counts) or 'none'}; "
+            f"wanted {wanted}.\nNext: another --label, or hambatch score SOURCE --out preds.csv"
         )
-    # Of equals the first by name, as the table has them.
-    return tuple(heapq.nlargest(options.top, fitting, key=lambda row: max(row.probabilities)))
+    return tuple(found)
 
 
 def _described(
