@@ -32,13 +32,18 @@ def parts(images: np.ndarray) -> tuple[object, object, object]:
     first = layers.Conv2D(6, 8, strides=8, activation="relu", name="first")(pixels)
     last = layers.Conv2D(2048, 4, strides=4, activation="relu", name="last")(first)
     convolutions = keras.Model(pixels, last)
+    rng = np.random.default_rng(1)
+    for kernel in convolutions.weights:
+        inputs = max(1, np.prod(kernel.shape[:-1]))
+        values = rng.normal(0, inputs**-0.5, kernel.shape).astype(np.float16)
+        kernel.assign(values.astype(np.float32))
     pool, head = layers.GlobalAveragePooling2D(), build_head(HIDDEN_UNITS, 0.5, seed=0)
     pooled = np.asarray(pool(convolutions(preprocess(images))))
-    hidden, rng = head.get_layer("hidden"), np.random.default_rng(1)
+    hidden = head.get_layer("hidden")
     hidden.kernel.assign(hidden.kernel * 0.5 / (pooled @ hidden.kernel.numpy()).std(axis=0))
     hidden.bias.assign(-(pooled @ hidden.kernel.numpy()).mean(axis=0))
     head.get_layer("logits").bias.assign(rng.normal(0, 0.1, 7))
-    for weights in (*convolutions.weights, *head.weights):
+    for weights in head.weights:
         weights.assign(weights.numpy().astype(np.float16).astype(np.float32))
     return convolutions, pool, head
 
@@ -77,6 +82,6 @@ def test_maps_are_those_of_keras(
     active += head.get_layer("hidden").bias.numpy()
     assert 0.2 < (active > 0).mean() < 0.8, "units that are all on would not test the ReLU"
     largest = expected.max(axis=(2, 3))
-    assert (largest > 0).mean() > 0.9
+    assert (largest > 0).mean() > 0.8, "maps of zeros would prove nothing"
     difference = np.abs(found - expected).max(axis=(2, 3))
     assert (difference <= 1e-4 * largest + 1e-9).all()
