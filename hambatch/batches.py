@@ -58,6 +58,26 @@ def on_host(images: Images) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """What `hambatch explain` is answered beside the scores.
+
+    Attributes
+    ----------
+    images
+        uint8 ``[n, height, width, 3]``: what the engine saw.
+    maps
+        float32 ``[n, classes, rows, columns]``, at least 0: :mod:`hambatch.explanation`.
+    """
+
+    images: NDArray[np.uint8]
+    maps: NDArray[np.float32]
+
+    def only(self, slots: Sequence[int]) -> "Explained":
+        """Leave out the images in all other slots."""
+        return Explained(self.images[slots], self.maps[slots])
+
+
+@dataclass(frozen=True)
 class Scored:
     """The backend's answer to a batch, in the order of its images.
 
@@ -71,12 +91,15 @@ class Scored:
         float32 ``[n, 2048]``: the global average pool.
     views
         Logits of further views of the images (:mod:`hambatch.views`), as ``logits`` each.
+    explained
+        Of the backend that explains; None of all others.
     """
 
     batch: Batch
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
     views: tuple[NDArray[np.float32], ...] = ()
+    explained: Explained | None = None
 
 
 @dataclass(frozen=True)

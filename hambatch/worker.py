@@ -133,7 +133,15 @@ def _serve(parent: Parent, job: Job) -> None:
 def _answer(scored: Scored) -> Answer:
     batch = scored.batch
     decoders, hashes, failures = list(batch.decoders), list(batch.sha256), list(batch.failures)
-    return Answer(batch.indices, scored.logits, decoders, hashes, failures, views=scored.views)
+    return Answer(
+        batch.indices,
+        scored.logits,
+        decoders,
+        hashes,
+        failures,
+        views=scored.views,
+        explained=scored.explained,
+    )
 
 
 def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scored]]:

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.batches import Failure
+from hambatch.batches import Explained, Failure
 from hambatch.errors import HambatchError
 
 
@@ -52,6 +52,7 @@ class Answer:
     failures: list[Failure]
     by_parent: bool = False
     views: tuple[NDArray[np.float32], ...] = ()
+    explained: Explained | None = None
 
     def without(self, slots: Sequence[int]) -> "Answer":
         """Leave out the images in these slots; failures stay."""
@@ -64,6 +65,7 @@ class Answer:
             self.failures,
             self.by_parent,
             tuple(view[kept] for view in self.views),
+            self.explained and self.explained.only(kept),
         )
 
 

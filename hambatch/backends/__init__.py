@@ -15,6 +15,9 @@ BACKENDS = {
 }
 """Backend name to the module whose ``load`` makes one."""
 
+MAPS = "openvino-maps"
+"""The backend of `hambatch explain`: OpenVINO's FP32, with maps. No run is scored with it."""
+
 
 class Backend(Protocol):
     """A loaded engine: it neither reads files nor knows about folders.
@@ -66,7 +69,8 @@ def load_backend(
     BackendError
         If the runtime cannot execute it here.
     """
-    module = importlib.import_module(BACKENDS[name])
+    modules = {**BACKENDS, MAPS: "hambatch.explanation.openvino_maps"}
+    module = importlib.import_module(modules[name])
     where = {} if gpu is None else {"ordinal": gpu}
     backend: Backend = module.load(engine, precision, streams, model_cache=model_cache, **where)
     return backend

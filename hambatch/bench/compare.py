@@ -7,8 +7,8 @@ from hambatch.bench.compare_conditions import remarks
 from hambatch.bench.compare_file import Result, read_result
 from hambatch.bench.compare_join import Pair, join
 from hambatch.bench.compare_repeats import check_repeats, speed_of
+from hambatch.bench.options import BenchCompareOptions
 from hambatch.bench.statistics import ALPHA, Difference, holm, repeats_needed
-from hambatch.config import BenchCompareOptions
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from hambatch.bench.decoding import Unpacking, as_groups
 from hambatch.bench.devices import gpu_facts
 from hambatch.bench.inference import BATCH, Offline, Setting, SingleStream
 from hambatch.bench.material import Material, open_material
+from hambatch.bench.options import BenchEngineOptions
 from hambatch.bench.percentiles import samples_needed
 from hambatch.bench.result import document, key_of, latency_entry, throughput_entry
 from hambatch.bench.rounds import Show, take_turns, unseen
 from hambatch.bench.sweep import combinations, plural, single_streams
-from hambatch.config import BenchEngineOptions, ScoreOptions
+from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
 from hambatch.gpu.choosing import usable_gpu

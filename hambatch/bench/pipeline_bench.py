@@ -10,10 +10,11 @@ from hambatch.bench.child import Task
 from hambatch.bench.decoding import Decoding, Reading, as_groups
 from hambatch.bench.devices import gpu_facts, measured_gpu
 from hambatch.bench.material import Material, open_material
+from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.result import document, throughput_entry
 from hambatch.bench.rounds import Show, take_turns, unseen
 from hambatch.bench.sweep import plural
-from hambatch.config import BenchPipelineOptions, ScoreOptions
+from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
 from hambatch.engines.store import find_engine
 from hambatch.pipelines.decode import DEFAULTS

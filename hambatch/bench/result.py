@@ -9,9 +9,9 @@ from hambatch import __version__
 from hambatch.bench.ceiling import Ceiling
 from hambatch.bench.machine import machine_facts
 from hambatch.bench.material import Material
+from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.bench.percentiles import percentile, samples_needed
 from hambatch.bench.rounds import Measured
-from hambatch.config import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.engines.loading import Engine
 from hambatch.run_record import utc_now
 from hambatch.versions import library_versions

@@ -12,12 +12,13 @@ from hambatch.bench.devices import refuse_several
 from hambatch.bench.engine_bench import PIXELS_AT_MOST, name_of, ready_gpu, unpack
 from hambatch.bench.inference import Offline, Setting, own_request_size
 from hambatch.bench.material import Material, open_material
+from hambatch.bench.options import BenchScoreOptions
 from hambatch.bench.result import Settings, document, throughput_entry
 from hambatch.bench.rounds import Measured, Show, take_turns, unseen
 from hambatch.bench.sweep import plural, streams_of
 from hambatch.bench.whole import Whole
 from hambatch.bench.writing import Writing
-from hambatch.config import BenchScoreOptions, ScoreOptions
+from hambatch.config import ScoreOptions
 from hambatch.cores import available_cores
 from hambatch.engines.loading import load_engine
 from hambatch.engines.store import find_engine

@@ -6,7 +6,7 @@ from itertools import product
 from hambatch.backends.tensorrt_gpu import MOST_SLOTS
 from hambatch.bench.devices import measured_gpu
 from hambatch.bench.inference import Setting, own_request_size
-from hambatch.config import BenchEngineOptions
+from hambatch.bench.options import BenchEngineOptions
 from hambatch.engines.choice import AUTO, BACKEND_OF_GPU, FP16, choose_precision
 from hambatch.engines.manifest import Manifest
 from hambatch.gpu.probe import Gpu

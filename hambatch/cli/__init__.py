@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "Export Keras weights to the engine's ONNX graph, and that to INT8.",
     "build": "Build a TensorRT plan from an engine, for one GPU.",
     "evaluate": "Compare predictions with the truth.",
+    "explain": "Show where in an image the evidence for a class lies.",
     "bench": "Measure latency and throughput, and compare two results.",
     "engines": "List, show and verify engines; list and prune TensorRT plans.",
     "parity": "Compare decoders, backends and precisions on the same images.",

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.cli.bench_compare import compare
 from hambatch.cli.finite import FiniteRange
 from hambatch.cli.listed import Listed
-from hambatch.config import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 
 ENGINE, PIPELINE, SCORE = BenchEngineOptions(), BenchPipelineOptions(), BenchScoreOptions()
 

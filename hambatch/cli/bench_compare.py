@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from hambatch.bench.options import BenchCompareOptions
 from hambatch.cli.finite import FiniteRange
-from hambatch.config import BenchCompareOptions
 from hambatch.errors import ExitCode
 
 DEFAULTS = BenchCompareOptions()

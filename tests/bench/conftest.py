@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from hambatch.bench.engine_bench import bench_engine
+from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.bench.pipeline_bench import bench_pipeline
 from hambatch.bench.score_bench import bench_score
-from hambatch.config import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from tests.conftest import jpeg_bytes
 
 SAMPLES = 46

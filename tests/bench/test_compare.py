@@ -3,7 +3,7 @@ import pytest
 
 from hambatch.bench.compare import compare
 from hambatch.bench.compare_report import as_json, format_comparison
-from hambatch.config import BenchCompareOptions
+from hambatch.bench.options import BenchCompareOptions
 from tests.bench.results import latency, rates, result, throughput, write
 
 

@@ -7,8 +7,9 @@ import pytest
 from hambatch.backends.openvino_cpu import REQUEST_SIZE
 from hambatch.bench.inference import Setting, open_backend
 from hambatch.bench.material import open_material
+from hambatch.bench.options import BenchEngineOptions
 from hambatch.bench.sweep import combinations, single_streams
-from hambatch.config import BenchEngineOptions, ScoreOptions
+from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
 from hambatch.errors import EngineError, InputError
 from hambatch.pipelines.header import read_header

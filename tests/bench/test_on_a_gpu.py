@@ -13,9 +13,9 @@ from hambatch.backends.tensorrt_requests import TensorRtBackend
 from hambatch.bench.at_hand import at_hand
 from hambatch.bench.compare import compare
 from hambatch.bench.inference import Setting, open_backend, refuse_other
+from hambatch.bench.options import BenchCompareOptions, BenchEngineOptions
 from hambatch.bench.sweep import combinations
 from hambatch.cli import hambatch
-from hambatch.config import BenchCompareOptions, BenchEngineOptions
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, EngineError, InputError
 from tests.backends.contract import pictures, scores

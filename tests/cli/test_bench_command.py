@@ -11,8 +11,8 @@ import click
 import pytest
 
 from hambatch.backends import BACKENDS
+from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.cli import bench as command_line
-from hambatch.config import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from tests.conftest import jpeg_bytes
 
 

@@ -3,9 +3,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from hambatch.bench.options import BenchCompareOptions
 from hambatch.cli import hambatch
 from hambatch.cli.bench_compare import compare
-from hambatch.config import BenchCompareOptions
 from hambatch.errors import ExitCode, InputError
 from tests.bench.results import rates, result, throughput, write
 

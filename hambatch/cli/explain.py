@@ -1,0 +1,88 @@
+"""`hambatch explain`: where in an image the evidence for a class lies."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from click.core import ParameterSource
+
+from hambatch.config import ExplainOptions
+from hambatch.errors import ExitCode
+from hambatch.labels import CLASSES
+
+DEFAULTS = ExplainOptions()
+
+OF_A_TABLE = ("source", "label", "top")
+
+PATH = click.Path(path_type=Path)
+
+One = TypeVar("One")
+
+
+@click.command()
+@click.argument("images", metavar="[IMAGE]...", nargs=-1, type=PATH)
+@click.option("--from", "table", metavar="PREDS", type=PATH, help="Take images of a table.")
+@click.option("--out", required=True, type=PATH, help="Folder for the PNGs and explain.json.")
+@click.option(
+    "--engine",
+    default=DEFAULTS.engine,
+    help="Name or folder. Default: that of the table, or the default engine.",
+)
+@click.option(
+    "--class",
+    "of_class",
+    default=DEFAULTS.of_class,
+    type=click.Choice(CLASSES),
+    help="Whose map is drawn. Default: of each image the one predicted.",
+)
+@click.option("--source", type=PATH, help="With --from: where the images lie now.")
+@click.option(
+    "--label",
+    default=DEFAULTS.label,
+    type=click.Choice(CLASSES),
+    help="With --from: only images of this prediction.",
+)
+@click.option(
+    "--top",
+    default=DEFAULTS.top,
+    type=click.IntRange(1),
+    help="With --from: so many, those of the highest probability.",
+)
+@click.pass_context
+def explain(
+    ctx: click.Context,
+    /,
+    images: tuple[Path, ...],
+    table: Path | None,
+    out: Path,
+    source: Path | None,
+    **options: object,
+) -> None:
+    """Draw where each IMAGE, or image of a table, holds the evidence for a class.
+
+    A picture shows which of 7 x 7 cells the network relies on, not what is ill. Exit codes:
+    0 all explained; 1 could not be done; 2 usage; 3 done, but some images failed.
+    """
+    from hambatch.explanation.asked import images_of_table, named_images
+    from hambatch.explanation.explaining import explain as run
+    from hambatch.explanation.report import as_text
+
+    if bool(images) == (table is not None):
+        raise click.UsageError("wanted either images or --from PREDS")
+    given = [n for n in OF_A_TABLE if ctx.get_parameter_source(n) != ParameterSource.DEFAULT]
+    if table is None and given:
+        raise click.UsageError(f"--{given[0]} goes with --from PREDS")
+    chosen = ExplainOptions(**options)  # type: ignore[arg-type]
+    asked = images_of_table(table, source, chosen) if table else named_images(images, chosen)
+    outcome = run(asked, out, chosen, show_images)
+    click.echo(as_text(outcome.document, out), err=True)
+    ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)
+
+
+def show_images(found: Iterable[One], total: int) -> Iterable[One]:
+    """Pass explanations on, showing how many are done."""
+    from tqdm import tqdm
+
+    return tqdm(found, total=total, unit=" images", disable=not sys.stderr.isatty())

@@ -1,0 +1,83 @@
+"""`explain.json`: every map in numbers, and what they were made of."""
+
+from typing import Any
+
+from hambatch import __version__
+from hambatch.engines.choice import FP32
+from hambatch.engines.loading import Engine
+from hambatch.explanation.asked import Asked
+from hambatch.explanation.picture import RESEARCH_USE_ONLY
+from hambatch.explanation.results import Explanation
+from hambatch.names import encode_name
+from hambatch.versions import library_versions
+
+METHOD = {
+    "name": "Grad-CAM in closed form",
+    "source": "Selvaraju et al., ICCV 2017, arXiv:1610.02391",
+    "map": "relu(sum over channels of mean gradient x activation), [row][column] from the top left",
+    "layer": "the feature map that is averaged for the output features",
+    "score": "the logit of the class, before temperature and softmax",
+}
+
+DIGITS = 7
+"""What a float32 holds."""
+
+
+def as_document(
+    asked: Asked, engine: Engine, backend: str, found: list[Explanation]
+) -> dict[str, Any]:
+    """Put together plain values, the images in the order in which they were asked for."""
+    failed = sum(one.row.status != "ok" for one in found)
+    return {
+        "hambatch": __version__,
+        "use": RESEARCH_USE_ONLY,
+        "method": METHOD,
+        "engine": _engine(engine),
+        "backend": backend,
+        "table": asked.table,
+        "counts": {"images": len(found), "explained": len(found) - failed, "failed": failed},
+        "images": [_image(one, engine.manifest.classes) for one in found],
+        "versions": library_versions(),
+    }
+
+
+def _engine(engine: Engine) -> dict[str, Any]:
+    manifest, graph = engine.manifest, engine.variant(FP32).file
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "engine_json_sha256": engine.manifest_sha256,
+        "graph": graph,
+        "graph_sha256": manifest.files[graph].sha256,
+        "temperature": manifest.temperature,
+    }
+
+
+def _image(one: Explanation, classes: tuple[str, ...]) -> dict[str, Any]:
+    row = one.row
+    known: dict[str, Any] = {
+        "image": encode_name(row.image),
+        "status": row.status,
+        "reason": encode_name(row.reason),
+        "sha256": row.sha256,
+    }
+    if one.in_table:
+        known["in_table"] = {
+            "prediction": one.in_table.prediction,
+            "confidence": max(one.in_table.probabilities),
+        }
+    if row.status != "ok" or one.maps is None:
+        return known
+    return known | {
+        "decoder": row.decoder,
+        "prediction": row.prediction,
+        "probabilities": dict(zip(classes, row.probabilities, strict=True)),
+        "size": list(one.size) if one.size else None,
+        "picture": one.file,
+        "picture_of": one.of_class,
+        "maps": {name: _rounded(one.maps[k]) for k, name in enumerate(classes)},
+    }
+
+
+def _rounded(values: Any) -> list[list[float]]:
+    return [[float(f"{value:.{DIGITS}g}") for value in row] for row in values.tolist()]

@@ -1,0 +1,147 @@
+"""The story of `hambatch explain`: decode as in scoring, score with maps, draw, write."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hambatch.atomic import refusing, write_bytes, write_json
+from hambatch.backends import MAPS
+from hambatch.backends.openvino_cpu import REQUEST_SIZE
+from hambatch.batches import Row
+from hambatch.config import ExplainOptions
+from hambatch.engines.choice import FP32
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.store import find_engine
+from hambatch.evaluation.image_ids import image_id_of
+from hambatch.explanation.asked import Asked
+from hambatch.explanation.document import as_document
+from hambatch.explanation.picture import PURPOSE, explanation_png
+from hambatch.explanation.results import Explanation
+from hambatch.explanation.shown_size import shown_size
+from hambatch.names import encode_name
+from hambatch.prediction import Unwatched, job_for, rows_of_answer
+from hambatch.require import require
+from hambatch.sources.reading import Item, fetch
+from hambatch.supervision import SupervisedWorker
+from hambatch.worker import Job
+from hambatch.worker_messages import Answer
+
+DOCUMENT = "explain.json"
+
+ID_AT_MOST = 80
+"""Characters of an image_id in the name of its PNG; file systems take 255 bytes."""
+
+Progress = Callable[[Iterable[Explanation], int], Iterable[Explanation]]
+"""Wraps the stream of explanations to show how many are done."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that was asked for, in order, and ``explain.json`` as it was written."""
+
+    explanations: list[Explanation]
+    document: dict[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no image failed."""
+        return all(one.row.status == "ok" for one in self.explanations)
+
+
+@dataclass(frozen=True)
+class _Run:
+    asked: Asked
+    of_class: str | None
+    out: Path
+    engine: Engine
+    job: Job
+
+
+def explain(
+    asked: Asked,
+    out: Path,
+    options: ExplainOptions,
+    progress: Progress = lambda found, total: found,
+) -> Outcome:
+    """Write a PNG for every image that can be scored, then ``explain.json``, into a folder.
+
+    Files of these names are replaced, all others of the folder left alone.
+
+    Raises
+    ------
+    EngineError
+        If the engine cannot be used, or its head is of another form.
+    InputError
+        If the folder cannot be made or written to.
+    MissingDependency
+        If matplotlib is not installed; then nothing is done.
+    """
+    require("matplotlib", extra="plot", purpose=PURPOSE)
+    engine = load_engine(find_engine(asked.options.engine))
+    run = _Run(asked, options.of_class, out, engine, _job(asked, engine))
+    with SupervisedWorker(run.job, asked.options.decode_seconds) as worker:
+        backend = worker.wait_ready().backend
+        with refusing(out):
+            out.mkdir(parents=True, exist_ok=True)
+        found = list(progress(_explanations(run, worker, backend), len(asked.names)))
+    if len(found) != len(asked.names):
+        # Images out = images in: anything else is a bug.
+        raise AssertionError(f"{len(found)} of {len(asked.names)} images were answered")
+    document = as_document(asked, engine, backend, found)
+    write_json(out / DOCUMENT, document)
+    return Outcome(found, document)
+
+
+def _job(asked: Asked, engine: Engine) -> Job:
+    """Take the job of a run in FP32 on the CPU, in small groups, by the backend that explains."""
+    how = replace(asked.options, precision=FP32, batch_size=REQUEST_SIZE)
+    job = job_for(engine.folder, how, asked.root if asked.bounded else None)
+    return replace(job, backend=MAPS)
+
+
+def _explanations(run: _Run, worker: SupervisedWorker, backend: str) -> Iterator[Explanation]:
+    names = dict(enumerate(run.asked.names))
+    items = (Item(index, run.asked.root / name) for index, name in names.items())
+    for answer in worker.answers(Unwatched(REQUEST_SIZE).groups(items)):
+        for index, row in rows_of_answer(answer, names, run.engine.manifest, backend):
+            yield _explanation(run, index, row, answer)
+
+
+def _explanation(run: _Run, index: int, row: Row, answer: Answer) -> Explanation:
+    """Draw an image that was scored."""
+    in_table = run.asked.rows[index] if run.asked.rows else None
+    if in_table and row.status == "ok" and row.sha256 != in_table.sha256:
+        reason = f"not the file of the table: sha256 {row.sha256}, wanted {in_table.sha256}"
+        row = Row(row.image, "failed", sha256=row.sha256, reason=reason)
+    if row.status != "ok" or answer.explained is None:
+        return Explanation(row, in_table)
+    slot = answer.indices.tolist().index(index)
+    of_class = run.of_class or row.prediction
+    found = Explanation(
+        row,
+        in_table,
+        maps=answer.explained.maps[slot],
+        size=_size(run, index, row),
+        of_class=of_class,
+        file=f"{index + 1:04d}_{_short_id(row.image)}_{of_class}.png",
+    )
+    drawn = explanation_png(found, answer.explained.images[slot], run.engine.manifest.classes)
+    write_bytes(run.out / found.file, drawn)
+    return found
+
+
+def _size(run: _Run, index: int, row: Row) -> tuple[int, int] | None:
+    """Look at the header of the very bytes that were scored; None if they are gone."""
+    file = fetch(Item(index, run.asked.root / run.asked.names[index]), run.job.bounds)
+    upright = run.engine.manifest.preprocessing.exif_orientation
+    same = file.sha256 == row.sha256
+    return shown_size(file.content, exif_orientation=upright) if same else None
+
+
+def _short_id(image: str) -> str:
+    """Give the image_id in characters that every file system takes; a number makes it unique."""
+    image_id = image_id_of(encode_name(image))
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.%") else "_" for c in image_id)[
+        :ID_AT_MOST
+    ]

@@ -1,0 +1,125 @@
+"""One explanation as a PNG: what the engine saw, and the heat map over it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.evaluation.canvas import new_figure, png
+from hambatch.explanation.results import Explanation
+from hambatch.labels import NAMES
+
+PURPOSE = "hambatch explain"
+
+RESEARCH_USE_ONLY = "Research use only: not a medical device."
+
+HEIGHT, PANEL = 4.4, 3.5
+"""Inches: of the figure, and of either panel."""
+
+WIDEST, NARROWEST = 2.0, 0.5
+"""Width by height of the right panel; a picture beyond that is shown smaller in it."""
+
+STRONGEST = 0.65
+"""Opacity of the heat map at its largest value; at 0 it lets all of the picture through."""
+
+COLOURS = "viridis"
+"""Neither skin nor lesion has them, and they are told apart without seeing red or green."""
+
+NAME_AT_MOST = 60
+
+
+def explanation_png(found: Explanation, pixels: NDArray[np.uint8], classes: Sequence[str]) -> bytes:
+    """Draw it, at 150 pixels an inch; colours are shares of the map's own largest value.
+
+    Parameters
+    ----------
+    found
+        Of an image that was scored: with ``maps``, ``of_class`` and, if known, ``size``.
+    pixels
+        uint8 ``[height, width, 3]``, as the engine saw it.
+    classes
+        The order of ``maps`` and probabilities.
+
+    Raises
+    ------
+    MissingDependency
+        If matplotlib is not installed.
+    """
+    rows, columns = pixels.shape[:2]
+    width, height = found.size or (columns, rows)
+    share = min(max(width / height, NARROWEST), WIDEST)
+    figure = new_figure(PANEL * (1 + share) + 1.2, HEIGHT, PURPOSE)
+    left, right = figure.subplots(1, 2, width_ratios=[1, share])
+    for axes in (left, right):
+        axes.set_axis_off()
+    left.imshow(pixels)
+    left.set_title(f"as the engine sees it, {columns} x {rows}", fontsize=9)
+    place = classes.index(found.of_class)
+    heat = _heat(found, place)
+    right.set_title(_right_title(found, heat, found.row.probabilities[place]), fontsize=9)
+    colours = _overlay(right, pixels, heat, (width, height))
+    cells = " x ".join(map(str, heat.shape))
+    figure.colorbar(colours, ax=right, fraction=0.05).set_label(
+        f"share of the largest of {cells} cells,\nwhich adds {heat.max():.3g} to the logit",
+        fontsize=8,
+    )
+    figure.suptitle(_title(found), fontsize=10, parse_math=False)
+    figure.supxlabel(f"Grad-CAM. {RESEARCH_USE_ONLY}", fontsize=8)
+    return png(figure)
+
+
+def _heat(found: Explanation, place: int) -> NDArray[np.float32]:
+    if found.maps is None:
+        raise ValueError(f"found no maps of {found.row.image}; wanted an image that was scored")
+    heat: NDArray[np.float32] = found.maps[place]
+    return heat
+
+
+def _overlay(
+    axes: Any, pixels: NDArray[np.uint8], heat: NDArray[np.float32], size: tuple[int, int]
+) -> Any:
+    """Show the map over the picture, at its own width and height; give the plain colours."""
+    extent = (0, size[0], size[1], 0)
+    axes.imshow(pixels, extent=extent)
+    shares = spread(heat, pixels.shape[:2])
+    look: dict[str, Any] = {"cmap": COLOURS, "vmin": 0, "vmax": 1, "extent": extent}
+    axes.imshow(shares, alpha=STRONGEST * shares, **look)
+    # The bar would show the first value's opacity: it gets a picture of which nothing is seen.
+    return axes.imshow(shares, visible=False, **look)
+
+
+def spread(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Interpolate a map linearly to ``[height, width]``, as shares of its largest value.
+
+    A cell's value stands at its centre; beyond the outermost centres it stays the same.
+    A map of zeros stays one.
+    """
+    values = heat.astype(np.float64)
+    values /= values.max() or 1.0
+    for axis, wanted in enumerate(shape):
+        count = values.shape[axis]
+        at = (np.arange(wanted) + 0.5) * count / wanted - 0.5
+        lower = np.clip(np.floor(at), 0, count - 1).astype(int)
+        upper = np.minimum(lower + 1, count - 1)
+        weight = np.expand_dims(np.clip(at - lower, 0, 1), 1 - axis)
+        first, second = (np.take(values, places, axis) for places in (lower, upper))
+        values = first * (1 - weight) + second * weight
+    return values
+
+
+def _title(found: Explanation) -> str:
+    row = found.row
+    return f"{_printable(row.image)}: predicted {row.prediction} {max(row.probabilities):.3f}"
+
+
+def _right_title(found: Explanation, heat: NDArray[np.float32], probability: float) -> str:
+    name = f"for {found.of_class} ({NAMES[found.of_class]}), p = {probability:.3f}"
+    return name if heat.any() else f"{name}\nno cell speaks for it: the map is 0"
+
+
+def _printable(name: str) -> str:
+    """Keep what every font has, and both ends of a long name."""
+    text = name.encode("ascii", "backslashreplace").decode()
+    half = NAME_AT_MOST // 2
+    return text if len(text) <= NAME_AT_MOST else f"{text[:half]}...{text[-half:]}"
