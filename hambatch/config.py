@@ -32,6 +32,7 @@ class ScoreOptions:
     this machine (:mod:`hambatch.sharing`). ``max_megabytes``
     (10^6 bytes), ``max_megapixels`` and ``decode_seconds`` are limits a file;
     ``fail_over`` is the percentage of failed images that a run puts up with;
+    ``calibration`` applies the engine's fitted temperature, if it has one;
     every ``sentinel_every``-th group carries a known picture. ``precision`` ``auto``
     is resolved by :mod:`hambatch.engines.choice`, which ``force`` overrules.
     ``model_cache`` keeps what is compiled (:mod:`hambatch.backends.model_cache`).
@@ -56,6 +57,7 @@ class ScoreOptions:
     max_megapixels: float = 100.0
     decode_seconds: float = 30.0
     salvage_truncated: bool = False
+    calibration: bool = True
     fail_over: float = 100.0
     sentinel_every: int = 1
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
@@ -127,6 +129,14 @@ class VerifyOptions:
     engine: str | None = None
     sample: int = 32
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """`hambatch engines calibrate`: ``split`` are parts of the split table."""
+
+    split: tuple[str, ...] = ("val",)
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,11 @@ DEFAULTS = ScoreOptions()
     help="Score what there is of a file that was cut off.",
 )
 @click.option(
+    "--calibration/--no-calibration",
+    default=DEFAULTS.calibration,
+    help="Apply the engine's fitted temperature, if it has one; no label depends on it.",
+)
+@click.option(
     "--fail-over",
     metavar="PERCENT",
     default=DEFAULTS.fail_over,
