@@ -36,6 +36,7 @@ class ScoreOptions:
     (10^6 bytes), ``max_megapixels`` and ``decode_seconds`` are limits a file;
     ``fail_over`` is the percentage of failed images that a run puts up with;
     probabilities are the mean over ``tta`` views of an image (:mod:`hambatch.views`);
+    ``calibration`` applies the engine's fitted temperature, if it has one;
     every ``sentinel_every``-th group carries a known picture. ``precision`` ``auto``
     is resolved by :mod:`hambatch.engines.choice`, which ``force`` overrules.
     ``model_cache`` keeps what is compiled (:mod:`hambatch.backends.model_cache`).
@@ -61,6 +62,7 @@ class ScoreOptions:
     decode_seconds: float = 30.0
     salvage_truncated: bool = False
     tta: int = 1
+    calibration: bool = True
     fail_over: float = 100.0
     sentinel_every: int = 1
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
@@ -93,6 +95,14 @@ class ExplainOptions:
     of_class: str | None = None
     label: str | None = None
     top: int = 16
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """`hambatch engines calibrate`: ``split`` are parts of the split table."""
+
+    split: tuple[str, ...] = ("val",)
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from hambatch.run_record import Facts, describe_stopped, stopped_path
 from hambatch.sentinels import SentinelError
 from hambatch.side_by_side import side_by_side
 from hambatch.sources.listing import Changes, Listing
+from hambatch.temperature import as_wanted
 
 
 class Progressed(NamedTuple):
@@ -117,7 +118,7 @@ def _rows(
     run: Run, member: Member, missing: Iterable[tuple[int, str]]
 ) -> Iterator[tuple[int, list[IndexedRow]]]:
     """Score a member's share; where its device fails, the rest is left to the next pass."""
-    manifest, watch = run.engine.manifest, member.watch
+    manifest, watch = as_wanted(run.engine.manifest, run.options), member.watch
     try:
         yield from rows_of(member.worker, missing, run.source, manifest, watch)
     except BackendError as error:

@@ -22,6 +22,7 @@ from hambatch.probabilities import DECIMALS, calibrated
 from hambatch.sharing import share_cores
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
+from hambatch.temperature import as_wanted, temperature_of, tempered
 from hambatch.worker import Job
 from hambatch.worker_messages import Answer
 
@@ -145,6 +146,8 @@ def rows_of(
     names
         Index and name, relative to ``root``, of every file to score; names are
         kept in memory while their groups are on the way only.
+    manifest
+        Its calibration, if it has one, is applied.
 
     Raises
     ------
@@ -204,11 +207,13 @@ def rows_of_answer(
 def _scored(p: NDArray[np.float64], manifest: Manifest, decoder: str, backend: str) -> Row:
     if not np.isfinite(p).all():
         return Row("", "failed", reason=f"cannot be scored: {backend} gave no finite numbers")
-    malignant = [k for k, label in enumerate(manifest.classes) if label in manifest.malignant]
+    label = manifest.classes[int(p.argmax())]
+    p = tempered(p, temperature_of(manifest))
+    malignant = [k for k, name in enumerate(manifest.classes) if name in manifest.malignant]
     return Row(
         "",
         "ok",
-        prediction=manifest.classes[int(p.argmax())],
+        prediction=label,
         probabilities=tuple(round(float(value), DECIMALS) for value in p),
         malignant=round(float(p[malignant].sum()), DECIMALS),
         decoder=decoder,
@@ -227,7 +232,7 @@ def predict_files(
     watch = Unwatched(options.batch_size)
     job = job_for(engine_folder, options, None if anywhere else root)
     with SupervisedWorker(job, options.decode_seconds) as worker:
-        manifest = load_engine(engine_folder).manifest
+        manifest = as_wanted(load_engine(engine_folder).manifest, options)
         found = rows_of(worker, enumerate(names), root, manifest, watch)
         rows = dict(row for _, vouched in found for row in vouched)
     return [rows[index] for index in range(len(names))]

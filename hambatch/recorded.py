@@ -6,6 +6,7 @@ from typing import Any
 
 from hambatch.backends import BACKENDS
 from hambatch.config import ScoreOptions
+from hambatch.engines.calibration_spec import checked_temperature
 from hambatch.engines.choice import AUTO, USED, WANTED
 from hambatch.errors import InputError
 from hambatch.journal.folder import survey_of
@@ -32,7 +33,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 _MAY_LACK = frozenset(
     "device decoder force model_cache batch_size threads streams decode_threads".split()
-    + "readers prefetch fail_over sentinel_every tta".split()
+    + "readers prefetch fail_over sentinel_every tta calibration".split()
 )
 """Options that decide no row, or of which a version that did not know them had the default."""
 
@@ -57,6 +58,7 @@ def check_record(record: Any) -> None:
         _wanted(f"fingerprint.{name}", _part(fingerprint, name), dict)
     precision_used(record)
     backend_used(record)
+    temperature_used(record)
     _check_survey(_part(record, "not_scored"))
     options_of(_part(record, "options"))
 
@@ -88,6 +90,24 @@ def backend_used(record: dict[str, Any]) -> str:
     if found not in BACKENDS:
         raise ValueError(f"its fingerprint.backend.name is {found!r}, wanted one of {[*BACKENDS]}")
     return str(found)
+
+
+def temperature_used(record: dict[str, Any]) -> float | None:
+    """Give the temperature that a run's rows were calibrated with; None: with none.
+
+    Records of before there was any say nothing.
+
+    Raises
+    ------
+    ValueError
+        If it is no temperature, or not that of the fingerprint.
+    """
+    told = _part(record, "calibration", "temperature") if "calibration" in record else None
+    known = None if told is None else checked_temperature("calibration.temperature", told)
+    found = _part(record, "fingerprint").get("calibration", {}).get("temperature")
+    if known != found or isinstance(found, bool):
+        raise ValueError(f"its calibration.temperature is {told!r}, its fingerprint's {found!r}")
+    return known
 
 
 def options_of(recorded: Any) -> ScoreOptions:

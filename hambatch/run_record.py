@@ -20,6 +20,7 @@ from hambatch.plan import Plan
 from hambatch.recorded import check_record
 from hambatch.sentinels import SentinelError
 from hambatch.sources.listing import Changes, Listing
+from hambatch.temperature import as_wanted, temperature_of
 from hambatch.versions import library_versions
 
 REASONS_AT_MOST = 1000
@@ -121,6 +122,7 @@ def describe_run(
         "sentinels": facts.sentinels,
         "engine": _engine(facts),
         "precision": asdict(facts.plan.choice),
+        "calibration": {"temperature": _temperature(facts)},
         "fingerprint": facts.fingerprint,
         "device": {
             "kind": "gpu" if facts.plan.placement.gpus else "cpu",
@@ -186,6 +188,10 @@ def _engine_named(facts: Facts) -> str:
 def _options(facts: Facts) -> dict[str, Any]:
     """As they were given: ``auto`` stays so; the fingerprint says what became of it."""
     return {**asdict(facts.plan.given), "engine": encode_name(_engine_named(facts))}
+
+
+def _temperature(facts: Facts) -> float | None:
+    return temperature_of(as_wanted(facts.engine.manifest, facts.plan.options))
 
 
 def _engine(facts: Facts) -> dict[str, Any]:

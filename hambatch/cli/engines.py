@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hambatch.config import ScoreOptions
+from hambatch.config import CalibrateOptions, ScoreOptions
 from hambatch.errors import ExitCode
 
 DEFAULT = ScoreOptions().engine
@@ -13,12 +14,15 @@ DEFAULT = ScoreOptions().engine
 
 @click.group(context_settings={"show_default": True})
 def engines() -> None:
-    """List, show and verify engines; list and prune TensorRT plans."""
+    """List, show, verify and calibrate engines; list and prune TensorRT plans."""
 
 
 @engines.command("list")
 def list_engines() -> None:
-    """List the installed engines, one a line: name, version, precisions, folder."""
+    """List the installed engines, one a line.
+
+    Name, version, precisions, fitted temperature if there is one, folder.
+    """
     from hambatch.engines.reporting import engine_lines
 
     click.echo("\n".join(engine_lines()))
@@ -67,6 +71,58 @@ def verify(
 
     passed = gate_engine(find_engine(engine), data, click.echo, dry_run=dry_run)
     ctx.exit(ExitCode.OK if passed else ExitCode.FAILED)
+
+
+@engines.command()
+@click.argument("engine", default=DEFAULT)
+@click.option(
+    "--data",
+    metavar="SPLIT",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Table of hambatch prepare, the one that the engine was trained with.",
+)
+@click.option(
+    "--split",
+    multiple=True,
+    default=CalibrateOptions().split,
+    type=click.Choice(["train", "val", "test"]),
+    help="Part of the table to fit on; may be repeated. test is refused.",
+)
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path),
+    help="Uncalibrated table of hambatch score, or of train --folds; else the part is scored.",
+)
+@click.option(
+    "--precision",
+    default=CalibrateOptions().precision,
+    type=click.Choice(["fp32", "int8"]),
+    help="Graph to score with, where no --predictions are given.",
+)
+@click.option("--dry-run", is_flag=True, help="Leave the engine as it is.")
+def calibrate(
+    engine: str,
+    data: Path,
+    predictions: Path | None,
+    dry_run: bool,
+    **chosen: Any,
+) -> None:
+    """Fit ENGINE's temperature on lesions that it was not trained on, and write it down.
+
+    It is applied by hambatch score from then on; tables made before are of another engine.
+    """
+    from hambatch.calibrating.calibrate import calibrate_engine
+    from hambatch.engines.store import find_engine
+
+    calibrate_engine(
+        find_engine(engine),
+        data,
+        CalibrateOptions(**chosen),
+        click.echo,
+        predictions=predictions,
+        dry_run=dry_run,
+    )
 
 
 @engines.command()

@@ -124,6 +124,11 @@ DEFAULTS = ScoreOptions()
     help="Test-time augmentation: average over so many mirrored and turned views.",
 )
 @click.option(
+    "--calibration/--no-calibration",
+    default=DEFAULTS.calibration,
+    help="Apply the engine's fitted temperature, if it has one; no label depends on it.",
+)
+@click.option(
     "--fail-over",
     metavar="PERCENT",
     default=DEFAULTS.fail_over,

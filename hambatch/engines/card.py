@@ -6,6 +6,7 @@ After Mitchell et al., Model Cards for Model Reporting, FAT* (2019).
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hambatch.engines.calibration_text import section
 from hambatch.engines.manifest import Manifest
 from hambatch.labels import CLASSES, NAMES
 
@@ -52,10 +53,11 @@ def model_card(manifest: Manifest) -> str:
         + _confusion(test),
         f"Validation, which stopped the training: balanced accuracy "
         f"{val['balanced_accuracy']:.3f}.",
+        section(manifest),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in _limits(manifest)),
         f"## Licence of the weights\n\n{manifest.licence}",
     )
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(part for part in sections if part) + "\n"
 
 
 def _network(manifest: Manifest) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hambatch.engines.calibration_spec import Calibration, read_calibration
 from hambatch.engines.gate_spec import Gate, read_gate
 from hambatch.engines.sentinel_spec import Sentinels, problem_with, read_sentinels
 from hambatch.errors import EngineError
@@ -71,9 +72,11 @@ class Manifest:
     """All of ``engine.json``.
 
     ``files`` names every file of the folder but ``engine.json`` itself;
-    ``temperature`` divides the logits before the softmax; ``sentinels`` are
-    pictures whose probabilities are known; ``metrics`` and ``data`` say what
-    was measured on what; ``training`` is the configuration that made the weights.
+    ``temperature`` is the graph's own: it divides the logits before the softmax, for every use
+    of them; ``sentinels`` are pictures whose probabilities are known. ``calibration``
+    comes after both and is for users (:mod:`hambatch.temperature`); None: there is none.
+    ``metrics`` and ``data`` say what was measured on what; ``training`` is the configuration
+    that made the weights.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Manifest:
     input: InputSpec = field(default_factory=InputSpec)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     temperature: float = 1.0
+    calibration: Calibration | None = None
     sentinels: Sentinels = field(default_factory=Sentinels)
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -94,8 +98,11 @@ class Manifest:
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return asdict(self)
+        """Plain values, in the order of the fields; no ``calibration`` where there is none."""
+        values = asdict(self)
+        if self.calibration is None:
+            del values["calibration"]
+        return values
 
     def variant(self, precision: str) -> Variant:
         """Find the graph of one precision.
@@ -150,6 +157,8 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
         values["classes"] = tuple(raw["classes"])
         values["malignant"] = tuple(raw["malignant"])
         values["temperature"] = float(raw["temperature"])
+        if "calibration" in raw:
+            values["calibration"] = read_calibration(raw["calibration"])
         if "sentinels" in raw:
             values["sentinels"] = read_sentinels(raw["sentinels"])
         manifest = Manifest(**values)

@@ -16,7 +16,9 @@ def engine_lines() -> list[str]:
     for folder in installed_engines():
         manifest = read_manifest(folder)
         precisions = ",".join(variant.precision for variant in manifest.variants)
-        lines.append(f"{manifest.name}  {manifest.version}  {precisions}  {folder}")
+        fitted = manifest.calibration
+        calibrated = f"temperature {fitted.temperature:.4g}  " if fitted else ""
+        lines.append(f"{manifest.name}  {manifest.version}  {precisions}  {calibrated}{folder}")
     return lines or [f"no engine in {engines_folder()}; next: hambatch train"]
 
 

@@ -1,13 +1,9 @@
 """Score the validation images with both graphs, and compare."""
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.batches import Row
-from hambatch.config import ScoreOptions
 from hambatch.device import int8_kernels
 from hambatch.engines.choice import BACKEND_OF_GATES, FP32, INT8
 from hambatch.engines.gate_spec import Change, Gate
@@ -16,14 +12,12 @@ from hambatch.errors import InputError
 from hambatch.evaluation.metrics import evaluate
 from hambatch.gating.paired_bootstrap import paired_intervals
 from hambatch.journal.fingerprint import LIBRARIES
-from hambatch.prediction import predict_files
+from hambatch.split_scoring import NEXT, score_split
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.versions import library_versions
 
 SIDE = "val"
 """The test images are for the last figures only: nothing is chosen by them."""
-
-NEXT = "hambatch prepare HAM10000_DIR --out split.csv, or restore the images that it names"
 
 
 def measure_gate(engine: Engine, dataset: Dataset) -> Gate:
@@ -46,7 +40,7 @@ def measure_gate(engine: Engine, dataset: Dataset) -> Gate:
             f"the split table has {len(images)} validation images and no melanoma among them; "
             f"wanted rows of split {SIDE} with dx mel.\nNext: {NEXT}"
         )
-    fp32, int8 = (_scored(engine, dataset.root, images, precision) for precision in graphs)
+    fp32, int8 = (score_split(engine, dataset.root, images, precision) for precision in graphs)
     truth = labels_of(images["dx"])
     labels = [labels_of(row.prediction for row in rows) for rows in (fp32, int8)]
     before, after = _evaluated(truth, fp32), _evaluated(truth, int8)
@@ -71,20 +65,3 @@ def _evaluated(truth: NDArray[np.int64], rows: list[Row]) -> tuple[float, float]
     probabilities = np.array([row.probabilities for row in rows])
     found = evaluate(truth, labels_of(row.prediction for row in rows), probabilities)
     return found["balanced_accuracy"], found["classes"]["mel"]["sensitivity"]
-
-
-def _scored(engine: Engine, root: Path, images: pd.DataFrame, precision: str) -> list[Row]:
-    # A gate that is measured is one that has not passed yet.
-    options = ScoreOptions.on_cpu(
-        engine=str(engine.folder), backend=BACKEND_OF_GATES, precision=precision, force=True
-    )
-    rows = predict_files(root, list(images["file"]), options)
-    for row, wanted in zip(rows, images["sha256"], strict=True):
-        if row.status != "ok":
-            raise InputError(f"{root / row.image} cannot be scored: {row.reason}.\nNext: {NEXT}")
-        if row.sha256 != wanted:
-            raise InputError(
-                f"{root / row.image} is not the image of the split table: "
-                f"sha256 {row.sha256}, wanted {wanted}.\nNext: {NEXT}"
-            )
-    return rows

@@ -12,6 +12,7 @@ from hambatch.gpu.tensorrt_release import BINDINGS
 from hambatch.journal.computing_device import computing_device
 from hambatch.names import encode_name
 from hambatch.sources.listing import Listing
+from hambatch.temperature import as_wanted, temperature_of
 from hambatch.versions import library_versions
 
 LIBRARIES = {
@@ -25,6 +26,9 @@ LIMITS = "limits"
 """The part that decides which files fail: with higher ones, every scored row stays as it is."""
 
 HIGHER_IS_LOOSER = ("max_megabytes", "max_megapixels", "decode_seconds")
+
+CALIBRATION = "calibration"
+"""The part with the temperature; absent where none is applied, as before there were any."""
 
 Fingerprint = dict[str, dict[str, Any]]
 
@@ -56,12 +60,18 @@ def fingerprint_of(
             "decode_seconds": options.decode_seconds,
             "salvage_truncated": options.salvage_truncated,
         },
+        **_calibration(engine, options),
     }
 
 
 def _views(options: ScoreOptions) -> dict[str, Any]:
     """Say how many views; nothing of one, which journals of older versions have too."""
     return {"tta": options.tta} if options.tta > 1 else {}
+
+
+def _calibration(engine: Engine, options: ScoreOptions) -> Fingerprint:
+    temperature = temperature_of(as_wanted(engine.manifest, options))
+    return {} if temperature is None else {CALIBRATION: {"temperature": temperature}}
 
 
 def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: str) -> None:

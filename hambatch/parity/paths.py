@@ -1,4 +1,7 @@
-"""The paths from a file to a row that are compared, and why some cannot be taken here."""
+"""The paths from a file to a row that are compared, and why some cannot be taken here.
+
+No calibration is applied: the tolerances are of what the graphs themselves give.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -71,7 +74,11 @@ def other_paths(engine: Engine, options: ParityOptions) -> list[ScoringPath]:
 
 def _on_cpu(engine: Engine, backend: str, precision: str) -> ScoringPath:
     options = ScoreOptions.on_cpu(
-        engine=str(engine.folder), backend=backend, precision=precision, force=True
+        engine=str(engine.folder),
+        backend=backend,
+        precision=precision,
+        force=True,
+        calibration=False,
     )
     decoder = "dali-cpu" if has_dali() else "pillow"
     return ScoringPath(f"{decoder}+{backend}-{precision}", backend, precision, CPU, options)
@@ -107,6 +114,7 @@ def _on_gpu(engine: Engine, device: str, placement: Placement, precision: str) -
         backend=ON_GPU,
         precision=precision,
         force=True,
+        calibration=False,
     )
     name = f"dali-gpu+{ON_GPU}-{precision}"
     if first is None:

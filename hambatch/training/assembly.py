@@ -1,5 +1,6 @@
 """From a trained head to an engine folder that has been scored with."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,26 +13,34 @@ from numpy.typing import NDArray
 
 import hambatch
 from hambatch.atomic import sync, write_text
+from hambatch.calibrating.held_out import score_held_out
 from hambatch.config import ScoreOptions
 from hambatch.engines.card import model_card
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.choice import FP32
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import InputError
 from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.confusion_plot import plot_confusion
 from hambatch.evaluation.metrics import evaluate
+from hambatch.evaluation.training_split import TRAIN
 from hambatch.export.graph import export_graph
 from hambatch.export.keras_weights import WEIGHTS_NAME, save_network
 from hambatch.ham10000.prepare import count
 from hambatch.labels import CLASSES
 from hambatch.prediction import predict_files
 from hambatch.sentinel_recording import record_sentinels
+from hambatch.temperature import temperature_of
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.versions import library_versions
 
 PARITY_IMAGES = 64
-MEASURED = ("val", "test")
+VAL = "val"
+MEASURED = (VAL, "test")
 LICENCE = "CC BY-NC 4.0: trained on HAM10000, doi:10.1038/sdata.2018.161"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,9 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
         licence=_licence(trained.record),
     )
     write_manifest(staging, manifest)
-    manifest = record_sentinels(staging)
+    record_sentinels(staging)
+    manifest = calibrated_manifest(trained.dataset, staging)
+    write_manifest(staging, manifest)
     # Measured by the very path that users score with, not by Keras.
     metrics = measure(trained.dataset, staging)
     manifest = replace(manifest, metrics=metrics)
@@ -93,13 +104,25 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
     return manifest
 
 
+def calibrated_manifest(dataset: Dataset, engine: Path) -> Manifest:
+    """Fit the temperature on the validation images, if they were only stopped by and it fits."""
+    loaded = load_engine(engine)
+    if VAL in loaded.manifest.data.get("trained_on", TRAIN):
+        return loaded.manifest
+    calibration = score_held_out(loaded, dataset, (VAL,), FP32).calibration()
+    if calibration is None:
+        log.warning("no temperature fits the validation images; probabilities stay as they are")
+    return replace(loaded.manifest, calibration=calibration)
+
+
 def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
     """Score the held-out images with an engine folder.
 
     Returns
     -------
     dict
-        ``val`` and ``test``: the figures of ``evaluate``, and ``intervals`` by lesion.
+        ``val`` and ``test``: the figures of ``evaluate``, ``intervals`` by lesion, and the
+        ``temperature`` of the probabilities; None: uncalibrated.
 
     Raises
     ------
@@ -118,13 +141,14 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
         )
     predicted = np.array([CLASSES.index(row.prediction) for row in rows], np.int64)
     probabilities = np.array([row.probabilities for row in rows])
-    found = {}
+    found, temperature = {}, temperature_of(read_manifest(engine))
     for split in MEASURED:
         at = (held_out["split"] == split).to_numpy()
         truth, groups = labels_of(held_out["dx"][at]), list(held_out["group"][at])
         spans = bootstrap_intervals(truth, predicted[at], groups)
         figures = evaluate(truth, predicted[at], probabilities[at])
-        found[split] = {**figures, "intervals": {**spans, "grouped_by": "lesion"}}
+        intervals = {**spans, "grouped_by": "lesion"}
+        found[split] = {**figures, "intervals": intervals, "temperature": temperature}
     return found
 
 

@@ -20,6 +20,7 @@ from hambatch.training.features import Features
 from hambatch.training.fit import best_epoch, fit
 from hambatch.training.fold_figures import mean_of_folds
 from hambatch.training.gathering import fingerprint, plain_pairs, training_data, training_pairs
+from hambatch.training.out_of_fold import write_out_of_fold
 
 VALIDATION_PARTS = 6
 """One in six lesions of what is not the test fold stops the training early."""
@@ -38,7 +39,7 @@ def cross_validate(
     Parameters
     ----------
     work
-        Existing folder for the checkpoints.
+        Existing folder for the checkpoints, and the table of out-of-fold predictions.
 
     Returns
     -------
@@ -59,6 +60,7 @@ def cross_validate(
         best = {"epochs_run": len(fitted.history), "best_epoch": best_epoch(fitted.history)}
         found.append({"fold": fold, **best, **_figures(test, chances[-1])})
     pooled = pd.concat([test for _, _, test in parts])
+    write_out_of_fold(work, pooled, np.concatenate(chances), dataset.split_sha256)
     return {
         "images": len(pooled),
         "lesions": int(pooled["group"].nunique()),

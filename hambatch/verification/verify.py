@@ -12,7 +12,7 @@ from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine, installed_engines
 from hambatch.errors import BackendError, MissingDependency
 from hambatch.journal.computing_device import computing_device
-from hambatch.journal.fingerprint import Fingerprint, fingerprint_of
+from hambatch.journal.fingerprint import CALIBRATION, Fingerprint, fingerprint_of
 from hambatch.names import decode_name, encode_name
 from hambatch.placement import CPU, ON_CPU, ON_GPU, numbers_in
 from hambatch.prediction import job_for
@@ -20,6 +20,7 @@ from hambatch.recorded import backend_used, options_of, precision_used
 from hambatch.run_record import outputs_of, read_record, record_path
 from hambatch.sources.listing import Listing, list_images
 from hambatch.tables import format_of
+from hambatch.temperature import as_wanted, temperature_of, widened
 from hambatch.verification.differences import Difference
 from hambatch.verification.files import compare_files, reading
 from hambatch.verification.sample import draw, score_again
@@ -67,7 +68,8 @@ def verify(
     bad = {difference.image for difference in found.differences}
     sample = draw({k: row for k, row in found.rows.items() if k not in bad}, count, options.seed)
     same_machine = all(record["fingerprint"].get(part) == now[part] for part in MACHINE)
-    tolerance = 0.0 if same_machine else tolerance
+    temperature = temperature_of(as_wanted(engine.manifest, chosen))
+    tolerance = 0.0 if same_machine else widened(tolerance, temperature)
     found.differences += score_again(source, sample, chosen, tolerance)
     return Verdict(found.differences, _proven(table, source, found, len(sample), tolerance, engine))
 
@@ -142,11 +144,20 @@ def _one_device(options: ScoreOptions) -> str:
 
 
 def _engine_differences(recorded: Fingerprint, now: Fingerprint) -> list[Difference]:
-    return [
+    found = [
         Difference("", f"another engine: {key}", str(recorded["engine"].get(key)), str(value))
         for key, value in now["engine"].items()
         if recorded["engine"].get(key) != value
     ]
+    # By the engine and the recorded options, so that a record cannot name one of its own.
+    told, wanted = _temperature(recorded), _temperature(now)
+    if told != wanted:
+        found.append(Difference("", "another temperature", told, wanted))
+    return found
+
+
+def _temperature(fingerprint: Fingerprint) -> str:
+    return str(fingerprint.get(CALIBRATION, {}).get("temperature", "none"))
 
 
 def _proven(

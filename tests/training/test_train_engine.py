@@ -18,6 +18,7 @@ from hambatch.errors import InputError
 from hambatch.ham10000.metadata import COLUMNS
 from hambatch.labels import CLASSES
 from hambatch.prediction import predict_files
+from hambatch.tables import read_rows
 from hambatch.training.network import build_base
 from tests.conftest import jpeg_bytes
 
@@ -82,6 +83,10 @@ def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     assert manifest.training["weights"] == "base.weights.h5"
     assert manifest.metrics["test"]["n"] == 7
     assert manifest.metrics["val"]["n"] == 14
+    fitted = manifest.calibration
+    wanted = fitted.temperature if fitted else None
+    assert {side["temperature"] for side in manifest.metrics.values()} == {wanted}
+    assert ("## Calibration" in (engine / "card.md").read_text()) is (fitted is not None)
     assert manifest.data["counts"]["mel"]["train"] == {"images": 2, "lesions": 2}
 
 
@@ -117,3 +122,8 @@ def test_folds_give_a_report_and_no_engine(place):
     assert report["images"] == report["pooled"]["n"] == 35
     assert sum(fold["n"] for fold in report["folds"]) == 35
     assert "published" in result.stdout
+    # Every image, by a network that did not see it, in the order and the form of a run's table.
+    rows = list(read_rows(place / "cv.json.work" / "out_of_fold.csv", "csv"))
+    assert [row.image for row in rows] == [f"ISIC_{k:07d}.jpg" for k in range(35)]
+    hits = [row.prediction == CLASSES[k % 7] for k, row in enumerate(rows)]
+    assert np.mean(hits) == pytest.approx(report["pooled"]["accuracy"])

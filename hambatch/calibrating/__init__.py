@@ -1,0 +1,1 @@
+"""Fitting a temperature to held-out predictions, and saying what it changes."""
