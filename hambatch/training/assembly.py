@@ -14,7 +14,7 @@ import hambatch
 from hambatch.atomic import sync, write_text
 from hambatch.config import ScoreOptions
 from hambatch.engines.card import model_card
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import InputError
 from hambatch.evaluation.bootstrap import bootstrap_intervals
@@ -46,12 +46,15 @@ class Trained:
         Gives plain images by sha256, uint8 RGB ``[n, 224, 224, 3]``.
     record
         Options and what came of them, for ``training`` of ``engine.json``.
+    sides
+        Parts of the split table that were trained on.
     """
 
     dataset: Dataset
     network: Any
     images: Callable[[Sequence[str]], NDArray[np.uint8]]
     record: Mapping[str, Any]
+    sides: tuple[str, ...] = ("train",)
 
 
 def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
@@ -73,7 +76,7 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
         version=hambatch.__version__,
         files={},
         variants=(variant,),
-        data=_data(trained.dataset),
+        data=_data(trained),
         training=_training(trained.record),
         versions=library_versions(),
         licence=_licence(trained.record),
@@ -99,14 +102,17 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        ``val`` and ``test``: the figures of ``evaluate``, and ``intervals`` by lesion.
+        ``val``, unless it was trained on, and ``test``: the figures of ``evaluate``, and
+        ``intervals`` by lesion.
 
     Raises
     ------
     InputError
         If an image cannot be scored.
     """
-    held_out = dataset.table[dataset.table["split"].isin(MEASURED)]
+    trained_on = read_manifest(engine).data.get("trained_on", ())
+    parts = [part for part in MEASURED if part not in trained_on]
+    held_out = dataset.table[dataset.table["split"].isin(parts)]
     options = ScoreOptions.on_cpu(engine=str(engine))
     rows = predict_files(dataset.root, list(held_out["file"]), options)
     failed = [row for row in rows if row.status != "ok"]
@@ -119,7 +125,7 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
     predicted = np.array([CLASSES.index(row.prediction) for row in rows], np.int64)
     probabilities = np.array([row.probabilities for row in rows])
     found = {}
-    for split in MEASURED:
+    for split in parts:
         at = (held_out["split"] == split).to_numpy()
         truth, groups = labels_of(held_out["dx"][at]), list(held_out["group"][at])
         spans = bootstrap_intervals(truth, predicted[at], groups)
@@ -135,12 +141,14 @@ def _parity_images(dataset: Dataset) -> list[str]:
     return list(val["sha256"].iloc[steps])
 
 
-def _data(dataset: Dataset) -> dict[str, Any]:
+def _data(trained: Trained) -> dict[str, Any]:
+    dataset = trained.dataset
     return {
         "name": "HAM10000",
         "source": "doi:10.7910/DVN/DBW86T",
         "licence": "CC BY-NC 4.0",
         "split_sha256": dataset.split_sha256,
+        "trained_on": list(trained.sides),
         "counts": count(dataset.table),
     }
 
