@@ -30,6 +30,8 @@ FINETUNE_HELP: dict[str, tuple[Any, str]] = {
     ),
     "val_every": (COUNT, "Steps from one validation to the next."),
     "val_patience": (COUNT, "Validations that are no better before it stops."),
+    "final": (bool, "Train on val as well as train, without validation; test is left out."),
+    "stop_step": (click.IntRange(0), "With --final: stop after this step; 0: after all."),
     "checkpoint_seconds": (FiniteRange(0), "Time from one checkpoint to the next."),
     "brightness": (SHARE, "Of views: the most that the factor differs from 1."),
     "contrast": (SHARE, "Of views: the most that the factor differs from 1."),

@@ -35,7 +35,7 @@ BALANCES = {
 
 def model_card(manifest: Manifest) -> str:
     """Write the card from a manifest that has ``metrics["test"]``."""
-    test, val = manifest.metrics["test"], manifest.metrics["val"]
+    test = manifest.metrics["test"]
     sections = (
         f"# {manifest.name} {manifest.version}\n\n"
         f"{_network(manifest)}, classifying dermatoscopic\n"
@@ -46,13 +46,12 @@ def model_card(manifest: Manifest) -> str:
         f"{manifest.data['licence']}. Please cite:\n{CITATION}.\n\n"
         f"{_images(manifest):,} of its images were at hand. "
         "Split by lesion: no lesion, and no identical image, is on two sides.\n"
-        "Images / lesions:\n\n" + _counts(manifest),
+        "Images / lesions:\n\n" + _counts(manifest) + f"\n\n{_seen(manifest)}",
         "## Training\n\n" + _table(("option", "value"), _flat(manifest.training)),
         "## Test results\n\n" + _headline(test) + "\n\n" + _classes(test),
         "## Confusion matrix\n\nTest images; rows are the truth, columns the predictions.\n\n"
         + _confusion(test),
-        f"Validation, which stopped the training: balanced accuracy "
-        f"{val['balanced_accuracy']:.3f}.",
+        _validation(manifest),
         section(manifest),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in _limits(manifest)),
         f"## Licence of the weights\n\n{manifest.licence}",
@@ -81,6 +80,28 @@ def _counts(manifest: Manifest) -> str:
         for name in manifest.classes
     )
     return _table(("class", *SPLITS), rows)
+
+
+def _seen(manifest: Manifest) -> str:
+    sides = manifest.data.get("trained_on", ["train"])
+    counts = manifest.data["counts"].values()
+    images, lesions = (
+        sum(by_split[side][what] for by_split in counts for side in sides)
+        for what in ("images", "lesions")
+    )
+    chose = "" if "val" in sides else "; the images of val chose when to stop"
+    return (
+        f"Its weights were fitted to the {images:,} images of {lesions:,} lesions of "
+        f"{' and '.join(sides)}{chose}. Those of test were held out."
+    )
+
+
+def _validation(manifest: Manifest) -> str:
+    if "val" in manifest.metrics:
+        figure = manifest.metrics["val"]["balanced_accuracy"]
+        return f"Validation, which stopped the training: balanced accuracy {figure:.3f}."
+    steps = manifest.training["steps_run"]
+    return f"It was trained for a fixed {steps} steps; nothing was validated meanwhile."
 
 
 def _images(manifest: Manifest) -> int:

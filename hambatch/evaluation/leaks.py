@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from hambatch.errors import InputError
 from hambatch.evaluation.image_ids import canonical_id
+from hambatch.evaluation.pictures import COLUMN
+from hambatch.near_duplicates.search import looks_of, near_pairs
 
 SHOWN = 3
 """How many leaks of a kind a message names before it only counts."""
@@ -36,12 +39,27 @@ def same(column: str) -> Check:
     return check
 
 
+def same_picture(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
+    """Find pictures that are nearly the same, as far as both could be looked at."""
+    first, second = _seen(evaluated), _seen(trained)
+    if first.empty or second.empty:
+        return []
+    pairs = near_pairs(
+        looks_of(np.stack(list(first[COLUMN]))), looks_of(np.stack(list(second[COLUMN])))
+    )
+    # The first training image of several is enough.
+    found = dict(pairs[::-1].tolist())
+    names, trained_names = list(first["image_id"]), list(second["image_id"])
+    return [Leak(names[at], trained_names[other]) for at, other in sorted(found.items())]
+
+
 CHECKS: dict[str, Check] = {
     "the same image": same("image_id"),
     "the same lesion": same("lesion_id"),
     "the same bytes": same("sha256"),
+    "nearly the same picture": same_picture,
 }
-"""Every check, by what the two images share; one for near-duplicates is one more entry."""
+"""Every check, by what the two images share."""
 
 
 def refuse_leaks(
@@ -56,6 +74,7 @@ def refuse_leaks(
         ``lesion_id`` if it is known.
     split
         The split table of the training: ``image_id``, ``lesion_id``, ``sha256``, ``split``.
+        Both may have the column of :mod:`hambatch.evaluation.pictures`.
     sides
         The values of ``split`` that were trained on.
     predictions, name
@@ -64,6 +83,7 @@ def refuse_leaks(
     Returns
     -------
     JSON-able: ``training_images``, how many it was checked against; ``checks``;
+    ``pictures_not_compared``, how many ``evaluated`` and ``training`` images nobody could look at;
     ``validation_images``, evaluated ones that the training was stopped by.
 
     Raises
@@ -88,8 +108,17 @@ def refuse_leaks(
     return {
         "training_images": len(trained),
         "checks": list(CHECKS),
+        "pictures_not_compared": {
+            "evaluated": len(evaluated) - len(_seen(evaluated)),
+            "training": len(trained) - len(_seen(trained)),
+        },
         "validation_images": int(evaluated["image_id"].isin(validation).sum()),
     }
+
+
+def _seen(images: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows whose picture could be looked at."""
+    return images[images[COLUMN].notna()] if COLUMN in images.columns else images.iloc[:0]
 
 
 def _with_lesions(images: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from hambatch.engines.store import find_engine
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.join import Joined
 from hambatch.evaluation.leaks import refuse_leaks
+from hambatch.evaluation.pictures import with_pictures
 from hambatch.ham10000.table import read_split
 from hambatch.hashing import sha256_of_file
 from hambatch.names import decode_name
@@ -58,7 +59,8 @@ def check_training(
         )
     sides = training.sides if training else TRAIN
     split = read_split(path) if split is None else split
-    found = refuse_leaks(joined.images, split, sides, predictions, path)
+    images, split = with_pictures(joined.images, split, predictions, path)
+    found = refuse_leaks(images, split, sides, predictions, path)
     named = {"file": path.name, "sha256": digest}
     return {"done": True, "split": named, "sides": list(sides), **found}
 

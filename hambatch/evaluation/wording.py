@@ -78,6 +78,12 @@ def leak_check(found: dict[str, Any]) -> str:
         f"leak check: nothing in common with the {found['training_images']} training images of "
         f"{found['split']['file']} ({', '.join(found['checks'])})"
     )
+    unseen = found["pictures_not_compared"]
+    if any(unseen.values()):
+        text += (
+            f"; NOTE: pictures of {unseen['evaluated']} evaluated and {unseen['training']} "
+            "training images are not here, so near-duplicates of theirs were not looked for"
+        )
     if found["validation_images"]:
         text += (
             f"; NOTE: {found['validation_images']} of the evaluated images are validation images "

@@ -14,6 +14,7 @@ from hambatch.errors import InputError
 from hambatch.ham10000.images import find_images, hash_images
 from hambatch.ham10000.leaks import check_leaks
 from hambatch.ham10000.metadata import find_metadata, read_metadata
+from hambatch.ham10000.near_duplicates import compare_pictures, joined_groups
 from hambatch.ham10000.split import SPLITS, assign_splits, group_lesions
 from hambatch.ham10000.table import COLUMNS, record_path
 from hambatch.labels import CLASSES
@@ -30,8 +31,10 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
     The record that is written to ``out`` + ``.json``: ``hambatch``, ``root``
     (absolute), ``metadata``, the options, ``counts`` (class, then split, then
     images and lesions), ``rows_without_image``, ``images_without_row``,
-    ``images_with_copies`` (one id in several folders) and ``identical``
-    (lists of image ids with the same bytes).
+    ``images_with_copies`` (one id in several folders), ``identical``
+    (lists of image ids with the same bytes), ``near_duplicates`` (pairs of image
+    ids of different lesions that look the same) and ``not_compared`` (images that
+    nobody could look at).
 
     Raises
     ------
@@ -45,8 +48,10 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
     known = set(metadata["image_id"])
     table = _join(root, metadata, {name: found[name] for name in found if name in known})
     _check_labels(table, metadata_path)
+    table["group"] = group_lesions(list(table["lesion_id"]), list(table["sha256"]))
+    pairs, unseen = compare_pictures(table, root, "group")
     table["split"] = assign_splits(
-        group_lesions(list(table["lesion_id"]), list(table["sha256"])),
+        joined_groups(table, pairs, str(metadata_path)),
         list(table["dx"]),
         val_fraction=options.val_fraction,
         test_fraction=options.test_fraction,
@@ -63,6 +68,8 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
         "images_without_row": sorted(found.keys() - known),
         "images_with_copies": [name for name in table["image_id"] if len(found[name]) > 1],
         "identical": _identical(table),
+        "near_duplicates": [list(table["image_id"].iloc[pair]) for pair in pairs],
+        "not_compared": list(table["image_id"].iloc[unseen]),
     }
     write_json(record_path(out), record)
     write_text(out, table[list(COLUMNS)].to_csv(index=False, lineterminator="\n"))

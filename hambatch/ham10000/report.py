@@ -11,7 +11,7 @@ SHOWN = 5
 
 def summarize(record: dict[str, Any]) -> str:
     """Lay out a record of :func:`hambatch.ham10000.prepare.prepare` as text."""
-    counts = record["counts"]
+    counts, unseen = record["counts"], bool(record["not_compared"])
     rows = [(name, _numbers(counts[name])) for name in counts]
     total = [sum(column) for column in zip(*(numbers for _, numbers in rows), strict=True)]
     side = "".join(f"{split:>7}" for split in (*SPLITS, "all"))
@@ -24,7 +24,11 @@ def summarize(record: dict[str, Any]) -> str:
         _names("images without metadata row", record["images_without_row"]),
         _names("images found in several folders", record["images_with_copies"]),
         _names("groups of byte-identical images", [" = ".join(g) for g in record["identical"]]),
-        "no lesion and no identical bytes on two sides",
+        _names(
+            "pairs of nearly the same picture", [" = ".join(p) for p in record["near_duplicates"]]
+        ),
+        *([_names("images that cannot be decoded", record["not_compared"])] * unseen),
+        "no lesion, no identical bytes and no near-duplicates on two sides",
     ]
     return "\n".join(lines)
 

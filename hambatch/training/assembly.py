@@ -55,12 +55,15 @@ class Trained:
         Gives plain images by sha256, uint8 RGB ``[n, 224, 224, 3]``.
     record
         Options and what came of them, for ``training`` of ``engine.json``.
+    sides
+        Parts of the split table that were trained on.
     """
 
     dataset: Dataset
     network: Any
     images: Callable[[Sequence[str]], NDArray[np.uint8]]
     record: Mapping[str, Any]
+    sides: tuple[str, ...] = ("train",)
 
 
 def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
@@ -82,7 +85,7 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
         version=hambatch.__version__,
         files={},
         variants=(variant,),
-        data=_data(trained.dataset),
+        data=_data(trained),
         training=_training(trained.record),
         versions=library_versions(),
         licence=_licence(trained.record),
@@ -121,15 +124,17 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        ``val`` and ``test``: the figures of ``evaluate``, ``intervals`` by lesion, and the
-        ``temperature`` of the probabilities; None: uncalibrated.
+        ``val``, unless it was trained on, and ``test``: the figures of ``evaluate``, ``intervals``
+        by lesion, and the ``temperature`` of the probabilities; None: uncalibrated.
 
     Raises
     ------
     InputError
         If an image cannot be scored.
     """
-    held_out = dataset.table[dataset.table["split"].isin(MEASURED)]
+    trained_on = read_manifest(engine).data.get("trained_on", ())
+    parts = [part for part in MEASURED if part not in trained_on]
+    held_out = dataset.table[dataset.table["split"].isin(parts)]
     options = ScoreOptions.on_cpu(engine=str(engine))
     rows = predict_files(dataset.root, list(held_out["file"]), options)
     failed = [row for row in rows if row.status != "ok"]
@@ -142,11 +147,12 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
     predicted = np.array([CLASSES.index(row.prediction) for row in rows], np.int64)
     probabilities = np.array([row.probabilities for row in rows])
     found, temperature = {}, temperature_of(read_manifest(engine))
-    for split in MEASURED:
+    for split in parts:
         at = (held_out["split"] == split).to_numpy()
         truth, groups = labels_of(held_out["dx"][at]), list(held_out["group"][at])
-        spans = bootstrap_intervals(truth, predicted[at], groups)
-        figures = evaluate(truth, predicted[at], probabilities[at])
+        chances = probabilities[at]
+        spans = bootstrap_intervals(truth, predicted[at], groups, probabilities=chances)
+        figures = evaluate(truth, predicted[at], chances)
         intervals = {**spans, "grouped_by": "lesion"}
         found[split] = {**figures, "intervals": intervals, "temperature": temperature}
     return found
@@ -159,12 +165,14 @@ def _parity_images(dataset: Dataset) -> list[str]:
     return list(val["sha256"].iloc[steps])
 
 
-def _data(dataset: Dataset) -> dict[str, Any]:
+def _data(trained: Trained) -> dict[str, Any]:
+    dataset = trained.dataset
     return {
         "name": "HAM10000",
         "source": "doi:10.7910/DVN/DBW86T",
         "licence": "CC BY-NC 4.0",
         "split_sha256": dataset.split_sha256,
+        "trained_on": list(trained.sides),
         "counts": count(dataset.table),
     }
 

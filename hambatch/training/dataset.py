@@ -1,7 +1,8 @@
 """The split table as training uses it: checked for leaks, every image once."""
 
+import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.ham10000.leaks import check_leaks
+from hambatch.ham10000.near_duplicates import (
+    compare_pictures,
+    joined_groups,
+    refuse_near_duplicates,
+)
 from hambatch.ham10000.split import group_lesions
 from hambatch.ham10000.table import dataset_root, read_split
 from hambatch.hashing import sha256_of_file
 from hambatch.labels import CLASSES
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,32 @@ def read_dataset(path: Path) -> Dataset:
     groups = group_lesions(list(table["lesion_id"]), list(table["sha256"]))
     table = table.assign(group=groups).drop_duplicates("sha256", ignore_index=True)
     return Dataset(table, dataset_root(path), sha256_of_file(path))
+
+
+def refuse_near_duplicates_in(dataset: Dataset, path: Path) -> None:
+    """Look at the pictures as well: none may be on two sides.
+
+    Raises
+    ------
+    InputError
+        Naming the first pairs that look the same.
+    """
+    unseen = refuse_near_duplicates(dataset.table, dataset.root, str(path))
+    if unseen:
+        log.info("%d images cannot be read or decoded, and were not compared", unseen)
+
+
+def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:
+    """Keep pictures that look the same in one group, for folds; the ``split`` is not looked at.
+
+    Raises
+    ------
+    InputError
+        If two of them have different dx.
+    """
+    pairs, _ = compare_pictures(dataset.table, dataset.root, "group")
+    groups = joined_groups(dataset.table, pairs, str(path))
+    return replace(dataset, table=dataset.table.assign(group=groups))
 
 
 def labels_of(dx: Iterable[str]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Pooled features on disk, one row for each (image, view): computed once, shared by all runs.
 
-A folder of blocks, each ``NAME.npy`` (float32 ``[n, 2048]``) with ``NAME.json``
-(its n pairs). A block is complete before its ``.json`` appears, so a killed run
+A folder of blocks, each ``NAME.npy`` (float32 ``[n, 2048]``, or rows of another kind)
+with ``NAME.json`` (its n pairs). A block is complete before its ``.json`` appears, so a killed run
 loses the block in hand and nothing else. Blocks are only ever added.
 """
 
@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from hambatch.atomic import replacing, write_text
 from hambatch.engines.manifest import FEATURES
 from hambatch.errors import InputError
 from hambatch.hashing import sha256_of_bytes
+
+FLOAT32 = np.dtype(np.float32)
 
 
 class Pair(NamedTuple):
@@ -37,21 +39,30 @@ def default_cache() -> Path:
 class FeatureCache:
     """The rows of one key: same weights, same pixels.
 
+    Parameters
+    ----------
+    folder
+        Of the key; made if it is not there.
+    columns, dtype
+        Of a row.
+
     Raises
     ------
     InputError
         If the folder cannot be written to, or a block in it is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, columns: int = FEATURES, dtype: np.dtype[Any] = FLOAT32
+    ) -> None:
+        self.folder, self._columns, self._dtype = folder, columns, dtype
         self._where: dict[Pair, tuple[Path, int]] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"cannot keep features in {folder}: {error.strerror}.\n"
-                "Next: name a folder that you may write to with --cache"
+                "Next: name a folder that you may write to with --cache, or in XDG_CACHE_HOME"
             ) from error
         for index in sorted(folder.glob("*.json")):
             self._add(index.with_suffix(".npy"), _pairs_of(index))
@@ -60,8 +71,8 @@ class FeatureCache:
         """Tell whether this view has been computed."""
         return pair in self._where
 
-    def append(self, pairs: Sequence[Pair], features: NDArray[np.float32]) -> None:
-        """Write one block, durably; features are ``[len(pairs), 2048]``."""
+    def append(self, pairs: Sequence[Pair], features: NDArray[Any]) -> None:
+        """Write one block, durably; features are ``[len(pairs), columns]``."""
         text = json.dumps(pairs)
         # Named by content: two runs that add at once never meet in one file.
         block = self.folder / f"{sha256_of_bytes(text.encode())[:24]}.npy"
@@ -70,9 +81,9 @@ class FeatureCache:
         write_text(block.with_suffix(".json"), text + "\n")
         self._add(block, pairs)
 
-    def read(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-        """Gather features ``[len(pairs), 2048]`` float32; all pairs must be there."""
-        out = np.empty((len(pairs), FEATURES), np.float32)
+    def read(self, pairs: Sequence[Pair]) -> NDArray[Any]:
+        """Gather features ``[len(pairs), columns]``; all pairs must be there."""
+        out = np.empty((len(pairs), self._columns), self._dtype)
         rows: dict[Path, list[tuple[int, int]]] = {}
         for at, pair in enumerate(pairs):
             block, row = self._where[pair]
@@ -88,8 +99,8 @@ class FeatureCache:
             shape = np.load(block, mmap_mode="r", allow_pickle=False).shape
         except (OSError, ValueError) as error:
             raise _damaged(block, str(error)) from error
-        if shape != (len(pairs), FEATURES):
-            raise _damaged(block, f"its shape is {shape}, wanted {(len(pairs), FEATURES)}")
+        if shape != (wanted := (len(pairs), self._columns)):
+            raise _damaged(block, f"its shape is {shape}, wanted {wanted}")
         self._where.update((pair, (block, row)) for row, pair in enumerate(pairs))
 
 

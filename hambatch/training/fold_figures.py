@@ -86,6 +86,12 @@ def format_folds(report: dict[str, Any]) -> str:
         lines.append(
             f"{'  pooled':<20}{pooled[at]:.3f}   (95 % over lesions {low:.3f} to {high:.3f})"
         )
+    if "best_mean_step" in report:
+        best = report["best_mean_step"]
+        lines.append(
+            f"best step in the mean: {best['step']} "
+            f"(validation balanced accuracy {best['val_balanced_accuracy']:.3f})"
+        )
     lines.append(f"published accuracy  {PUBLISHED['accuracy']:.4f} (on a class-balanced test set)")
     lines += ["", f"{'class':<8}" + "".join(f"{n:>18}" for n in (*FIGURES, "published f1"))]
     for name, figures in mean["classes"].items():

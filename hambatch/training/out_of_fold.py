@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch import __version__
-from hambatch.atomic import write_json
+from hambatch.atomic import write_json, write_text
 from hambatch.batches import Row
 from hambatch.engines.calibration_spec import OUT_OF_FOLD
 from hambatch.hashing import sha256_of_file
@@ -17,7 +17,7 @@ from hambatch.probabilities import DECIMALS
 from hambatch.run_record import record_path
 from hambatch.tables import open_table
 
-TABLE_NAME = "out_of_fold.csv"
+TABLE_NAME, FOLDS_NAME = "out_of_fold.csv", "folds.csv"
 
 _MALIGNANT = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
 
@@ -65,3 +65,15 @@ def _row(file: str, sha256: str, values: NDArray[np.float64]) -> Row:
         backend="keras-fp32",
         sha256=sha256,
     )
+
+
+def write_folds(folder: Path, images: pd.DataFrame) -> Path:
+    """Write which fold each image was tested in, with its truth; returns the table's path.
+
+    ``hambatch evaluate`` takes it for the truth of the out-of-fold predictions.
+    """
+    path = folder / FOLDS_NAME
+    columns = ["image_id", "lesion_id", "dx", "sha256", "fold"]
+    rows = images[columns].sort_values("image_id")
+    write_text(path, rows.to_csv(index=False, lineterminator="\n"))
+    return path

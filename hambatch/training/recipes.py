@@ -8,12 +8,15 @@ from hambatch.errors import InputError
 from hambatch.training.assembly import Trained
 from hambatch.training.checkpoint import Checkpoint
 from hambatch.training.chosen import chosen_options
+from hambatch.training.cross_validation import Folds
 from hambatch.training.dataset import Dataset
 from hambatch.training.features import PIPELINE_VERSION
+from hambatch.training.finetuning.folds import fine_tuned_folds
 from hambatch.training.finetuning.recipe import fine_tuned
 from hambatch.training.fit import best_epoch, fit
 from hambatch.training.gathering import fingerprint, open_features, training_data
 from hambatch.training.network import join
+from hambatch.training.published_folds import published_folds
 from hambatch.training.work_folder import work_folder
 
 Recipe = Callable[[Dataset, Path, Path, TrainOptions], Trained]
@@ -36,23 +39,39 @@ def published(dataset: Dataset, out: Path, cache: Path, options: TrainOptions) -
     return Trained(dataset, network, features.images, record)
 
 
+FOLDS: dict[str, Callable[[Dataset, Path, TrainOptions, Path], Folds]] = {
+    "published": published_folds,
+    "finetune": fine_tuned_folds,
+}
+
 RECIPES: dict[str, Recipe] = {"published": published, "finetune": fine_tuned}
 
 
 def refuse_combinations(options: TrainOptions) -> None:
-    """Refuse what fine-tuning does not do.
+    """Refuse what fine-tuning does not do, and options that contradict each other.
 
     Raises
     ------
     InputError
-        For folds, or mixed precision.
+        For mixed precision, folds of a final training, or a step to stop at that it has not.
     """
     if options.recipe != "finetune":
         return
-    if options.folds:
+    tune = options.finetune
+    if options.folds and tune.final:
         raise InputError(
-            f"--folds is {options.folds}, wanted 0: folds of --recipe finetune are not built yet.\n"
-            "Next: hambatch train --recipe finetune without --folds"
+            f"--final is a training without validation, --folds {options.folds} are many with it.\n"
+            "Next: hambatch train --recipe finetune without --final"
+        )
+    if tune.stop_step and not tune.final:
+        raise InputError(
+            f"--stop-step is {tune.stop_step}, wanted it with --final; else validation chooses.\n"
+            "Next: hambatch train --recipe finetune without --stop-step"
+        )
+    if tune.stop_step > tune.steps:
+        raise InputError(
+            f"--stop-step is {tune.stop_step}, wanted at most the {tune.steps} of --steps.\n"
+            "Next: name the --steps of the training that the step was chosen in"
         )
     if options.mixed_precision:
         raise InputError(

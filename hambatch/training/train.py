@@ -1,5 +1,6 @@
 """`hambatch train`: from a split table to an engine, or to a report of folds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from hambatch.errors import InputError
 from hambatch.training.assembly import assemble
 from hambatch.training.compute import set_up
 from hambatch.training.cross_validation import cross_validate
-from hambatch.training.dataset import read_dataset
+from hambatch.training.dataset import (
+    read_dataset,
+    refuse_near_duplicates_in,
+    with_near_duplicates_joined,
+)
 from hambatch.training.fold_figures import PUBLISHED
-from hambatch.training.gathering import open_features
-from hambatch.training.recipes import RECIPES, refuse_combinations
+from hambatch.training.recipes import FOLDS, RECIPES, refuse_combinations
 from hambatch.training.work_folder import work_folder
 
 
@@ -41,6 +45,7 @@ def train(data: Path, out: Path, cache: Path, options: TrainOptions) -> Manifest
     _refuse_existing(out)
     refuse_combinations(options)
     dataset = read_dataset(data)
+    refuse_near_duplicates_in(dataset, data)
     options = set_up(options)
     trained = RECIPES[options.recipe](dataset, out, cache, options)
     return assemble(trained, work_folder(out) / "engine", out)
@@ -48,6 +53,8 @@ def train(data: Path, out: Path, cache: Path, options: TrainOptions) -> Manifest
 
 def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> dict[str, Any]:
     """Cross-validate the recipe instead, and write the report to ``out`` as JSON.
+
+    The published recipe on the whole table, fine-tuning on all but its test part.
 
     Raises
     ------
@@ -57,9 +64,13 @@ def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> di
     _refuse_existing(out)
     refuse_combinations(options)
     dataset = read_dataset(data)
-    options = set_up(options)
-    features = open_features(dataset, cache, options)
-    report = cross_validate(dataset, features, options, work_folder(out))
+    if options.recipe == "finetune":
+        # Its folds choose a step and a temperature; the test part chooses nothing.
+        dataset = replace(dataset, table=dataset.table[dataset.table["split"] != "test"])
+    dataset = with_near_duplicates_joined(dataset, data)
+    options, work = set_up(options), work_folder(out)
+    folds = FOLDS[options.recipe](dataset, cache, options, work)
+    report = cross_validate(dataset, folds, options, work)
     report["published"] = PUBLISHED
     write_json(out, report)
     return report

@@ -18,6 +18,7 @@ FINETUNE = ("--recipe", "finetune")
     [
         (["--steps", "3"], "finetune"),
         (["--cutout", "0.1"], "finetune"),
+        (["--stop-step", "3"], "finetune"),
         ([*FINETUNE, "--epochs", "3"], "published"),
         ([*FINETUNE, "--learning-rate", "0.1"], "published"),
     ],
@@ -45,12 +46,20 @@ def test_a_value_that_cannot_be_is_a_usage_error(split, tmp_path, wrong):
     assert wrong[0] in result.output
 
 
-@pytest.mark.parametrize("wrong", [["--folds", "2"], ["--mixed-precision"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--final", "--folds", "2"],
+        ["--stop-step", "3"],
+        ["--stop-step", "9", "--final", "--steps", "8"],
+        ["--mixed-precision"],
+    ],
+)
 def test_what_fine_tuning_does_not_do_is_one_message_with_the_way_out(split, tmp_path, wrong):
     result = run(split, tmp_path / "engine", *FINETUNE, *wrong)
     assert isinstance(result.exception, InputError)
     assert wrong[0] in str(result.exception)
-    assert "\nNext: hambatch train --recipe finetune without" in str(result.exception)
+    assert "\nNext: " in str(result.exception)
 
 
 def test_both_recipes_options_are_fields_of_the_configuration():

@@ -12,8 +12,10 @@ from hambatch.cli.train_options import HELP, NESTED, options_from
 from hambatch.config import Augmentation, TrainOptions
 from hambatch.errors import InputError
 from hambatch.ham10000.table import COLUMNS
+from hambatch.hashing import sha256_of_bytes
 from hambatch.training.finetuning.options import FineTuneOptions, Jitter
 from tests.conftest import jpeg_bytes
+from tests.near_duplicates.pictures import COPIES, picture
 
 PATHS = {"data", "out", "cache"}
 
@@ -28,7 +30,8 @@ def split(tmp_path):
     """Write a table of two rows of one lesion, on one side; its images are there."""
     root = tmp_path / "images"
     root.mkdir()
-    (root / "a.jpg").write_bytes(jpeg_bytes(0))
+    content = jpeg_bytes(0)
+    (root / "a.jpg").write_bytes(content)
     row = dict.fromkeys(COLUMNS, "x") | {"dx": "nv", "split": "train", "file": "a.jpg"}
     rows = [row | {"image_id": str(k), "sha256": str(k) * 64} for k in (1, 2)]
     write(tmp_path / "split.csv", rows)
@@ -100,3 +103,17 @@ def test_one_fold_is_a_usage_error(split, tmp_path):
     result = run(split, tmp_path / "cv.json", "--folds", "1")
     assert result.exit_code == 2
     assert "1 fold leaves nothing" in result.output
+
+
+def test_nearly_the_same_picture_on_two_sides_is_refused_before_training(split, tmp_path):
+    for row, change in zip(split[1], COPIES.values(), strict=False):
+        content = change(picture(0))
+        name = f"copy_{row['image_id']}"
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(content)
+        row |= {"file": f"{name}.jpg", "sha256": sha256_of_bytes(content), "lesion_id": name}
+    split[1][1]["split"] = "test"
+    write(*split)
+    result = run(split, tmp_path / "engine")
+    assert isinstance(result.exception, InputError)
+    assert "1 pairs of nearly the same picture on two sides" in str(result.exception)
+    assert not (tmp_path / "engine.work").exists()

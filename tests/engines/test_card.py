@@ -10,7 +10,7 @@ from hambatch.evaluation.metrics import evaluate
 from hambatch.labels import CLASSES
 
 
-def card_of(training):
+def card_of(training, trained_on=("train",)):
     truth = np.arange(70) % 7
     predicted = np.where(np.arange(70) < 42, truth, 5)
     found = evaluate(truth, predicted, np.eye(7)[predicted])
@@ -18,12 +18,13 @@ def card_of(training):
     counts = {name: {s: {"images": 4, "lesions": 3} for s in ("train", "val", "test")}
               for name in CLASSES}  # fmt: skip
     data = {"name": "HAM10000", "source": "doi:x", "licence": "CC BY-NC 4.0", "counts": counts}
+    data["trained_on"] = list(trained_on)
     manifest = Manifest(
         name="mine",
         version="1",
         files={},
         variants=(),
-        metrics={"test": found, "val": found},
+        metrics={"test": found} if "val" in trained_on else {"test": found, "val": found},
         data=data,
         training=training,
         licence="CC BY-NC 4.0: weights",
@@ -64,3 +65,13 @@ def test_it_says_which_part_of_the_network_was_trained_and_on_which_case_mix(car
     assert "ResNet50, trained from ImageNet weights from conv4 up, and a small head" in tuned
     assert "- Training drew rare classes more often than they occur, so its prob" in tuned
     assert "| hue | 5 |" in tuned
+
+
+def test_it_says_exactly_what_it_saw(card):
+    seen = "fitted to the 28 images of 21 lesions of train; the images of val chose when to stop."
+    assert seen in card
+    assert "Validation, which stopped the training" in card
+    tune = {"unfreeze": "conv4", "balance": "sqrt", "final": True}
+    final = card_of({"finetune": tune, "steps_run": 900}, trained_on=("train", "val"))
+    assert "fitted to the 56 images of 42 lesions of train and val. Those of test were held" in final
+    assert "a fixed 900 steps; nothing was validated" in final

@@ -12,8 +12,9 @@ from hambatch.evaluation.comparison import compare
 from hambatch.evaluation.leaks import refuse_leaks
 from hambatch.evaluation.report import format_report
 from hambatch.ham10000.table import COLUMNS
-from hambatch.hashing import sha256_of_file
+from hambatch.hashing import sha256_of_bytes, sha256_of_file
 from hambatch.labels import CLASSES
+from tests.near_duplicates.pictures import COPIES, encoded, picture
 
 
 def digest(k):
@@ -105,6 +106,48 @@ def test_an_unknown_training_is_told(tmp_path, data):
     report = compare(predictions(tmp_path / "p.csv", ["i0", "i9"]), data)
     assert report["leak_check"]["done"] is False
     assert "leak check not done: the training images are not known" in format_report(report)
+
+
+def with_pictures(data, **contents):
+    """Give rows of the split table real pictures, by image_id, and say where they are."""
+    split = pd.read_csv(data, dtype=str, keep_default_na=False)
+    for image_id, content in contents.items():
+        (data.parent / f"{image_id}.jpg").write_bytes(content)
+        split.loc[split["image_id"] == image_id, "sha256"] = sha256_of_bytes(content)
+    split.to_csv(data, index=False)
+    (data.parent / "split.csv.json").write_text(json.dumps({"root": str(data.parent)}))
+    return dict(zip(split["image_id"], split["sha256"], strict=True))
+
+
+def test_nearly_the_same_picture_as_a_training_images_stops_it(tmp_path, data):
+    copy = COPIES["half as large"](picture(0))
+    hashes = with_pictures(data, i1=encoded(picture(0)), i8=copy, i9=encoded(picture(1)))
+    table = predictions(tmp_path / "p.csv", ["i8", "i9"], [hashes["i8"], hashes["i9"]])
+    with pytest.raises(InputError, match=r"1 with nearly the same picture \(i8 and i1\)"):
+        compare(table, data, "test", data=data)
+
+
+def test_images_from_elsewhere_are_looked_at_where_the_run_found_them(tmp_path, data, engine):
+    with_pictures(data, i1=encoded(picture(0)))
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    copy = COPIES["compressed at 75"](picture(0))
+    (folder / "new.jpg").write_bytes(copy)
+    table = record(predictions(tmp_path / "p.csv", ["new"], [sha256_of_bytes(copy)]), engine)
+    about = json.loads((tmp_path / "p.csv.run.json").read_text()) | {"source": str(folder)}
+    about["engine"] = about["fingerprint"]["engine"] = {"engine_json_sha256": digest(0)}
+    (tmp_path / "p.csv.run.json").write_text(json.dumps(about))
+    labels = truth(tmp_path / "t.csv", ["new"], ["own"])
+    with pytest.raises(InputError, match=r"nearly the same picture \(new and i1\)"):
+        compare(table, labels, data=data)
+
+
+def test_pictures_that_are_not_here_are_told(tmp_path, data):
+    hashes = with_pictures(data, i1=encoded(picture(2)), i8=encoded(picture(3)))
+    table = predictions(tmp_path / "p.csv", ["i8", "i9"], [hashes["i8"], hashes["i9"]])
+    report = compare(table, data, "test", data=data)
+    assert report["leak_check"]["pictures_not_compared"] == {"evaluated": 1, "training": 3}
+    assert "pictures of 1 evaluated and 3 training images are not here" in format_report(report)
 
 
 @pytest.fixture

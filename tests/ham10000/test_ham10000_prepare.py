@@ -11,6 +11,7 @@ from hambatch.ham10000.prepare import prepare
 from hambatch.ham10000.report import summarize
 from hambatch.ham10000.table import dataset_root, read_split
 from hambatch.labels import CLASSES
+from tests.near_duplicates.pictures import COPIES, encoded, picture
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000"
 
@@ -63,6 +64,31 @@ def test_identical_bytes_are_never_on_two_sides_whatever_the_seed(download):
         assert table.loc[[image(i) for i in twins], "split"].nunique() == 1
     assert record["identical"] == [[image(i) for i in twins]]
     assert " = ".join(image(i) for i in twins) in summarize(record)
+
+
+def put(root, i, content):
+    (root / f"HAM10000_images_part_{1 + i % 2}" / f"{image(i)}.jpg").write_bytes(content)
+
+
+def test_nearly_the_same_picture_is_never_on_two_sides_whatever_the_seed(download):
+    copies = [0, 2, 5]  # of three lesions, all akiec
+    for i, change in zip(copies, list(COPIES.values())[:3], strict=True):
+        put(download, i, change(picture(0)))
+    put(download, 9, encoded(picture(1)))
+    for seed in range(8):
+        record, out = run(download, seed=seed)
+        table = read_split(out).set_index("image_id")
+        assert table.loc[[image(i) for i in copies], "split"].nunique() == 1
+    assert record["near_duplicates"] == [[image(i), image(j)] for i, j in ((0, 2), (0, 5), (2, 5))]
+    assert len(record["not_compared"]) == 70 - 4
+    assert f"nearly the same picture: 3 ({image(0)} = {image(2)}, " in summarize(record)
+
+
+def test_nearly_the_same_picture_with_two_labels_is_refused(download):
+    for i, change in zip((0, 68), COPIES.values(), strict=False):
+        put(download, i, change(picture(0)))
+    with pytest.raises(InputError, match=f"{image(0)} is akiec and {image(68)} is vasc"):
+        run(download)
 
 
 def test_identical_bytes_with_two_labels_are_refused(download):

@@ -1,13 +1,15 @@
 """What fine-tuning is fed: batches of views step after step, and the validation images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.config import TrainOptions
-from hambatch.training.dataset import Dataset, labels_of
+from hambatch.training.dataset import labels_of
 from hambatch.training.feature_cache import Pair
 from hambatch.training.finetuning.sampling import instances
 from hambatch.training.finetuning.views import Pictures
@@ -40,11 +42,15 @@ class TuningData:
             yield images, labels[k * size : (k + 1) * size]
 
 
-def tuning_data(dataset: Dataset, options: TrainOptions) -> TuningData:
-    """Take training and validation images out of a split table; none is opened."""
-    train, val = dataset.part("train"), dataset.part("val")
+def tuning_data(
+    files: Mapping[str, Path], train: pd.DataFrame, val: pd.DataFrame, options: TrainOptions
+) -> TuningData:
+    """Take training and validation images out of rows of a split table; none is opened.
+
+    ``files`` gives the path of every image by sha256.
+    """
     return TuningData(
-        pictures=Pictures(dataset.files, options),
+        pictures=Pictures(files, options),
         train=list(train["sha256"]),
         labels=labels_of(train["dx"]),
         val=list(val["sha256"]),

@@ -41,6 +41,9 @@ class FineTuneOptions:
     their few images are not learnt by heart.
     ``val_every`` 150 steps keeps validation of 900 images below a tenth of the time on a CPU,
     where both are slow. ``val_patience`` is counted in validations.
+    ``final`` trains on the validation images as well, for a fixed number of steps: ``stop_step``,
+    or all where that is 0. The learning rate goes as for all ``steps``, so that a step which was
+    chosen in a run of as many means the same.
     ``checkpoint_seconds`` changes no weight; a checkpoint is of some 460 MB.
     """
 
@@ -56,5 +59,12 @@ class FineTuneOptions:
     balance: str = "sqrt"
     val_every: int = 150
     val_patience: int = 4
+    final: bool = False
+    stop_step: int = 0
     checkpoint_seconds: float = 300.0
     jitter: Jitter = Jitter()
+
+    @property
+    def last_step(self) -> int:
+        """Where it ends at the latest."""
+        return self.stop_step or self.steps

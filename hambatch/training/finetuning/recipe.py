@@ -10,7 +10,7 @@ from hambatch.training.chosen import chosen_options
 from hambatch.training.dataset import Dataset
 from hambatch.training.features import PIPELINE_VERSION, weights_sha256
 from hambatch.training.finetuning.data import tuning_data
-from hambatch.training.finetuning.run import fine_tune
+from hambatch.training.finetuning.run import fine_tune, fine_tune_blindly
 from hambatch.training.finetuning.step_checkpoint import StepCheckpoint
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.gathering import load_base
@@ -31,19 +31,23 @@ def fine_tuned(dataset: Dataset, out: Path, cache: Path, options: TrainOptions) 
     base = load_base(options.weights)
     # Of the weights that it starts from: they are changed in place.
     start = weights_sha256(base)
-    data = tuning_data(dataset, options)
+    final = options.finetune.final
+    sides = ("train", "val") if final else ("train",)
+    train = dataset.table[dataset.table["split"].isin(sides)]
+    val = dataset.part("val").iloc[:0] if final else dataset.part("val")
+    data = tuning_data(dataset.files, train, val, options)
     path = work_folder(out) / "steps.npz"
     checkpoint = StepCheckpoint(path, fingerprint(dataset, start, options))
     tuner = FineTuner(base, options)
-    progress = fine_tune(tuner, data, options, checkpoint)
+    progress = (fine_tune_blindly if final else fine_tune)(tuner, data, options, checkpoint)
     record = {
         **chosen_options(options),
         "weights_sha256": start,
         "pipeline_version": PIPELINE_VERSION,
         "steps_run": progress.step,
-        "best_step": progress.best().step,
+        "best_step": None if final else progress.best().step,
     }
-    return Trained(dataset, join(base, tuner.head), data.pictures.on_cpu, record)
+    return Trained(dataset, join(base, tuner.head), data.pictures.on_cpu, record, sides)
 
 
 def fingerprint(dataset: Dataset, start: str, options: TrainOptions) -> dict[str, Any]:
@@ -51,6 +55,9 @@ def fingerprint(dataset: Dataset, start: str, options: TrainOptions) -> dict[str
     chosen = chosen_options(options)
     numbers = chosen.pop("finetune")
     del chosen["weights"], chosen["weights_licence"], numbers["checkpoint_seconds"]
+    if not numbers["final"]:
+        # A checkpoint from before there were final trainings is gone on with.
+        del numbers["final"], numbers["stop_step"]
     return {
         "split_sha256": dataset.split_sha256,
         "weights_sha256": start,

@@ -48,6 +48,30 @@ def fine_tune(
     return progress
 
 
+def fine_tune_blindly(
+    tuner: FineTuner, data: TuningData, options: TrainOptions, checkpoint: StepCheckpoint
+) -> Progress:
+    """Train for a fixed number of steps; nothing is validated, the last averages are taken.
+
+    Goes on from a checkpoint as :func:`fine_tune` does, and raises what it raises.
+    """
+    progress, _ = _begin(tuner, checkpoint)
+    last = options.finetune.last_step
+    report = StepReport(progress.step, last)
+    batches, saved = data.batches(progress.step, options), time.monotonic()
+    while progress.step < last:
+        progress = _step(tuner, progress, next(batches))
+        report.stepped(progress)
+        due = time.monotonic() - saved >= options.finetune.checkpoint_seconds
+        if due or progress.step == last:
+            checkpoint.save(progress, tuner.state())
+            saved = time.monotonic()
+    with tuner.averaged() as averages:
+        pass
+    tuner.put(averages)
+    return progress
+
+
 def validation_is_due(step: int, options: FineTuneOptions) -> bool:
     """Tell whether this step, or the last of all, is to be validated after."""
     return step % options.val_every == 0 or step == options.steps

@@ -9,6 +9,7 @@ from hambatch.errors import InputError
 from hambatch.export.keras_weights import load_network, save_network
 from hambatch.training.dataset import read_dataset
 from hambatch.training.finetuning.options import FineTuneOptions
+from hambatch.training.finetuning.recipe import fingerprint
 from hambatch.training.network import build_base
 from hambatch.training.recipes import RECIPES
 from tests.training import test_train_engine
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.slow
 place = test_train_engine.place
 
 
-def run(place, **changes):
+def run(place, out="tuned", **changes):
     tune = FineTuneOptions(**{"steps": 3, "val_every": 2} | changes)
     options = TrainOptions(
         recipe="finetune",
@@ -28,7 +29,7 @@ def run(place, **changes):
         finetune=tune,
     )
     dataset = read_dataset(place / "split.csv")
-    return RECIPES["finetune"](dataset, place / "tuned", place / "cache", options)
+    return RECIPES["finetune"](dataset, place / out, place / "cache", options)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,17 @@ def test_work_files_bind_the_name_to_the_run_and_nothing_is_cached(trained, plac
         run(place, unfreeze="conv5")
     assert "unfreeze was conv4, is conv5" in str(refusal.value)
     assert "jitter" not in str(refusal.value)
+
+
+def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(place):
+    dataset = read_dataset(place / "split.csv")
+    tune = FineTuneOptions(steps=3, final=True, stop_step=2)
+    final = run(place, out="final", **{"steps": 3, "final": True, "stop_step": 2})
+    assert final.sides == ("train", "val")
+    assert (final.record["steps_run"], final.record["best_step"]) == (2, None)
+    about = fingerprint(dataset, "", TrainOptions(recipe="finetune", finetune=tune))
+    assert about["stop_step"] == 2
+    assert "final" not in fingerprint(dataset, "", TrainOptions(recipe="finetune"))
 
 
 def test_how_often_it_is_checkpointed_binds_nothing(trained, place):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.training.finetuning.run import fine_tune, finished
+from hambatch.training.finetuning.run import fine_tune, fine_tune_blindly, finished
 from hambatch.training.finetuning.step_checkpoint import Progress, StepCheckpoint, Validation
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.state_file import read_state
@@ -141,3 +141,35 @@ def test_the_log_has_a_line_a_validation_and_the_last_step_is_validated(images, 
     assert [int(row["step"]) for row in rows] == [4, 6]
     assert float(rows[1]["val_balanced_accuracy"]) == progress.history[1].val_balanced_accuracy
     assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0
+
+
+def blindly(images, folder, **changes):
+    options = replace(OPTIONS, finetune=replace(TUNE, final=True, **changes))
+    tuner, checkpoint = FineTuner(tiny_base(), options), StepCheckpoint(folder / "steps.npz", {})
+    data = tuning_data(images, options)
+    blind = replace(data, val=[], val_labels=data.val_labels[:0])
+    return tuner, fine_tune_blindly(tuner, blind, options, checkpoint)
+
+
+def test_a_final_training_ends_with_the_averages_of_the_step_that_it_was_told(
+    uninterrupted, images, tmp_path
+):
+    tuner, progress = blindly(images, tmp_path, stop_step=8)
+    assert (progress.step, progress.history) == (8, ())
+    state = tuner.state()
+    same(state["weights"], state["averages"])
+    # As a run with validation was at that step: the learning rate goes as for all steps.
+    (tmp_path / "validated").mkdir()
+    tune = replace(TUNE, val_every=8, averaging=TUNE.averaging)
+    validated, _ = run(images, tmp_path / "validated", replace(OPTIONS, finetune=tune))
+    assert validated.learning_rate(8) == tuner.learning_rate(8) > 0
+
+
+def test_a_final_training_goes_on_to_the_same_weights(images, tmp_path):
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    whole.mkdir()
+    half.mkdir()
+    blindly(images, half, stop_step=5)
+    resumed, progress = blindly(images, half)
+    assert progress.step == TUNE.steps
+    same(resumed.state()["weights"], blindly(images, whole)[0].state()["weights"])
