@@ -12,6 +12,7 @@ from hambatch.atomic import write_json, write_text
 from hambatch.config import PrepareOptions
 from hambatch.errors import InputError
 from hambatch.ham10000.images import find_images, hash_images
+from hambatch.ham10000.known_pairs import known_pairs_in, on_one_side
 from hambatch.ham10000.leaks import check_leaks
 from hambatch.ham10000.metadata import find_metadata, read_metadata
 from hambatch.ham10000.near_duplicates import compare_pictures, joined_groups
@@ -33,8 +34,9 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
     images and lesions), ``rows_without_image``, ``images_without_row``,
     ``images_with_copies`` (one id in several folders), ``identical``
     (lists of image ids with the same bytes), ``near_duplicates`` (pairs of image
-    ids of different lesions that look the same) and ``not_compared`` (images that
-    nobody could look at).
+    ids of different lesions that look the same), ``known_pairs`` (those of
+    :mod:`hambatch.ham10000.known_pairs`) and ``not_compared`` (images that nobody could
+    look at).
 
     Raises
     ------
@@ -50,13 +52,15 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
     _check_labels(table, metadata_path)
     table["group"] = group_lesions(list(table["lesion_id"]), list(table["sha256"]))
     pairs, unseen = compare_pictures(table, root, "group")
+    joined = joined_groups(table, pairs, str(metadata_path))
     table["split"] = assign_splits(
-        joined_groups(table, pairs, str(metadata_path)),
+        joined,
         list(table["dx"]),
         val_fraction=options.val_fraction,
         test_fraction=options.test_fraction,
         seed=options.seed,
     )
+    table["split"] = on_one_side(table.assign(group=joined))
     check_leaks(table)
     record = {
         "hambatch": __version__,
@@ -69,6 +73,7 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
         "images_with_copies": [name for name in table["image_id"] if len(found[name]) > 1],
         "identical": _identical(table),
         "near_duplicates": [list(table["image_id"].iloc[pair]) for pair in pairs],
+        "known_pairs": [list(table["image_id"].iloc[pair]) for pair in known_pairs_in(table)],
         "not_compared": list(table["image_id"].iloc[unseen]),
     }
     write_json(record_path(out), record)

@@ -27,6 +27,7 @@ def summarize(record: dict[str, Any]) -> str:
         _names(
             "pairs of nearly the same picture", [" = ".join(p) for p in record["near_duplicates"]]
         ),
+        _names("pairs of one lesion under two ids", [" = ".join(p) for p in record["known_pairs"]]),
         *([_names("images that cannot be decoded", record["not_compared"])] * unseen),
         "no lesion, no identical bytes and no near-duplicates on two sides",
     ]

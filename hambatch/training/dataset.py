@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hambatch.ham10000.known_pairs import known_pairs_in
 from hambatch.ham10000.leaks import check_leaks
 from hambatch.ham10000.near_duplicates import (
     compare_pictures,
@@ -82,7 +83,7 @@ def refuse_near_duplicates_in(dataset: Dataset, path: Path) -> None:
 
 
 def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:
-    """Keep pictures that look the same in one group, for folds; the ``split`` is not looked at.
+    """Join the groups of pictures that look the same and of known pairs, whatever the split.
 
     Raises
     ------
@@ -90,6 +91,7 @@ def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:
         If two of them have different dx.
     """
     pairs, _ = compare_pictures(dataset.table, dataset.root, "group")
+    pairs = np.vstack([pairs, known_pairs_in(dataset.table)])
     groups = joined_groups(dataset.table, pairs, str(path))
     return replace(dataset, table=dataset.table.assign(group=groups))
 
