@@ -48,6 +48,8 @@ SECONDS = 450.0
 def main() -> None:
     """Measure, print and write."""
     chosen = parsed()
+    if chosen.out.suffix == ".md":
+        raise SystemExit(f"--out {chosen.out} is where the page goes; give a name with .json")
     try:
         found = result_of(chosen)
     except HambatchError as error:

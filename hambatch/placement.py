@@ -18,6 +18,8 @@ BACKENDS_OF_CPU = (ON_CPU, "keras")
 FOR_GPU = ("nvidia.dali", "tensorrt", "pycuda")
 """Packages without which ``auto`` does not look for a GPU."""
 
+DIGITS_AT_MOST = 6
+
 Ask = Callable[[], Probe]
 
 
@@ -71,6 +73,10 @@ def place(device: str, backend: str, ask: Ask | None = None) -> Placement:
     if device == AUTO and backend == AUTO:
         return _usable(ask)
     probe = ask()
+    if not probe.usable:
+        raise BackendError(
+            f"TensorRT needs a GPU: {probe.problem}.\nNext: {probe.next}, or --device cpu"
+        )
     gpus = tuple(chosen_gpu(probe, number) for number in numbers or (0,))
     _refuse_different(gpus)
     return Placement(ON_GPU, gpus, f"as asked, {gpus[0].name}")
@@ -87,13 +93,18 @@ def numbers_in(device: str) -> tuple[int, ...]:
     if device in (AUTO, CPU, GPU):
         return ()
     words = device.split(",")
-    numbers = tuple(int(word) for word in words if word.isascii() and word.isdigit())
+    numbers = tuple(int(word) for word in words if _is_number(word))
     if len(numbers) == len(words) == len(set(numbers)):
         return numbers
     raise InputError(
         f"--device is {device!r}, wanted auto, cpu, gpu, or different numbers of GPUs.\n"
         "Next: --device 0, or --device 0,1"
     )
+
+
+def _is_number(word: str) -> bool:
+    """No machine has a million GPUs; Python refuses to read numbers of thousands of digits."""
+    return word.isascii() and word.isdigit() and len(word) <= DIGITS_AT_MOST
 
 
 def _usable(ask: Ask) -> Placement:

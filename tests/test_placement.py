@@ -88,11 +88,11 @@ def test_several_gpus_have_to_be_of_one_model() -> None:
 def test_a_gpu_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(BackendError, match=r"no GPU 7 here; there is: 0 \(NVIDIA A\), 1"):
         place("7", "auto", three)
-    with pytest.raises(BackendError, match=r"no NVIDIA driver.*\nNext: hambatch doctor"):
+    with pytest.raises(BackendError, match=r"no NVIDIA driver.*\nNext: .*or --device cpu"):
         place("gpu", "auto", lambda: NONE)
 
 
-@pytest.mark.parametrize("device", ["", "gpus", "0,", "0,0", "-1", "1.0", "cpu,0", "²"])
+@pytest.mark.parametrize("device", ["", "gpus", "0,", "0,0", "-1", "1.0", "cpu,0", "²", "9" * 5000])
 def test_what_is_no_device_is_refused(device: str) -> None:
     with pytest.raises(InputError, match=r"wanted auto, cpu, gpu, or different numbers"):
         numbers_in(device)
@@ -110,3 +110,11 @@ def test_a_gpu_that_is_asked_for_and_not_there_ends_the_command_before_it_writes
             standalone_mode=False,
         )
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+@pytest.mark.parametrize("command", ["score DIR --out x.csv", "parity DIR", "bench score DIR"])
+def test_what_is_no_device_is_wrong_usage(command: str, tmp_path) -> None:
+    arguments = [str(tmp_path) if word == "DIR" else word for word in command.split()]
+    ran = CliRunner().invoke(hambatch, [*arguments, "--device", "0,0"])
+    assert ran.exit_code == 2
+    assert "wanted auto, cpu, gpu, or different numbers" in ran.output

@@ -111,7 +111,8 @@ def refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...]) 
     if own != dataset.split_sha256:
         raise InputError(
             f"the split table's sha256 is {dataset.split_sha256}, wanted that of the one that "
-            f"{engine.manifest.name} was trained with, {own}.\nNext: give that table to --data"
+            f"{engine.manifest.name} was trained with, {own}.\nNext: give that table to --data, "
+            "or an engine that was trained with this one"
         )
     seen = [part for part in parts if part in engine.manifest.data.get("trained_on", TRAIN)]
     if seen:

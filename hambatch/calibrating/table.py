@@ -65,6 +65,9 @@ def _about(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path)
     temperature = temperature_used(record)
     if temperature is not None:
         raise _refused(path, f"probabilities of temperature {temperature:g}", "uncalibrated ones")
+    views = record["fingerprint"]["backend"].get("tta", 1)
+    if views != 1:
+        raise _refused(path, f"means over {views} views of an image", "scores of the image alone")
     graph = record["fingerprint"]["engine"].get("graph_sha256")
     variants = engine.manifest.variants
     if graph not in {engine.manifest.files[variant.file].sha256 for variant in variants}:

@@ -10,6 +10,7 @@ import click
 
 from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.cli.bench_compare import compare
+from hambatch.cli.device import Device
 from hambatch.cli.finite import FiniteRange
 from hambatch.cli.listed import Listed
 
@@ -63,7 +64,7 @@ def shared(defaults: Options) -> Callable[[Command], Command]:
 
 @bench.command("engine")
 @shared(ENGINE)
-@click.option("--device", default=ENGINE.device, help=DEVICE_HELP)
+@click.option("--device", default=ENGINE.device, type=Device(), help=DEVICE_HELP)
 @click.option("--backend", default=ENGINE.backend, type=Listed(BACKENDS))
 @click.option(
     "--precision", default=ENGINE.precision, type=Listed(click.STRING), help="As the engine has."
@@ -109,7 +110,7 @@ def engine(source: Path | None, out: Path | None, plots: Path | None, **options:
 
 @bench.command("pipeline")
 @shared(PIPELINE)
-@click.option("--device", default=PIPELINE.device, help=DEVICE_HELP)
+@click.option("--device", default=PIPELINE.device, type=Device(), help=DEVICE_HELP)
 @click.option(
     "--batch-size", default=PIPELINE.batch_size, type=Listed(SIZES), help="Images a group."
 )
@@ -135,7 +136,7 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
 
 @bench.command("score")
 @shared(SCORE)
-@click.option("--device", default=SCORE.device, help=DEVICE_HELP)
+@click.option("--device", default=SCORE.device, type=Device(), help=DEVICE_HELP)
 @click.option("--backend", default=SCORE.backend, type=click.Choice(["auto", *BACKENDS.choices]))
 @click.option("--precision", default=SCORE.precision, help="As the engine has.")
 @click.option("--batch-size", default=SCORE.batch_size, type=SIZES, help="Images a group.")

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from hambatch.cli.device import Device
 from hambatch.config import ParityOptions
 from hambatch.errors import ExitCode
 
@@ -21,6 +22,7 @@ Run = TypeVar("Run")
 @click.option(
     "--device",
     default=DEFAULTS.device,
+    type=Device(),
     help="auto, cpu, gpu, or numbers of GPUs: 0,1; others are compared with the first.",
 )
 @click.option(

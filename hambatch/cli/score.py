@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from hambatch.cli.device import Device
 from hambatch.cli.finite import FiniteRange
 from hambatch.cli.progress import show_rows
 from hambatch.config import ScoreOptions
@@ -29,6 +30,7 @@ DEFAULTS = ScoreOptions()
     "--device",
     metavar="auto|cpu|gpu|N[,M...]",
     default=DEFAULTS.device,
+    type=Device(),
     help="auto: the first GPU that can be used, else the CPU; N: CUDA's number of a GPU.",
 )
 @click.option(

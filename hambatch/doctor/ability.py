@@ -40,8 +40,9 @@ def abilities(findings: Sequence[Finding]) -> Iterator[Ability]:
     for_scoring = [*_parts(FOR_SCORING), *decoder, "engine"]
     yield _needs(SCORING, for_scoring, there, there["engine"].about)
     yield Ability("fast decoding", dali.usable, _decoding(dali))
-    # The GPU runs what OpenVINO would; Pillow's pictures are uploaded too.
-    for_gpu = ["driver", *(p for p in for_scoring if p != "openvino"), *_parts(FOR_GPU)]
+    # The GPU runs what OpenVINO would; only DALI decodes there.
+    there_too = [part for part in _parts(FOR_SCORING) if part != "openvino"]
+    for_gpu = ["driver", *there_too, DALI.module, "engine", *_parts(FOR_GPU)]
     yield _needs(GPU, for_gpu, there, "all that it needs is there; no plan was tried")
     for_training = ["pandas", "matplotlib.figure", *_parts(FOR_TRAINING)]
     yield _needs(TRAINING, for_training, there, "on the CPU")

@@ -53,10 +53,10 @@ def choose_precision(
         If a precision is wanted that cannot be had, or should not be.
     """
     if wanted not in (AUTO, *OF_BACKEND[backend]):
-        able = [name for name, runs in OF_BACKEND.items() if wanted in runs]
+        where = "--device gpu where there is one" if wanted == FP16 else "--backend openvino"
         raise EngineError(
             f"the {backend} backend runs {' and '.join(OF_BACKEND[backend])} only, wanted "
-            f"{wanted}.\nNext: --precision fp32, or --backend {able[0]}"
+            f"{wanted}.\nNext: --precision fp32, or {where}"
         )
     if wanted in (FP32, FP16):
         return Choice(wanted, wanted, f"{wanted} was asked for")
@@ -124,7 +124,7 @@ def _refused(manifest: Manifest, backend: str, told: str) -> EngineError:
     if backend != BACKEND_OF_GATES:
         return EngineError(
             f"the int8 graph of {manifest.name} is not to be used by {backend}: {told}.\n"
-            "Next: --precision fp16 or fp32, or --force"
+            "Next: --precision fp16 or fp32, --device cpu if its gate passed there, or --force"
         )
     return EngineError(
         f"the int8 graph of {manifest.name} is not to be used: {told}; "

@@ -69,6 +69,11 @@ def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -
         If table or record cannot be read, or no row is of that class.
     """
     record = read_record(record_path(table))
+    if sha256_of_file(table) != record["output"]["sha256"]:
+        raise InputError(
+            f"{table} is not the table that {record_path(table).name} describes: wanted sha256 "
+            f"{record['output']['sha256']}.\nNext: hambatch verify {table} SOURCE, or restore it"
+        )
     run = options_of(record["options"])
     how = ScoreOptions.on_cpu(**{name: getattr(run, name) for name in OF_THE_RUN})
     how = replace(how, engine=options.engine or _engine_of(run))

@@ -19,6 +19,7 @@ from hambatch.explanation.document import as_document
 from hambatch.explanation.picture import PURPOSE, explanation_png
 from hambatch.explanation.results import Explanation
 from hambatch.explanation.shown_size import shown_size
+from hambatch.interrupts import Interrupted, Stop, stopping
 from hambatch.names import encode_name
 from hambatch.prediction import Unwatched, job_for, rows_of_answer
 from hambatch.require import require
@@ -76,15 +77,17 @@ def explain(
         If the folder cannot be made or written to.
     MissingDependency
         If matplotlib is not installed; then nothing is done.
+    Interrupted
+        If a signal asked it to stop: pictures that are drawn stay, `explain.json` is not written.
     """
     require("matplotlib", extra="plot", purpose=PURPOSE)
     engine = load_engine(find_engine(asked.options.engine))
     run = _Run(asked, options.of_class, out, engine, _job(asked, engine))
-    with SupervisedWorker(run.job, asked.options.decode_seconds) as worker:
+    with stopping() as stop, SupervisedWorker(run.job, asked.options.decode_seconds) as worker:
         backend = worker.wait_ready().backend
         with refusing(out):
             out.mkdir(parents=True, exist_ok=True)
-        found = list(progress(_explanations(run, worker, backend), len(asked.names)))
+        found = list(progress(_explanations(run, worker, backend, stop), len(asked.names)))
     if len(found) != len(asked.names):
         # Images out = images in: anything else is a bug.
         raise AssertionError(f"{len(found)} of {len(asked.names)} images were answered")
@@ -100,11 +103,15 @@ def _job(asked: Asked, engine: Engine) -> Job:
     return replace(job, backend=MAPS)
 
 
-def _explanations(run: _Run, worker: SupervisedWorker, backend: str) -> Iterator[Explanation]:
+def _explanations(
+    run: _Run, worker: SupervisedWorker, backend: str, stop: Stop
+) -> Iterator[Explanation]:
     names = dict(enumerate(run.asked.names))
     items = (Item(index, run.asked.root / name) for index, name in names.items())
     for answer in worker.answers(Unwatched(REQUEST_SIZE).groups(items)):
         for index, row in rows_of_answer(answer, names, run.engine.manifest, backend):
+            if stop.requested:
+                raise Interrupted
             yield _explanation(run, index, row, answer)
 
 

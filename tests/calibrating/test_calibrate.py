@@ -114,6 +114,10 @@ def test_a_table_of_score_gives_the_same_and_a_calibrated_one_is_refused(
             assert isinstance(done.exception, InputError)
             assert f"found probabilities of temperature {direct:g}" in str(done.exception)
     assert done.exit_code == 0, done.exception
+    views = ScoreOptions(engine=str(engine), calibration=False, tta=2)
+    score(tmp_path / "ham", tmp_path / "views.csv", "csv", views)
+    done = calibrate(engine, table, "--predictions", tmp_path / "views.csv")
+    assert "found means over 2 views" in str(done.exception)
     found = read_manifest(engine).calibration
     assert found is not None
     assert found.temperature == direct

@@ -56,7 +56,7 @@ def test_a_folder_of_bad_files_is_one_message(tmp_path: Path, tiny_engine: Path)
     ("options", "code", "says"),
     [
         ((), 1, "no JPEG or PNG image"),
-        (("--device", "abacus"), 1, "--device is 'abacus'"),
+        (("--device", "abacus"), 2, "--device is 'abacus'"),
         (("--precision", "fp16", "--device", "cpu"), 1, "nothing can be scored in fp16"),
         (("--out", "no/such/parity.json"), 1, "is in no folder"),
         (("--precision", "tf32"), 2, "tf32"),

@@ -83,6 +83,8 @@ def test_dali_that_works_makes_no_gpu() -> None:
     assert (works, why) == (False, "nvidia-driver is missing")
     works, why = told(examination(pycuda=MISSING))["scoring on a GPU"]
     assert (works, why) == (False, "pycuda is missing")
+    works, why = told(examination(nvidia_dali_cuda120=MISSING))["scoring on a GPU"]
+    assert (works, why) == (False, "nvidia-dali-cuda120 is missing")
 
 
 def test_the_json_has_what_the_table_has() -> None:

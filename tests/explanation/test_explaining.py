@@ -1,7 +1,11 @@
 """From files to PNGs and `explain.json`: each image its own, a broken one a reason."""
 
 import json
+import os
 import shutil
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +14,17 @@ from PIL import Image
 
 from hambatch.batches import Row
 from hambatch.config import ExplainOptions
+from hambatch.engines.manifest import read_manifest
+from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError, InputError
 from hambatch.explanation.asked import images_of_table, named_images
-from hambatch.explanation.explaining import explain
+from hambatch.explanation.explaining import Outcome, explain
+from hambatch.explanation.report import as_text
+from hambatch.explanation.results import Explanation
 from hambatch.hashing import sha256_of_file
+from hambatch.interrupts import Interrupted
 from hambatch.labels import CLASSES
+from hambatch.run_record import record_path
 from hambatch.tables import read_rows
 from tests.conftest import jpeg_bytes
 from tests.explanation.conftest import Explained
@@ -143,6 +153,46 @@ def test_a_table_without_its_record_is_refused(explained: Explained, tmp_path: P
     shutil.copy(explained.table, tmp_path / "preds.csv")
     with pytest.raises(InputError, match=r"preds\.csv\.run\.json cannot be used as the record"):
         images_of_table(tmp_path / "preds.csv", None, ExplainOptions())
+
+
+def test_a_table_that_was_changed_is_refused(explained: Explained, tmp_path: Path) -> None:
+    changed = tmp_path / "preds.csv"
+    changed.write_bytes(explained.table.read_bytes().replace(b",ok,", b",ok ,", 1))
+    shutil.copy(record_path(explained.table), record_path(changed))
+    with pytest.raises(InputError, match=r"is not the table that preds\.csv\.run\.json describes"):
+        images_of_table(changed, None, ExplainOptions())
+
+
+def test_an_engine_in_another_state_than_the_table_s_is_told(
+    explained: Explained, headed_engine: Path, tmp_path: Path
+) -> None:
+    document = explain_table(explained.table, tmp_path / "same").document
+    assert "another engine" not in as_text(document, tmp_path)
+    other = tmp_path / "engine"
+    shutil.copytree(headed_engine, other)
+    write_manifest(other, replace(read_manifest(other), version="2"))
+    document = explain_table(explained.table, tmp_path / "other", str(other)).document
+    assert "scored with another engine, or another state" in as_text(document, tmp_path)
+
+
+def explain_table(table: Path, out: Path, engine: str | None = None) -> Outcome:
+    options = ExplainOptions(engine=engine, top=1)
+    return explain(images_of_table(table, None, options), out, options)
+
+
+def test_asked_to_stop_it_says_so(
+    explained: Explained, tmp_path: Path, headed_engine: Path
+) -> None:
+    images = sorted(explained.images.rglob("*.jpg"))[:2]
+    asked = named_images(images, ExplainOptions(engine=str(headed_engine)))
+
+    def interrupted(found: Iterable[Explanation], total: int) -> Iterator[Explanation]:
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from found
+
+    with pytest.raises(Interrupted):
+        explain(asked, tmp_path / "out", ExplainOptions(), interrupted)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_engine_with_another_head_is_refused_before_anything_is_written(
