@@ -10,6 +10,7 @@ from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.hashing import sha256_of_file
+from hambatch.journal.device_history import history_of
 from hambatch.journal.fingerprint import (
     Fingerprint,
     fingerprint_of,
@@ -83,7 +84,8 @@ def begin_again(
         for rows in _some(scored):
             log.append(rows)
         log.sync()
-    journal.begin(wanted, survey_of(record["not_scored"]), utc_now())
+    devices = history_of(record.get("device", {}))
+    journal.begin(wanted, survey_of(record["not_scored"]), utc_now(), devices)
     return changes
 
 
