@@ -108,6 +108,11 @@ class Journal:
             self._write(self.about | {"devices": asdict(history)})
             self.devices = history
 
+    def of_earlier_starts(self, devices: DeviceHistory) -> None:
+        """Keep what became of devices before this start computed anything."""
+        self._earlier = self._earlier.then(devices)
+        self.of_this_start(DeviceHistory())
+
     def _write(self, about: dict[str, Any]) -> None:
         write_json(self.folder / "run.json", about)
         self.about = about
