@@ -95,6 +95,24 @@ def test_a_retry_of_failed_rows_keeps_what_the_table_was_made_with(
     assert record_of(stopped)["device"]["handed_over"] == record["device"]["handed_over"]
 
 
+def test_notes_of_an_earlier_start_are_kept(tmp_path: Path) -> None:
+    out = tmp_path / "rows.csv"
+    with open_journal(out) as journal:
+        store(["a.jpg"], journal.listing_path)
+        journal.begin({"listing": {"sha256": "ab"}}, SURVEY, "2026-01-01T00:00:00+00:00")
+        journal.of_this_start(DeviceHistory({"0": "requests hold 32 images"}))
+    for _ in range(2):
+        with open_journal(out) as journal:
+            journal.of_this_start(DeviceHistory({"1": "requests hold 16 images"}))
+    with open_journal(out) as journal:
+        assert journal.devices.notes == {
+            "0": "requests hold 32 images",
+            "1": "requests hold 16 images",
+        }
+        journal.clear()
+        assert journal.devices == DeviceHistory()
+
+
 def test_the_histories_of_two_starts_add_up() -> None:
     first = DeviceHistory({"0": "half"}, [{"from": "GPU 1", "to": "GPU 0", "why": "Xid 79"}])
     later = DeviceHistory({"0": "quarter"}, [{"from": "GPU 0", "to": "the CPU", "why": "Xid 48"}])
