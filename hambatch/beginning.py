@@ -9,7 +9,9 @@ from hambatch.batches import Row
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
+from hambatch.gpu_gone import as_on_gpu, hand_over, takes_over
 from hambatch.hashing import sha256_of_file
+from hambatch.journal.device_history import history_of
 from hambatch.journal.fingerprint import (
     Fingerprint,
     fingerprint_of,
@@ -18,6 +20,7 @@ from hambatch.journal.fingerprint import (
     without_limits,
 )
 from hambatch.journal.folder import Journal, survey_of
+from hambatch.plan import Plan
 from hambatch.recorded import options_of
 from hambatch.run_record import outputs_of, read_record, record_path, utc_now
 from hambatch.sources.listing import Changes, Listing, compare, list_images, store
@@ -34,27 +37,30 @@ def begin(journal: Journal, source: Path, engine: Engine, options: ScoreOptions,
     journal.begin(about, listing.survey, utc_now())
 
 
-def go_on(
-    journal: Journal, source: Path, engine: Engine, options: ScoreOptions, out: Path
-) -> Changes:
+def go_on(journal: Journal, source: Path, engine: Engine, plan: Plan, out: Path) -> Changes:
     """Make sure that the run that began is the one that is asked for now.
 
     The listing stays as it was, so that a resumed run gives what an
-    uninterrupted one gives; what came and went since is counted.
+    uninterrupted one gives; what came and went since is counted. Where a GPU is gone that
+    nobody asked for, the CPU may do its part.
 
     Raises
     ------
     InputError
         If anything that decides a row differs, naming it.
     """
-    listing = journal.listing()
+    listing, began = journal.listing(), journal.about["fingerprint"]
+    now = fingerprint_of(source, listing, engine, plan.options)
+    by_cpu = takes_over(journal, plan)
     refuse_other(
-        journal.about["fingerprint"],
-        fingerprint_of(source, listing, engine, options),
+        began,
+        as_on_gpu(journal, plan, engine, now) if by_cpu else now,
         "an unfinished run of other settings has this --out",
-        "give the settings it began with, add --overwrite to start afresh, or name another --out",
+        f"{_restored(began, now)}, add --overwrite to start afresh, or name another --out",
     )
-    return _changes_since(listing, source, options, out)
+    if by_cpu:
+        hand_over(journal, plan)
+    return _changes_since(listing, source, plan.options, out)
 
 
 def begin_again(
@@ -83,8 +89,17 @@ def begin_again(
         for rows in _some(scored):
             log.append(rows)
         log.sync()
-    journal.begin(wanted, survey_of(record["not_scored"]), utc_now())
+    devices = history_of(record.get("device", {}))
+    journal.begin(wanted, survey_of(record["not_scored"]), utc_now(), devices)
     return changes
+
+
+def _restored(found: Fingerprint, now: Fingerprint) -> str:
+    """Say how to get back to what a run began with: of a GPU that is no matter of settings."""
+    gpu = found.get("device", {}).get("gpu")
+    if gpu and found["device"] != now["device"]:
+        return f"run it where its GPU ({gpu}), its driver and its plan are, with its settings"
+    return "give the settings it began with"
 
 
 def _list(source: Path, path: Path, options: ScoreOptions, out: Path) -> Listing:
@@ -121,7 +136,7 @@ def _refuse_other_settings(out: Path, found: Fingerprint, wanted: Fingerprint) -
         without_limits(found),
         without_limits(wanted),
         f"{out} was made with other settings",
-        "give the settings it was made with, or add --overwrite to score all of it again",
+        f"{_restored(found, wanted)}, or add --overwrite to score all of it again",
     )
 
 

@@ -11,6 +11,7 @@ from hambatch.crew import Crew, Member
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError, InputError
 from hambatch.interrupts import Interrupted, Stop
+from hambatch.journal.device_history import DeviceHistory
 from hambatch.journal.folder import Journal
 from hambatch.journal.log import RowLog
 from hambatch.names import encode_name
@@ -54,6 +55,12 @@ class Run:
         """With the precision that is used."""
         return self.plan.options
 
+    def keep_history(self, members: Iterable[Member] = ()) -> None:
+        """Tell the journal what became of devices; rows that depend on it come after."""
+        notes = {member.device: member.worker.note for member in members if member.worker.note}
+        now = DeviceHistory(self.crew.notes | notes, self.crew.handed_over)
+        self.journal.of_this_start(now)
+
 
 def score_missing(run: Run, stop: Stop, progress: Progress | None) -> None:
     """Bring every image's row into the journal.
@@ -83,6 +90,7 @@ def _answered(run: Run, stop: Stop) -> Iterator[Progressed]:
     while run.log.done < run.listing.count and not (passes and stop.requested):
         before, failed = run.log.done, len(run.crew.handed_over)
         yield from _one_pass(run, stop)
+        run.keep_history()
         got_on = run.log.done > before or len(run.crew.handed_over) > failed
         if passes and not got_on and not stop.requested:
             raise BackendError(
@@ -105,6 +113,7 @@ def _one_pass(run: Run, stop: Stop) -> Iterator[Progressed]:
 
         try:
             for answered, rows in side_by_side(streams, abandon):
+                run.keep_history(members)
                 run.log.append(rows)
                 refuse_too_many_failed(run.log, run.listing, run.options.fail_over)
                 yield Progressed(answered, run.log.failed - failed)
@@ -159,6 +168,6 @@ def facts_of(run: Run, changes: Changes) -> Facts:
         fingerprint=run.journal.about["fingerprint"],
         changes=changes,
         sentinels=run.crew.sentinels(),
-        notes=run.crew.notes,
-        handed_over=run.crew.handed_over,
+        notes=run.journal.devices.notes,
+        handed_over=run.journal.devices.handed_over,
     )

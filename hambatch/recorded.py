@@ -9,6 +9,7 @@ from hambatch.config import ScoreOptions
 from hambatch.engines.calibration_spec import checked_temperature
 from hambatch.engines.choice import AUTO, USED, WANTED
 from hambatch.errors import InputError
+from hambatch.journal.device_history import history_of
 from hambatch.journal.folder import survey_of
 from hambatch.names import decode_name
 from hambatch.pipelines.decoder_options import DecoderOptions
@@ -60,6 +61,7 @@ def check_record(record: Any) -> None:
     backend_used(record)
     temperature_used(record)
     _check_survey(_part(record, "not_scored"))
+    history_of(record.get("device", {}))
     options_of(_part(record, "options"))
 
 

@@ -14,11 +14,12 @@ from hambatch.crew import Crew
 from hambatch.engines.loading import load_engine
 from hambatch.engines.store import find_engine
 from hambatch.errors import HambatchError
+from hambatch.gpu_gone import plan_to_go_on
 from hambatch.interrupts import stopping
 from hambatch.journal.folder import open_journal
 from hambatch.journal.log import RowLog
 from hambatch.passes import Progress, Run, facts_of, score_missing
-from hambatch.plan import Plan, plan_of
+from hambatch.plan import Plan
 from hambatch.refusals import (
     refuse_existing,
     refuse_format,
@@ -99,7 +100,7 @@ def score(
         if not journal.begun:
             refuse_existing(out, replace=overwrite or retry_failed)
         folder = find_engine(options.engine)
-        plan = plan_of(folder, options)
+        plan = plan_to_go_on(journal, folder, options)
         if tell:
             tell(plan)
         options = plan.options
@@ -108,7 +109,7 @@ def score(
             engine = load_engine(folder)
             changes = Changes()
             if journal.begun:
-                changes = go_on(journal, source, engine, options, out)
+                changes = go_on(journal, source, engine, plan, out)
             elif retry_failed:
                 changes = begin_again(journal, out, kind, source, engine, options)
             else:

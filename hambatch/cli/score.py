@@ -147,7 +147,8 @@ DEFAULTS = ScoreOptions()
     "--hw-decoder-load",
     default=DEFAULTS.decoder.hw_decoder_load,
     type=FiniteRange(0, 1),
-    help="Share of a group that the GPU's JPEG engine decodes.",
+    help="Share of a group that the GPU's JPEG engine decodes; between 0 and 1 rows may depend on "
+    "their place in it.",
 )
 @click.option(
     "--preallocate",

@@ -13,7 +13,8 @@ def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
     """Name the processor; on a GPU the card, its driver, and the very plan.
 
     Two plans built of one graph may differ in the last bits of their scores. How many GPUs of
-    that model there are changes no row.
+    that model there are changes no row, nor does the size of groups, unless the decoder parts
+    them.
 
     Raises
     ------
@@ -26,8 +27,9 @@ def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
     from hambatch.backends.tensorrt_gpu import REQUEST_SIZE
     from hambatch.plans import kept_plan_for
 
-    first, *_ = numbers_in(options.device) or (0,)
-    plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, first).record
+    gpus = numbers_in(options.device) or (0,)
+    plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, gpus[0]).record
+    groups = {"batch_size": options.batch_size, "gpus": len(gpus)}
     return {
         **processor,
         "kind": "gpu",
@@ -36,4 +38,5 @@ def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
         "plan_sha256": plan.sha256,
         "hw_decoder_load": options.decoder.hw_decoder_load,
         "jpeg_fancy_upsampling": options.decoder.jpeg_fancy_upsampling,
+        **(groups if options.decoder.parts_groups else {}),
     }

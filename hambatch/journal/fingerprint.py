@@ -17,10 +17,11 @@ from hambatch.versions import library_versions
 
 LIBRARIES = {
     "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
-    "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", *BINDINGS),
+    "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", *BINDINGS, "openvino"),
     "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
 }
-"""What decodes and computes with a backend; another version may change a row."""
+"""What decodes and computes with a backend; another version may change a row. OpenVINO does
+what GPUs that failed have left."""
 
 LIMITS = "limits"
 """The part that decides which files fail: with higher ones, every scored row stays as it is."""

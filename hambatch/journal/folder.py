@@ -6,7 +6,8 @@
         lock               held by the run that writes preds.csv
         listing            the names of the images, sorted (hambatch.sources.listing)
         rows               finished rows, append-only (hambatch.journal.log)
-        run.json           fingerprint, and what else the folder held; written last
+        run.json           fingerprint, what else the folder held, and what became of devices;
+                           written last, and again when a device hands over
 
 Without ``run.json`` nothing has begun: what else lies there is made again.
 """
@@ -22,6 +23,7 @@ from typing import Any
 
 from hambatch.atomic import refusing, sync, write_json
 from hambatch.errors import InputError
+from hambatch.journal.device_history import DeviceHistory, history_of
 from hambatch.journal.lock import locked
 from hambatch.journal.log import RowLog
 from hambatch.names import encode_name
@@ -51,12 +53,15 @@ class Journal:
         Where the listing belongs, before :meth:`begin`.
     about
         What :meth:`begin` was given, read back; empty before.
+    devices
+        What became of the run's devices, over all starts.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.listing_path = folder / "listing"
         self.about: dict[str, Any] = {}
+        self.devices = self._earlier = DeviceHistory()
         self._done = False
 
     def load(self) -> None:
@@ -69,23 +74,47 @@ class Journal:
         """
         if (self.folder / "run.json").exists():
             self.about = _read(self.folder / "run.json")
+            self.devices = self._earlier = history_of(self.about.get("devices", {}))
 
     @property
     def begun(self) -> bool:
         """Whether an earlier start left rows to go on from."""
         return bool(self.about)
 
-    def begin(self, fingerprint: dict[str, Any], survey: Survey, begun_utc: str) -> None:
-        """Bind the listing and the rows in the folder to a run."""
+    def begin(
+        self,
+        fingerprint: dict[str, Any],
+        survey: Survey,
+        begun_utc: str,
+        devices: DeviceHistory | None = None,
+    ) -> None:
+        """Bind the listing and the rows in the folder to a run; ``devices``: what made them."""
+        self.devices = self._earlier = devices or DeviceHistory()
         about = {
             "format": FORMAT,
             "begun_utc": begun_utc,
             "fingerprint": fingerprint,
             "survey": asdict(survey),
+            "devices": asdict(self.devices),
         }
-        write_json(self.folder / "run.json", about)
+        self._write(about)
         with refusing(self.folder.parent):
             sync(self.folder.parent)
+
+    def of_this_start(self, devices: DeviceHistory) -> None:
+        """Keep what became of devices since this start began; earlier starts' stays."""
+        history = self._earlier.then(devices)
+        if history != self.devices:
+            self._write(self.about | {"devices": asdict(history)})
+            self.devices = history
+
+    def of_earlier_starts(self, devices: DeviceHistory) -> None:
+        """Keep what became of devices before this start computed anything."""
+        self._earlier = self._earlier.then(devices)
+        self.of_this_start(DeviceHistory())
+
+    def _write(self, about: dict[str, Any]) -> None:
+        write_json(self.folder / "run.json", about)
         self.about = about
 
     def listing(self) -> Listing:
@@ -122,6 +151,7 @@ class Journal:
             for name in ("run.json", "rows", "listing"):
                 (self.folder / name).unlink(missing_ok=True)
         self.about = {}
+        self.devices = self._earlier = DeviceHistory()
 
     def done(self) -> None:
         """Let the folder go when it is closed: its rows stand in the output now."""
@@ -199,6 +229,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError(f"format {found['format']!r}, wanted {FORMAT}")
         # Looked up here, so that nothing later meets a journal without them.
         found["fingerprint"]["listing"]["sha256"], found["begun_utc"], survey_of(found["survey"])
+        history_of(found.get("devices", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is no journal that this hambatch can go on from: {error}.\n"

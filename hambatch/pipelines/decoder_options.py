@@ -42,3 +42,8 @@ class DecoderOptions:
     host_memory_padding: int = 8_388_608
     hybrid_huffman_threshold: int = 1_000_000
     jpeg_fancy_upsampling: bool = True
+
+    @property
+    def parts_groups(self) -> bool:
+        """Whether an image's pixels may depend on its place in the group."""
+        return 0 < self.hw_decoder_load < 1

@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from hambatch.batches import Row
 from hambatch.config import ScoreOptions
@@ -20,22 +21,42 @@ def draw(rows: Mapping[str, Row], count: int, seed: int) -> list[Row]:
     return [rows[names[place]] for place in places]
 
 
+class ScoredAgain(NamedTuple):
+    """What differs, and the widest tolerance that a row was compared with."""
+
+    differences: list[Difference]
+    tolerance: float
+
+
 def score_again(
-    root: Path, sample: list[Row], options: ScoreOptions, tolerance: float
-) -> list[Difference]:
+    root: Path, sample: list[Row], options: ScoreOptions, tolerance: float, drift: float
+) -> ScoredAgain:
     """Score the sample's files and compare whole rows.
 
     Parameters
     ----------
     tolerance
         Of any probability; 0 where machine and libraries are those of the run.
+    drift
+        The same, at least, where a GPU whose memory was full had smaller requests, then or now.
     """
-    found = []
+    found, widest = [], tolerance
     for how, rows in _by_device(sample, options):
         again = predict_files(root, [row.image for row in rows], how, anywhere=False)
-        pairs = zip(rows, again, strict=True)
-        found += [difference for row, now in pairs if (difference := _compare(row, now, tolerance))]
-    return found
+        for row, now in zip(rows, again, strict=True):
+            resized = _differ_in_size(row, now)
+            allowed = max(tolerance, drift) if resized else tolerance
+            widest = max(widest, allowed)
+            here = replace(now, backend=row.backend) if resized else now
+            difference = _compare(row, here, allowed)
+            found += [difference] if difference else []
+    return ScoredAgain(found, widest)
+
+
+def _differ_in_size(row: Row, now: Row) -> bool:
+    """Tell ``tensorrt-fp32-b32`` from ``tensorrt-fp32``, but not from ``tensorrt-fp16``."""
+    then, here = (each.backend.split("-") for each in (row, now))
+    return then[:2] == here[:2] and then != here
 
 
 def _by_device(sample: list[Row], options: ScoreOptions) -> list[tuple[ScoreOptions, list[Row]]]:
