@@ -1,6 +1,7 @@
 """Whole runs on GPUs of host memory: one, several, and some that fail."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,60 @@ def test_where_every_gpu_fails_the_cpu_does_the_rest(
     monkeypatch.delenv("HOST_GPU_FAILS")
     verdict = run("verify", out, images)
     assert "all agree" in verdict.output
+
+
+@pytest.mark.parametrize(
+    ("device", "fails", "heir"),
+    [
+        ("0", "0:4:kill", "the CPU"),
+        ("0,1", "1:4:kill", "GPU 0"),
+        ("auto", "0:1:kill", "the CPU"),
+        ("0", "0:1:hang", "the CPU"),
+    ],
+)
+def test_a_gpu_whose_process_dies_or_hangs_hands_over(
+    images: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by_cpu: bytes,
+    device: str,
+    fails: str,
+    heir: str,
+) -> None:
+    monkeypatch.setenv("HOST_GPU_FAILS", fails)
+    out = tmp_path / "rows.csv"
+    options = ("--device", device, "--decode-seconds", "2")
+    table, record = score(images, tiny_engine, out, *options)
+    assert without_who(table) == by_cpu
+    assert heir == "the CPU" or b"openvino" not in table
+    (handed,) = record["device"]["handed_over"]
+    assert (handed["from"], handed["to"]) == (f"GPU {fails[0]}", heir)
+    cause = "gave no answer for 2 s" if "hang" in fails else "died of signal 6"
+    assert handed["why"].startswith(f"the worker process {cause}, at ")
+
+
+@pytest.mark.parametrize(("device", "each_may_lose"), [("0", 4), ("0,1", 2)])
+def test_a_file_that_kills_a_gpus_decoder_is_left_to_the_cpu_and_costs_no_gpu(
+    images: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by_cpu: bytes,
+    device: str,
+    each_may_lose: int,
+) -> None:
+    monkeypatch.setattr("hambatch.supervision.REPLACEABLE_LOST_AT_MOST", each_may_lose)
+    # Of two GPUs each has one of them.
+    names = ["03.jpg", "35.jpg"]
+    hashes = [sha256((images / name).read_bytes()).hexdigest() for name in names]
+    monkeypatch.setenv("HOST_GPU_CRASHES_AT", ",".join(hashes))
+    table, record = score(images, tiny_engine, tmp_path / "rows.csv", "--device", device)
+    assert without_who(table) == by_cpu
+    by_the_cpu = [line for line in table.splitlines() if b"openvino" in line]
+    assert [line.partition(b",")[0].decode() for line in by_the_cpu] == names
+    assert not record["device"].get("handed_over")
+    assert record["timing"]["workers_lost"] == ["died of signal 11"] * 4
 
 
 def test_a_gpu_that_answers_wrongly_stops_the_run_also_beside_a_good_one(
