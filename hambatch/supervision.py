@@ -79,7 +79,7 @@ class SupervisedWorker:
         self.was_ready, self.note = False, ""
         self._abandoned = False
         self.stage_times, self._troubles = StageTimes(), Counter[str]()
-        self._worker = self._start()
+        self._start()
 
     def __enter__(self) -> "SupervisedWorker":
         """Return the running worker."""
@@ -133,13 +133,13 @@ class SupervisedWorker:
                 self._note(lost)
             yield from self._one_by_one([item for group in unanswered for item in group])
             unanswered.clear()
-            self._worker = self._start()
+            self._start()
 
     def _one_by_one(self, items: Sequence[Item]) -> Iterator[Answer]:
         waiting, known_good_lost, tried_again = deque(items), 0, set[int]()
         blamed = 0
         while waiting:
-            self._worker = self._start(one_by_one=True)
+            self._start(one_by_one=True)
             self.wait_ready()
             try:
                 for answer in self._worker.answers([item] for item in tuple(waiting)):
@@ -165,14 +165,14 @@ class SupervisedWorker:
                 self._add_account()
                 self._worker.__exit__(None, None, None)
 
-    def _start(self, *, one_by_one: bool = False) -> Worker:
+    def _start(self, *, one_by_one: bool = False) -> None:
         self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * job.tta
-        worker = Worker(job, self._decode_seconds + extra)
+        self._worker = Worker(job, self._decode_seconds + extra)
+        # Not before it can be found: whoever abandons meanwhile kills the one before it.
         if self._abandoned:
-            worker.kill()
-        return worker
+            self._worker.kill()
 
     def _add_account(self) -> None:
         self.stage_times += self._worker.stage_times
