@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from hambatch.config import ScoreOptions
 from hambatch.engines.choice import FP32, INT8, choose_precision
 from hambatch.engines.loading import Engine
-from hambatch.errors import BackendError
+from hambatch.errors import HambatchError
 from hambatch.placement import AUTO, CPU, ON_CPU, numbers_in
 from hambatch.plan import Plan
 from hambatch.prediction import IndexedRow, job_for
 from hambatch.sentinels import SentinelWatch
 from hambatch.supervision import SupervisedWorker
+from hambatch.worker_lost import WorkerLost
 from hambatch.worker_messages import StageTimes
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ class Crew:
         self._owned = ExitStack()
         self._watches: dict[str, SentinelWatch] = {}
         self._lost: dict[str, list[str]] = {}
-        self._failed: dict[str, BackendError] = {}
+        self._failed: dict[str, HambatchError] = {}
+        self._has_handed_over = False
         self._accounts: list[SupervisedWorker] = []
         numbers = numbers_in(plan.options.device)
         self._devices: tuple[str, ...] = tuple(map(str, numbers)) or (CPU,)
@@ -108,14 +110,14 @@ class Crew:
                     self.notes[device] = worker.note
 
     def may_fail(self, member: Member) -> bool:
-        """Whether others do the work of a member that raised a BackendError.
+        """Whether others do the work of a member whose worker or device failed.
 
         A GPU that was asked for and does not even begin is a refusal of the run.
         """
         given = self._plan.given
         asked = (given.device, given.backend) != (AUTO, AUTO)
         begun = member.worker.was_ready or not asked
-        return member.device != CPU and begun and not self.handed_over
+        return member.device != CPU and begun and not self._has_handed_over
 
     def kept(self, member: Member, rows: list[IndexedRow]) -> list[IndexedRow]:
         """Take out the rows of files that a GPU leaves; called on any thread."""
@@ -125,7 +127,7 @@ class Crew:
         self.left.update(dict.fromkeys(left, member.device))
         return [row for row in rows if row[0] not in left]
 
-    def fail(self, member: Member, error: BackendError) -> None:
+    def fail(self, member: Member, error: HambatchError) -> None:
         """Take note that a device failed; called on any thread."""
         self._failed[member.device] = error
 
@@ -165,13 +167,15 @@ class Crew:
             return
         self._devices = tuple(d for d in self._devices if d not in self._failed) or (CPU,)
         heir = " and ".join(map(_named, self._devices))
+        do = "does" if len(self._devices) == 1 else "do"
         for device, error in self._failed.items():
-            why = str(error).partition("\n")[0]
-            log.warning("%s failed: %s; %s does the rest of its images", _named(device), why, heir)
+            why = _reason(error)
+            told = _named(device), why, heir, do
+            log.warning("%s failed: %s; %s %s the rest of its images", *told)
             self.handed_over.append({"from": _named(device), "to": heir, "why": why})
         # What a device left that failed is not the file's doing: whoever goes on does it.
         self.left = {index: d for index, d in self.left.items() if d not in self._failed}
-        self._failed = {}
+        self._failed, self._has_handed_over = {}, True
 
     def _start(self, device: str) -> SupervisedWorker:
         options = self._options(device)
@@ -201,6 +205,12 @@ class Crew:
         manifest = self._engine.manifest
         choice = choose_precision(manifest, ON_CPU, wanted, force=options.force)
         return replace(options, device=CPU, backend=ON_CPU, precision=choice.used)
+
+
+def _reason(error: HambatchError) -> str:
+    if isinstance(error, WorkerLost):
+        return f"the worker process {error.in_short}"
+    return str(error).partition("\n")[0].removesuffix(".")
 
 
 def _named(device: str) -> str:

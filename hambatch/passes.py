@@ -9,7 +9,7 @@ from hambatch.atomic import write_json
 from hambatch.config import ScoreOptions
 from hambatch.crew import Crew, Member
 from hambatch.engines.loading import Engine
-from hambatch.errors import BackendError, InputError
+from hambatch.errors import BackendError, EngineError, InputError, MissingDependency
 from hambatch.interrupts import Interrupted, Stop
 from hambatch.journal.folder import Journal
 from hambatch.journal.log import RowLog
@@ -131,7 +131,7 @@ def _rows(
         for answered, rows in rows_of(member.worker, missing, run.source, manifest, watch):
             kept = run.crew.kept(member, rows)
             yield answered + len(kept) - len(rows), kept
-    except BackendError as error:
+    except (BackendError, EngineError, MissingDependency) as error:
         if not run.crew.may_fail(member):
             raise
         run.crew.fail(member, error)

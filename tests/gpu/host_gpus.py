@@ -11,7 +11,8 @@ HOST_GPUS           how many there are; default 2
 HOST_GPU_FAILS      ``1:3``: GPU 1 fails at its third request of every process;
                     ``*:3``: each does; ``1:3:kill``: its process dies of SIGABRT then;
                     ``1:3:hang``: it never answers; ``1:close``: it fails as it is released;
-                    ``1:load``: its engine is refused
+                    ``1:load``: its engine is refused; ``1:import``: its process ends
+                    with an ImportError
 HOST_GPU_CRASHES_AT SHA-256 of files: decoding one on a GPU kills the process
 HOST_GPU_WRONG      ``1``: GPU 1 answers wrongly
 HOST_GPU_BUILDS     ``refused``: no plan is kept
@@ -150,6 +151,8 @@ def _fail_outside_requests(backend: Any, ordinal: int) -> None:
 
     if failure == ["load"]:
         raise EngineError("the plan does not fit.\nNext: none")
+    if failure == ["import"]:
+        raise ImportError("libnvinfer.so.11: no such file")
     if failure == ["close"]:
         backend.close = close
 
