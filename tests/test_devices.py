@@ -156,6 +156,19 @@ def test_a_gpu_whose_process_dies_or_hangs_hands_over(
     assert handed["why"].startswith(f"the worker process {cause}, at ")
 
 
+def test_a_file_that_kills_every_decoder_is_a_failed_row_and_costs_no_device(
+    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killer = sha256((images / "03.jpg").read_bytes()).hexdigest()
+    for where in ("GPU", "CPU"):
+        monkeypatch.setenv(f"HOST_{where}_CRASHES_AT", killer)
+    table, record = score(images, tiny_engine, tmp_path / "rows.csv", "--device", "0")
+    failed = [line for line in table.splitlines() if line.startswith(b"03.jpg,failed")]
+    assert failed[0].endswith(b"the decoder died of signal 11")
+    assert table.count(b"tensorrt-fp32") == 37
+    assert not record["device"].get("handed_over")
+
+
 def test_a_gpu_that_fails_as_it_is_released_has_nothing_to_hand_over(
     images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_cpu: bytes
 ) -> None:
@@ -208,7 +221,7 @@ def test_a_file_that_kills_a_gpus_decoder_is_left_to_the_cpu_and_costs_no_gpu(
     # Of two GPUs each has one of them.
     names = ["03.jpg", "35.jpg"]
     hashes = [sha256((images / name).read_bytes()).hexdigest() for name in names]
-    monkeypatch.setenv("HOST_GPU_CRASHES_AT", ",".join(hashes))
+    monkeypatch.setenv("HOST_GPU_CRASHES_AT", " ".join(hashes))
     table, record = score(images, tiny_engine, tmp_path / "rows.csv", "--device", device)
     assert without_who(table) == by_cpu
     by_the_cpu = [line for line in table.splitlines() if b"openvino" in line]

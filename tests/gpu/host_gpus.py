@@ -14,6 +14,7 @@ HOST_GPU_FAILS      ``1:3``: GPU 1 fails at its third request of every process;
                     ``1:load``: its engine is refused; ``1:import``: its process ends
                     with an ImportError
 HOST_GPU_CRASHES_AT SHA-256 of files: decoding one on a GPU kills the process
+HOST_CPU_CRASHES_AT likewise, on the CPU
 HOST_GPU_WRONG      ``1``: GPU 1 answers wrongly
 HOST_GPU_BUILDS     ``refused``: no plan is kept
 """
@@ -193,8 +194,9 @@ def _lane(module: Any, put: Callable[[object, str, object], object]) -> type:
                 self.own_pixels, self.name = True, "dali-gpu"
 
         def feed(self, files: Any) -> None:
-            crashing = os.environ.get("HOST_GPU_CRASHES_AT", "").split(",")
-            if self.own_pixels and any(f.content and f.sha256 in crashing for f in files):
+            where = "GPU" if self.own_pixels else "CPU"
+            crashing = os.environ.get(f"HOST_{where}_CRASHES_AT", "").split()
+            if any(f.sha256 in crashing for f in files):
                 os.kill(os.getpid(), signal.SIGSEGV)
             super().feed(files)
 
