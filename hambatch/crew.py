@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from hambatch.config import ScoreOptions
 from hambatch.engines.choice import FP32, INT8, choose_precision
 from hambatch.engines.loading import Engine
-from hambatch.errors import BackendError
+from hambatch.errors import HambatchError
 from hambatch.placement import AUTO, CPU, ON_CPU, numbers_in
 from hambatch.plan import Plan
-from hambatch.prediction import job_for
+from hambatch.prediction import IndexedRow, job_for
 from hambatch.sentinels import SentinelWatch
 from hambatch.supervision import SupervisedWorker
+from hambatch.worker_lost import WorkerLost
 from hambatch.worker_messages import StageTimes
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,13 @@ class Crew:
     others, or by the CPU where there is none. That happens once: a run that loses a device
     after that ends with its error, and what is done is kept.
 
+    A file at which a GPU's worker was lost is no failed row by that alone: the CPU tries it when
+    all others are done.
+
     Attributes
     ----------
-    lost
-        Why each lost worker was lost, in order.
+    left
+        For each of those files, by index, the device that left it.
     notes
         What backends said of how they run, by device.
     handed_over
@@ -49,12 +53,14 @@ class Crew:
 
     def __init__(self, engine_folder: Path, plan: Plan, source: Path) -> None:
         self._folder, self._plan, self._source = engine_folder, plan, source
-        self.lost: list[str] = []
+        self.left: dict[int, str] = {}
         self.notes: dict[str, str] = {}
         self.handed_over: list[dict[str, str]] = []
         self._owned = ExitStack()
         self._watches: dict[str, SentinelWatch] = {}
-        self._failed: dict[str, BackendError] = {}
+        self._lost: dict[str, list[str]] = {}
+        self._failed: dict[str, HambatchError] = {}
+        self._has_handed_over = False
         self._accounts: list[SupervisedWorker] = []
         numbers = numbers_in(plan.options.device)
         self._devices: tuple[str, ...] = tuple(map(str, numbers)) or (CPU,)
@@ -81,9 +87,15 @@ class Crew:
         self._engine, self._scratch = engine, scratch
 
     @contextmanager
-    def at_work(self) -> Iterator[Sequence[Member]]:
-        """Give the devices for one pass: the workers made first, then new ones."""
-        started = self._started or {device: self._start(device) for device in self._devices}
+    def at_work(self, *, on_left: bool = False) -> Iterator[Sequence[Member]]:
+        """Give the devices for one pass: the workers made first, then new ones.
+
+        ``on_left`` gives the CPU, for files that GPUs have left.
+        """
+        devices = (CPU,) if on_left else self._devices
+        if on_left:
+            log.warning("the CPU does %d files at which GPUs lost their workers", len(self.left))
+        started = self._started or {device: self._start(device) for device in devices}
         self._started = {}
         members = [Member(d, worker, self._watch(d)) for d, worker in started.items()]
         for member in members:
@@ -98,18 +110,31 @@ class Crew:
                     self.notes[device] = worker.note
 
     def may_fail(self, member: Member) -> bool:
-        """Whether others do the work of a member that raised a BackendError.
+        """Whether others do the work of a member whose worker or device failed.
 
         A GPU that was asked for and does not even begin is a refusal of the run.
         """
         given = self._plan.given
         asked = (given.device, given.backend) != (AUTO, AUTO)
         begun = member.worker.was_ready or not asked
-        return member.device != CPU and begun and not self.handed_over
+        return member.device != CPU and begun and not self._has_handed_over
 
-    def fail(self, member: Member, error: BackendError) -> None:
+    def kept(self, member: Member, rows: list[IndexedRow]) -> list[IndexedRow]:
+        """Take out the rows of files that a GPU leaves; called on any thread."""
+        if member.device == CPU:
+            return rows
+        left = [index for index, _ in rows if index in member.worker.lost_at]
+        self.left.update(dict.fromkeys(left, member.device))
+        return [row for row in rows if row[0] not in left]
+
+    def fail(self, member: Member, error: HambatchError) -> None:
         """Take note that a device failed; called on any thread."""
         self._failed[member.device] = error
+
+    @property
+    def lost(self) -> list[str]:
+        """Why each lost worker was lost: device by device, in order."""
+        return [why for of_one in self._lost.values() for why in of_one]
 
     @property
     def stage_times(self) -> StageTimes:
@@ -142,17 +167,24 @@ class Crew:
             return
         self._devices = tuple(d for d in self._devices if d not in self._failed) or (CPU,)
         heir = " and ".join(map(_named, self._devices))
+        do = "does" if len(self._devices) == 1 else "do"
         for device, error in self._failed.items():
-            why = str(error).partition("\n")[0]
-            log.warning("%s failed: %s; %s does the rest of its images", _named(device), why, heir)
+            why = _reason(error)
+            told = _named(device), why, heir, do
+            log.warning("%s failed: %s; %s %s the rest of its images", *told)
             self.handed_over.append({"from": _named(device), "to": heir, "why": why})
-        self._failed = {}
+        # What a device left that failed is not the file's doing: whoever goes on does it.
+        self.left = {index: d for index, d in self.left.items() if d not in self._failed}
+        self._failed, self._has_handed_over = {}, True
 
     def _start(self, device: str) -> SupervisedWorker:
         options = self._options(device)
         number = None if device == CPU else int(device)
         job = job_for(self._folder, options, self._source, number)
-        worker = SupervisedWorker(job, options.decode_seconds, self.lost)
+        # A device has its own: others' losses do not use up what it may lose.
+        lost = self._lost.setdefault(device, [])
+        seconds = options.decode_seconds
+        worker = SupervisedWorker(job, seconds, lost, replaceable=device != CPU)
         return self._owned.enter_context(worker)
 
     def _watch(self, device: str) -> SentinelWatch:
@@ -173,6 +205,12 @@ class Crew:
         manifest = self._engine.manifest
         choice = choose_precision(manifest, ON_CPU, wanted, force=options.force)
         return replace(options, device=CPU, backend=ON_CPU, precision=choice.used)
+
+
+def _reason(error: HambatchError) -> str:
+    if isinstance(error, WorkerLost):
+        return f"the worker process {error.in_short}"
+    return str(error).partition("\n")[0].removesuffix(".")
 
 
 def _named(device: str) -> str:

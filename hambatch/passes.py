@@ -1,6 +1,6 @@
 """Scoring what is missing: pass after pass over the listing, until the journal has all."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from hambatch.atomic import write_json
 from hambatch.config import ScoreOptions
 from hambatch.crew import Crew, Member
 from hambatch.engines.loading import Engine
-from hambatch.errors import BackendError, InputError
+from hambatch.errors import BackendError, EngineError, InputError, MissingDependency
 from hambatch.interrupts import Interrupted, Stop
 from hambatch.journal.device_history import DeviceHistory
 from hambatch.journal.folder import Journal
@@ -84,14 +84,15 @@ def _answered(run: Run, stop: Stop) -> Iterator[Progressed]:
     """Journal rows as they are vouched for; tell of every answer.
 
     The first pass is mostly the only one. Another does what a lost worker had answered and no
-    known picture had vouched for yet, and what a device that failed has left.
+    known picture had vouched for yet, and what a device that failed has left. The last one does
+    the files at which GPUs lost their workers.
     """
     passes = 0
     while run.log.done < run.listing.count and not (passes and stop.requested):
-        before, failed = run.log.done, len(run.crew.handed_over)
+        before = _got_to(run)
         yield from _one_pass(run, stop)
         run.keep_history()
-        got_on = run.log.done > before or len(run.crew.handed_over) > failed
+        got_on = _got_to(run) != before
         if passes and not got_on and not stop.requested:
             raise BackendError(
                 f"workers are lost before they get anywhere: {'; '.join(run.crew.lost[-3:])}.\n"
@@ -100,11 +101,18 @@ def _answered(run: Run, stop: Stop) -> Iterator[Progressed]:
         passes += 1
 
 
+def _got_to(run: Run) -> tuple[int, int, int]:
+    return run.log.done, len(run.crew.handed_over), len(run.crew.left)
+
+
 def _one_pass(run: Run, stop: Stop) -> Iterator[Progressed]:
     failed = run.log.failed
-    with run.crew.at_work() as members:
+    left = sum(index not in run.log for index in run.crew.left)
+    on_left = left == run.listing.count - run.log.done
+    with run.crew.at_work(on_left=on_left) as members:
         shares = range(len(members))
-        missing = [_missing(run, stop, share, len(members)) for share in shares]
+        skipped = {} if on_left else run.crew.left
+        missing = [_missing(run, stop, skipped, share, len(members)) for share in shares]
         streams = [_rows(run, m, share) for m, share in zip(members, missing, strict=True)]
 
         def abandon() -> None:
@@ -129,8 +137,10 @@ def _rows(
     """Score a member's share; where its device fails, the rest is left to the next pass."""
     manifest, watch = as_wanted(run.engine.manifest, run.options), member.watch
     try:
-        yield from rows_of(member.worker, missing, run.source, manifest, watch)
-    except BackendError as error:
+        for answered, rows in rows_of(member.worker, missing, run.source, manifest, watch):
+            kept = run.crew.kept(member, rows)
+            yield answered + len(kept) - len(rows), kept
+    except (BackendError, EngineError, MissingDependency) as error:
         if not run.crew.may_fail(member):
             raise
         run.crew.fail(member, error)
@@ -149,12 +159,15 @@ def _name_suspects(run: Run, error: SentinelError) -> None:
         error.add_note(f"{path.name} names them; they are not among what is kept")
 
 
-def _missing(run: Run, stop: Stop, share: int, shares: int) -> Iterator[tuple[int, str]]:
+def _missing(
+    run: Run, stop: Stop, skipped: Container[int], share: int, shares: int
+) -> Iterator[tuple[int, str]]:
     """Yield what is to be scored by one of the devices: every so manieth group of the listing."""
     for index, name in enumerate(run.listing):
         if stop.requested:
             return
-        if index // run.options.batch_size % shares == share and index not in run.log:
+        ours = index // run.options.batch_size % shares == share
+        if ours and index not in run.log and index not in skipped:
             yield index, name
 
 

@@ -1,6 +1,7 @@
 """Several streams at once, each drawn on a thread of its own."""
 
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -20,25 +21,30 @@ def side_by_side(streams: Sequence[Iterator[T]], abandon: Callable[[], None]) ->
     ----------
     abandon
         Called when a stream raises, or whoever takes the items does not want more: every stream
-        has to end soon then, in whatever way. What the first one raised is raised here.
+        has to end soon then, in whatever way. What was raised first in time is raised here.
     """
     if len(streams) == 1:
         yield from streams[0]
         return
     drawn: queue.Queue[object] = queue.Queue(AHEAD * len(streams))
+    # Whoever is abandoned raises too: only the first is the reason.
+    raised: list[BaseException] = []
+    one_at_a_time = threading.Lock()
 
     def draw(stream: Iterator[T]) -> None:
         try:
             for item in stream:
                 drawn.put(item)
-        except BaseException:
+        except BaseException as error:
+            with one_at_a_time:
+                raised.append(error)
             abandon()
-            raise
         finally:
             drawn.put(_END)
 
     with ThreadPoolExecutor(len(streams), thread_name_prefix="device") as pool:
-        futures = [pool.submit(draw, stream) for stream in streams]
+        for stream in streams:
+            pool.submit(draw, stream)
         left = len(streams)
         try:
             while left:
@@ -53,7 +59,5 @@ def side_by_side(streams: Sequence[Iterator[T]], abandon: Callable[[], None]) ->
         finally:
             while left:
                 left -= drawn.get() is _END
-    # Whoever was abandoned says so too: only the first is the reason.
-    raised = [error for future in futures if (error := future.exception())]
     if raised:
         raise raised[0]

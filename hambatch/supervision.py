@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 
 from hambatch.batches import Failure
-from hambatch.errors import BackendError
+from hambatch.errors import BackendError, DeviceLost
 from hambatch.sources.reading import Item
 from hambatch.worker import Job
 from hambatch.worker_lost import WorkerLost
@@ -22,6 +22,9 @@ and some five seconds; a machine on which workers keep dying is a bad set-up."""
 KNOWN_GOOD_LOST_AT_MOST = 3
 """Workers that may be lost at a trusted file, which it cannot be the fault of."""
 
+REPLACEABLE_LOST_AT_MOST = 20
+"""Workers that a device may lose whose work others can do: it is theirs the sooner."""
+
 SECONDS_AN_IMAGE = 1.0
 """What a group may take an image beyond ``decode_seconds``, on the slowest machine."""
 
@@ -33,15 +36,23 @@ class SupervisedWorker:
     which the worker is lost again gets a failed answer, every other file its own.
     A trusted file is tried again first.
 
+    Where another device can do the work, a device that loses its worker once more at a
+    trusted file, or at a second of those files, has failed: two files that crash a
+    decoder are rarer side by side.
+
     Parameters
     ----------
     lost
-        The list to add losses to, where a run has had others before.
+        The list to add losses to, where the device has had others before.
+    replaceable
+        Whether another device can do the work.
 
     Attributes
     ----------
     lost
         Why each lost worker was lost, in order.
+    lost_at
+        Indices of the files that got a failed answer for it.
     started
         Processes so far; answers come from the latest.
     was_ready
@@ -53,14 +64,22 @@ class SupervisedWorker:
         asked; filled as they end.
     """
 
-    def __init__(self, job: Job, decode_seconds: float, lost: list[str] | None = None) -> None:
-        self._job, self._decode_seconds = job, decode_seconds
+    def __init__(
+        self,
+        job: Job,
+        decode_seconds: float,
+        lost: list[str] | None = None,
+        *,
+        replaceable: bool = False,
+    ) -> None:
+        self._job, self._decode_seconds, self._replaceable = job, decode_seconds, replaceable
         self.lost = [] if lost is None else lost
+        self.lost_at: set[int] = set()
         self.started = 0
         self.was_ready, self.note = False, ""
         self._abandoned = False
         self.stage_times, self._troubles = StageTimes(), Counter[str]()
-        self._worker = self._start()
+        self._start()
 
     def __enter__(self) -> "SupervisedWorker":
         """Return the running worker."""
@@ -98,6 +117,8 @@ class SupervisedWorker:
         ------
         BackendError
             If a worker is lost before it is ready, or too many are lost.
+        DeviceLost
+            If the device is replaceable and has failed.
         """
         source, unanswered = iter(groups), deque[Sequence[Item]]()
         while True:
@@ -112,12 +133,13 @@ class SupervisedWorker:
                 self._note(lost)
             yield from self._one_by_one([item for group in unanswered for item in group])
             unanswered.clear()
-            self._worker = self._start()
+            self._start()
 
     def _one_by_one(self, items: Sequence[Item]) -> Iterator[Answer]:
         waiting, known_good_lost, tried_again = deque(items), 0, set[int]()
+        blamed = 0
         while waiting:
-            self._worker = self._start(one_by_one=True)
+            self._start(one_by_one=True)
             self.wait_ready()
             try:
                 for answer in self._worker.answers([item] for item in tuple(waiting)):
@@ -128,25 +150,29 @@ class SupervisedWorker:
                 if not waiting:
                     return
                 item, touched = waiting[0], self._worker.touched
+                if self._replaceable and (item.trusted or blamed):
+                    raise _device_lost(lost, item) from lost
                 if item.trusted and known_good_lost < KNOWN_GOOD_LOST_AT_MOST:
                     known_good_lost += 1
                 elif not (touched or lost.hung or item.index in tried_again):
                     # Nobody has begun with it: that worker died of something else.
                     tried_again.add(item.index)
                 else:
+                    blamed += 1
+                    self.lost_at.add(item.index)
                     yield _failed(waiting.popleft(), lost, touched)
             else:
                 self._add_account()
                 self._worker.__exit__(None, None, None)
 
-    def _start(self, *, one_by_one: bool = False) -> Worker:
+    def _start(self, *, one_by_one: bool = False) -> None:
         self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * job.tta
-        worker = Worker(job, self._decode_seconds + extra)
+        self._worker = Worker(job, self._decode_seconds + extra)
+        # Not before it can be found: whoever abandons meanwhile kills the one before it.
         if self._abandoned:
-            worker.kill()
-        return worker
+            self._worker.kill()
 
     def _add_account(self) -> None:
         self.stage_times += self._worker.stage_times
@@ -158,8 +184,8 @@ class SupervisedWorker:
         self._worker.__exit__(WorkerLost, lost, None)
         if self._abandoned:
             raise lost
-        self.lost.append(_for_the_record(lost))
-        if len(self.lost) > LOST_AT_MOST:
+        self.lost.append(lost.in_short)
+        if len(self.lost) > (REPLACEABLE_LOST_AT_MOST if self._replaceable else LOST_AT_MOST):
             raise BackendError(
                 f"{len(self.lost)} workers were lost in one run, more than a few bad files "
                 f"explain.\nThe last: {lost},\nwhich goes on where this run stopped: finished "
@@ -169,11 +195,12 @@ class SupervisedWorker:
             ) from lost
 
 
-def _for_the_record(lost: WorkerLost) -> str:
-    # Who ends by an exit code has printed an exception: a bug of ours is to be seen. Native
-    # code that dies of a signal has at most printed what it thought of other files.
-    own_words = lost.last_line if "exit code" in lost.cause else ""
-    return f"{lost.cause}: {own_words[:200]}" if own_words else lost.cause
+def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
+    at = "at a known picture" if item.trusted else "at one file after the other"
+    return DeviceLost(
+        f"the worker process {lost.in_short}, {at}.\n"
+        "Next: hambatch doctor, then run the same command again"
+    )
 
 
 def _noted(

@@ -21,3 +21,11 @@ class WorkerLost(BackendError):
         )
         self.cause, self.hung = cause, hung
         self.last_line = last_words.rpartition("\n")[2]
+
+    @property
+    def in_short(self) -> str:
+        """The cause, and what the worker said of it."""
+        # Who ends by an exit code has printed an exception: a bug of ours is to be seen. Native
+        # code that dies of a signal has at most printed what it thought of other files.
+        own_words = self.last_line if "exit code" in self.cause else ""
+        return f"{self.cause}: {own_words[:200]}" if own_words else self.cause

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from hambatch import worker
-from hambatch.errors import BackendError
+from hambatch.errors import BackendError, HambatchError
 from hambatch.sources.reading import Item
 from hambatch.worker import GROUP_SIGNALS, Job
 from hambatch.worker_log import WorkerLog
@@ -143,6 +143,9 @@ class Worker:
             message = self._awaited(self._patience)
         except WorkerLost as lost:
             self.lost_at_the_end = lost.cause
+            return
+        except HambatchError as refused:
+            self.lost_at_the_end = str(refused).partition("\n")[0].removesuffix(".")
             return
         if isinstance(message, Finished):
             self.stage_times = replace(message.stage_times)

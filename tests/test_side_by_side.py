@@ -68,3 +68,14 @@ def test_whoever_stops_taking_ends_the_streams_too() -> None:
     taken.close()
     assert endless.abandoned.is_set()
     assert not set(threading.enumerate()) - before
+
+
+def test_what_is_raised_is_what_was_raised_first_in_time_whichever_streams_it_was() -> None:
+    endless = Endless()
+
+    def failing() -> Iterator[int]:
+        yield 1
+        raise ValueError("the reason")
+
+    with pytest.raises(ValueError, match="the reason"):
+        list(side_by_side([iter(endless), failing()], endless.abandoned.set))

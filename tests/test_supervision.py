@@ -16,6 +16,7 @@ from hambatch.prediction import job_for
 from hambatch.scoring import score
 from hambatch.sources.reading import Item
 from hambatch.supervision import KNOWN_GOOD_LOST_AT_MOST, SupervisedWorker
+from hambatch.worker_lost import WorkerLost
 from tests.conftest import jpeg_bytes
 from tests.pipelines.odd import cut_in_the_samples
 
@@ -268,3 +269,27 @@ def test_a_worker_that_dies_between_two_files_fails_neither(
                 os.kill(pid, signal.SIGKILL)
                 worker._worker._process.join(5)
     assert seen == list(range(24))
+
+
+def test_a_worker_that_is_abandoned_while_its_process_is_replaced_ends_too(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    class Abandoned(SupervisedWorker):
+        """One whose new process has just been started when the run has enough."""
+
+        def _start(self, **named: bool):
+            new = super()._start(**named)
+            if self.started == 2:
+                self.abandon()
+            return new
+
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
+    with Abandoned(job, 30) as worker:
+        answers = worker.answers(in_pairs(image_folder))
+        next(answers)
+        pid = worker._worker._process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLost, match="signal 9"):
+            list(answers)
+    assert worker.started == 2

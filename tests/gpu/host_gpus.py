@@ -9,12 +9,19 @@ Variables of the environment:
 
 HOST_GPUS           how many there are; default 2
 HOST_GPU_FAILS      ``1:3``: GPU 1 fails at its third request of every process;
-                    ``*:3``: each does
+                    ``*:3``: each does; ``1:3:kill``: its process dies of SIGABRT then;
+                    ``1:3:hang``: it never answers; ``1:close``: it fails as it is released;
+                    ``1:load``: its engine is refused; ``1:import``: its process ends
+                    with an ImportError
+HOST_GPU_CRASHES_AT SHA-256 of files: decoding one on a GPU kills the process
+HOST_CPU_CRASHES_AT likewise, on the CPU
 HOST_GPU_WRONG      ``1``: GPU 1 answers wrongly
 HOST_GPU_BUILDS     ``refused``: no plan is kept
 """
 
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,22 +110,52 @@ def load(
     host = HostEngine(device, engine, graph_precision(precision), before=_failing(ordinal))
     form = form_of(engine, request_size)
     backend = TensorRtBackend(f"tensorrt-{precision}", device, host.make_context, form, 2)
+    _fail_outside_requests(backend, ordinal)
     if os.environ.get("HOST_GPU_WRONG") == str(ordinal):
         _answer_wrongly(backend)
     return backend
 
 
+def _failure(ordinal: int) -> list[str]:
+    """When this GPU fails, and how; nothing, if it does not."""
+    which, *when_and_how = os.environ.get("HOST_GPU_FAILS", "").split(":")
+    return when_and_how if which in (str(ordinal), "*") else []
+
+
 def _failing(ordinal: int) -> Callable[[], object]:
-    which, _, at = os.environ.get("HOST_GPU_FAILS", "").partition(":")
+    failure = _failure(ordinal)
+    at, how = int(failure[0]) if failure and failure[0].isdigit() else 0, failure[1:]
     done = 0
 
     def before() -> None:
         nonlocal done
         done += 1
-        if which in (str(ordinal), "*") and done >= int(at):
-            raise RuntimeError("Xid 79: it has fallen off the bus")
+        if not at or done < at:
+            return
+        if how == ["kill"]:
+            os.kill(os.getpid(), signal.SIGABRT)
+        if how == ["hang"]:
+            time.sleep(600)
+        raise RuntimeError("Xid 79: it has fallen off the bus")
 
     return before
+
+
+def _fail_outside_requests(backend: Any, ordinal: int) -> None:
+    from hambatch.errors import DeviceLost, EngineError
+
+    failure, real = _failure(ordinal), backend.close
+
+    def close() -> None:
+        real()
+        raise DeviceLost("the GPU failed (releasing it).\nNext: none")
+
+    if failure == ["load"]:
+        raise EngineError("the plan does not fit.\nNext: none")
+    if failure == ["import"]:
+        raise ImportError("libnvinfer.so.11: no such file")
+    if failure == ["close"]:
+        backend.close = close
 
 
 def _answer_wrongly(backend: Any) -> None:
@@ -155,6 +192,13 @@ def _lane(module: Any, put: Callable[[object, str, object], object]) -> type:
             super().__init__(*given, **named)
             if mixed:
                 self.own_pixels, self.name = True, "dali-gpu"
+
+        def feed(self, files: Any) -> None:
+            where = "GPU" if self.own_pixels else "CPU"
+            crashing = os.environ.get(f"HOST_{where}_CRASHES_AT", "").split()
+            if any(f.sha256 in crashing for f in files):
+                os.kill(os.getpid(), signal.SIGSEGV)
+            super().feed(files)
 
     real = module.left_on_device
 
