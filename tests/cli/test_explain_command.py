@@ -1,5 +1,9 @@
 """`hambatch explain`: what may be asked, and how it ends."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,3 +60,19 @@ def test_a_broken_image_gives_exit_code_3_and_costs_no_other_its_picture(tmp_pat
     assert "failed: 1 x empty file" in result.stderr
     assert result.stdout == ""
     assert sorted(path.name for path in out.iterdir()) == ["0002_good_mel.png", "explain.json"]
+
+
+def test_ctrl_c_stops_it_between_two_images(tmp_path: Path) -> None:
+    engine, out = make_engine(tmp_path / "headed"), tmp_path / "out"
+    for k in range(200):
+        (tmp_path / f"{k:03d}.jpg").write_bytes(jpeg_bytes(k % 7))
+    images = map(str, sorted(tmp_path.glob("*.jpg")))
+    words = ["explain", *images, "--engine", str(engine), "--out", str(out)]
+    with subprocess.Popen([sys.executable, "-m", "hambatch", *words]) as process:
+        until = time.monotonic() + 60
+        while not list(out.glob("*.png")) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert 0 < len(list(out.glob("*.png"))) < 200
+    assert not (out / "explain.json").exists()

@@ -1,10 +1,7 @@
 """From files to PNGs and `explain.json`: each image its own, a broken one a reason."""
 
 import json
-import os
 import shutil
-import signal
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +17,7 @@ from hambatch.errors import EngineError, InputError
 from hambatch.explanation.asked import images_of_table, named_images
 from hambatch.explanation.explaining import Outcome, explain
 from hambatch.explanation.report import as_text
-from hambatch.explanation.results import Explanation
 from hambatch.hashing import sha256_of_file
-from hambatch.interrupts import Interrupted
 from hambatch.labels import CLASSES
 from hambatch.run_record import record_path
 from hambatch.tables import read_rows
@@ -178,21 +173,6 @@ def test_an_engine_in_another_state_than_the_table_s_is_told(
 def explain_table(table: Path, out: Path, engine: str | None = None) -> Outcome:
     options = ExplainOptions(engine=engine, top=1)
     return explain(images_of_table(table, None, options), out, options)
-
-
-def test_asked_to_stop_it_says_so(
-    explained: Explained, tmp_path: Path, headed_engine: Path
-) -> None:
-    images = sorted(explained.images.rglob("*.jpg"))[:2]
-    asked = named_images(images, ExplainOptions(engine=str(headed_engine)))
-
-    def interrupted(found: Iterable[Explanation], total: int) -> Iterator[Explanation]:
-        os.kill(os.getpid(), signal.SIGINT)
-        yield from found
-
-    with pytest.raises(Interrupted):
-        explain(asked, tmp_path / "out", ExplainOptions(), interrupted)
-    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_engine_with_another_head_is_refused_before_anything_is_written(
