@@ -104,7 +104,7 @@ def test_a_gpu_that_fails_hands_over_to_the_others(
     assert f"{handed['why']}; {heir} {do} the rest of its images" in caplog.text
 
 
-@pytest.mark.parametrize("device", ["0", "0,1", "auto"])
+@pytest.mark.parametrize("device", ["0,1", "auto"])
 def test_where_every_gpu_fails_the_cpu_does_the_rest(
     images: Path,
     tiny_engine: Path,
@@ -207,7 +207,7 @@ def test_a_gpu_whose_engine_is_refused_is_a_refusal_only_where_it_was_asked_for(
         score(images, tiny_engine, tmp_path / "asked.csv", "--device", "0")
 
 
-@pytest.mark.parametrize(("device", "each_may_lose"), [("0", 4), ("0,1", 2)])
+@pytest.mark.parametrize(("device", "each_may_lose"), [("0,1", 2)])
 def test_a_file_that_kills_a_gpus_decoder_is_left_to_the_cpu_and_costs_no_gpu(
     images: Path,
     tiny_engine: Path,
