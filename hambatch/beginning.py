@@ -29,12 +29,15 @@ from hambatch.tables import read_rows
 ROWS_AT_ONCE = 1000
 
 
-def begin(journal: Journal, source: Path, engine: Engine, options: ScoreOptions, out: Path) -> None:
-    """List the folder for a new run."""
+def begin(
+    journal: Journal, source: Path, engine: Engine, options: ScoreOptions, out: Path
+) -> Changes:
+    """List the folder for a new run: nothing can have changed since."""
     journal.clear()
     listing = _list(source, journal.listing_path, options, out)
     about = fingerprint_of(source, listing, engine, options)
     journal.begin(about, listing.survey, utc_now())
+    return Changes()
 
 
 def go_on(journal: Journal, source: Path, engine: Engine, plan: Plan, out: Path) -> Changes:

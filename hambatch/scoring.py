@@ -103,17 +103,15 @@ def score(
         plan = plan_to_go_on(journal, folder, options)
         if tell:
             tell(plan)
-        options = plan.options
         # The workers load while the parent lists: both take a second or more.
         with Crew(folder, plan, source) as crew:
             engine = load_engine(folder)
-            changes = Changes()
             if journal.begun:
                 changes = go_on(journal, source, engine, plan, out)
             elif retry_failed:
-                changes = begin_again(journal, out, kind, source, engine, options)
+                changes = begin_again(journal, out, kind, source, engine, plan.options)
             else:
-                begin(journal, source, engine, options, out)
+                changes = begin(journal, source, engine, plan.options, out)
             listing = journal.listing()
             refuse_repeated_ids(listing, kind)
             crew.watched(engine, journal.folder)

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -26,38 +26,53 @@ def side_by_side(streams: Sequence[Iterator[T]], abandon: Callable[[], None]) ->
     if len(streams) == 1:
         yield from streams[0]
         return
-    drawn: queue.Queue[object] = queue.Queue(AHEAD * len(streams))
-    # Whoever is abandoned raises too: only the first is the reason.
-    raised: list[BaseException] = []
-    one_at_a_time = threading.Lock()
-
-    def draw(stream: Iterator[T]) -> None:
-        try:
-            for item in stream:
-                drawn.put(item)
-        except BaseException as error:
-            with one_at_a_time:
-                raised.append(error)
-            abandon()
-        finally:
-            drawn.put(_END)
-
+    drawing = _Drawing(len(streams), abandon)
     with ThreadPoolExecutor(len(streams), thread_name_prefix="device") as pool:
         for stream in streams:
-            pool.submit(draw, stream)
-        left = len(streams)
+            pool.submit(drawing.draw, stream)
         try:
-            while left:
-                item = drawn.get()
-                if item is _END:
-                    left -= 1
-                else:
-                    yield item  # type: ignore[misc]
+            yield from drawing.items()
         except BaseException:
             abandon()
             raise
         finally:
-            while left:
-                left -= drawn.get() is _END
-    if raised:
-        raise raised[0]
+            drawing.wait()
+    if drawing.raised:
+        raise drawing.raised[0]
+
+
+class _Drawing:
+    """What is drawn on several threads and taken on one; ``raised`` is in the order of time."""
+
+    def __init__(self, streams: int, abandon: Callable[[], None]) -> None:
+        self.raised: list[BaseException] = []
+        self._left, self._abandon = streams, abandon
+        self._drawn: queue.Queue[object] = queue.Queue(AHEAD * streams)
+        self._one_at_a_time = threading.Lock()
+
+    def draw(self, stream: Iterator[Any]) -> None:
+        """Draw all of a stream, on a thread of its own."""
+        try:
+            for item in stream:
+                self._drawn.put(item)
+        except BaseException as error:
+            # Whoever is abandoned raises too: only the first is the reason.
+            with self._one_at_a_time:
+                self.raised.append(error)
+            self._abandon()
+        finally:
+            self._drawn.put(_END)
+
+    def items(self) -> Iterator[Any]:
+        """Give what is drawn, until every stream has ended."""
+        while self._left:
+            item = self._drawn.get()
+            if item is _END:
+                self._left -= 1
+            else:
+                yield item
+
+    def wait(self) -> None:
+        """Drop what is still drawn, so that every stream can end."""
+        while self._left:
+            self._left -= self._drawn.get() is _END

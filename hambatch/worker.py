@@ -27,6 +27,8 @@ from hambatch.worker_pipe import Parent
 
 if TYPE_CHECKING:
     from hambatch.backends import Backend
+    from hambatch.engines.manifest import Manifest
+    from hambatch.pipelines.scoring import ScoringPipeline
 
 T = TypeVar("T")
 
@@ -88,29 +90,14 @@ def run(connection: Connection, job: Job, log: WorkerLog) -> None:
 def _serve(parent: Parent, job: Job) -> None:
     from hambatch.backends import load_backend
     from hambatch.engines.loading import load_engine
-    from hambatch.pipelines.decoder_log import DecoderLog
-    from hambatch.pipelines.scoring import build_pipeline
 
     times = StageTimes()
     started = time.perf_counter()
     engine = load_engine(job.engine)
     how = job.precision, job.streams, job.model_cache, job.gpu
     backend = load_backend(job.backend, engine, *how)
-    manifest = engine.manifest
     ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
-    pipeline = build_pipeline(
-        job.batch_size,
-        job.decode_threads,
-        prefetch,
-        manifest.input,
-        manifest.preprocessing,
-        job.limits,
-        DecoderLog(must_hear=True),
-        parent.say_alive,
-        device="cpu" if job.gpu is None else "mixed",
-        device_id=job.gpu or 0,
-        decoder=job.decoder,
-    )
+    pipeline = _pipeline(job, prefetch, engine.manifest, parent)
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
     # that waits for the parent.
@@ -128,6 +115,25 @@ def _serve(parent: Parent, job: Job) -> None:
     times.inference_wait_s -= times.decode_wait_s
     times.decode_wait_s -= times.read_wait_s
     parent.send(Finished(times, pipeline.troubles))
+
+
+def _pipeline(job: Job, prefetch: int, manifest: "Manifest", parent: Parent) -> "ScoringPipeline":
+    from hambatch.pipelines.decoder_log import DecoderLog
+    from hambatch.pipelines.scoring import build_pipeline
+
+    return build_pipeline(
+        job.batch_size,
+        job.decode_threads,
+        prefetch,
+        manifest.input,
+        manifest.preprocessing,
+        job.limits,
+        DecoderLog(must_hear=True),
+        parent.say_alive,
+        device="cpu" if job.gpu is None else "mixed",
+        device_id=job.gpu or 0,
+        decoder=job.decoder,
+    )
 
 
 def _answer(scored: Scored) -> Answer:

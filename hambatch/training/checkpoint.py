@@ -8,6 +8,7 @@ from typing import Any
 
 from hambatch.training.state_file import (
     Arrays,
+    is_stored,
     read_state,
     refuse_other,
     refusing_damage,
@@ -71,7 +72,7 @@ class Checkpoint:
         InputError
             If it is of another run, naming what differs, or is damaged.
         """
-        if not self._path.is_file():
+        if not is_stored(self._path):
             return None
         with refusing_damage(self._path):
             about, groups = read_state(self._path)

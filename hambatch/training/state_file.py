@@ -41,6 +41,13 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, NDArray[
     return about, groups
 
 
+def is_stored(path: Path) -> bool:
+    """Tell whether there is a state; removes what a run that was killed while it wrote has left."""
+    for half in path.parent.glob(f".{path.name}.*.tmp"):
+        half.unlink(missing_ok=True)
+    return path.is_file()
+
+
 @contextmanager
 def refusing_damage(path: Path) -> Iterator[None]:
     """Turn what reading a damaged file raises into an InputError."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from hambatch.training.state_file import (
     Arrays,
+    is_stored,
     read_state,
     refuse_other,
     refusing_damage,
@@ -86,10 +87,7 @@ class StepCheckpoint:
         InputError
             If it is of another run, naming what differs, or is damaged.
         """
-        # A run killed while it wrote leaves half a checkpoint, of hundreds of megabytes.
-        for half in self._path.parent.glob(f".{self._path.name}.*.tmp"):
-            half.unlink(missing_ok=True)
-        if not self._path.is_file():
+        if not is_stored(self._path):
             return None
         with refusing_damage(self._path):
             about, groups = read_state(self._path)
