@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -97,11 +98,20 @@ def test_a_busy_turn_counts_its_cpu_seconds() -> None:
 
 
 def test_the_peak_grows_with_the_memory_used() -> None:
-    before = peak_rss_mb(os.getpid())
-    # Twice what this process ever had, touched.
-    block = bytearray(int(before * 1e6))
-    block[::4096] = b"1" * len(block[::4096])
-    assert peak_rss_mb(os.getpid()) > before
+    # In a process of its own: this one has had gigabytes by now.
+    code = (
+        "print(1, flush=True); input(); block = b'1' * 100_000_000; print(2, flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        before = peak_rss_mb(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert 95 < peak_rss_mb(process.pid) - before < 105
+        process.stdin.write(b"\n")
 
 
 def test_a_process_that_is_gone_has_no_memory() -> None:
