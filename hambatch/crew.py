@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from hambatch.config import ScoreOptions
-from hambatch.engines.choice import FP32, INT8, choose_precision
+from hambatch.engines.choice import choose_precision, cpu_precision
 from hambatch.engines.loading import Engine
 from hambatch.errors import HambatchError
 from hambatch.placement import AUTO, CPU, ON_CPU, numbers_in
@@ -200,9 +200,8 @@ class Crew:
         options = self._plan.options
         if device != CPU or options.device == CPU:
             return options
-        # FP16 is no precision of the CPU's; INT8 was forced, as no gate was measured on a GPU.
-        wanted = INT8 if options.precision == INT8 else FP32
-        manifest = self._engine.manifest
+        # INT8 was forced, as no gate was measured on a GPU.
+        wanted, manifest = cpu_precision(options.precision), self._engine.manifest
         choice = choose_precision(manifest, ON_CPU, wanted, force=options.force)
         return replace(options, device=CPU, backend=ON_CPU, precision=choice.used)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hambatch.config import ScoreOptions
-from hambatch.engines.choice import FP32, INT8, choose_precision
+from hambatch.engines.choice import choose_precision, cpu_precision
 from hambatch.engines.loading import Engine
 from hambatch.journal.device_history import DeviceHistory
 from hambatch.journal.fingerprint import Fingerprint
@@ -35,8 +35,7 @@ def plan_to_go_on(journal: Journal, engine_folder: Path, options: ScoreOptions) 
         if plan.placement.gpus:
             return plan
         placement = plan.placement
-    # As the crew does: FP16 is no precision of the CPU's.
-    precision = INT8 if options.precision == INT8 else FP32
+    precision = cpu_precision(options.precision)
     on_cpu = replace(options, device=CPU, backend=ON_CPU, precision=precision)
     plan = plan_of(engine_folder, on_cpu)
     choice = replace(plan.choice, wanted=options.precision)

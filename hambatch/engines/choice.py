@@ -101,6 +101,11 @@ def graph_precision(precision: str) -> str:
     return FP32 if precision == FP16 else precision
 
 
+def cpu_precision(precision: str) -> str:
+    """Name the precision in which the CPU goes on with a GPU's run: FP16 is none of its own."""
+    return INT8 if precision == INT8 else FP32
+
+
 def _told(gate: Gate | None, backend: str) -> str:
     if gate is None:
         where = "this instruction set" if backend == BACKEND_OF_GATES else "a GPU"

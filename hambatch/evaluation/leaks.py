@@ -10,6 +10,7 @@ import pandas as pd
 from hambatch.errors import InputError
 from hambatch.evaluation.image_ids import canonical_id
 from hambatch.evaluation.pictures import COLUMN
+from hambatch.ham10000.known_pairs import KNOWN_PAIRS
 from hambatch.near_duplicates.search import looks_of, near_pairs
 
 SHOWN = 3
@@ -39,6 +40,14 @@ def same(column: str) -> Check:
     return check
 
 
+def known_pair(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
+    """Find photographs of one lesion that HAM10000 lists under two lesion ids."""
+    partner = {canonical_id(a): canonical_id(b) for one in KNOWN_PAIRS for a, b in (one, one[::-1])}
+    known = set(trained["image_id"])
+    pairs = [(image, partner.get(image, "")) for image in evaluated["image_id"]]
+    return [Leak(image, other) for image, other in pairs if other in known]
+
+
 def same_picture(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
     """Find pictures that are nearly the same, as far as both could be looked at."""
     first, second = _seen(evaluated), _seen(trained)
@@ -57,6 +66,7 @@ CHECKS: dict[str, Check] = {
     "the same image": same("image_id"),
     "the same lesion": same("lesion_id"),
     "the same bytes": same("sha256"),
+    "one lesion under two ids": known_pair,
     "nearly the same picture": same_picture,
 }
 """Every check, by what the two images share."""

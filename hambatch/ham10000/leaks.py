@@ -3,6 +3,7 @@
 import pandas as pd
 
 from hambatch.errors import InputError
+from hambatch.ham10000.known_pairs import known_pairs_in
 
 _TOGETHER = {
     "lesion_id": "lesions lie on several sides",
@@ -12,6 +13,8 @@ _TOGETHER = {
 
 def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
     """Refuse a split table with a lesion, or identical bytes, on two sides.
+
+    The photographs of a known pair (:mod:`hambatch.ham10000.known_pairs`) are one lesion.
 
     Parameters
     ----------
@@ -29,15 +32,21 @@ def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
     for column, what in _TOGETHER.items():
         sides = table.groupby(column)["split"].nunique()
         leaks = sides.index[sides > 1]
-        if len(leaks):
-            shown = "; ".join(_describe(table[table[column] == leak]) for leak in leaks[:3])
-            found.append(f"{len(leaks)} {what}: {shown}{'; ...' if len(leaks) > 3 else ''}")
+        found += _told(what, [table[table[column] == leak] for leak in leaks])
+    pairs = [table.iloc[pair] for pair in known_pairs_in(table).tolist()]
+    apart = [pair for pair in pairs if pair["split"].nunique() > 1]
+    found += _told("known pairs of one lesion under two ids lie on several sides", apart)
     if found:
         raise InputError(
             f"{name} leaks: found {'; and '.join(found)}. "
             "Wanted every lesion, and all identical bytes, on one side.\n"
             "Next: hambatch prepare HAM10000_DIR --out split.csv"
         )
+
+
+def _told(what: str, leaks: list[pd.DataFrame]) -> list[str]:
+    shown = "; ".join(map(_describe, leaks[:3])) + ("; ..." if len(leaks) > 3 else "")
+    return [f"{len(leaks)} {what}: {shown}"] if leaks else []
 
 
 def _describe(rows: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ from hambatch.errors import InputError
 from hambatch.evaluation.comparison import compare
 from hambatch.evaluation.leaks import refuse_leaks
 from hambatch.evaluation.report import format_report
+from hambatch.ham10000.known_pairs import KNOWN_PAIRS
 from hambatch.ham10000.table import COLUMNS
 from hambatch.hashing import sha256_of_bytes, sha256_of_file
 from hambatch.labels import CLASSES
@@ -60,6 +61,17 @@ def test_held_out_images_pass_and_the_report_says_what_was_checked(tmp_path, dat
     assert (check["done"], check["training_images"], check["validation_images"]) == (True, 4, 0)
     assert check["split"] == {"file": "split.csv", "sha256": sha256_of_file(data)}
     assert "nothing in common with the 4 training images of split.csv" in format_report(report)
+
+
+def test_the_other_photograph_of_a_known_pair_leaks_whichever_was_trained_on(tmp_path):
+    for trained, held_out in (KNOWN_PAIRS[5], KNOWN_PAIRS[5][::-1]):
+        data = split_table(tmp_path / "split.csv")
+        data.write_text(data.read_text().replace("i0,", f"{trained},"))
+        table = predictions(tmp_path / "p.csv", [held_out, "i9"])
+        labels = truth(tmp_path / "t.csv", [held_out, "i9"], ["own", "L4"])
+        with pytest.raises(InputError) as refused:
+            compare(table, labels, data=data)
+        assert f"one lesion under two ids ({held_out} and {trained})" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from hambatch.errors import InputError
+from hambatch.ham10000.known_pairs import KNOWN_PAIRS
 from hambatch.ham10000.leaks import check_leaks
 
 
@@ -19,6 +20,16 @@ def test_identical_bytes_on_two_sides_are_refused_by_name():
     leaky = table(("ISIC_1", "HAM_1", "a", "train"), ("ISIC_2", "HAM_2", "a", "test"))
     with pytest.raises(InputError, match=r"byte-identical.*HAM_1 = HAM_2.*ISIC_1.*ISIC_2"):
         check_leaks(leaky)
+
+
+def test_a_known_pair_on_two_sides_is_refused_by_name_under_whatever_lesion_ids():
+    one, other = KNOWN_PAIRS[5]
+    leaky = table((one, "HAM_1", "a", "train"), (other, "HAM_2", "b", "test"))
+    with pytest.raises(
+        InputError, match=rf"1 known pairs.*HAM_1 = HAM_2 \({one} in train, {other}"
+    ):
+        check_leaks(leaky)
+    check_leaks(leaky.assign(split="test"))
 
 
 def test_many_leaks_are_counted():
