@@ -24,6 +24,10 @@ FINETUNE_HELP: dict[str, tuple[Any, str]] = {
     "clip_norm": (FiniteRange(0, min_open=True), "The most that all gradients together may be."),
     "averaging": (SHARE, "How much of the weights' average a step keeps."),
     "label_smoothing": (SHARE, "Share of the label that goes to all classes."),
+    "mixup": (
+        FiniteRange(0),
+        "Blend images in pairs, by shares of Beta(mixup, mixup); 0: do not.",
+    ),
     "balance": (
         click.Choice(("none", "sqrt", "full")),
         "Classes as they are, by the square root of their images, or alike.",

@@ -39,6 +39,7 @@ class FineTuneOptions:
     ``balance`` draws classes in proportion to their images (``none``), to the square root of
     that (``sqrt``), or alike (``full``): in between, rare classes are seen more often and
     their few images are not learnt by heart.
+    ``mixup`` blends images of a batch in pairs, by shares of Beta(``mixup``, ``mixup``).
     ``val_every`` 150 steps keeps validation of 900 images below a tenth of the time on a CPU,
     where both are slow. ``val_patience`` is counted in validations.
     ``final`` trains on the validation images as well, for a fixed number of steps: ``stop_step``,
@@ -56,6 +57,7 @@ class FineTuneOptions:
     clip_norm: float = 1.0
     averaging: float = 0.995
     label_smoothing: float = 0.1
+    mixup: float = 0.0
     balance: str = "sqrt"
     val_every: int = 150
     val_patience: int = 4

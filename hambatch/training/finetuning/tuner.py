@@ -12,6 +12,7 @@ from hambatch.labels import CLASSES
 from hambatch.require import require
 from hambatch.training.finetuning.adamw import AdamW
 from hambatch.training.finetuning.averaging import Average
+from hambatch.training.finetuning.mixing import mixed
 from hambatch.training.finetuning.schedule import one_cycle
 from hambatch.training.finetuning.stages import trained_weights
 from hambatch.training.network import SIDE, build_head, keras_for, preprocess
@@ -65,7 +66,9 @@ class FineTuner:
             self._average.decay_at(number),
         )
         scalars = (np.float32(value) for value in numbers)
-        return float(self._step(preprocess(images), labels, *scalars))
+        mixup, seed = self._options.finetune.mixup, self._options.seed
+        mixture = mixed(preprocess(images), labels, mixup, seed, number)
+        return float(self._step(*mixture, *scalars))
 
     def logits(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Score plain images by the weights as they are, dropout off: ``[n, 7]``."""
@@ -118,20 +121,20 @@ class FineTuner:
         scalar = tf.TensorSpec((), tf.float32)
         signature = [
             tf.TensorSpec((size, SIDE, SIDE, 3), tf.float32),
-            tf.TensorSpec((size,), tf.int64),
+            tf.TensorSpec((size, len(CLASSES)), tf.float32),
             *[scalar] * 4,
         ]
 
         @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
             input_signature=signature, jit_compile=self._options.xla or None
         )
-        def step(images: Any, labels: Any, rate: Any, mean: Any, square: Any, decay: Any) -> Any:
+        def step(images: Any, targets: Any, rate: Any, mean: Any, square: Any, decay: Any) -> Any:
             # What lies below the watched weights is not recorded, so its activations are freed.
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 # Not as in training: batch normalisation keeps its statistics.
                 logits = self.head(self.base(images, training=False), training=True)
-                loss = loss_of(tf.one_hot(labels, len(CLASSES)), logits)
+                loss = loss_of(targets, logits)
             gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), tune.clip_norm)
             self._adamw.apply(gradients, rate, mean, square)
             self._average.update(decay)
