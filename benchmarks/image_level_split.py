@@ -28,7 +28,7 @@ from hambatch.atomic import write_json
 from hambatch.config import TrainOptions
 from hambatch.evaluation.metrics import evaluate
 from hambatch.ham10000.split import SPLITS, assign_splits
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.training.checkpoint import Checkpoint
 from hambatch.training.compute import set_up
 from hambatch.training.dataset import labels_of, read_dataset
@@ -105,7 +105,7 @@ def measured(table: pd.DataFrame, features: Features, options: TrainOptions) -> 
         data = training_data(features, train, val, options)
         fitted = fit(data, options, Checkpoint(Path(place) / "log.npz", {}))
     logits = fitted.trainer.logits(features.read(plain_pairs(test)))
-    chances = calibrated(logits, temperature=1.0)
+    chances = softmax(logits)
     figures = evaluate(labels_of(test["dx"]), chances.argmax(axis=1), chances)
     return {
         **{name: figures[name] for name in FIGURES},

@@ -39,7 +39,7 @@ from hambatch.batches import Batch
 from hambatch.cores import available_cores
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.versions import library_versions
 
 MOST_FLIPS = 0.02
@@ -144,7 +144,7 @@ def probabilities(pixels: Pixels, engine: Engine) -> NDArray[np.float64]:
     batch = Batch(np.arange(count), pixels, ["dali-cpu"] * count, [""] * count)
     (scored,) = backend.predict([batch])
     backend.close()
-    return calibrated(scored.logits, engine.manifest.temperature)
+    return softmax(scored.logits)
 
 
 def by_dali(files: list[Path], threads: int, *, region: bool, **options: Any) -> Iterator[Pixels]:

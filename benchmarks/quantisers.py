@@ -49,7 +49,7 @@ from hambatch.export.images import decode
 from hambatch.export.int8.calibration import calibration_images
 from hambatch.export.int8.onnx_parts import with_fp32_weights
 from hambatch.hashing import sha256_of_file
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.training.dataset import Dataset, labels_of, read_dataset
 from hambatch.versions import library_versions
 
@@ -70,7 +70,7 @@ def main() -> None:
         for name, graph, seconds in graphs(chosen.only, engine, calibration, Path(place)):
             logits, rate = scored(graph, FP32 if name == "fp32" else INT8, images)
             reference = logits if reference is None else reference
-            found[name] = figures(logits, reference, truth, graph.manifest.temperature)
+            found[name] = figures(logits, reference, truth)
             found[name] |= {"images_per_s": round(rate, 2), "made_in_s": round(seconds, 1)}
             print(name, json.dumps(found[name]), flush=True)
     result = {
@@ -223,13 +223,11 @@ def batches(images: Pixels) -> Iterator[Batch]:
         yield Batch(indices, part, ["dali-cpu"] * len(part), [""] * len(part))
 
 
-def figures(
-    logits: np.ndarray, reference: np.ndarray, truth: np.ndarray, temperature: float
-) -> dict[str, Any]:
+def figures(logits: np.ndarray, reference: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """Compare with the reference and with the truth."""
     labels = logits.argmax(axis=1)
     flips = labels != reference.argmax(axis=1)
-    measured = evaluate(truth, labels, calibrated(logits, temperature))
+    measured = evaluate(truth, labels, softmax(logits))
     return {
         "label_flips": int(flips.sum()),
         "label_flip_share": float(flips.mean()),

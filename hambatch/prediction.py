@@ -18,7 +18,7 @@ from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.store import find_engine
 from hambatch.limits import Limits
 from hambatch.placement import AUTO, GPU, numbers_in, place
-from hambatch.probabilities import DECIMALS, calibrated
+from hambatch.probabilities import DECIMALS, softmax
 from hambatch.sharing import share_cores
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
@@ -196,7 +196,7 @@ def rows_of_answer(
         (f.index, Row(names[f.index], "failed", sha256=f.sha256, reason=f.reason))
         for f in answer.failures
     ]
-    views = [calibrated(v, manifest.temperature) for v in (answer.logits, *answer.views)]
+    views = [softmax(v) for v in (answer.logits, *answer.views)]
     probabilities = np.mean(views, axis=0)
     for slot, index in enumerate(answer.indices.tolist()):
         row = _scored(probabilities[slot], manifest, answer.decoders[slot], backend)

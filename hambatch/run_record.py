@@ -203,5 +203,4 @@ def _engine(facts: Facts) -> dict[str, Any]:
         "engine_json_sha256": engine.manifest_sha256,
         "graph": variant.file,
         "graph_sha256": engine.manifest.files[variant.file].sha256,
-        "temperature": engine.manifest.temperature,
     }

@@ -22,7 +22,7 @@ from hambatch.engines.sentinel_spec import (
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
 from hambatch.prediction import job_for
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.sentinels import SentinelWatch
 from hambatch.sources.reading import Item
 from hambatch.supervision import SupervisedWorker
@@ -115,17 +115,17 @@ def _scored(engine: Engine, names: list[str], precision: str) -> tuple[dict[str,
     known: dict[str, Known] = {}
     with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
         for answer in worker.answers([items]):
-            known |= _known(answer, names, engine.manifest.temperature)
+            known |= _known(answer, names)
         return known, worker.wait_ready().backend
 
 
-def _known(answer: Answer, names: list[str], temperature: float) -> dict[str, Known]:
+def _known(answer: Answer, names: list[str]) -> dict[str, Known]:
     for failure in answer.failures:
         raise EngineError(
             f"the known picture {names[failure.index]} cannot be scored: {failure.reason}.\n"
             "Next: hambatch engines verify"
         )
-    probabilities = calibrated(answer.logits, temperature).tolist()
+    probabilities = softmax(answer.logits).tolist()
     indices = answer.indices.tolist()
     return {
         names[index]: (tuple(probabilities[slot]), answer.decoders[slot])

@@ -23,7 +23,7 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.sentinel_images import write_sentinel_images
 from hambatch.errors import SentinelError
 from hambatch.names import encode_name
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.sentinel_ledger import Ledger
 from hambatch.sentinel_reference import Reference, labelled
 from hambatch.sources.reading import Item
@@ -218,7 +218,7 @@ class SentinelWatch:
         logits = answer.logits[slots].astype(np.float64)
         # Infinities give NaN, which is off like any other.
         with np.errstate(all="ignore"):
-            found = calibrated(answer.logits[slots], self._manifest.temperature)
+            found = softmax(answer.logits[slots])
         wrong = {}
         for k, slot in enumerate(slots):
             index = int(answer.indices[slot])

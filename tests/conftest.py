@@ -67,14 +67,14 @@ def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_tiny_graph(path: Path, classes: int = 7) -> None:
-    """Save the tiny graph as ONNX."""
+def write_tiny_graph(path: Path, classes: int = 7, temperature: float = 1.0) -> None:
+    """Save the tiny graph as ONNX, its logits divided by a temperature."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(5)
     weights = {
-        "to_logits": rng.normal(0, 0.02, (588, classes)).astype(np.float32),
+        "to_logits": (rng.normal(0, 0.02, (588, classes)) / temperature).astype(np.float32),
         "to_features": rng.normal(0, 0.02, (588, 2048)).astype(np.float32),
         "flat": np.array([-1, 588], np.int64),
     }

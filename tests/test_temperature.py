@@ -6,7 +6,7 @@ import pytest
 from hambatch.engines.manifest import Manifest
 from hambatch.labels import CLASSES
 from hambatch.prediction import rows_of_answer
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.temperature import tempered, widened
 from hambatch.worker import Answer
 from tests.engines.fitted import calibration_of
@@ -15,8 +15,8 @@ from tests.engines.fitted import calibration_of
 @pytest.mark.parametrize("temperature", [0.05, 0.7, 1.3, 20.0])
 def test_it_is_what_dividing_the_logits_gives(temperature: float) -> None:
     logits = np.random.default_rng(0).normal(0, 5, (500, 7)).astype(np.float32)
-    wanted = calibrated(logits, temperature)
-    assert np.abs(tempered(calibrated(logits, 1.0), temperature) - wanted).max() < 1e-12
+    wanted = softmax(logits.astype(np.float64) / temperature)
+    assert np.abs(tempered(softmax(logits), temperature) - wanted).max() < 1e-12
 
 
 @pytest.mark.parametrize("temperature", [None, 1, 1.0])
@@ -63,7 +63,7 @@ def test_a_tolerance_grows_only_where_probabilities_are_sharpened() -> None:
     # No pair of logits so near to each other is farther apart than that, whatever they are.
     logits = np.random.default_rng(3).normal(0, 3, (2000, 7)).astype(np.float32)
     near = logits + np.random.default_rng(4).uniform(-0.01, 0.01, logits.shape).astype(np.float32)
-    before = np.abs(calibrated(logits, 1.0) - calibrated(near, 1.0)).max()
-    after = np.abs(calibrated(logits, 0.5) - calibrated(near, 0.5)).max()
+    before = np.abs(softmax(logits) - softmax(near)).max()
+    after = np.abs(softmax(logits / 0.5) - softmax(near / 0.5)).max()
     assert after > before
     assert after < widened(before, 0.5) * 1.1

@@ -72,9 +72,8 @@ class Manifest:
     """All of ``engine.json``.
 
     ``files`` names every file of the folder but ``engine.json`` itself;
-    ``temperature`` is the graph's own: it divides the logits before the softmax, for every use
-    of them; ``sentinels`` are pictures whose probabilities are known. ``calibration``
-    comes after both and is for users (:mod:`hambatch.temperature`); None: there is none.
+    ``sentinels`` are pictures whose probabilities are known. ``calibration`` comes after them
+    and is for users (:mod:`hambatch.temperature`); None: there is none.
     ``metrics`` and ``data`` say what was measured on what; ``training`` is the configuration
     that made the weights.
     """
@@ -87,7 +86,6 @@ class Manifest:
     malignant: tuple[str, ...] = tuple(sorted(MALIGNANT))
     input: InputSpec = field(default_factory=InputSpec)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    temperature: float = 1.0
     calibration: Calibration | None = None
     sentinels: Sentinels = field(default_factory=Sentinels)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -156,7 +154,8 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
         values["variants"] = tuple(_variant(**entry) for entry in raw["variants"])
         values["classes"] = tuple(raw["classes"])
         values["malignant"] = tuple(raw["malignant"])
-        values["temperature"] = float(raw["temperature"])
+        # Engines from before calibrations have one, which nothing ever set to another number.
+        graphs_own = values.pop("temperature", 1.0)
         if "calibration" in raw:
             values["calibration"] = read_calibration(raw["calibration"])
         if "sentinels" in raw:
@@ -165,6 +164,8 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         known = ", ".join(f.name for f in fields(Manifest))
         raise _refused(path, f"{error}; the fields are: {known}") from error
+    if graphs_own != 1.0:
+        raise _refused(path, f"its temperature is {graphs_own!r}, wanted a calibration instead")
     _check(path, manifest)
     return manifest
 
@@ -178,8 +179,6 @@ def _check(path: Path, manifest: Manifest) -> None:
         raise _refused(path, f"its classes are {manifest.classes}, wanted {CLASSES}")
     if not set(manifest.malignant) <= set(manifest.classes):
         raise _refused(path, f"malignant {manifest.malignant} is not a subset of its classes")
-    if not 0 < manifest.temperature < float("inf"):
-        raise _refused(path, f"its temperature is {manifest.temperature}, wanted a number above 0")
     for name in manifest.files:
         if Path(name).name != name or name in {"", ".", "..", MANIFEST_NAME}:
             raise _refused(path, f"{name!r} is not the name of a file in its folder")

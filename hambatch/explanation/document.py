@@ -9,6 +9,7 @@ from hambatch.explanation.asked import Asked
 from hambatch.explanation.picture import RESEARCH_USE_ONLY
 from hambatch.explanation.results import Explanation
 from hambatch.names import encode_name
+from hambatch.temperature import temperature_of
 from hambatch.versions import library_versions
 
 METHOD = {
@@ -49,7 +50,7 @@ def _engine(engine: Engine) -> dict[str, Any]:
         "engine_json_sha256": engine.manifest_sha256,
         "graph": graph,
         "graph_sha256": manifest.files[graph].sha256,
-        "temperature": manifest.temperature,
+        "temperature": temperature_of(manifest),
     }
 
 

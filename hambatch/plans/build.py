@@ -203,7 +203,6 @@ def _try(order: Order, plan: bytes, images: Images) -> tuple[Invariance, dict[st
             images,
             order.options.max_batch,
             tolerance=manifest.sentinels.tolerance,
-            temperature=manifest.temperature,
         )
         refuse_drift(invariance, precision)
         known = compare_known_pictures(order.engine, precision, predict, images)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.errors import EngineError
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.sentinel_reference import LOGIT_TOLERANCE
 
 Images = NDArray[np.uint8]
@@ -54,21 +54,21 @@ class Invariance:
 
 
 def measure_invariance(
-    predict: Predict, images: Images, max_batch: int, *, tolerance: float, temperature: float = 1.0
+    predict: Predict, images: Images, max_batch: int, *, tolerance: float
 ) -> Invariance:
     """Score every image alone, then in every slot: among others, and among its own copies.
 
     Parameters
     ----------
     tolerance
-        Of a probability, at this temperature, above 0; of logits it is that of a run.
+        Of a probability, above 0; of logits it is that of a run.
     """
     alone = np.concatenate([predict(image[np.newaxis]) for image in images])
     sizes = batch_sizes(max_batch)
     largest, worst, where = np.zeros(2), -1.0, ""
     for size in sizes:
         for chosen in _fillings(len(images), size):
-            off = _differences(predict(images[chosen]), alone[chosen], temperature)
+            off = _differences(predict(images[chosen]), alone[chosen])
             excess = (off / (tolerance, LOGIT_TOLERANCE)).max(axis=1)
             largest = np.maximum(largest, off.max(axis=0))
             # The first that is no number, if there is one; nothing is worse.
@@ -86,13 +86,11 @@ def measure_invariance(
     )
 
 
-def _differences(
-    found: NDArray[np.float32], alone: NDArray[np.float32], temperature: float
-) -> NDArray[np.float64]:
+def _differences(found: NDArray[np.float32], alone: NDArray[np.float32]) -> NDArray[np.float64]:
     """Give ``[n, 2]``: the largest difference of a probability and, as a share, of a logit."""
     # Infinities give NaN, which is off like any other.
     with np.errstate(all="ignore"):
-        changed = np.abs(calibrated(found, temperature) - calibrated(alone, temperature))
+        changed = np.abs(softmax(found) - softmax(alone))
         scale = np.maximum(1.0, np.abs(alone).max(axis=1))
         shifted = np.abs(found.astype(np.float64) - alone).max(axis=1) / scale
     return np.stack([changed.max(axis=1), shifted], axis=1)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hambatch.config import TrainOptions
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.training.checkpoint import Checkpoint
 from hambatch.training.cross_validation import FoldRun, Folds, Parts, fold_parts
 from hambatch.training.dataset import Dataset
@@ -37,6 +37,6 @@ def published_folds(dataset: Dataset, cache: Path, options: TrainOptions, work: 
         fitted = fit(data, options, Checkpoint(work / f"fold-{fold}.npz", about))
         logits = fitted.trainer.logits(features.read(plain_pairs(test)))
         best = {"epochs_run": len(fitted.history), "best_epoch": best_epoch(fitted.history)}
-        return FoldRun(best, calibrated(logits, temperature=1.0))
+        return FoldRun(best, softmax(logits))
 
     return Folds(train, features.weights_sha256, summary=lambda found: {})

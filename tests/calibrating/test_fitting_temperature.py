@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from hambatch.calibrating.fitting import fit_temperature, floored
 from hambatch.calibrating.improvement import improvements
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.temperature import tempered
 
 Drawn = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -16,9 +16,9 @@ def drawn(temperature: float, images: int, seed: int = 0) -> Drawn:
     """Rounded softmax of logits, and a truth that has the odds of them at that temperature."""
     draw = np.random.default_rng(seed)
     logits = draw.normal(0, 2, (images, 7)).astype(np.float32)
-    sums = calibrated(logits, temperature).cumsum(axis=1)
+    sums = softmax(logits.astype(np.float64) / temperature).cumsum(axis=1)
     truth = (sums < draw.random((images, 1))).sum(axis=1).clip(0, 6)
-    return calibrated(logits, 1.0).round(6), truth.astype(np.int64)
+    return softmax(logits).round(6), truth.astype(np.int64)
 
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])

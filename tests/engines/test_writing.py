@@ -19,7 +19,6 @@ def folder(tmp_path):
         version="1",
         files={},
         variants=(Variant("fp32", "model.onnx", {"images": 64}),),
-        temperature=1.5,
         training={"hidden_units": 16},
         metrics={"balanced_accuracy": 0.5},
     )
@@ -37,7 +36,7 @@ def test_what_is_written_is_read_back(folder):
     assert write_manifest(folder, written) == written == load_engine(folder).manifest
     assert set(written.files) == {"model.onnx", "card.md", "model.weights.h5"}
     assert written.files["card.md"].bytes == len("content of card.md")
-    assert (written.temperature, written.training) == (1.5, {"hidden_units": 16})
+    assert written.training == {"hidden_units": 16}
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "card.md", "model.weights.h5"])
@@ -72,6 +71,15 @@ def test_a_graph_is_written_before_the_manifest(folder):
 def test_an_engine_of_another_format_is_refused(folder):
     change(folder, format=2)
     with pytest.raises(EngineError, match="its format is 2, this hambatch reads 1"):
+        load_engine(folder)
+
+
+def test_a_temperature_of_the_graph_is_read_over_only_where_it_changes_nothing(folder):
+    written = read_manifest(folder)
+    change(folder, temperature=1.0)
+    assert read_manifest(folder) == written
+    change(folder, temperature=1.5)
+    with pytest.raises(EngineError, match=r"its temperature is 1\.5, wanted a calibration"):
         load_engine(folder)
 
 

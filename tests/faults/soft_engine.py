@@ -30,9 +30,9 @@ DECODED_AT_MOST = 20_000_000
 def write_soft_engine(folder: Path) -> Path:
     """Write the engine into a new folder."""
     folder.mkdir(parents=True)
-    write_tiny_graph(folder / "model.onnx")
+    write_tiny_graph(folder / "model.onnx", temperature=TEMPERATURE)
     variants = (Variant("fp32", "model.onnx"),)
-    write_manifest(folder, Manifest("soft", "1", {}, variants, temperature=TEMPERATURE))
+    write_manifest(folder, Manifest("soft", "1", {}, variants))
     return folder
 
 
@@ -52,7 +52,7 @@ class SecondOpinion:
         if pixels is None:
             return None
         blocks = resize_linear(pixels, 224, 224).reshape(14, 16, 14, 16, 3).mean((1, 3))
-        logits = blocks.transpose(2, 0, 1).reshape(-1) @ self._weights / TEMPERATURE
+        logits = blocks.transpose(2, 0, 1).reshape(-1) @ self._weights
         shares = np.exp(logits - logits.max())
         probabilities: Values = shares / shares.sum()
         return probabilities

@@ -112,7 +112,7 @@ def test_another_engine_is_found(
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_engine, other)
-    write_manifest(other, replace(read_manifest(other), temperature=2.0))
+    write_manifest(other, replace(read_manifest(other), version="2"))
     options = VerifyOptions(engine=str(other))
     assert ("", "another engine: engine_json_sha256") in found(table, images, options)
 
@@ -193,7 +193,7 @@ def test_a_folder_called_like_an_installed_engine_is_not_taken_for_it(
     assert json.loads(record_path(out).read_text())["options"]["engine"] == "small"
     other = tmp_path / "elsewhere" / "small"
     shutil.copytree(tiny_engine, other)
-    write_manifest(other, replace(read_manifest(other), temperature=2.0))
+    write_manifest(other, replace(read_manifest(other), version="2"))
     monkeypatch.chdir(other.parent)
     assert found(out, images) == set()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hambatch.config import TrainOptions
-from hambatch.probabilities import calibrated
+from hambatch.probabilities import softmax
 from hambatch.training.augmentation import check
 from hambatch.training.cross_validation import FoldRun, Folds, Parts
 from hambatch.training.dataset import Dataset
@@ -46,7 +46,7 @@ def fine_tuned_folds(dataset: Dataset, cache: Path, options: TrainOptions, work:
         logits = tuner.logits(data.pictures.plain(list(test["sha256"])))
         lines = [{name: getattr(line, name) for name in LINE} for line in progress.history]
         best = {"steps_run": progress.step, "best_step": progress.best().step}
-        return FoldRun({**best, "validations": lines}, calibrated(logits, temperature=1.0))
+        return FoldRun({**best, "validations": lines}, softmax(logits))
 
     return Folds(train, start, best_mean_step)
 
