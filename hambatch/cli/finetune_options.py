@@ -28,6 +28,8 @@ FINETUNE_HELP: dict[str, tuple[Any, str]] = {
         FiniteRange(0),
         "Blend images in pairs, by shares of Beta(mixup, mixup); 0: do not.",
     ),
+    "crop_side": (click.IntRange(32, 224), "Of crops of views, in pixels."),
+    "crop_share": (FiniteRange(0, 1), "Share of the steps, from the first, that see crops."),
     "balance": (
         click.Choice(("none", "sqrt", "full")),
         "Classes as they are, by the square root of their images, or alike.",

@@ -58,6 +58,7 @@ def build_training_pipeline(
     device_id: int = 0,
     decoder: DecoderOptions = DEFAULTS,
     jitter: bool = False,
+    side: int | None = None,
 ) -> Any:
     """Construct the graph; outputs are the images and their int64 indices.
 
@@ -69,10 +70,13 @@ def build_training_pipeline(
     device
         ``"cpu"``, or ``"mixed"`` to decode and warp on GPU ``device_id``, as CUDA numbers
         them; needs no GPU before it is built.
+    side
+        Of the warped images, in pixels; None: as large as the input of the network.
     """
     from nvidia.dali import fn, pipeline_def, types
 
     kinds = [types.UINT8, types.INT64, types.FLOAT]
+    size = (side, side) if side else (spec.height, spec.width)
     if jitter:
         kinds += [types.FLOAT, types.FLOAT]
 
@@ -92,7 +96,7 @@ def build_training_pipeline(
         images = decode_and_resize(encoded, device, spec, how, decoder)
         # Without a fill value DALI clamps to the border, as Keras' fill_mode "nearest";
         # the matrix maps destination to source by default.
-        warped = fn.warp_affine(images, matrix=matrix, interp_type=types.INTERP_LINEAR)
+        warped = fn.warp_affine(images, matrix=matrix, size=size, interp_type=types.INTERP_LINEAR)
         return (jittered(warped, *drawn) if drawn else warped), index
 
     return graph()
@@ -106,12 +110,13 @@ def training_batches(
     device: str = "cpu",
     device_id: int = 0,
     jitter: bool = False,
+    side: int | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode and warp all samples in order; DALI works ahead of the consumer.
 
-    Yields uint8 ``[n, height, width, 3]`` on the host, n = ``batch_size`` but for the last.
-    What the GPU refuses is decoded by the CPU. With ``jitter`` the samples have to be
-    :class:`JitteredSamples`.
+    Yields uint8 ``[n, height, width, 3]``, or ``[n, side, side, 3]``, on the host, n =
+    ``batch_size`` but for the last. What the GPU refuses is decoded by the CPU. With ``jitter``
+    the samples have to be :class:`JitteredSamples`.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def training_batches(
     BackendError
         If DALI cannot use that GPU.
     """
-    lane = _Lane(samples, spec, how, device, device_id, jitter)
+    lane = _Lane(samples, spec, how, device, device_id, jitter, side)
     batches = [
         range(start, min(start + batch_size, len(samples)))
         for start in range(0, len(samples), batch_size)
@@ -150,12 +155,13 @@ class _Lane:
     device: str
     device_id: int
     jitter: bool
+    side: int | None
 
     def pipeline(self, batches: Sequence[range], batch_size: int) -> Any:
         source, where = self._source(batches), (self.device, self.device_id)
         build: Any = build_training_pipeline
-        if self.jitter:
-            build = partial(build, jitter=True)
+        if self.jitter or self.side:
+            build = partial(build, jitter=self.jitter, side=self.side)
         graph = build(source, batch_size, self.spec, self.how, *where)
         return built(graph, *where)
 

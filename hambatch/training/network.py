@@ -87,6 +87,13 @@ def in_mixed_precision(base: Any) -> Any:
     return twin
 
 
+def of_any_size(base: Any) -> Any:
+    """The same layers, with the same weights in them, for images of any size."""
+    keras = keras_for("hambatch train")
+    inputs = keras.Input((None, None, 3))
+    return keras.models.clone_model(base, input_tensors=inputs, clone_function=lambda layer: layer)
+
+
 def join(base: Any, head: Any) -> Any:
     """The whole network: preprocessed images in, ``logits`` and ``features`` out."""
     keras = keras_for("hambatch train")

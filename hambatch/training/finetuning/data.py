@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hambatch.config import TrainOptions
 from hambatch.training.dataset import labels_of
 from hambatch.training.feature_cache import Pair
+from hambatch.training.finetuning.crops import Phase, phases
 from hambatch.training.finetuning.sampling import instances
 from hambatch.training.finetuning.views import Pictures
 
@@ -33,12 +34,15 @@ class TuningData:
         A step's batch depends on the seed and the step's number alone, so that a run that
         goes on sees what one that was never interrupted sees.
         """
-        size, steps = options.batch_size, options.finetune.steps
-        balance, seed = options.finetune.balance, options.seed
-        left = instances(self.labels, balance, seed, done * size, steps * size)
+        for phase in phases(options.finetune, done):
+            yield from self._of_phase(phase, options)
+
+    def _of_phase(self, phase: Phase, options: TrainOptions) -> Iterator[Batch]:
+        size, seed, balance = options.batch_size, options.seed, options.finetune.balance
+        left = instances(self.labels, balance, seed, phase.first * size, phase.last * size)
         pairs = [Pair(self.train[i], int(view)) for i, view in zip(*left, strict=True)]
         labels = self.labels[left.images]
-        for k, images in enumerate(self.pictures.views(pairs)):
+        for k, images in enumerate(self.pictures.views(pairs, phase.side)):
             yield images, labels[k * size : (k + 1) * size]
 
 

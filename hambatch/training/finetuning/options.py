@@ -40,6 +40,7 @@ class FineTuneOptions:
     that (``sqrt``), or alike (``full``): in between, rare classes are seen more often and
     their few images are not learnt by heart.
     ``mixup`` blends images of a batch in pairs, by shares of Beta(``mixup``, ``mixup``).
+    The first ``crop_share`` of all steps see crops of ``crop_side`` pixels of each view.
     ``val_every`` 150 steps keeps validation of 900 images below a tenth of the time on a CPU,
     where both are slow. ``val_patience`` is counted in validations.
     ``final`` trains on the validation images as well, for a fixed number of steps: ``stop_step``,
@@ -58,6 +59,8 @@ class FineTuneOptions:
     averaging: float = 0.995
     label_smoothing: float = 0.1
     mixup: float = 0.0
+    crop_side: int = 160
+    crop_share: float = 0.0
     balance: str = "sqrt"
     val_every: int = 150
     val_patience: int = 4

@@ -15,7 +15,13 @@ from hambatch.training.finetuning.averaging import Average
 from hambatch.training.finetuning.mixing import mixed
 from hambatch.training.finetuning.schedule import one_cycle
 from hambatch.training.finetuning.stages import trained_weights
-from hambatch.training.network import SIDE, build_head, keras_for, preprocess
+from hambatch.training.network import (
+    SIDE,
+    build_head,
+    keras_for,
+    of_any_size,
+    preprocess,
+)
 from hambatch.training.state_file import Arrays
 
 WEIGHTS, AVERAGES = "weights", "averages"
@@ -34,6 +40,7 @@ class FineTuner:
     def __init__(self, base: Any, options: TrainOptions) -> None:
         tune = options.finetune
         self._options, self.base = options, base
+        self._resizable = of_any_size(base)
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
         self.trained = trained_weights(base, self.head, tune.unfreeze, tune.stage_decay)
         self._adamw = AdamW(self.trained, tune.weight_decay)
@@ -44,7 +51,7 @@ class FineTuner:
             "means": self._adamw.means,
             "squares": self._adamw.squares,
         }
-        self._step = self._compiled_step()
+        self._steps: dict[int, Any] = {}
         self._forward = self._compiled_forward()
 
     def learning_rate(self, step: int) -> float:
@@ -68,7 +75,10 @@ class FineTuner:
         scalars = (np.float32(value) for value in numbers)
         mixup, seed = self._options.finetune.mixup, self._options.seed
         mixture = mixed(preprocess(images), labels, mixup, seed, number)
-        return float(self._step(*mixture, *scalars))
+        side = images.shape[1]
+        if side not in self._steps:
+            self._steps[side] = self._compiled_step(side)
+        return float(self._steps[side](*mixture, *scalars))
 
     def logits(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Score plain images by the weights as they are, dropout off: ``[n, 7]``."""
@@ -111,7 +121,7 @@ class FineTuner:
         for weight, variable in zip(self.trained, self._variables[group], strict=True):
             variable.assign(values[weight.path])
 
-    def _compiled_step(self) -> Any:
+    def _compiled_step(self, side: int) -> Any:
         tf = require("tensorflow", extra="train", purpose="hambatch train")
         tune, size = self._options.finetune, self._options.batch_size
         loss_of = keras_for("hambatch train").losses.CategoricalCrossentropy(
@@ -120,7 +130,7 @@ class FineTuner:
         variables = self._variables[WEIGHTS]
         scalar = tf.TensorSpec((), tf.float32)
         signature = [
-            tf.TensorSpec((size, SIDE, SIDE, 3), tf.float32),
+            tf.TensorSpec((size, side, side, 3), tf.float32),
             tf.TensorSpec((size, len(CLASSES)), tf.float32),
             *[scalar] * 4,
         ]
@@ -133,7 +143,7 @@ class FineTuner:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 # Not as in training: batch normalisation keeps its statistics.
-                logits = self.head(self.base(images, training=False), training=True)
+                logits = self.head(self._resizable(images, training=False), training=True)
                 loss = loss_of(targets, logits)
             gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), tune.clip_norm)
             self._adamw.apply(gradients, rate, mean, square)

@@ -14,7 +14,9 @@ from hambatch.training.augmentation import PLAIN, view_matrix
 from hambatch.training.compute import compute_of
 from hambatch.training.encoded import read_encoded
 from hambatch.training.feature_cache import Pair
+from hambatch.training.finetuning.crops import cropped
 from hambatch.training.finetuning.jitter import colours, hole
+from hambatch.training.network import SIDE
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,27 @@ class Pictures:
     files: Mapping[str, Path]
     options: TrainOptions
 
-    def views(self, pairs: Sequence[Pair]) -> Iterator[NDArray[np.uint8]]:
-        """Decode, warp and jitter; uint8 ``[batch_size, 224, 224, 3]`` at a time."""
-        return self._batches(pairs, compute_of(self.options).decoder, jitter=True)
+    def views(self, pairs: Sequence[Pair], side: int = SIDE) -> Iterator[NDArray[np.uint8]]:
+        """Decode, warp, crop and jitter; uint8 ``[batch_size, side, side, 3]`` at a time."""
+        return self._batches(pairs, compute_of(self.options).decoder, side, jitter=True)
 
     def plain(self, sha256: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
         """Decode on the device that trains; the last batch may be smaller."""
         pairs = [Pair(image, PLAIN) for image in sha256]
-        return self._batches(pairs, compute_of(self.options).decoder, jitter=False)
+        return self._batches(pairs, compute_of(self.options).decoder, SIDE, jitter=False)
 
     def on_cpu(self, sha256: Sequence[str]) -> NDArray[np.uint8]:
         """Plain images as scoring sees them on the CPU, uint8 ``[n, 224, 224, 3]``."""
         pairs = [Pair(image, PLAIN) for image in sha256]
-        return np.concatenate(list(self._batches(pairs, "cpu", jitter=False)))
+        return np.concatenate(list(self._batches(pairs, "cpu", SIDE, jitter=False)))
 
     def _batches(
-        self, pairs: Sequence[Pair], device: str, jitter: bool
+        self, pairs: Sequence[Pair], device: str, side: int, jitter: bool
     ) -> Iterator[NDArray[np.uint8]]:
         spec, how = InputSpec(), Preprocessing()
-        samples = _Samples(pairs, self.files, self.options, spec)
+        samples = _Samples(pairs, self.files, self.options, spec, side)
         size = self.options.batch_size
-        return training_batches(samples, size, spec, how, device, jitter=jitter)
+        return training_batches(samples, size, spec, how, device, jitter=jitter, side=side)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class _Samples:
     files: Mapping[str, Path]
     options: TrainOptions
     spec: InputSpec
+    side: int
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -69,13 +72,14 @@ class _Samples:
     def matrix(self, index: int) -> NDArray[np.float32]:
         options, spec = self.options, self.spec
         where = (*self.pairs[index], spec.height, spec.width)
-        return view_matrix(options.augmentation, options.seed, *where)
+        whole = view_matrix(options.augmentation, options.seed, *where)
+        return cropped(whole, self.side, options.seed, *self.pairs[index])
 
     def colours(self, index: int) -> NDArray[np.float32]:
         options = self.options
         return colours(options.finetune.jitter, options.seed, *self.pairs[index])
 
     def hole(self, index: int) -> NDArray[np.float32]:
-        options, spec = self.options, self.spec
-        where = (*self.pairs[index], spec.height, spec.width)
+        options = self.options
+        where = (*self.pairs[index], self.side, self.side)
         return hole(options.finetune.jitter, options.seed, *where)

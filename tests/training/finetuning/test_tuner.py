@@ -54,6 +54,16 @@ def test_lower_stages_learn_less_and_biases_do_not_decay() -> None:
     assert all(w.decays == w.path.endswith("kernel") for w in tuner().trained)
 
 
+def test_crops_train_the_same_weights(batches) -> None:
+    tuned = tuner()
+    images, labels = batches[0]
+    before = tuned.state()[WEIGHTS]
+    assert np.isfinite(tuned.step(1, images[:, :96, :96], labels))
+    after = tuned.state()[WEIGHTS]
+    assert all((after[path] != value).any() for path, value in before.items() if "kernel" in path)
+    assert np.isfinite(tuned.step(2, images, labels))
+
+
 def test_a_batch_seen_again_and_again_is_learnt(batches) -> None:
     tune = replace(OPTIONS.finetune, peak_learning_rate=1e-2, label_smoothing=0.0)
     tuned = FineTuner(tiny_base(), replace(OPTIONS, dropout=0.0, finetune=tune))
