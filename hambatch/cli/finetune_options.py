@@ -15,9 +15,13 @@ FINETUNE_HELP: dict[str, tuple[Any, str]] = {
     "unfreeze": (click.Choice(("conv5", "conv4", "conv3")), "The lowest stage that is trained."),
     "steps": (COUNT, "Batches, at most."),
     "peak_learning_rate": (FiniteRange(0, min_open=True), "The head's, at its highest."),
+    "base_rate": (
+        FiniteRange(0, 1, min_open=True),
+        "The learning rate of conv5 as a share of the head's.",
+    ),
     "stage_decay": (
         FiniteRange(0, 1, min_open=True),
-        "A stage's learning rate as a share of that of the stage above.",
+        "That of a stage below as a share of that of the stage above.",
     ),
     "warmup": (SHARE, "Share of the steps in which the learning rate rises."),
     "weight_decay": (FiniteRange(0), "Of AdamW; of kernels alone."),

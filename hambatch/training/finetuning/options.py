@@ -30,9 +30,10 @@ class FineTuneOptions:
     Stages from ``unfreeze`` up are trained with the head; conv4 and conv5 hold 22 of the
     base's 23.5 million weights. A step is a batch: 1,500 ``steps`` of 32 are 11 passes over
     4,300 images.
-    ``peak_learning_rate`` is the head's, which starts from nothing; each stage below learns
-    ``stage_decay`` times as fast as the one above it. It rises for the share ``warmup`` of all
-    steps, while the head's first gradients are noise to the base, then falls to 0.
+    ``peak_learning_rate`` is the head's, which starts from nothing; conv5 learns ``base_rate``
+    times as fast, and each stage below ``stage_decay`` times as fast as the one above it. It
+    rises for the share ``warmup`` of all steps, while the head's first gradients are noise to
+    the base, then falls to 0.
     ``weight_decay`` is decoupled, of kernels alone. ``clip_norm`` bounds the norm of all
     gradients together: one odd batch does not undo the others. ``averaging`` 0.995 averages
     weights over about 200 steps, an eighth of the run.
@@ -52,6 +53,7 @@ class FineTuneOptions:
     unfreeze: str = "conv4"
     steps: int = 1500
     peak_learning_rate: float = 5e-4
+    base_rate: float = 0.4
     stage_decay: float = 0.4
     warmup: float = 0.1
     weight_decay: float = 0.05

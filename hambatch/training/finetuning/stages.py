@@ -18,7 +18,9 @@ class TrainedWeight(NamedTuple):
     decays: bool
 
 
-def trained_weights(base: Any, head: Any, unfreeze: str, stage_decay: float) -> list[TrainedWeight]:
+def trained_weights(
+    base: Any, head: Any, unfreeze: str, base_rate: float, stage_decay: float
+) -> list[TrainedWeight]:
     """Choose the head and the convolutions of the stages from ``unfreeze`` up.
 
     Batch normalisation stays as it is, gamma and beta with its statistics: at 32 images a
@@ -29,12 +31,15 @@ def trained_weights(base: Any, head: Any, unfreeze: str, stage_decay: float) -> 
     ----------
     base
         ResNet50 with Keras' layer names, ``conv4_block1_1_conv`` and so on.
+    base_rate
+        The learning rate of conv5 as a share of the head's.
     stage_decay
-        A stage's learning rate as a share of that of the stage above; the head's is 1.
+        That of each stage below as a share of that of the stage above it.
     """
     chosen = [_trained(variable, 1.0) for variable in head.trainable_variables]
-    for depth, stage in enumerate(STAGES[: STAGES.index(unfreeze) + 1], 1):
-        chosen += [_trained(variable, stage_decay**depth) for variable in _of_stage(base, stage)]
+    for depth, stage in enumerate(STAGES[: STAGES.index(unfreeze) + 1]):
+        rate = base_rate * stage_decay**depth
+        chosen += [_trained(variable, rate) for variable in _of_stage(base, stage)]
     return chosen
 
 

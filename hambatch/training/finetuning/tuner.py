@@ -42,7 +42,9 @@ class FineTuner:
         self._options, self.base = options, base
         self._resizable = of_any_size(base)
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
-        self.trained = trained_weights(base, self.head, tune.unfreeze, tune.stage_decay)
+        self.trained = trained_weights(
+            base, self.head, tune.unfreeze, tune.base_rate, tune.stage_decay
+        )
         self._adamw = AdamW(self.trained, tune.weight_decay)
         self._average = Average(self.trained, tune.averaging)
         self._variables = {

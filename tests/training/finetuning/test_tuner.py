@@ -49,8 +49,9 @@ def test_convolutions_from_the_stage_up_are_trained_and_nothing_else(
 
 
 def test_lower_stages_learn_less_and_biases_do_not_decay() -> None:
-    rates = {w.path.split("_")[0]: w.rate for w in tuner(stage_decay=0.5).trained if "_" in w.path}
-    assert rates == {"conv5": 0.5, "conv4": 0.25}
+    tuned = tuner(base_rate=0.2, stage_decay=0.5)
+    rates = {w.path.split("_")[0].split("/")[0]: w.rate for w in tuned.trained}
+    assert rates == {"head": 1.0, "conv5": 0.2, "conv4": 0.1}
     assert all(w.decays == w.path.endswith("kernel") for w in tuner().trained)
 
 
