@@ -39,7 +39,7 @@ def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
     if found:
         raise InputError(
             f"{name} leaks: found {'; and '.join(found)}. "
-            "Wanted every lesion, and all identical bytes, on one side.\n"
+            "Wanted every lesion, which a known pair is, and all identical bytes, on one side.\n"
             "Next: hambatch prepare HAM10000_DIR --out split.csv"
         )
 
