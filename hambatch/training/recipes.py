@@ -12,6 +12,7 @@ from hambatch.training.cross_validation import Folds
 from hambatch.training.dataset import Dataset
 from hambatch.training.features import PIPELINE_VERSION
 from hambatch.training.finetuning.folds import fine_tuned_folds
+from hambatch.training.finetuning.options import FineTuneOptions
 from hambatch.training.finetuning.recipe import fine_tuned
 from hambatch.training.fit import best_epoch, fit
 from hambatch.training.gathering import fingerprint, open_features, training_data
@@ -53,7 +54,8 @@ def refuse_combinations(options: TrainOptions) -> None:
     Raises
     ------
     InputError
-        For mixed precision, folds of a final training, or a step to stop at that it has not.
+        For mixed precision, folds of a final training, a step to stop at that it has not, or
+        a side of crops that no step sees.
     """
     if options.recipe != "finetune":
         return
@@ -72,6 +74,11 @@ def refuse_combinations(options: TrainOptions) -> None:
         raise InputError(
             f"--stop-step is {tune.stop_step}, wanted at most the {tune.steps} of --steps.\n"
             "Next: name the --steps of the training that the step was chosen in"
+        )
+    if tune.crop_side != FineTuneOptions.crop_side and not tune.crop_share:
+        raise InputError(
+            f"--crop-side is {tune.crop_side}, wanted it with --crop-share: no step sees crops.\n"
+            "Next: add --crop-share 0.75"
         )
     if options.mixed_precision:
         raise InputError(

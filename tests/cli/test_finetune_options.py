@@ -38,6 +38,10 @@ def test_an_option_of_the_other_recipe_is_a_usage_error(split, tmp_path, given, 
         ["--balance", "some"],
         ["--stage-decay", "0"],
         ["--val-every", "0"],
+        ["--base-rate", "0"],
+        ["--mixup", "nan"],
+        ["--crop-side", "225"],
+        ["--crop-share", "1.1"],
     ],
 )
 def test_a_value_that_cannot_be_is_a_usage_error(split, tmp_path, wrong):
@@ -52,6 +56,7 @@ def test_a_value_that_cannot_be_is_a_usage_error(split, tmp_path, wrong):
         ["--final", "--folds", "2"],
         ["--stop-step", "3"],
         ["--stop-step", "9", "--final", "--steps", "8"],
+        ["--crop-side", "96"],
         ["--mixed-precision"],
     ],
 )

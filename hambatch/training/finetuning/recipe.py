@@ -55,9 +55,6 @@ def fingerprint(dataset: Dataset, start: str, options: TrainOptions) -> dict[str
     chosen = chosen_options(options)
     numbers = chosen.pop("finetune")
     del chosen["weights"], chosen["weights_licence"], numbers["checkpoint_seconds"]
-    if not numbers["final"]:
-        # A checkpoint from before there were final trainings is gone on with.
-        del numbers["final"], numbers["stop_step"]
     return {
         "split_sha256": dataset.split_sha256,
         "weights_sha256": start,

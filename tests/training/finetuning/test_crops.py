@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hambatch.pipelines.jitter import FILL
 from hambatch.training.feature_cache import Pair
 from hambatch.training.finetuning.crops import Phase, cropped, phases
 from hambatch.training.finetuning.options import Jitter
@@ -54,6 +55,16 @@ def test_the_batches_of_a_run_change_size_once_and_are_the_same_from_any_step(tm
     for (images, labels), (others, other_labels) in zip(batches[5:], again, strict=True):
         np.testing.assert_array_equal(images, others)
         np.testing.assert_array_equal(labels, other_labels)
+
+
+def test_a_hole_in_a_crop_is_a_share_of_the_crop(tmp_path) -> None:
+    tune = replace(CROPPING, jitter=replace(PLAIN_JITTER, cutout=0.5))
+    data = tuning_data(tmp_path, replace(OPTIONS, finetune=tune))
+    pairs = [Pair(image, view) for image in data.train[:8] for view in (1, 2)]
+    crops = np.concatenate(list(data.pictures.views(pairs, 96)))
+    holes = (crops == np.array(FILL, np.uint8)).all(axis=3).sum(axis=(1, 2))
+    assert holes.max() <= 48 * 48 + 20
+    assert (holes >= 24 * 24).all()
 
 
 def test_every_place_where_it_fits_is_drawn_and_the_centre_is_in_each() -> None:

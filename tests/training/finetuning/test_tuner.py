@@ -65,6 +65,11 @@ def test_crops_train_the_same_weights(batches) -> None:
     assert np.isfinite(tuned.step(2, images, labels))
 
 
+def test_mixup_changes_a_step_the_same_way_every_time(batches) -> None:
+    losses = [tuner(mixup=mixup).step(3, *batches[0]) for mixup in (0.0, 0.4, 0.4)]
+    assert losses[0] != losses[1] == losses[2]
+
+
 def test_a_batch_seen_again_and_again_is_learnt(batches) -> None:
     tune = replace(OPTIONS.finetune, peak_learning_rate=1e-2, label_smoothing=0.0)
     tuned = FineTuner(tiny_base(), replace(OPTIONS, dropout=0.0, finetune=tune))
