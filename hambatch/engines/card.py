@@ -32,6 +32,16 @@ BALANCES = {
 }
 """What each says of the probabilities; the published recipe's is ``full``."""
 
+HEADLINE = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "roc_auc_melanoma": "ROC AUC, melanoma",
+    "roc_auc_malignant": "ROC AUC, malignant",
+    "ece": "expected calibration error",
+}
+"""Names of figures in words, in the order of the card."""
+
 
 def model_card(manifest: Manifest) -> str:
     """Write the card from a manifest that has ``metrics["test"]``."""
@@ -114,12 +124,10 @@ def _in(by_split: dict[str, dict[str, int]]) -> Iterable[dict[str, int]]:
 
 
 def _headline(found: dict[str, Any]) -> str:
-    rows = []
-    for name in ("accuracy", "balanced_accuracy"):
-        low, high = found["intervals"][name]
-        rows.append((name.replace("_", " "), f"{found[name]:.3f}", f"{low:.3f} to {high:.3f}"))
-    for name in ("macro_f1", "roc_auc_malignant", "roc_auc_melanoma"):
-        rows.append((name.replace("_", " "), _figure(found[name]), ""))
+    rows = (
+        (words, _figure(found.get(name)), _span(found["intervals"].get(name)))
+        for name, words in HEADLINE.items()
+    )
     note = f"{found['n']} images; intervals by bootstrap over lesions.\n\n"
     return note + _table(("figure", "value", "95 % interval"), rows)
 
@@ -153,3 +161,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _span(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ from hambatch.evaluation.metrics import evaluate
 from hambatch.gating.gate import gate_engine
 from hambatch.gating.measuring import measure_gate
 from hambatch.gating.recording import record_gate
+from hambatch.gating.report import gate_lines
 from hambatch.prediction import predict_files
 from hambatch.training.dataset import labels_of, read_dataset
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
@@ -170,3 +172,16 @@ def test_the_record_in_the_engine_names_what_it_was_measured_with(
     assert written["split_sha256"] == read_dataset(split).split_sha256
     assert {"openvino", "nvidia-dali-cuda120"} <= written["versions"].keys()
     assert written["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"trained_on": ["train"]}, "(split 555555555555)"),
+        ({"trained_on": ["train", "val"]}, "the engine was trained on them"),
+        ({"split_sha256": "6" * 64}, "not the split that the engine was trained with"),
+    ],
+)
+def test_it_says_what_the_images_are_to_the_engine(engine: Path, data: dict, said: str) -> None:
+    manifest = replace(read_manifest(engine), data=data)
+    assert said in gate_lines(manifest, gate_of(manifest, int8_kernels()))[1]

@@ -30,6 +30,15 @@ def phases(tune: FineTuneOptions, done: int) -> Iterator[Phase]:
             yield phase._replace(first=max(done, phase.first))
 
 
+def pixels_between(tune: FineTuneOptions, done: int, last: int) -> float:
+    """Add up what the steps after ``done`` to ``last`` see, in whole views a batch."""
+    return sum(
+        (min(phase.last, last) - phase.first) * (phase.side / SIDE) ** 2
+        for phase in phases(tune, done)
+        if phase.first < last
+    )
+
+
 def cropped(
     matrix: NDArray[np.float32], side: int, seed: int, sha256: str, view: int
 ) -> NDArray[np.float32]:

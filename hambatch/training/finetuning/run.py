@@ -33,7 +33,7 @@ def fine_tune(
         If the checkpoint is of another run, an image cannot be read, or the loss is not finite.
     """
     progress, best = _begin(tuner, checkpoint)
-    report = StepReport(progress.step, options.finetune.steps)
+    report = StepReport(progress.step, options.finetune)
     batches, saved = data.batches(progress.step, options), time.monotonic()
     while not finished(progress, options.finetune):
         progress = _step(tuner, progress, next(batches))
@@ -57,7 +57,7 @@ def fine_tune_blindly(
     """
     progress, _ = _begin(tuner, checkpoint)
     last = options.finetune.last_step
-    report = StepReport(progress.step, last)
+    report = StepReport(progress.step, options.finetune)
     batches, saved = data.batches(progress.step, options), time.monotonic()
     while progress.step < last:
         progress = _step(tuner, progress, next(batches))

@@ -165,11 +165,13 @@ def test_a_final_training_ends_with_the_averages_of_the_step_that_it_was_told(
     assert validated.learning_rate(8) == tuner.learning_rate(8) > 0
 
 
-def test_a_final_training_goes_on_to_the_same_weights(images, tmp_path):
+@pytest.mark.parametrize("stop", [2, 8], ids=["among the crops", "among the whole views"])
+def test_a_final_training_goes_on_to_the_same_weights(images, tmp_path, stop):
     whole, half = tmp_path / "whole", tmp_path / "half"
     whole.mkdir()
     half.mkdir()
-    blindly(images, half, stop_step=5)
-    resumed, progress = blindly(images, half)
+    crops = {"crop_side": 96, "crop_share": 0.5}
+    blindly(images, half, stop_step=stop, **crops)
+    resumed, progress = blindly(images, half, **crops)
     assert progress.step == TUNE.steps
-    same(resumed.state()["weights"], blindly(images, whole)[0].state()["weights"])
+    same(resumed.state()["weights"], blindly(images, whole, **crops)[0].state()["weights"])
