@@ -10,14 +10,11 @@ from hambatch.batches import Batch, Scored, on_host
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
 
-REQUEST_SIZE = 8
-"""Images a call; the last is padded, so that Keras always sees one shape."""
-
 WEIGHTS_NAME = "model.weights.h5"
 
 
 class KerasBackend:
-    """Runs the network that the engine was exported from, one call at a time."""
+    """Runs the network that the engine was exported from, one image a call."""
 
     name = "keras-fp32"
     holds = 0
@@ -29,13 +26,14 @@ class KerasBackend:
         self._forward = tf.function(lambda images: network(images, training=False))
 
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
-        """Score batches in fixed, padded calls."""
+        """Score batches image by image.
+
+        In a call of several, the kernels that TensorFlow takes on some processors sum the rows
+        of a tile and those beyond the last whole tile in another order.
+        """
         for batch in batches:
             images = on_host(batch.images)
-            parts = [
-                self._call(images[start : start + REQUEST_SIZE])
-                for start in range(0, len(batch.indices), REQUEST_SIZE)
-            ]
+            parts = [self._call(images[k : k + 1]) for k in range(len(batch.indices))]
             logits, features = zip(*parts, strict=True) if parts else ((), ())
             yield Scored(
                 batch,
@@ -49,13 +47,8 @@ class KerasBackend:
     def _call(self, images: Any) -> tuple[Any, Any]:
         from hambatch.training.network import preprocess
 
-        padded = np.zeros((REQUEST_SIZE, *images.shape[1:]), np.uint8)
-        padded[: len(images)] = images
-        answer = self._forward(preprocess(padded))
-        return (
-            answer["logits"].numpy()[: len(images)],
-            answer["features"].numpy()[: len(images)],
-        )
+        answer = self._forward(preprocess(images))
+        return answer["logits"].numpy(), answer["features"].numpy()
 
 
 def load(
