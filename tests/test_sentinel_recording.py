@@ -110,7 +110,7 @@ def test_every_graph_of_an_engine_is_recorded(both: Path, engine: Path) -> None:
 def test_an_int8_graph_that_answers_otherwise_is_found(both: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "tiny"))
     spec = read_manifest(copy).sentinels
-    # Of the classes: the pictures may all be of one class, as INT8 kernels saturate on some machines.
+    # Of the classes: all pictures may be of one class, as INT8 saturates on some machines.
     rows = tuple(row[::-1] for row in spec.also[0].probabilities)
     turned = replace(spec.also[0], probabilities=rows)
     write_manifest(copy, replace(read_manifest(copy), sentinels=replace(spec, also=(turned,))))
