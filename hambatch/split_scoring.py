@@ -14,8 +14,10 @@ from hambatch.prediction import predict_files
 NEXT = "hambatch prepare HAM10000_DIR --out split.csv, or restore the images that it names"
 
 
-def score_split(engine: Engine, root: Path, images: pd.DataFrame, precision: str) -> list[Row]:
-    """Score with one graph on the CPU, without the engine's calibration; rows in the table's order.
+def score_split(
+    engine: Engine, root: Path, images: pd.DataFrame, precision: str, *, calibration: bool = False
+) -> list[Row]:
+    """Score with one graph on the CPU, uncalibrated unless asked; rows in the table's order.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def score_split(engine: Engine, root: Path, images: pd.DataFrame, precision: str
         backend=BACKEND_OF_GATES,
         precision=precision,
         force=True,
-        calibration=False,
+        calibration=calibration,
     )
     rows = predict_files(root, list(images["file"]), options)
     for row, wanted in zip(rows, images["sha256"], strict=True):

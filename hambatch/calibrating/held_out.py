@@ -13,10 +13,9 @@ from hambatch.engines.calibration_spec import SCORED, Calibration, FittedOn
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.evaluation.training_split import TRAIN
+from hambatch.out_of_fold_record import TEST, command_for
 from hambatch.split_scoring import score_split
 from hambatch.training.dataset import Dataset, labels_of
-
-TEST = "test"
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,25 @@ def refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...]) 
     Raises
     ------
     InputError
-        Naming them, or the split table that the engine was trained with.
+        Naming them, or as :func:`refuse_other_table` does.
+    """
+    refuse_other_table(engine, dataset)
+    seen = [part for part in parts if part in engine.manifest.data.get("trained_on", TRAIN)]
+    if seen:
+        raise InputError(
+            f"{engine.manifest.name} was trained on split {' and '.join(seen)}, "
+            "wanted lesions that it has not seen.\n"
+            f"Next: {command_for(engine.manifest.training)}"
+        )
+
+
+def refuse_other_table(engine: Engine, dataset: Dataset) -> None:
+    """Refuse another split table than the engine's: its parts may be the engine's other ones.
+
+    Raises
+    ------
+    InputError
+        Naming both.
     """
     own = engine.manifest.data.get("split_sha256", dataset.split_sha256)
     if own != dataset.split_sha256:
@@ -113,12 +130,4 @@ def refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...]) 
             f"the split table's sha256 is {dataset.split_sha256}, wanted that of the one that "
             f"{engine.manifest.name} was trained with, {own}.\nNext: give that table to --data, "
             "or an engine that was trained with this one"
-        )
-    seen = [part for part in parts if part in engine.manifest.data.get("trained_on", TRAIN)]
-    if seen:
-        raise InputError(
-            f"{engine.manifest.name} was trained on split {' and '.join(seen)}, "
-            "wanted lesions that it has not seen.\n"
-            "Next: hambatch train --data split.csv --folds 5 --out cv.json, and give "
-            "its out_of_fold.csv to --predictions"
         )

@@ -1,12 +1,15 @@
 """Held-out predictions from a table, which has to say where it is from."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from hambatch.calibrating.held_out import HeldOut, refuse_trained_on, rows_of_parts
+from hambatch.calibrating.held_out import (
+    HeldOut,
+    refuse_other_table,
+    refuse_trained_on,
+    rows_of_parts,
+)
 from hambatch.engines.calibration_spec import OUT_OF_FOLD, SCORED, FittedOn
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
@@ -14,11 +17,15 @@ from hambatch.evaluation.image_ids import canonical_id
 from hambatch.evaluation.join import Joined, join
 from hambatch.evaluation.predictions import read_predictions
 from hambatch.hashing import sha256_of_file
+from hambatch.out_of_fold_record import (
+    read_out_of_fold_record,
+    refuse_other_networks,
+)
 from hambatch.recorded import precision_used, temperature_used
 from hambatch.run_record import read_record, record_path
 from hambatch.training.dataset import Dataset
 
-NEXT = "hambatch score IMAGES --out preds.csv --no-calibration, or hambatch train --folds 5"
+NEXT = "hambatch score IMAGES --out preds.csv --no-calibration, with this very engine"
 
 
 def read_held_out(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path) -> HeldOut:
@@ -31,7 +38,7 @@ def read_held_out(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path
     ------
     InputError
         If the table does not say that it is uncalibrated and of lesions that were held out, is
-        of another engine or split, or lacks an image.
+        of another engine, recipe or split, or lacks an image.
     """
     predictions = read_predictions(path)
     about = _about(engine, dataset, parts, path)
@@ -50,18 +57,18 @@ def read_held_out(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path
 
 
 def _about(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path) -> FittedOn:
-    digest = sha256_of_file(path)
-    record = _out_of_fold(path) or read_record(record_path(path))
+    refuse_other_table(engine, dataset)
+    made = read_out_of_fold_record(path)
+    if made is not None:
+        refuse_other_networks(path, made, dataset.split_sha256, engine.manifest.training)
+        return FittedOn(
+            OUT_OF_FOLD, dataset.split_sha256, parts, 0, 0, predictions_sha256=made.sha256
+        )
+    digest, record = sha256_of_file(path), read_record(record_path(path))
     if record["output"]["sha256"] != digest:
         raise _refused(
             path, f"sha256 {digest}", f"the table of its record, {record['output']['sha256']}"
         )
-    if record["state"] == OUT_OF_FOLD:
-        if record["split_sha256"] != dataset.split_sha256:
-            raise _refused(
-                path, f"folds of split table {record['split_sha256']}", "those of --data"
-            )
-        return FittedOn(OUT_OF_FOLD, dataset.split_sha256, parts, 0, 0, predictions_sha256=digest)
     temperature = temperature_used(record)
     if temperature is not None:
         raise _refused(path, f"probabilities of temperature {temperature:g}", "uncalibrated ones")
@@ -77,25 +84,15 @@ def _about(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path)
     return FittedOn(SCORED, dataset.split_sha256, parts, 0, 0, precision, digest)
 
 
-def _out_of_fold(path: Path) -> dict[str, Any] | None:
-    """Read the record of a cross-validation's table; None if there is none of that kind."""
-    try:
-        record = json.loads(record_path(path).read_text(encoding="utf-8"))
-        kind, _, _ = record["state"], record["split_sha256"], record["output"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return record if kind == OUT_OF_FOLD else None
-
-
 def _refuse_incomplete(path: Path, joined: Joined) -> None:
     counts = joined.counts
     if counts["scored"] < counts["truth"]:
         names = [*counts["failed_named"], *counts["missing_named"]]
-        raise _refused(
-            path,
-            f"{counts['failed']} failed rows and {counts['missing']} images without a row "
-            f"({', '.join(names)})",
-            f"all {counts['truth']} images of the split table",
+        raise InputError(
+            f"{path}: found {counts['failed']} failed rows and {counts['missing']} images without "
+            f"a row ({', '.join(names)}); wanted all {counts['truth']} images of the parts.\n"
+            "Next: hambatch score IMAGES --out preds.csv --retry-failed, or name the parts that "
+            "were predicted with --split"
         )
     found = joined.images["sha256"]
     other = joined.images["image_id"][(found != "") & (found != joined.images["wanted"])]

@@ -1,7 +1,9 @@
 """`hambatch train`: one of two recipes, from a split table to an engine."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,8 +28,16 @@ from hambatch.config import TrainOptions
     show_default="hambatch/features in the user's cache folder",
     help="Folder of computed features, shared by all runs.",
 )
+@click.option(
+    "--out-of-fold",
+    type=click.Path(path_type=Path),
+    help="With --final: predictions of networks that did not see the images, to fit the "
+    "temperature on.",
+)
 @recipe_options
-def train(data: Path, out: Path, cache: Path | None, **chosen: object) -> None:
+def train(
+    data: Path, out: Path, cache: Path | None, out_of_fold: Path | None, **chosen: object
+) -> None:
     """Train an engine from a split table, or cross-validate the recipe with --folds.
 
     Interrupted, the same command goes on from the last checkpoint; work files lie
@@ -47,5 +57,16 @@ def train(data: Path, out: Path, cache: Path | None, **chosen: object) -> None:
     if options.folds:
         click.echo(format_folds(train_folds(data, out, where, options)))
     else:
-        click.echo(format_report(train_engine(data, out, where, options).metrics["test"]))
+        manifest = train_engine(data, out, where, options, out_of_fold)
+        # Options are chosen by what is seen here. The test images are to choose none.
+        shown = "val" if "val" in manifest.metrics else "test"
+        click.echo(f"{_what(manifest.training, shown)}\n{format_report(manifest.metrics[shown])}")
     click.echo(f"Wrote {out}.", err=True)
+
+
+def _what(training: Mapping[str, Any], shown: str) -> str:
+    if shown == "test":
+        return "Test images:"
+    unit = "step" if "best_step" in training else "epoch"
+    best = training[f"best_{unit}"]
+    return f"Validation images, by the best {unit}, {best} (of the test images tells card.md):"

@@ -1,5 +1,6 @@
 """Which images the engine behind some predictions was trained on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from hambatch.evaluation.pictures import with_pictures
 from hambatch.ham10000.table import read_split
 from hambatch.hashing import sha256_of_file
 from hambatch.names import decode_name
+from hambatch.out_of_fold_record import read_out_of_fold_record
 from hambatch.run_record import read_record, record_path
 
 TRAIN = ("train",)
@@ -36,7 +38,7 @@ def check_training(
 
     Returns
     -------
-    JSON-able: ``done``; if so, ``split``, ``sides`` and what
+    JSON-able: ``done``; if so, ``split``, ``sides``, whether these are ``assumed``, and what
     :func:`~hambatch.evaluation.leaks.refuse_leaks` returns; else ``why`` not.
 
     Raises
@@ -44,6 +46,8 @@ def check_training(
     InputError
         If an image leaks, or ``data`` is not the table that the engine was trained with.
     """
+    if read_out_of_fold_record(predictions) is not None:
+        return {"done": False, "why": "out of fold: no image is by a network that saw its lesion"}
     training = training_of(predictions)
     path = data or truth
     split = read_split(path) if data else None
@@ -62,14 +66,16 @@ def check_training(
     images, split = with_pictures(joined.images, split, predictions, path)
     found = refuse_leaks(images, split, sides, predictions, path)
     named = {"file": path.name, "sha256": digest}
-    return {"done": True, "split": named, "sides": list(sides), **found}
+    assumed = {"assumed": training is None}
+    return {"done": True, "split": named, "sides": list(sides), **assumed, **found}
 
 
 def training_of(predictions: Path) -> Training | None:
     """Look the training up: the record of the run names the engine, its manifest the table.
 
     None if there is no such record or it is of another table, the engine is not
-    there or is another one by now, or it does not say.
+    there or has another graph by now, or it does not say. A gate, a temperature or an INT8
+    graph, which an engine gets later, change nothing of that.
     """
     try:
         record = read_record(record_path(predictions))
@@ -79,7 +85,7 @@ def training_of(predictions: Path) -> Training | None:
         return None
     engine = record["fingerprint"]["engine"]
     for candidate in (decode_name(record["options"]["engine"]), engine.get("name")):
-        manifest = _manifest(candidate, engine.get("engine_json_sha256"))
+        manifest = _manifest(candidate, engine)
         if manifest is not None:
             split = manifest.data.get("split_sha256")
             sides = tuple(manifest.data.get("trained_on", TRAIN))
@@ -87,13 +93,15 @@ def training_of(predictions: Path) -> Training | None:
     return None
 
 
-def _manifest(engine: Any, digest: Any) -> Manifest | None:
+def _manifest(named: Any, engine: Mapping[str, Any]) -> Manifest | None:
     try:
-        folder = find_engine(str(engine))
-        same = sha256_of_file(folder / MANIFEST_NAME) == digest
-        return read_manifest(folder) if same else None
+        folder = find_engine(str(named))
+        manifest = read_manifest(folder)
+        same = sha256_of_file(folder / MANIFEST_NAME) == engine.get("engine_json_sha256")
     except (EngineError, OSError):
         return None
+    graphs = {manifest.files[variant.file].sha256 for variant in manifest.variants}
+    return manifest if same or engine.get("graph_sha256") in graphs else None
 
 
 def _unknown(training: Training | None) -> str:

@@ -78,6 +78,11 @@ def leak_check(found: dict[str, Any]) -> str:
         f"leak check: nothing in common with the {found['training_images']} training images of "
         f"{found['split']['file']} ({', '.join(found['checks'])})"
     )
+    if found["assumed"]:
+        text += (
+            f"; NOTE: it is assumed that the engine was trained on {' and '.join(found['sides'])} "
+            "of it, as neither the run nor its engine says so"
+        )
     unseen = found["pictures_not_compared"]
     if any(unseen.values()):
         text += (

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 import hambatch
 from hambatch.atomic import sync, write_text
-from hambatch.calibrating.held_out import score_held_out
-from hambatch.config import ScoreOptions
+from hambatch.calibrating.held_out import HeldOut, score_held_out
+from hambatch.calibrating.table import read_held_out
 from hambatch.engines.card import model_card
-from hambatch.engines.choice import FP32
+from hambatch.engines.choice import BACKEND_OF_GATES, FP32
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.writing import write_manifest
-from hambatch.errors import InputError
 from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.confusion_plot import plot_confusion
 from hambatch.evaluation.metrics import evaluate
@@ -29,10 +28,12 @@ from hambatch.export.graph import export_graph
 from hambatch.export.keras_weights import WEIGHTS_NAME, save_network
 from hambatch.ham10000.prepare import count
 from hambatch.labels import CLASSES
-from hambatch.prediction import predict_files
+from hambatch.out_of_fold_record import held_out_parts, read_out_of_fold_record
 from hambatch.sentinel_recording import record_sentinels
+from hambatch.split_scoring import score_split
 from hambatch.temperature import temperature_of
 from hambatch.training.dataset import Dataset, labels_of
+from hambatch.training.out_of_fold import write_out_of_fold
 from hambatch.versions import library_versions
 
 PARITY_IMAGES = 64
@@ -66,8 +67,13 @@ class Trained:
     sides: tuple[str, ...] = ("train",)
 
 
-def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
+def assemble(
+    trained: Trained, staging: Path, out: Path, out_of_fold: Path | None = None
+) -> Manifest:
     """Write the engine into ``staging``, measure it by scoring with it, move it to ``out``.
+
+    Beside ``staging`` the predictions of validation images are left, for an engine that is
+    trained on these as well: ``out_of_fold`` of that one.
 
     Raises
     ------
@@ -92,7 +98,7 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
     )
     write_manifest(staging, manifest)
     record_sentinels(staging)
-    manifest = calibrated_manifest(trained.dataset, staging)
+    manifest = calibrated_manifest(trained.dataset, staging, out_of_fold)
     write_manifest(staging, manifest)
     # Measured by the very path that users score with, not by Keras.
     metrics = measure(trained.dataset, staging)
@@ -107,15 +113,34 @@ def assemble(trained: Trained, staging: Path, out: Path) -> Manifest:
     return manifest
 
 
-def calibrated_manifest(dataset: Dataset, engine: Path) -> Manifest:
-    """Fit the temperature on the validation images, if they were only stopped by and it fits."""
+def calibrated_manifest(
+    dataset: Dataset, engine: Path, out_of_fold: Path | None = None
+) -> Manifest:
+    """Fit the temperature on the validation images, or on predictions of a table, if it fits."""
     loaded = load_engine(engine)
-    if VAL in loaded.manifest.data.get("trained_on", TRAIN):
+    if out_of_fold is not None:
+        record = read_out_of_fold_record(out_of_fold)
+        parts = held_out_parts(record) if record else ()
+        held_out = read_held_out(loaded, dataset, parts, out_of_fold)
+    elif VAL in loaded.manifest.data.get("trained_on", TRAIN):
+        log.warning(
+            "no temperature is fitted, as val was trained on. Next, if probabilities matter: "
+            "hambatch engines calibrate, with --predictions of networks that did not see them"
+        )
         return loaded.manifest
-    calibration = score_held_out(loaded, dataset, (VAL,), FP32).calibration()
+    else:
+        held_out = score_held_out(loaded, dataset, (VAL,), FP32)
+        _leave(held_out, loaded.manifest, dataset, engine.parent)
+    calibration = held_out.calibration()
     if calibration is None:
-        log.warning("no temperature fits the validation images; probabilities stay as they are")
+        log.warning("no temperature fits the held-out images; probabilities stay as they are")
     return replace(loaded.manifest, calibration=calibration)
+
+
+def _leave(held_out: HeldOut, manifest: Manifest, dataset: Dataset, folder: Path) -> None:
+    images, graph = dataset.part(VAL), f"{BACKEND_OF_GATES}-{FP32}"
+    chances, split = held_out.probabilities, dataset.split_sha256
+    write_out_of_fold(folder, images, chances, split, manifest.training, graph)
 
 
 def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
@@ -130,20 +155,12 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
     Raises
     ------
     InputError
-        If an image cannot be scored.
+        If an image is not the table's, or cannot be scored.
     """
     trained_on = read_manifest(engine).data.get("trained_on", ())
     parts = [part for part in MEASURED if part not in trained_on]
     held_out = dataset.table[dataset.table["split"].isin(parts)]
-    options = ScoreOptions.on_cpu(engine=str(engine))
-    rows = predict_files(dataset.root, list(held_out["file"]), options)
-    failed = [row for row in rows if row.status != "ok"]
-    if failed:
-        raise InputError(
-            f"{len(failed)} held-out images cannot be scored, the first: "
-            f"{failed[0].image}: {failed[0].reason}.\n"
-            "Next: restore the images, then train again: it goes on from here"
-        )
+    rows = score_split(load_engine(engine), dataset.root, held_out, FP32, calibration=True)
     predicted = np.array([CLASSES.index(row.prediction) for row in rows], np.int64)
     probabilities = np.array([row.probabilities for row in rows])
     found, temperature = {}, temperature_of(read_manifest(engine))
@@ -159,8 +176,12 @@ def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
 
 
 def _parity_images(dataset: Dataset) -> list[str]:
-    """Validation images of all classes, taken at even steps through the classes."""
-    val = dataset.part("val").sort_values(["dx", "image_id"])
+    """Validation images of all classes, taken at even steps through the classes.
+
+    Of a table without them, which only a training that needs none takes, any.
+    """
+    val = dataset.part(VAL) if len(dataset.part(VAL)) else dataset.table
+    val = val.sort_values(["dx", "image_id"])
     steps = np.unique(np.linspace(0, len(val) - 1, PARITY_IMAGES).round().astype(int))
     return list(val["sha256"].iloc[steps])
 

@@ -48,7 +48,7 @@ def no_image_of(name: str) -> InputError:
     """Refuse a training part that lacks a class."""
     return InputError(
         f"the training part has no image of class {name}.\n"
-        "Next: hambatch prepare, with smaller val and test fractions"
+        "Next: hambatch prepare, with smaller val and test fractions, or fewer --folds"
     )
 
 

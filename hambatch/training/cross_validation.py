@@ -71,7 +71,11 @@ def cross_validate(
         chances.append(run.probabilities)
         found.append({"fold": fold, **run.about, **_figures(tested[-1], chances[-1])})
     pooled, probabilities = pd.concat(tested), np.concatenate(chances)
-    write_out_of_fold(work, pooled, probabilities, dataset.split_sha256)
+    made = chosen_options(options) | {
+        "weights": Path(options.weights).name,
+        "weights_sha256": folds.weights_sha256,
+    }
+    write_out_of_fold(work, pooled, probabilities, dataset.split_sha256, made)
     write_folds(work, pooled)
     return {
         "images": len(pooled),

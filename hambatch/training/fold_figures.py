@@ -53,15 +53,15 @@ def mean_of_folds(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
                     figure: _mean_defined([fold["classes"][name][figure] for fold in folds])
                     for figure in ("precision", "sensitivity", "f1")
                 },
-                "class_balanced_f1": float(np.mean([f1[name] for f1 in balanced])),
+                "class_balanced_f1": _mean_defined([f1[name] for f1 in balanced]),
             }
             for name in CLASSES
         },
     }
 
 
-def class_balanced_f1(counts: Sequence[Sequence[int]]) -> dict[str, float]:
-    """F1 of each class as if every class had as many test images.
+def class_balanced_f1(counts: Sequence[Sequence[int]]) -> dict[str, float | None]:
+    """F1 of each class as if every class had as many test images; None where it has none.
 
     Rows of the confusion matrix ``[7][7]`` (truth) are scaled to shares first,
     which makes it comparable with figures from a class-balanced test set.
@@ -70,7 +70,11 @@ def class_balanced_f1(counts: Sequence[Sequence[int]]) -> dict[str, float]:
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     sizes = shares.sum(axis=1) + shares.sum(axis=0)
     f1 = 2 * np.diag(shares) / np.where(sizes > 0, sizes, 1)
-    return dict(zip(CLASSES, f1.tolist(), strict=True))
+    there = matrix.sum(axis=1) > 0
+    return {
+        name: value if known else None
+        for name, value, known in zip(CLASSES, f1.tolist(), there.tolist(), strict=True)
+    }
 
 
 def format_folds(report: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
-"""The out-of-fold predictions of a cross-validation, as a table like that of `score`."""
+"""Predictions by networks that did not see the lesion, as a table like that of `score`."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,20 +25,27 @@ _MALIGNANT = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
 
 
 def write_out_of_fold(
-    folder: Path, images: pd.DataFrame, probabilities: NDArray[np.float64], split_sha256: str
+    folder: Path,
+    images: pd.DataFrame,
+    probabilities: NDArray[np.float64],
+    split_sha256: str,
+    training: Mapping[str, Any],
+    backend: str = "keras-fp32",
 ) -> Path:
     """Write the table, and a record beside it that says what it is; returns the table's path.
 
     Parameters
     ----------
     images
-        ``file`` and ``sha256`` of each image.
+        ``file``, ``sha256`` and ``split`` of each image.
     probabilities
         float64 ``[n, 7]``, uncalibrated, by networks that did not see the image's lesion.
+    training
+        Of these networks, as in ``engine.json``: a temperature is of one recipe.
     """
     path = folder / TABLE_NAME
     rows = [
-        _row(file, sha256, values)
+        _row(file, sha256, values, backend)
         for file, sha256, values in zip(
             images["file"], images["sha256"], probabilities, strict=True
         )
@@ -50,19 +59,21 @@ def write_out_of_fold(
         "output": {"file": path.name, "sha256": sha256_of_file(path)},
         "calibration": {"temperature": None},
         "split_sha256": split_sha256,
+        "parts": sorted(set(images["split"])),
+        "training": dict(training),
     }
     write_json(record_path(path), record)
     return path
 
 
-def _row(file: str, sha256: str, values: NDArray[np.float64]) -> Row:
+def _row(file: str, sha256: str, values: NDArray[np.float64], backend: str) -> Row:
     return Row(
         file,
         "ok",
         prediction=CLASSES[int(values.argmax())],
         probabilities=tuple(round(float(value), DECIMALS) for value in values),
         malignant=round(float(values[_MALIGNANT].sum()), DECIMALS),
-        backend="keras-fp32",
+        backend=backend,
         sha256=sha256,
     )
 

@@ -9,6 +9,7 @@ from hambatch.config import TrainOptions
 from hambatch.engines.manifest import Manifest
 from hambatch.errors import InputError
 from hambatch.training.assembly import assemble
+from hambatch.training.before import refuse_predictions, refuse_unmeasurable
 from hambatch.training.compute import set_up
 from hambatch.training.cross_validation import cross_validate
 from hambatch.training.dataset import (
@@ -21,7 +22,9 @@ from hambatch.training.recipes import FOLDS, RECIPES, refuse_combinations
 from hambatch.training.work_folder import work_folder
 
 
-def train(data: Path, out: Path, cache: Path, options: TrainOptions) -> Manifest:
+def train(
+    data: Path, out: Path, cache: Path, options: TrainOptions, out_of_fold: Path | None = None
+) -> Manifest:
     """Train an engine; ``out`` appears whole, at the very end.
 
     Started again after an interruption, it goes on from its last checkpoint.
@@ -34,21 +37,26 @@ def train(data: Path, out: Path, cache: Path, options: TrainOptions) -> Manifest
         Engine folder to make; work files stay in ``OUT.work``.
     cache
         Folder of cached features, shared by all runs.
+    out_of_fold
+        Predictions to fit the temperature of a final training on, whose own images are all seen.
 
     Raises
     ------
     HambatchError
         If the table leaks, images or weights are missing, ``out`` exists, the
-        device cannot be had, ``OUT.work`` belongs to another run, or the recipe
-        cannot do what is asked.
+        device cannot be had, ``OUT.work`` belongs to another run, the recipe
+        cannot do what is asked, or the predictions are of another one.
     """
     _refuse_existing(out)
     refuse_combinations(options)
     dataset = read_dataset(data)
+    refuse_unmeasurable(dataset, data, options)
+    if out_of_fold is not None:
+        refuse_predictions(out_of_fold, dataset, options)
     refuse_near_duplicates_in(dataset, data)
     options = set_up(options)
     trained = RECIPES[options.recipe](dataset, out, cache, options)
-    return assemble(trained, work_folder(out) / "engine", out)
+    return assemble(trained, work_folder(out) / "engine", out, out_of_fold)
 
 
 def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> dict[str, Any]:

@@ -63,6 +63,12 @@ def test_it_is_written_with_what_it_was_fitted_on(engine: Path, table: Path) -> 
     seen = replace(uncalibrated, data={"trained_on": ["train", "val"]})
     write_manifest(engine, seen)
     assert calibrated_manifest(dataset, engine).calibration is None
+    # But by the predictions that such a training has left, it is calibrated to the same.
+    left = engine.parent / "out_of_fold.csv"
+    again = calibrated_manifest(dataset, engine, left).calibration
+    assert again is not None
+    assert (again.temperature, again.fitted_on.source) == (found.temperature, "out of fold")
+    assert again.fitted_on.parts == ("val",)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_predictions_that_are_all_right_are_refused(
 ) -> None:
     dataset = read_dataset(table)
     right = np.eye(7)[labels_of(dataset.table["dx"])] * 0.3 + 0.1
-    folds = write_out_of_fold(tmp_path, dataset.table, right, dataset.split_sha256)
+    folds = write_out_of_fold(tmp_path, dataset.table, right, dataset.split_sha256, {})
     done = calibrate(engine, table, "--predictions", folds)
     assert isinstance(done.exception, InputError)
     assert "no temperature fits 21 predictions" in str(done.exception)
@@ -138,7 +144,8 @@ def folds(table: Path, tmp_path: Path) -> Path:
     for k in range(0, len(labels), 3):
         for place in (k, k + 1):
             values[place] = np.roll(np.sort(values[place]), labels[place] + 1)
-    return write_out_of_fold(tmp_path, dataset.table, values, dataset.split_sha256)
+    made = {"recipe": "published", "views": 4, "seed": 3, "augmentation": {"zoom": 0.1}}
+    return write_out_of_fold(tmp_path, dataset.table, values, dataset.split_sha256, made)
 
 
 def test_out_of_fold_predictions_may_be_of_training_images(
@@ -180,7 +187,8 @@ def change_record(folds: Path, **values: object) -> None:
         (lambda folds: record_path(folds).unlink(), "cannot be used as the record"),
         (drop_a_row, "wanted the table of its record"),
         (drop_a_row_and_say_so, "0 failed rows and 1 images without a row (image_00)"),
-        (lambda folds: change_record(folds, split_sha256="0" * 64), "found folds of split table"),
+        (lambda folds: change_record(folds, split_sha256="0" * 64), "held out by split table 000"),
+        (lambda folds: change_record(folds, training=None), "a record that names no recipe"),
     ],
 )
 def test_a_table_that_does_not_say_where_it_is_from_is_refused(
@@ -190,6 +198,32 @@ def test_a_table_that_does_not_say_where_it_is_from_is_refused(
     done = calibrate(engine, table, "--predictions", folds)
     assert isinstance(done.exception, InputError)
     assert says in str(done.exception)
+
+
+def test_predictions_by_networks_of_another_recipe_are_refused(
+    engine: Path, table: Path, folds: Path
+) -> None:
+    training = {"recipe": "published", "views": 4, "seed": 0, "augmentation": {"zoom": 0.1}}
+    write_manifest(engine, replace(read_manifest(engine), training=training | {"best_epoch": 7}))
+    # Another seed is another network of the same recipe.
+    assert calibrate(engine, table, "--predictions", folds, "--dry-run").exit_code == 0
+    for other, says in (
+        ({"recipe": "finetune"}, "found networks of recipe published, not finetune"),
+        ({"augmentation": {"zoom": 0.2}}, "found networks of zoom 0.1, not 0.2"),
+    ):
+        write_manifest(engine, replace(read_manifest(engine), training=training | other))
+        done = calibrate(engine, table, "--predictions", folds)
+        assert isinstance(done.exception, InputError)
+        assert says in str(done.exception)
+    assert "hambatch train --data split.csv --folds 5" in str(done.exception)
+
+
+def test_out_of_fold_predictions_on_another_table_than_the_engines_are_refused(
+    engine: Path, table: Path, folds: Path
+) -> None:
+    write_manifest(engine, replace(read_manifest(engine), data={"split_sha256": "0" * 64}))
+    done = calibrate(engine, table, "--predictions", folds)
+    assert "was trained with" in str(done.exception)
 
 
 def test_an_engine_that_changed_meanwhile_is_not_written(engine: Path) -> None:

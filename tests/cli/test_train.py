@@ -17,7 +17,7 @@ from hambatch.training.finetuning.options import FineTuneOptions, Jitter
 from tests.conftest import jpeg_bytes
 from tests.near_duplicates.pictures import COPIES, picture
 
-PATHS = {"data", "out", "cache"}
+PATHS = {"data", "out", "cache", "out_of_fold"}
 
 
 def field_names():
@@ -84,7 +84,40 @@ def test_an_existing_output_is_never_replaced(split, tmp_path):
         assert "exists already" in str(result.exception)
 
 
+def with_held_out(split):
+    """Add as many images to validate and to test with as a training needs."""
+    sides = ["val"] * 8 + ["test"]
+    for k, side in enumerate(sides, start=10):
+        own = {"image_id": str(k), "lesion_id": str(k), "sha256": f"{k:064d}", "split": side}
+        split[1].append(split[1][0] | own | {"file": f"gone_{k}.jpg"})
+    write(*split)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "has 0 images of split test, wanted at least 1"),
+        (["--recipe", "finetune", "--final"], "has 0 images of split test, wanted at least 1"),
+    ],
+)
+def test_a_table_that_no_engine_can_be_measured_with_is_refused_before_any_work(
+    split, tmp_path, more, says
+):
+    result = run(split, tmp_path / "engine", *more)
+    assert isinstance(result.exception, InputError)
+    assert says in str(result.exception)
+    split[1].append(split[1][0] | {"image_id": "9", "lesion_id": "9", "split": "test"})
+    split[1][-1]["sha256"] = "9" * 64
+    write(*split)
+    result = run(split, tmp_path / "engine", *more)
+    # A final training needs none to validate with; it fails at the weights, which come later.
+    missing = "has 0 images of split val, wanted at least 8"
+    assert (missing in str(result.exception)) is (not more)
+    assert not (tmp_path / "engine.work").exists()
+
+
 def test_missing_weights_are_one_message_with_the_way_out(split, tmp_path):
+    with_held_out(split)
     result = run(split, tmp_path / "engine", "--weights", str(tmp_path / "none.weights.h5"))
     assert isinstance(result.exception, InputError)
     assert "no such file" in str(result.exception)
@@ -94,6 +127,7 @@ def test_missing_weights_are_one_message_with_the_way_out(split, tmp_path):
 def test_weights_of_something_else_are_refused(split, tmp_path):
     other = tmp_path / "other.weights.h5"
     other.write_bytes(b"no weights")
+    with_held_out(split)
     result = run(split, tmp_path / "engine", "--weights", str(other))
     assert isinstance(result.exception, InputError)
     assert "cannot be used" in str(result.exception)
@@ -112,7 +146,7 @@ def test_nearly_the_same_picture_on_two_sides_is_refused_before_training(split, 
         (tmp_path / "images" / f"{name}.jpg").write_bytes(content)
         row |= {"file": f"{name}.jpg", "sha256": sha256_of_bytes(content), "lesion_id": name}
     split[1][1]["split"] = "test"
-    write(*split)
+    with_held_out(split)
     result = run(split, tmp_path / "engine")
     assert isinstance(result.exception, InputError)
     assert "1 pairs of nearly the same picture on two sides" in str(result.exception)

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +16,7 @@ from hambatch.ham10000.known_pairs import KNOWN_PAIRS
 from hambatch.ham10000.table import COLUMNS
 from hambatch.hashing import sha256_of_bytes, sha256_of_file
 from hambatch.labels import CLASSES
+from hambatch.training.out_of_fold import write_out_of_fold
 from tests.near_duplicates.pictures import COPIES, encoded, picture
 
 
@@ -112,6 +114,7 @@ def test_validation_images_are_evaluated_but_told(tmp_path, data):
     report = compare(table, data, "val", data=data)
     assert report["leak_check"]["validation_images"] == 2
     assert "NOTE: 2 of the evaluated images are validation images" in format_report(report)
+    assert "NOTE: it is assumed that the engine was trained on train of it" in format_report(report)
 
 
 def test_an_unknown_training_is_told(tmp_path, data):
@@ -216,6 +219,28 @@ def test_sides_that_the_card_names_as_trained_on_are_refused_too(tmp_path, data,
     table = record(predictions(tmp_path / "p.csv", ["i4", "i9"]), engine)
     with pytest.raises(InputError, match="split train and val"):
         compare(table, data)
+
+
+def test_what_an_engine_got_since_it_scored_hides_nothing(tmp_path, data, engine):
+    table = record(predictions(tmp_path / "p.csv", ["i4", "i9"]), engine)
+    raw = json.loads((engine / "engine.json").read_text())
+    run = json.loads((tmp_path / "p.csv.run.json").read_text())
+    graph = raw["files"]["model.onnx"]["sha256"]
+    run["engine"]["graph_sha256"] = run["fingerprint"]["engine"]["graph_sha256"] = graph
+    (tmp_path / "p.csv.run.json").write_text(json.dumps(run))
+    # As a temperature, a gate or an INT8 graph does: the hash of the manifest is another one.
+    raw["data"]["trained_on"] = ["train", "val"]
+    (engine / "engine.json").write_text(json.dumps(raw))
+    for more in ({}, {"data": data}):
+        with pytest.raises(InputError, match="split train and val"):
+            compare(table, data, **more)
+
+
+def test_out_of_fold_predictions_need_no_check_and_the_report_says_why(tmp_path, data):
+    images = pd.DataFrame({"file": ["i0.jpg"], "sha256": [digest(0)], "split": ["train"]})
+    table = write_out_of_fold(tmp_path, images, np.full((1, 7), 1 / 7), digest(9), {})
+    report = compare(table, data)
+    assert "no image is by a network that saw its lesion" in format_report(report)
 
 
 def test_another_split_table_than_the_cards_is_refused(tmp_path, data, engine):

@@ -61,6 +61,12 @@ def test_class_balanced_f1_does_not_depend_on_how_many_images_a_class_has():
     assert class_balanced_f1(scaled)["nv"] == pytest.approx(10 / 22)
 
 
+def test_a_class_that_a_fold_has_no_image_of_has_no_class_balanced_f1_there():
+    counts = np.diag([4, 4, 4, 0, 4, 4, 4])
+    assert class_balanced_f1(counts)["df"] is None
+    assert class_balanced_f1(counts)["mel"] == 1.0
+
+
 def test_the_table_shows_the_published_figures_beside_ours():
     folds = [figures(40), figures(50)]
     pooled = {**figures(45), "intervals": {"accuracy": [0, 1], "balanced_accuracy": [0, 1]}}

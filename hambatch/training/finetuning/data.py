@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.config import TrainOptions
+from hambatch.hashing import sha256_of_bytes
 from hambatch.training.dataset import labels_of
 from hambatch.training.feature_cache import Pair
 from hambatch.training.finetuning.crops import Phase, phases
@@ -27,6 +28,11 @@ class TuningData:
     labels: NDArray[np.int64]
     val: Sequence[str]
     val_labels: NDArray[np.int64]
+
+    @property
+    def images_sha256(self) -> str:
+        """Of the images of both, in their order."""
+        return sha256_of_bytes("\n".join([*self.train, "", *self.val]).encode())
 
     def batches(self, done: int, options: TrainOptions) -> Iterator[Batch]:
         """Give the batches of all steps after the first ``done``.

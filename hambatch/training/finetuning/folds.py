@@ -39,7 +39,7 @@ def fine_tuned_folds(dataset: Dataset, cache: Path, options: TrainOptions, work:
         data = tuning_data(dataset.files, rows, val, options)
         folder = work / f"fold-{fold}"
         folder.mkdir(exist_ok=True)
-        about = fingerprint(dataset, start, options) | {"fold": fold}
+        about = fingerprint(dataset, start, data, options) | {"fold": fold}
         # A fold begins with the weights as they were given; they are changed in place.
         tuner = FineTuner(load_base(options.weights), options)
         progress = fine_tune(tuner, data, options, StepCheckpoint(folder / "steps.npz", about))

@@ -1,6 +1,8 @@
 """From a split table to a tuned network: ResNet50, three steps of two images."""
 
 import json
+from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 
@@ -8,6 +10,7 @@ from hambatch.config import TrainOptions
 from hambatch.errors import InputError
 from hambatch.export.keras_weights import load_network, save_network
 from hambatch.training.dataset import read_dataset
+from hambatch.training.finetuning.data import tuning_data
 from hambatch.training.finetuning.options import FineTuneOptions
 from hambatch.training.finetuning.recipe import fingerprint
 from hambatch.training.network import build_base
@@ -71,14 +74,19 @@ def test_work_files_bind_the_name_to_the_run_and_nothing_is_cached(trained, plac
 
 def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(place):
     dataset = read_dataset(place / "split.csv")
+    rows = dataset.part("train")
+    data = tuning_data(dataset.files, rows, rows.iloc[:0], TrainOptions())
     tune = FineTuneOptions(steps=3, final=True, stop_step=2)
     final = run(place, out="final", **{"steps": 3, "final": True, "stop_step": 2})
     assert final.sides == ("train", "val")
     assert (final.record["steps_run"], final.record["best_step"]) == (2, None)
-    about = fingerprint(dataset, "", TrainOptions(recipe="finetune", finetune=tune))
+    about = fingerprint(dataset, "", data, TrainOptions(recipe="finetune", finetune=tune))
     assert about["stop_step"] == 2
-    other = fingerprint(dataset, "", TrainOptions(recipe="finetune"))
+    other = fingerprint(dataset, "", data, TrainOptions(recipe="finetune"))
     assert (about["final"], other["final"]) == (True, False)
+    assert about["keras"] == version("keras")
+    fewer = replace(data, train=data.train[1:])
+    assert fingerprint(dataset, "", fewer, TrainOptions(recipe="finetune")) != other
 
 
 def test_how_often_it_is_checkpointed_binds_nothing(trained, place):

@@ -1,0 +1,109 @@
+"""What an out-of-fold table says of itself: by networks of which recipe, on which images."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hambatch.engines.calibration_spec import OUT_OF_FOLD
+from hambatch.errors import InputError
+from hambatch.hashing import sha256_of_file
+from hambatch.run_record import record_path
+
+TEST = "test"
+
+FREE = frozenset(
+    "weights weights_licence seed folds device xla mixed_precision pipeline_version epochs patience"
+    " val_every val_patience checkpoint_seconds final stop_step"
+    " steps_run best_step epochs_run best_epoch".split()
+)
+"""Of a training's record: what may differ between a recipe's networks, and what came of it."""
+
+
+class OutOfFoldRecord(NamedTuple):
+    """The record beside an out-of-fold table; ``training`` as in ``engine.json``."""
+
+    sha256: str
+    split_sha256: str
+    parts: tuple[str, ...]
+    training: Mapping[str, Any]
+
+
+def read_out_of_fold_record(path: Path) -> OutOfFoldRecord | None:
+    """Read the record beside a table; None if there is none of that kind.
+
+    Raises
+    ------
+    InputError
+        If it is of another table, or does not say which networks made it.
+    """
+    try:
+        record = json.loads(record_path(path).read_text(encoding="utf-8"))
+        kind, split, digest = record["state"], record["split_sha256"], record["output"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if kind != OUT_OF_FOLD:
+        return None
+    found = sha256_of_file(path)
+    if found != digest:
+        raise _refused(path, f"sha256 {found}", f"the table of its record, {digest}", {})
+    parts, training = record.get("parts"), record.get("training")
+    if not isinstance(parts, list) or not isinstance(training, dict):
+        raise _refused(path, "a record that names no recipe", "one of this version", {})
+    return OutOfFoldRecord(digest, split, tuple(map(str, parts)), training)
+
+
+def refuse_other_networks(
+    path: Path, record: OutOfFoldRecord, split_sha256: str, training: Mapping[str, Any]
+) -> None:
+    """Refuse predictions on another split table, or by another recipe than ``training``.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    if record.split_sha256 != split_sha256:
+        raise _refused(
+            path,
+            f"predictions of lesions held out by split table {record.split_sha256}",
+            f"those of --data, {split_sha256}",
+            training,
+        )
+    made, wanted = dict(_flat(record.training)), dict(_flat(training))
+    differing = [
+        f"{name} {made[name]}, not {wanted[name]}"
+        for name in sorted((made.keys() & wanted.keys()) - FREE)
+        if made[name] != wanted[name]
+    ]
+    if differing:
+        raise _refused(
+            path, f"networks of {', '.join(differing)}", "those of the engine's recipe", training
+        )
+
+
+def held_out_parts(record: OutOfFoldRecord) -> tuple[str, ...]:
+    """Name the parts of the split table that a temperature may be fitted on."""
+    return tuple(part for part in record.parts if part != TEST)
+
+
+def command_for(training: Mapping[str, Any]) -> str:
+    """Type this to have out-of-fold predictions for an engine of such a training."""
+    recipe = training.get("recipe", "published")
+    chosen = "" if recipe == "published" else f" --recipe {recipe}"
+    return (
+        f"hambatch train --data split.csv{chosen} --folds 5 --out cv.json, with the engine's "
+        "other options, and give cv.json.work/out_of_fold.csv to --predictions"
+    )
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield name, value
+
+
+def _refused(path: Path, found: str, wanted: str, training: Mapping[str, Any]) -> InputError:
+    return InputError(f"{path}: found {found}; wanted {wanted}.\nNext: {command_for(training)}")
