@@ -4,16 +4,21 @@ import json
 from dataclasses import replace
 from importlib.metadata import version
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from hambatch.cli.train import train
 from hambatch.config import TrainOptions
+from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
 from hambatch.export.keras_weights import load_network, save_network
-from hambatch.training.dataset import read_dataset
+from hambatch.training.dataset import labels_of, read_dataset
 from hambatch.training.finetuning.data import tuning_data
 from hambatch.training.finetuning.options import FineTuneOptions
 from hambatch.training.finetuning.recipe import fingerprint
 from hambatch.training.network import build_base
+from hambatch.training.out_of_fold import write_out_of_fold
 from hambatch.training.recipes import RECIPES
 from tests.training import test_train_engine
 
@@ -87,6 +92,31 @@ def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(pl
     assert about["keras"] == version("keras")
     fewer = replace(data, train=data.train[1:])
     assert fingerprint(dataset, "", fewer, TrainOptions(recipe="finetune")) != other
+
+
+def by_command(place, out, *more):
+    arguments = ["--data", place / "split.csv", "--out", place / out, "--recipe", "finetune"]
+    arguments += ["--weights", place / "base.weights.h5", "--hidden-units", 16, "--batch-size", 2]
+    arguments += ["--steps", 3, "--stop-step", 1, "--final", "--device", "cpu", *more]
+    return CliRunner().invoke(train, list(map(str, arguments)))
+
+
+def test_a_final_training_is_calibrated_by_what_a_validated_one_left(trained, place):
+    dataset = read_dataset(place / "split.csv")
+    val, split = dataset.part("val"), dataset.split_sha256
+    # Right of most images, but not of all.
+    chances = 0.6 * np.eye(7)[(labels_of(val["dx"]) + (np.arange(len(val)) % 4 == 0)) % 7] + 0.4 / 7
+    left = write_out_of_fold(place, val, chances, split, trained.record)
+    other = by_command(place, "other", "--unfreeze", "conv5", "--out-of-fold", left)
+    assert "found networks of unfreeze conv4, not conv5" in str(other.exception)
+    assert not (place / "other.work").exists()
+    done = by_command(place, "seen_all", "--out-of-fold", left)
+    assert done.exit_code == 0, done.exception
+    assert done.stdout.startswith("Test images:")
+    manifest = read_manifest(place / "seen_all")
+    fitted = manifest.calibration
+    assert (fitted.fitted_on.source, fitted.fitted_on.parts) == ("out of fold", ("val",))
+    assert manifest.metrics["test"]["temperature"] == fitted.temperature
 
 
 def test_how_often_it_is_checkpointed_binds_nothing(trained, place):
