@@ -1,35 +1,34 @@
 """The Keras reference keeps the same contract, and OpenVINO agrees with it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hambatch.backends import Backend, load_backend
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.manifest import Manifest, Variant
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
-from hambatch.export.graph import export_graph
+from hambatch.export.fp16_weights import store_weights_as_fp16
 from hambatch.export.keras_weights import save_network
 from hambatch.probabilities import softmax
-from hambatch.training import network
 from tests.backends.contract import BackendContract, pictures, scores
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An engine folder with Keras weights (untrained) and the graph exported from them."""
+def trained(network: Any, converted: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An engine folder with Keras weights and the graph that was converted from them."""
     folder = tmp_path_factory.mktemp("trained")
-    # Untrained weights are drawn anew each time, and some draws saturate beyond FP16's parity.
-    network.keras_for("this test").utils.set_random_seed(0)
-    whole = network.join(network.build_base(None), network.build_head(16, 0.5, seed=1))
-    save_network(whole, folder / "model.weights.h5")
-    variant = export_graph(whole, folder, pictures(8))
+    save_network(network, folder / "model.weights.h5")
+    model = store_weights_as_fp16(converted).SerializeToString(deterministic=True)
+    (folder / "model.onnx").write_bytes(model)
+    variants = (Variant("fp32", "model.onnx"),)
     recipe = {"hidden_units": 16, "dropout": 0.5}
-    write_manifest(folder, Manifest("t", "1", files={}, variants=(variant,), training=recipe))
+    write_manifest(folder, Manifest("t", "1", files={}, variants=variants, training=recipe))
     return folder
 
 
