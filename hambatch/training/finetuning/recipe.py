@@ -62,6 +62,9 @@ def fingerprint(
     chosen = chosen_options(options)
     numbers = chosen.pop("finetune")
     del chosen["weights"], chosen["weights_licence"], numbers["checkpoint_seconds"]
+    if numbers["final"]:
+        # Nothing is validated.
+        del numbers["val_every"], numbers["val_patience"]
     return {
         "split_sha256": dataset.split_sha256,
         "images_sha256": data.images_sha256,

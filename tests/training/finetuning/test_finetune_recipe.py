@@ -87,6 +87,9 @@ def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(pl
     assert (final.record["steps_run"], final.record["best_step"]) == (2, None)
     about = fingerprint(dataset, "", data, TrainOptions(recipe="finetune", finetune=tune))
     assert about["stop_step"] == 2
+    often = replace(tune, val_every=1, val_patience=1)
+    again = fingerprint(dataset, "", data, TrainOptions(recipe="finetune", finetune=often))
+    assert again == about
     other = fingerprint(dataset, "", data, TrainOptions(recipe="finetune"))
     assert (about["final"], other["final"]) == (True, False)
     assert about["keras"] == version("keras")
