@@ -14,20 +14,6 @@ from hambatch.engines.writing import write_manifest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-SHARING = ("explanation", "export", "plans")
-"""Folders whose files share what takes long to make."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deal tests out by file, or by such a folder, where several processes share the work."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        first, *others = item.path.relative_to(REPOSITORY / "tests").parts
-        group = first if first in SHARING else "/".join([first, *others])
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compiled graphs of the tests are kept apart from the user's."""
