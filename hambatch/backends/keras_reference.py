@@ -10,6 +10,13 @@ from hambatch.batches import Batch, Scored, on_host
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
 
+REQUEST_SIZE = 1
+"""Images a call.
+
+In a call of several, the kernels that TensorFlow takes on some processors sum the rows of a tile
+and those beyond the last whole tile in another order.
+"""
+
 WEIGHTS_NAME = "model.weights.h5"
 
 
@@ -26,14 +33,10 @@ class KerasBackend:
         self._forward = tf.function(lambda images: network(images, training=False))
 
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
-        """Score batches image by image.
-
-        In a call of several, the kernels that TensorFlow takes on some processors sum the rows
-        of a tile and those beyond the last whole tile in another order.
-        """
+        """Score batches, a call for each image."""
         for batch in batches:
             images = on_host(batch.images)
-            parts = [self._call(images[k : k + 1]) for k in range(len(batch.indices))]
+            parts = [self._call(images[k : k + REQUEST_SIZE]) for k in range(len(batch.indices))]
             logits, features = zip(*parts, strict=True) if parts else ((), ())
             yield Scored(
                 batch,

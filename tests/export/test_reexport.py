@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -12,6 +13,7 @@ from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError, InputError
 from hambatch.export.fp16_weights import store_weights_as_fp16
 from hambatch.export.keras_weights import save_network
+from hambatch.export.parity import keras_probabilities
 
 # Keras 3.15 on NumPy 2.4, in ``save_weights``.
 pytestmark = pytest.mark.filterwarnings(
@@ -33,10 +35,19 @@ def engine(network, converted, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def clear(network, images):
+    """Pictures of the images, but for those whose best two classes FP16 weights may turn round."""
+    made = [Image.fromarray(pixels).resize((320, 240)) for pixels in images]
+    seen = np.stack([np.asarray(picture.resize((224, 224))) for picture in made])
+    chances = np.sort(keras_probabilities(network, seen), axis=1)
+    return [made[k] for k in np.flatnonzero(chances[:, -1] - chances[:, -2] > 0.006)]
+
+
 @pytest.fixture
-def pictures(images, tmp_path):
-    for index, pixels in enumerate(images):
-        Image.fromarray(pixels).resize((320, 240)).save(tmp_path / f"image_{index:02}.jpg")
+def pictures(clear, tmp_path):
+    for index, picture in enumerate(clear):
+        picture.save(tmp_path / f"image_{index:02}.jpg")
     return tmp_path
 
 
@@ -59,7 +70,7 @@ def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays
     original = (engine / "model.onnx").read_bytes()
     (engine / "model.onnx").write_bytes(b"damaged")
     result = run(engine / "model.weights.h5", pictures)
-    assert "on 16 images" in result.stderr
+    assert f"on {len(list(pictures.glob('*.jpg')))} images" in result.stderr
     assert "removed" not in result.stderr
     assert [v.precision for v in read_manifest(engine).variants] == ["fp32", "int8"]
     assert (engine / "model.onnx").read_bytes() == original

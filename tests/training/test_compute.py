@@ -66,11 +66,11 @@ def test_mixed_precision_on_the_cpu_is_refused(device: str) -> None:
 
 @pytest.mark.usefixtures("no_gpu")
 def test_the_command_without_a_gpu_is_one_message_and_exit_code_1(tmp_path: Path) -> None:
-    from tests.cli.test_train import COLUMNS, write
+    from tests.cli.test_train import COLUMNS, with_held_out
 
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes(0))
     row = dict.fromkeys(COLUMNS, "x") | {"dx": "nv", "split": "train", "file": "a.jpg"}
-    write(tmp_path / "split.csv", [row | {"image_id": "1", "sha256": "1" * 64}])
+    with_held_out((tmp_path / "split.csv", [row | {"image_id": "1", "sha256": "1" * 64}]))
     (tmp_path / "split.csv.json").write_text(json.dumps({"root": str(tmp_path)}))
     command = [sys.executable, "-m", "hambatch", "train", "--data", "split.csv"]
     options = ["--out", "mine", "--cache", "cache", "--device", "gpu"]
