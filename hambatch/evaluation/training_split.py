@@ -65,9 +65,8 @@ def check_training(
     split = read_split(path) if split is None else split
     images, split = with_pictures(joined.images, split, predictions, path)
     found = refuse_leaks(images, split, sides, predictions, path)
-    named = {"file": path.name, "sha256": digest}
-    assumed = {"assumed": training is None}
-    return {"done": True, "split": named, "sides": list(sides), **assumed, **found}
+    about = {"done": True, "sides": list(sides), "assumed": training is None}
+    return {**about, "split": {"file": path.name, "sha256": digest}, **found}
 
 
 def training_of(predictions: Path) -> Training | None:
