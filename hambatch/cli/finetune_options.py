@@ -38,6 +38,10 @@ FINETUNE_HELP: dict[str, tuple[Any, str]] = {
         click.Choice(("none", "sqrt", "full")),
         "Classes as they are, by the square root of their images, or alike.",
     ),
+    "logit_adjustment": (
+        FiniteRange(0),
+        "How much of the classes' shares the scores leave out; 1: all, 0: nothing.",
+    ),
     "val_every": (COUNT, "Steps from one validation to the next."),
     "val_patience": (COUNT, "Validations that are no better before it stops."),
     "final": (bool, "Train on val as well as train, without validation; test is left out."),

@@ -12,6 +12,7 @@ from hambatch.config import TrainOptions
 from hambatch.hashing import sha256_of_bytes
 from hambatch.training.dataset import labels_of
 from hambatch.training.feature_cache import Pair
+from hambatch.training.finetuning.adjustment import adjustment
 from hambatch.training.finetuning.crops import Phase, phases
 from hambatch.training.finetuning.sampling import instances
 from hambatch.training.finetuning.views import Pictures
@@ -33,6 +34,11 @@ class TuningData:
     def images_sha256(self) -> str:
         """Of the images of both, in their order."""
         return sha256_of_bytes("\n".join([*self.train, "", *self.val]).encode())
+
+    def adjustment(self, options: TrainOptions) -> NDArray[np.float32]:
+        """Give what is added to the logits that the loss sees: float32 ``[7]``."""
+        tune = options.finetune
+        return adjustment(self.labels, tune.balance, tune.logit_adjustment)
 
     def batches(self, done: int, options: TrainOptions) -> Iterator[Batch]:
         """Give the batches of all steps after the first ``done``.

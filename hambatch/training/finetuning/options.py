@@ -40,6 +40,8 @@ class FineTuneOptions:
     ``balance`` draws classes in proportion to their images (``none``), to the square root of
     that (``sqrt``), or alike (``full``): in between, rare classes are seen more often and
     their few images are not learnt by heart.
+    ``logit_adjustment`` takes as much of what the network learns of these shares out of its
+    scores: with 1 it scores as if all classes were equally frequent, whatever it is fed.
     ``mixup`` blends images of a batch in pairs, by shares of Beta(``mixup``, ``mixup``).
     The first ``crop_share`` of all steps see crops of ``crop_side`` pixels of each view.
     ``val_every`` 150 steps keeps validation of 900 images below a tenth of the time on a CPU,
@@ -64,6 +66,7 @@ class FineTuneOptions:
     crop_side: int = 160
     crop_share: float = 0.0
     balance: str = "sqrt"
+    logit_adjustment: float = 0.0
     val_every: int = 150
     val_patience: int = 4
     final: bool = False

@@ -42,7 +42,7 @@ def fine_tuned(dataset: Dataset, out: Path, cache: Path, options: TrainOptions) 
     data = tuning_data(dataset.files, train, val, options)
     path = work_folder(out) / "steps.npz"
     checkpoint = StepCheckpoint(path, fingerprint(dataset, start, data, options))
-    tuner = FineTuner(base, options)
+    tuner = FineTuner(base, options, data.adjustment(options))
     progress = (fine_tune_blindly if final else fine_tune)(tuner, data, options, checkpoint)
     record = {
         **chosen_options(options),

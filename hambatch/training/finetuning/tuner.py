@@ -35,11 +35,14 @@ class FineTuner:
     base
         ResNet50 as :func:`hambatch.training.network.build_base` makes it. Its weights are
         changed in place.
+    added
+        float32 ``[7]``: to the logits that the loss sees
+        (:mod:`hambatch.training.finetuning.adjustment`).
     """
 
-    def __init__(self, base: Any, options: TrainOptions) -> None:
+    def __init__(self, base: Any, options: TrainOptions, added: NDArray[np.float32]) -> None:
         tune = options.finetune
-        self._options, self.base = options, base
+        self._options, self.base, self._added = options, base, added
         self._resizable = of_any_size(base)
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
         self.trained = trained_weights(
@@ -146,7 +149,7 @@ class FineTuner:
                 tape.watch(variables)
                 # Not as in training: batch normalisation keeps its statistics.
                 logits = self.head(self._resizable(images, training=False), training=True)
-                loss = loss_of(targets, logits)
+                loss = loss_of(targets, logits + self._added)
             gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), tune.clip_norm)
             self._adamw.apply(gradients, rate, mean, square)
             self._average.update(decay)

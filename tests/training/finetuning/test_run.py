@@ -17,7 +17,7 @@ from hambatch.training.finetuning.run import fine_tune, fine_tune_blindly, finis
 from hambatch.training.finetuning.step_checkpoint import Progress, StepCheckpoint, Validation
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.state_file import read_state
-from tests.training.finetuning.tiny import OPTIONS, TUNE, tiny_base, tuning_data
+from tests.training.finetuning.tiny import OPTIONS, TUNE, tuner_of, tuning_data
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -32,7 +32,7 @@ def run_slowly(images: str, folder: str) -> None:
 
     FineTuner.step = slowly
     checkpoint = StepCheckpoint(Path(folder) / "steps.npz", {})
-    fine_tune(FineTuner(tiny_base(), OPTIONS), tuning_data(Path(images)), OPTIONS, checkpoint)
+    fine_tune(tuner_of(), tuning_data(Path(images)), OPTIONS, checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def uninterrupted(images, tmp_path_factory):
 
 
 def run(images, folder, options=OPTIONS):
-    tuner, checkpoint = FineTuner(tiny_base(), options), StepCheckpoint(folder / "steps.npz", {})
+    tuner, checkpoint = tuner_of(options), StepCheckpoint(folder / "steps.npz", {})
     return tuner, fine_tune(tuner, tuning_data(images, options), options, checkpoint)
 
 
@@ -145,7 +145,7 @@ def test_the_log_has_a_line_a_validation_and_the_last_step_is_validated(images, 
 
 def blindly(images, folder, **changes):
     options = replace(OPTIONS, finetune=replace(TUNE, final=True, **changes))
-    tuner, checkpoint = FineTuner(tiny_base(), options), StepCheckpoint(folder / "steps.npz", {})
+    tuner, checkpoint = tuner_of(options), StepCheckpoint(folder / "steps.npz", {})
     data = tuning_data(images, options)
     blind = replace(data, val=[], val_labels=data.val_labels[:0])
     return tuner, fine_tune_blindly(tuner, blind, options, checkpoint)

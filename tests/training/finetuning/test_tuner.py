@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from hambatch.training.finetuning.tuner import WEIGHTS, FineTuner
-from tests.training.finetuning.tiny import OPTIONS, tiny_base, tuning_data
+from hambatch.training.finetuning.tuner import WEIGHTS
+from tests.training.finetuning.tiny import OPTIONS, tuner_of, tuning_data
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,8 @@ def batches(tmp_path_factory):
     return list(islice(data.batches(0, OPTIONS), 6))
 
 
-def tuner(**changes) -> FineTuner:
-    return FineTuner(tiny_base(), replace(OPTIONS, finetune=replace(OPTIONS.finetune, **changes)))
+def tuner(**changes):
+    return tuner_of(replace(OPTIONS, finetune=replace(OPTIONS.finetune, **changes)))
 
 
 def same(one, other) -> None:
@@ -72,7 +72,7 @@ def test_mixup_changes_a_step_the_same_way_every_time(batches) -> None:
 
 def test_a_batch_seen_again_and_again_is_learnt(batches) -> None:
     tune = replace(OPTIONS.finetune, peak_learning_rate=1e-2, label_smoothing=0.0)
-    tuned = FineTuner(tiny_base(), replace(OPTIONS, dropout=0.0, finetune=tune))
+    tuned = tuner_of(replace(OPTIONS, dropout=0.0, finetune=tune))
     losses = [tuned.step(number, *batches[0]) for number in range(1, 13)]
     assert losses[-1] < 0.5 * losses[0]
 
@@ -105,7 +105,7 @@ def test_a_part_batch_is_scored_as_in_a_whole_one(batches) -> None:
 
 
 def test_it_learns_without_dropout_too(batches) -> None:
-    tuned = FineTuner(tiny_base(), replace(OPTIONS, dropout=0.0))
+    tuned = tuner_of(replace(OPTIONS, dropout=0.0))
     assert np.isfinite(tuned.step(1, *batches[0]))
 
 
@@ -114,6 +114,21 @@ def test_compiled_with_xla_it_takes_the_same_step(batches) -> None:
     options = replace(OPTIONS, dropout=0.0)
     losses = []
     for xla in (False, True):
-        tuned = FineTuner(tiny_base(), replace(options, xla=xla))
+        tuned = tuner_of(replace(options, xla=xla))
         losses.append([tuned.step(number, *batches[number]) for number in (1, 2, 3)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_adjusted_logits_are_those_of_the_loss_alone(batches) -> None:
+    # What the loss sees with nothing added to a head of the same biases.
+    added = np.log(np.arange(1, 8) / 28).astype(np.float32)
+    options = replace(OPTIONS, dropout=0.0)
+    adjusted, plain = tuner_of(options, added), tuner_of(options)
+    bias = plain.head.layers[-1].bias
+    assert not bias.numpy().any()
+    bias.assign(added)
+    for number in (1, 2, 3):
+        losses = [tuned.step(number, *batches[number]) for tuned in (adjusted, plain)]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
+    scores = [tuned.logits([batches[0][0]]) for tuned in (plain, adjusted)]
+    np.testing.assert_allclose(scores[0] - scores[1], np.tile(added, (8, 1)), atol=1e-3)

@@ -11,6 +11,7 @@ from hambatch.config import TrainOptions
 from hambatch.hashing import sha256_of_bytes
 from hambatch.training.finetuning.data import TuningData
 from hambatch.training.finetuning.options import FineTuneOptions
+from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.finetuning.views import Pictures
 
 TUNE = FineTuneOptions(
@@ -19,6 +20,8 @@ TUNE = FineTuneOptions(
 OPTIONS = TrainOptions(
     recipe="finetune", device="cpu", hidden_units=16, batch_size=8, finetune=TUNE
 )
+
+NOTHING = np.zeros(7, np.float32)
 
 
 def tiny_base():
@@ -37,6 +40,11 @@ def tiny_base():
     base = keras.Model(inputs, layers.GlobalAveragePooling2D()(out))
     base.trainable = False
     return base
+
+
+def tuner_of(options: TrainOptions = OPTIONS, added=NOTHING) -> FineTuner:
+    """The tiny base with a new head."""
+    return FineTuner(tiny_base(), options, added)
 
 
 def coloured(label: int, seed: int) -> bytes:
