@@ -132,20 +132,20 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """`hambatch train`: the published recipe, each of its numbers a field, and the other one.
+    """`hambatch train`: both recipes, each of their numbers a field.
 
-    Dense(512, ReLU), Dropout(0.5), Adam 1e-4, categorical cross-entropy,
+    ``recipe`` ``finetune`` takes the numbers in ``finetune`` instead of those in
+    :data:`hambatch.training.finetuning.options.PUBLISHED_ONLY`. The others are the published
+    recipe's: Dense(512, ReLU), Dropout(0.5), Adam 1e-4, categorical cross-entropy,
     500 images a class; the base stays frozen, in inference mode.
     ``views`` augmented views of every training image are computed once.
     ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead.
     ``device`` ``auto`` is resolved by :mod:`hambatch.training.compute`. ``xla`` compiles the
     base and the head's step, ``mixed_precision`` computes the base's features in float16; the
     head, which is small, is always trained in float32, so that no loss need be scaled.
-    ``recipe`` ``finetune`` takes the numbers in ``finetune`` instead of those in
-    :data:`hambatch.training.finetuning.options.PUBLISHED_ONLY`.
     """
 
-    recipe: str = "published"
+    recipe: str = "finetune"
     weights: str = "imagenet"
     weights_licence: str = ""
     seed: int = 0

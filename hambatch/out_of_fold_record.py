@@ -90,10 +90,9 @@ def held_out_parts(record: OutOfFoldRecord) -> tuple[str, ...]:
 def command_for(training: Mapping[str, Any]) -> str:
     """Type this to have out-of-fold predictions for an engine of such a training."""
     recipe = training.get("recipe", "published")
-    chosen = "" if recipe == "published" else f" --recipe {recipe}"
     return (
-        f"hambatch train --data split.csv{chosen} --folds 5 --out cv.json, with the engine's "
-        "other options, and give cv.json.work/out_of_fold.csv to --predictions"
+        f"hambatch train --data split.csv --recipe {recipe} --folds 5 --out cv.json, with the "
+        "engine's other options, and give cv.json.work/out_of_fold.csv to --predictions"
     )
 
 

@@ -1,4 +1,4 @@
-"""The options of `hambatch train --recipe finetune`, made from the fields of its configuration."""
+"""The options of fine-tuning in `hambatch train`, made from the fields of its configuration."""
 
 from dataclasses import fields
 from typing import Any

@@ -215,7 +215,7 @@ def test_predictions_by_networks_of_another_recipe_are_refused(
         done = calibrate(engine, table, "--predictions", folds)
         assert isinstance(done.exception, InputError)
         assert says in str(done.exception)
-    assert "hambatch train --data split.csv --folds 5" in str(done.exception)
+    assert "hambatch train --data split.csv --recipe published --folds 5" in str(done.exception)
 
 
 def test_out_of_fold_predictions_on_another_table_than_the_engines_are_refused(

@@ -11,15 +11,16 @@ from tests.cli.test_train import run
 
 split = test_train.split
 FINETUNE = ("--recipe", "finetune")
+PUBLISHED = ("--recipe", "published")
 
 
 @pytest.mark.parametrize(
     ("given", "other"),
     [
-        (["--steps", "3"], "finetune"),
-        (["--cutout", "0.1"], "finetune"),
-        (["--stop-step", "3"], "finetune"),
-        ([*FINETUNE, "--epochs", "3"], "published"),
+        ([*PUBLISHED, "--steps", "3"], "finetune"),
+        ([*PUBLISHED, "--cutout", "0.1"], "finetune"),
+        ([*PUBLISHED, "--stop-step", "3"], "finetune"),
+        (["--epochs", "3"], "published"),
         ([*FINETUNE, "--learning-rate", "0.1"], "published"),
     ],
 )

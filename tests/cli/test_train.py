@@ -93,7 +93,7 @@ def with_held_out(split):
     write(*split)
 
 
-@pytest.mark.parametrize("more", [[], ["--recipe", "finetune", "--final"]])
+@pytest.mark.parametrize("more", [[], ["--recipe", "published"], ["--final"]])
 def test_a_table_that_no_engine_can_be_measured_with_is_refused_before_any_work(
     split, tmp_path, more
 ):

@@ -23,7 +23,7 @@ from hambatch.training.network import build_base
 from tests.conftest import jpeg_bytes
 
 pytestmark = pytest.mark.slow
-SMALL = "--images-per-class 4 --views 1 --epochs 2 --hidden-units 16".split()
+SMALL = "--recipe published --images-per-class 4 --views 1 --epochs 2 --hidden-units 16".split()
 LESIONS = 5
 
 
