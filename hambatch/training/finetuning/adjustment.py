@@ -36,4 +36,5 @@ def adjustment(labels: NDArray[np.int64], balance: str, strength: float) -> NDAr
     """
     # A class of very few images may have no view in a round; it is counted with one.
     views = np.maximum(quotas(labels, balance), 1)
-    return (strength * np.log(views / views.sum())).astype(np.float32)
+    added: NDArray[np.float32] = (strength * np.log(views / views.sum())).astype(np.float32)
+    return added
