@@ -1,0 +1,139 @@
+"""Which synthetic pictures does an engine tell apart best, without being sure of any?
+
+They become its known pictures (`hambatch.engines.sentinel_images.PICTURES`). Each seed is drawn
+in four sizes from which DALI and Pillow resize to the same pixels. Of those that the engine gives
+at most `--most` to, four of different classes and sizes are chosen whose probabilities are
+farthest apart: the largest difference of the nearest two. What INT8 or values rounded to FP16
+move by more than the shares below is left out::
+
+    python benchmarks/known_pictures.py --engine NAME --seeds 900 --out result.json
+
+Needs `pip install '.[train]'`.
+"""
+
+import argparse
+import itertools
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import cpu_name
+from numpy.typing import NDArray
+from PIL import Image
+
+from hambatch.atomic import write_json
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.sentinel_images import QUALITY
+from hambatch.engines.store import DEFAULT_ENGINE, find_engine
+from hambatch.export.images import decode
+from hambatch.export.parity import openvino_probabilities
+from hambatch.labels import CLASSES
+from hambatch.plans.fp16_check import as_if_fp16
+from hambatch.synthesis import synthesize
+from hambatch.versions import library_versions
+
+SIZES = ((280, 210), (252, 336), (336, 252), (336, 280))
+"""Width and height."""
+
+MOST_MOVED = {"fp16_values": 2e-3, "int8": 0.03}
+"""Of any probability: less than half of what a plan, or INT8 elsewhere, may be off by."""
+
+OF_A_CLASS = 12
+"""Candidates that are combined, the nearest to `--most` of each class."""
+
+Probabilities = NDArray[np.float64]
+Picture = tuple[int, int, int]
+
+
+def main() -> None:
+    """Choose, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--engine", default=DEFAULT_ENGINE)
+    parser.add_argument("--seeds", type=int, default=900)
+    parser.add_argument("--most", type=float, default=0.65, help="of any probability")
+    parser.add_argument("--out", type=Path, required=True)
+    chosen = parser.parse_args()
+    engine = load_engine(find_engine(chosen.engine))
+    pictures = [(seed, *size) for seed in range(chosen.seeds) for size in SIZES]
+    with tempfile.TemporaryDirectory(prefix="hambatch-known-") as place:
+        paths = [drawn(Path(place), picture) for picture in pictures]
+        images = decode(paths, engine.manifest.input, engine.manifest.preprocessing)
+    content = (engine.folder / engine.variant("fp32").file).read_bytes()
+    found = openvino_probabilities(content, images)
+    classes = np.bincount(found.argmax(1), minlength=len(CLASSES))
+    kept = np.flatnonzero(found.max(1) <= chosen.most)
+    moved = how_far(engine, content, images[kept], found[kept])
+    steady = np.all([moved[name] <= limit for name, limit in MOST_MOVED.items()], axis=0)
+    best, apart = farthest([pictures[k] for k in kept[steady]], found[kept[steady]])
+    at = [pictures.index(picture) for picture in best]
+    result = {
+        "question": "which synthetic pictures does the engine tell apart best?",
+        "pictures": best,
+        "nearest_two_apart": apart,
+        "predicted": [CLASSES[k] for k in found[at].argmax(1)],
+        "largest_probability": float(found[at].max()),
+        "moved": {
+            name: [float(values[kept == k][0]) for k in at] for name, values in moved.items()
+        },
+        "of": {"pictures": len(pictures), "most": chosen.most, "candidates": int(steady.sum())},
+        "predicted_of_all": dict(zip(CLASSES, classes.tolist(), strict=True)),
+        "engine": engine.manifest.name,
+        "graph_sha256": engine.manifest.files[engine.variant("fp32").file].sha256,
+        "cpu": cpu_name(),
+        "versions": library_versions(),
+    }
+    write_json(chosen.out, result)
+    print(json.dumps(result, indent=2))
+
+
+def drawn(folder: Path, picture: Picture) -> Path:
+    """Write one as an engine's known picture is written."""
+    seed, width, height = picture
+    path = folder / f"{seed}_{width}_{height}.jpg"
+    pixels = synthesize(np.random.default_rng(seed), width, height)
+    Image.fromarray(pixels).save(path, format="JPEG", quality=QUALITY)
+    return path
+
+
+def how_far(
+    engine: Engine, content: bytes, images: NDArray[np.uint8], wanted: Probabilities
+) -> dict[str, NDArray[np.float64]]:
+    """The most that each image's probabilities move, in FP16 and, if there is a graph, INT8."""
+    graphs = {"fp16_values": as_if_fp16(content)}
+    for variant in engine.manifest.variants:
+        if variant.precision == "int8":
+            graphs["int8"] = (engine.folder / variant.file).read_bytes()
+    found = {name: openvino_probabilities(graph, images) for name, graph in graphs.items()}
+    return {name: np.abs(values - wanted).max(1) for name, values in found.items()} | {
+        name: np.zeros(len(images)) for name in MOST_MOVED if name not in found
+    }
+
+
+def farthest(pictures: list[Picture], found: Probabilities) -> tuple[list[Picture], float]:
+    """Choose four of different classes and sizes, the nearest two as far apart as can be."""
+    labels, tops = found.argmax(1), found.max(1)
+    best: tuple[Any, float] = ((), 0.0)
+    of_class = [np.flatnonzero(labels == label) for label in range(len(CLASSES))]
+    of_class = [those[np.argsort(-tops[those])][:OF_A_CLASS] for those in of_class]
+    for several in itertools.combinations([those for those in of_class if len(those)], 4):
+        apart = [
+            [np.abs(found[a][:, None] - found[b][None]).max(2) for b in several] for a in several
+        ]
+        for places in itertools.product(*(range(len(those)) for those in several)):
+            four = [int(those[place]) for those, place in zip(several, places, strict=True)]
+            if len({pictures[k][1:] for k in four}) < len(four):
+                continue
+            pairs = itertools.combinations(range(4), 2)
+            least = min(apart[a][b][places[a], places[b]] for a, b in pairs)
+            if least > best[1]:
+                best = four, float(least)
+    four, least = best
+    if not four:
+        raise SystemExit("fewer than four classes\nNext: more --seeds, or a larger --most")
+    return [pictures[k] for k in four], least
+
+
+if __name__ == "__main__":
+    main()
