@@ -136,7 +136,7 @@ def _known(answer: Answer, names: list[str]) -> dict[str, Known]:
 def _tolerance_elsewhere(manifest: Manifest) -> float:
     """Twice what separates the graph from Keras, which holds its weights unrounded.
 
-    For the default engine that is less than the 5e-4 that every engine gets: another
+    For an engine of the published recipe that is less than the 5e-4 that all get: another
     instruction set (SSE4.1, AVX2) moved its pictures' probabilities by 9e-7, Pillow
     not at all, Keras those of validation images by 9e-5; BF16 by 4e-3 and more.
     """

@@ -30,8 +30,8 @@ class Sentinel:
 ELSEWHERE = {"int8": 0.05, "fp16": 0.02}
 """Widest difference that is no fault on another machine, by precision; else 5e-4.
 
-FP16 is what a GPU makes of the FP32 graph. Values rounded to FP16 move the default engine's known
-pictures by 1.1e-3; sums in FP16, if kernels have them, come on top and were not measured.
+FP16 is what a GPU makes of the FP32 graph. Values rounded to FP16 moved the known pictures
+of an engine of the published recipe by 1.1e-3; sums in FP16, if kernels have them, come on top and were not measured.
 
 INT8 kernels of another instruction set round intermediate values otherwise, so that a
 value may fall on the next of 256 steps, in every layer. Kernels without VNNI saturate sums of

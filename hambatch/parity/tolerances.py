@@ -15,9 +15,10 @@ ONE_LEVEL, ONE_LEVEL_MEAN = 0.3, 0.01
 
 DALI's own test lets GPU and CPU differ by one of 256 levels in the mean, with
 ``jpeg_fancy_upsampling`` (``dali/test/python/decoder/test_image.py``, ``test_fancy_upsampling``).
-Every value one level up or down, at random, moved the default engine's probabilities by up to 0.16
-and by 0.0052 in the mean, on 500 images (``benchmarks/results/decoder_rounding.json``); these are
-about twice as much. A plan's arithmetic alone is judged when it is built, within ``elsewhere``."""
+Every value one level up or down, at random, moved probabilities of an engine of the published
+recipe by up to 0.16 and by 0.0052 in the mean, on 500 images
+(``benchmarks/results/decoder_rounding.json``); these are about twice as much. A
+plan's arithmetic alone is judged when it is built, within ``elsewhere``."""
 
 CONFIDENCE = 0.99
 """Of a wrong share of labels: few images cannot tell 2 % from 3 %."""

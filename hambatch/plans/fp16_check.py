@@ -17,11 +17,11 @@ from hambatch.plans.fp16_graph import float_values, rounded_weight, stays
 from hambatch.require import require
 
 WEIGHTS_LIMIT = 1e-3
-"""Of any probability, with the weights rounded; the default engine has 1.2e-4 on its known
-pictures (``benchmarks/results/fp16_rounding.json``, like the next)."""
+"""Of any probability, with the weights rounded; an engine of the published recipe has 1.2e-4 on its
+known pictures (``benchmarks/results/fp16_rounding.json``, like the next)."""
 
 VALUES_LIMIT = 5e-3
-"""With values rounded too. The default engine has 1.1e-3 on its known pictures, which are chosen
+"""With values rounded too. That engine has 1.1e-3 on its known pictures, which are chosen
 to be moved by little, and 3.2e-3 at most on 500 images of HAM10000, where no label changed."""
 
 SPLITTER = np.float32(2**13 + 1)

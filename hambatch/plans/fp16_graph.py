@@ -42,8 +42,8 @@ def stays(graph: Any) -> set[int]:
     """Number the nodes that stay in FP32.
 
     Those named above, all that lead to a ``Sub``, and the convolution that reads pixels: rounded
-    to FP16, its weights alone move a known picture of the default engine by 2.9e-3, and those of
-    all others by 1.2e-4. The INT8 graph leaves it in FP32 as well.
+    to FP16, its weights alone move a known picture of an engine of the published recipe by
+    2.9e-3, and those of all others by 1.2e-4. The INT8 graph leaves it in FP32 as well.
     """
     nodes = list(graph.node)
     maker = {name: k for k, node in enumerate(nodes) for name in node.output}
