@@ -8,11 +8,11 @@ from PIL import Image
 from hambatch.atomic import replacing
 from hambatch.synthesis import synthesize
 
-PICTURES = ((116, 336, 280), (368, 336, 252), (116, 280, 210), (7, 252, 336))
+PICTURES = ((116, 336, 280), (52, 252, 336), (23, 280, 210), (119, 336, 252))
 """Seed, width and height of each.
 
-The default engine calls these akiec, bkl, mel and nv, none with more than 0.65, so that a small
-error moves their probabilities; chosen among 400 seeds by ``benchmarks/known_pictures.py``
+The default engine calls these akiec, bcc, mel and nv, none with more than 0.65, so that a small
+error moves their probabilities; chosen among 250 seeds by ``benchmarks/known_pictures.py``
 (``benchmarks/results/known_pictures.json``).
 Resized from these sizes, DALI and Pillow give the same pixels; from 320 x 240 one value in 400
 differed by a grey level, and a probability by up to 0.0035."""
