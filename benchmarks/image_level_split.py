@@ -53,7 +53,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
-    options = set_up(TrainOptions("published", chosen.weights, views=0, device="cpu"))
+    options = set_up(
+        TrainOptions(recipe="published", weights=chosen.weights, views=0, device="cpu")
+    )
     dataset = read_dataset(chosen.data)
     features = open_features(dataset, default_cache(), options)
     features.compute(plain_pairs(dataset.table))

@@ -6,7 +6,7 @@ at most `--most` to, four of different classes and sizes are chosen whose probab
 farthest apart: the largest difference of the nearest two. What INT8, or weights or values
 rounded to FP16, move by more than the shares below is left out::
 
-    python benchmarks/known_pictures.py --engine NAME --seeds 900 --out result.json
+    python benchmarks/known_pictures.py --engine NAME --out result.json
 
 Needs `pip install '.[train]'`.
 """
@@ -21,18 +21,16 @@ from typing import Any
 import numpy as np
 from machine import cpu_name
 from numpy.typing import NDArray
-from PIL import Image
 
 from hambatch.atomic import write_json
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.sentinel_images import QUALITY
+from hambatch.engines.sentinel_images import write_picture
 from hambatch.engines.store import DEFAULT_ENGINE, find_engine
 from hambatch.export.images import decode
 from hambatch.export.parity import openvino_probabilities
 from hambatch.labels import CLASSES
 from hambatch.plans.fp16_check import as_if_fp16
 from hambatch.plans.fp16_graph import to_fp16
-from hambatch.synthesis import synthesize
 from hambatch.versions import library_versions
 
 SIZES = ((280, 210), (252, 336), (336, 252), (336, 280))
@@ -52,34 +50,14 @@ def main() -> None:
     """Choose, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
-    parser.add_argument("--seeds", type=int, default=900)
+    parser.add_argument("--seeds", type=int, default=250)
     parser.add_argument("--most", type=float, default=0.65, help="of any probability")
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     engine = load_engine(find_engine(chosen.engine))
-    pictures = [(seed, *size) for seed in range(chosen.seeds) for size in SIZES]
-    with tempfile.TemporaryDirectory(prefix="hambatch-known-") as place:
-        paths = [drawn(Path(place), picture) for picture in pictures]
-        images = decode(paths, engine.manifest.input, engine.manifest.preprocessing)
-    content = (engine.folder / engine.variant("fp32").file).read_bytes()
-    found = openvino_probabilities(content, images)
-    classes = np.bincount(found.argmax(1), minlength=len(CLASSES))
-    kept = np.flatnonzero(found.max(1) <= chosen.most)
-    moved = how_far(engine, content, images[kept], found[kept])
-    steady = np.all([moved[name] <= limit for name, limit in MOST_MOVED.items()], axis=0)
-    best, apart = farthest([pictures[k] for k in kept[steady]], found[kept[steady]])
-    at = [pictures.index(picture) for picture in best]
     result = {
         "question": "which synthetic pictures does the engine tell apart best?",
-        "pictures": best,
-        "nearest_two_apart": apart,
-        "predicted": [CLASSES[k] for k in found[at].argmax(1)],
-        "largest_probability": float(found[at].max()),
-        "moved": {
-            name: [float(values[kept == k][0]) for k in at] for name, values in moved.items()
-        },
-        "of": {"pictures": len(pictures), "most": chosen.most, "candidates": int(steady.sum())},
-        "predicted_of_all": dict(zip(CLASSES, classes.tolist(), strict=True)),
+        **chosen_of(engine, chosen.seeds, chosen.most),
         "engine": engine.manifest.name,
         "graph_sha256": engine.manifest.files[engine.variant("fp32").file].sha256,
         "cpu": cpu_name(),
@@ -89,13 +67,38 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def drawn(folder: Path, picture: Picture) -> Path:
-    """Write one as an engine's known picture is written."""
-    seed, width, height = picture
-    path = folder / f"{seed}_{width}_{height}.jpg"
-    pixels = synthesize(np.random.default_rng(seed), width, height)
-    Image.fromarray(pixels).save(path, format="JPEG", quality=QUALITY)
-    return path
+def chosen_of(engine: Engine, seeds: int, most: float) -> dict[str, Any]:
+    """Choose among all seeds and sizes, and say how far apart and how steady they are."""
+    pictures = [(seed, *size) for seed in range(seeds) for size in SIZES]
+    images = drawn(engine, pictures)
+    content = (engine.folder / engine.variant("fp32").file).read_bytes()
+    found = openvino_probabilities(content, images)
+    classes = np.bincount(found.argmax(1), minlength=len(CLASSES))
+    kept = np.flatnonzero(found.max(1) <= most)
+    moved = how_far(engine, content, images[kept], found[kept])
+    steady = np.all([values <= MOST_MOVED[name] for name, values in moved.items()], axis=0)
+    best, apart = farthest([pictures[k] for k in kept[steady]], found[kept[steady]])
+    at = [pictures.index(picture) for picture in best]
+    return {
+        "pictures": best,
+        "nearest_two_apart": apart,
+        "predicted": [CLASSES[k] for k in found[at].argmax(1)],
+        "largest_probability": float(found[at].max()),
+        "moved": {
+            name: [float(values[kept == k][0]) for k in at] for name, values in moved.items()
+        },
+        "of": {"pictures": len(pictures), "most": most, "candidates": int(steady.sum())},
+        "predicted_of_all": dict(zip(CLASSES, classes.tolist(), strict=True)),
+    }
+
+
+def drawn(engine: Engine, pictures: list[Picture]) -> NDArray[np.uint8]:
+    """Draw them as an engine's known pictures are drawn, and decode them as scoring does."""
+    with tempfile.TemporaryDirectory(prefix="hambatch-known-") as place:
+        paths = [Path(place) / f"{k}.jpg" for k in range(len(pictures))]
+        for path, picture in zip(paths, pictures, strict=True):
+            write_picture(path, *picture)
+        return decode(paths, engine.manifest.input, engine.manifest.preprocessing)
 
 
 def how_far(
@@ -107,9 +110,7 @@ def how_far(
         if variant.precision == "int8":
             graphs["int8"] = (engine.folder / variant.file).read_bytes()
     found = {name: openvino_probabilities(graph, images) for name, graph in graphs.items()}
-    return {name: np.abs(values - wanted).max(1) for name, values in found.items()} | {
-        name: np.zeros(len(images)) for name in MOST_MOVED if name not in found
-    }
+    return {name: np.abs(values - wanted).max(1) for name, values in found.items()}
 
 
 def farthest(pictures: list[Picture], found: Probabilities) -> tuple[list[Picture], float]:

@@ -23,10 +23,14 @@ QUALITY = 90
 def write_sentinel_images(folder: Path) -> list[str]:
     """Write ``sentinel_0.jpg`` and so on; one that is there already stays as it is."""
     names = [f"sentinel_{number}.jpg" for number in range(len(PICTURES))]
-    for name, (seed, width, height) in zip(names, PICTURES, strict=True):
-        if (folder / name).exists():
-            continue
-        picture = Image.fromarray(synthesize(np.random.default_rng(seed), width, height))
-        with replacing(folder / name) as temporary:
-            picture.save(temporary, format="JPEG", quality=QUALITY)
+    for name, picture in zip(names, PICTURES, strict=True):
+        if not (folder / name).exists():
+            write_picture(folder / name, *picture)
     return names
+
+
+def write_picture(path: Path, seed: int, width: int, height: int) -> None:
+    """Draw one and write it as a JPEG; what is there is replaced."""
+    picture = Image.fromarray(synthesize(np.random.default_rng(seed), width, height))
+    with replacing(path) as temporary:
+        picture.save(temporary, format="JPEG", quality=QUALITY)

@@ -14,11 +14,11 @@ def test_checkpoints_from_before_fine_tuning_are_gone_on_with() -> None:
     other = {"recipe", "finetune", "weights", "weights_licence", "augmentation"}
     options = {field.name for field in fields(TrainOptions)} - other
     views = {field.name for field in fields(Augmentation)}
-    found = fingerprint(DATA, FEATURES, TrainOptions("published"))
+    found = fingerprint(DATA, FEATURES, TrainOptions(recipe="published"))
     assert found.keys() == {"split_sha256", "weights_sha256"} | options | views
 
 
 def test_numbers_of_the_other_recipe_do_not_matter() -> None:
-    options = TrainOptions("published")
+    options = TrainOptions(recipe="published")
     other = replace(options, finetune=FineTuneOptions(steps=3))
     assert fingerprint(DATA, FEATURES, options) == fingerprint(DATA, FEATURES, other)

@@ -1,5 +1,6 @@
 """From a split table to a tuned network: ResNet50, three steps of two images."""
 
+import csv
 import json
 from dataclasses import replace
 from importlib.metadata import version
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.slow
 place = test_train_engine.place
 
 
-def run(place, out="tuned", **changes):
+def run(place, out="tuned", dataset=None, **changes):
     tune = FineTuneOptions(**{"steps": 3, "val_every": 2} | changes)
     options = TrainOptions(
         recipe="finetune",
@@ -36,7 +37,7 @@ def run(place, out="tuned", **changes):
         batch_size=2,
         finetune=tune,
     )
-    dataset = read_dataset(place / "split.csv")
+    dataset = dataset or read_dataset(place / "split.csv")
     return RECIPES["finetune"](dataset, place / out, place / "cache", options)
 
 
@@ -75,6 +76,19 @@ def test_work_files_bind_the_name_to_the_run_and_nothing_is_cached(trained, plac
         run(place, unfreeze="conv5")
     assert "unfreeze was conv4, is conv5" in str(refusal.value)
     assert "jitter" not in str(refusal.value)
+
+
+def test_the_loss_is_of_logits_adjusted_by_how_often_classes_are_drawn(place):
+    dataset = read_dataset(place / "split.csv")
+    # A class with half as many images as the others.
+    uneven = replace(dataset, table=dataset.table.drop(dataset.part("train").index[0]))
+    losses = []
+    for strength in (0.0, 1.0):
+        out = f"adjusted_by_{strength}"
+        run(place, out, uneven, steps=1, logit_adjustment=strength)
+        log = (place / f"{out}.work" / "steps.csv").read_text()
+        losses += [float(line["train_loss"]) for line in csv.DictReader(log.splitlines())]
+    assert abs(losses[0] - losses[1]) > 1e-3
 
 
 def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(place):
