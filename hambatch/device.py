@@ -31,6 +31,11 @@ def int8_kernels(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return " ".join([platform.machine() or "unknown", *[e for e in INT8_BEST if e in found][:1]])
 
 
+def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether this processor has products of bfloat16, summed in float32."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_flags(cpuinfo))
+
+
 def _flags(cpuinfo: Path) -> set[str]:
     try:
         with cpuinfo.open(errors="replace") as lines:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.device import instruction_set, int8_kernels
+from hambatch.device import instruction_set, int8_kernels, multiplies_bfloat16
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,15 @@ def test_it_names_what_changes_results_and_nothing_else(
     if cpuinfo is not None:
         path.write_text(cpuinfo)
     assert instruction_set(path) == f"{platform.machine()} {wanted}".strip()
+
+
+def test_bfloat16_is_known_by_its_products(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    found = []
+    for flags in ("avx512f avx512_bf16", "avx512f amx_tile amx_bf16", "avx2 avx512f avx512_vnni"):
+        path.write_text(f"flags : fpu {flags}\n")
+        found.append(multiplies_bfloat16(path))
+    assert found == [True, True, False]
 
 
 def test_int8_is_known_by_the_extension_whose_kernels_it_takes(tmp_path: Path) -> None:

@@ -75,7 +75,6 @@ def load(
             "only a training run leaves these weights.\n"
             "Next: hambatch train, or --backend openvino"
         )
-    training = engine.manifest.training
-    return KerasBackend(
-        load_network(path, int(training["hidden_units"]), float(training["dropout"]))
-    )
+    training, side = engine.manifest.training, engine.manifest.input.height
+    head = int(training["hidden_units"]), float(training["dropout"])
+    return KerasBackend(load_network(path, *head, side))

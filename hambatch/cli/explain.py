@@ -62,8 +62,8 @@ def explain(
 ) -> None:
     """Draw where each IMAGE, or image of a table, holds the evidence for a class.
 
-    A picture shows which of 7 x 7 cells the network relies on, not what is ill. Exit codes:
-    0 all explained; 1 could not be done; 2 usage; 3 done, but some images failed.
+    A picture shows which cells of 32 x 32 pixels of its input the network relies on, not what is
+    ill. Exit codes: 0 all explained; 1 could not be done; 2 usage; 3 done, but some images failed.
     """
     from hambatch.explanation.asked import images_of_table, named_images
     from hambatch.explanation.explaining import explain as run

@@ -12,6 +12,10 @@ COUNT = click.IntRange(1)
 SHARE = FiniteRange(0, 1, max_open=True)
 
 FINETUNE_HELP: dict[str, tuple[Any, str]] = {
+    "side": (
+        click.IntRange(64, 512),
+        "Of the images that the network sees, in pixels; a multiple of 32.",
+    ),
     "unfreeze": (click.Choice(("conv5", "conv4", "conv3")), "The lowest stage that is trained."),
     "steps": (COUNT, "Batches, at most."),
     "peak_learning_rate": (FiniteRange(0, min_open=True), "The head's, at its highest."),
@@ -32,7 +36,7 @@ FINETUNE_HELP: dict[str, tuple[Any, str]] = {
         FiniteRange(0),
         "Blend images in pairs, by shares of Beta(mixup, mixup); 0: do not.",
     ),
-    "crop_side": (click.IntRange(32, 224), "Of crops of views, in pixels."),
+    "crop_side": (click.IntRange(32, 512), "Of crops of views, in pixels."),
     "crop_share": (FiniteRange(0, 1), "Share of the steps, from the first, that see crops."),
     "balance": (
         click.Choice(("none", "sqrt", "full")),

@@ -50,7 +50,11 @@ HELP: dict[str, tuple[Any, str]] = {
     "folds": (FoldCount(0, 20), "2 and more: cross-validate by lesion, and write no engine."),
     "device": (click.Choice(("auto", "cpu", "gpu")), "auto: a GPU that is seen, else the CPU."),
     "xla": (bool, "Compile with XLA."),
-    "mixed_precision": (bool, "Compute the base's features in float16; on a GPU only."),
+    "mixed_precision": (
+        bool,
+        "finetune: multiply in bfloat16, on a CPU that can; published: features in float16, on a "
+        "GPU.",
+    ),
     "rotation_degrees": (click.FloatRange(0, 180), "Of views, either way."),
     "shift": (SHARE, "Of views, as a share of the side."),
     "zoom": (SHARE, "Of views, as a share of the scale."),

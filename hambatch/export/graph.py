@@ -33,7 +33,7 @@ def export_graph(network: Any, folder: Path, images: NDArray[np.uint8]) -> Varia
     network
         The Keras network of :func:`hambatch.training.network.join`.
     images
-        uint8 RGB ``[n, 224, 224, 3]``, n >= 8, real ones: what the graph is
+        uint8 RGB ``[n, side, side, 3]``, n >= 8, real ones: what the graph is
         compared on, before and after its weights are stored as FP16.
 
     Returns

@@ -9,7 +9,7 @@ from hambatch.export.folding import fold_into_convolutions
 from hambatch.export.naming import name_nodes, name_outputs
 from hambatch.export.normalisation import take_rgb_bytes
 from hambatch.require import require
-from hambatch.training.network import SIDE, keras_for
+from hambatch.training.network import keras_for
 
 OPSET = 18
 IR_VERSION = 8
@@ -24,7 +24,7 @@ def to_onnx(network: Any) -> Any:
     Returns
     -------
     onnx.ModelProto
-        Input ``images`` uint8 ``[batch, 224, 224, 3]`` RGB; outputs ``logits``
+        Input ``images`` uint8 ``[batch, side, side, 3]`` RGB; outputs ``logits``
         float32 ``[batch, 7]`` and ``features`` float32 ``[batch, 2048]``;
         ``batch`` is dynamic. All weights float32, batch normalisation folded.
 
@@ -61,7 +61,7 @@ def _convert(network: Any) -> Any:
         outputs = network(preprocessed, training=False)
         return outputs["logits"], outputs["features"]
 
-    shape = tensorflow.TensorSpec((None, SIDE, SIDE, 3), tensorflow.float32, name="preprocessed")
+    shape = tensorflow.TensorSpec(network.input_shape, tensorflow.float32, name="preprocessed")
     model, _ = tf2onnx.convert.from_function(
         tensorflow.function(call),
         input_signature=[shape],

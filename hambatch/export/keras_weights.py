@@ -6,7 +6,7 @@ from typing import Any
 
 from hambatch.atomic import replacing
 from hambatch.errors import EngineError
-from hambatch.training.network import build_base, build_head, join
+from hambatch.training.network import SIDE, build_base, build_head, join
 
 WEIGHTS_NAME = "model.weights.h5"
 SUFFIX = ".weights.h5"
@@ -25,7 +25,7 @@ def save_network(network: Any, path: Path) -> None:
             staged.unlink(missing_ok=True)
 
 
-def load_network(path: Path, hidden_units: int, dropout: float) -> Any:
+def load_network(path: Path, hidden_units: int, dropout: float, side: int = SIDE) -> Any:
     """Build the network and read its weights.
 
     Parameters
@@ -34,6 +34,8 @@ def load_network(path: Path, hidden_units: int, dropout: float) -> Any:
         An engine's folder, or a ``.weights.h5`` file.
     hidden_units, dropout
         Of the head, as in ``training`` of ``engine.json``.
+    side
+        Of the images, in pixels: ``height`` of ``input`` there.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def load_network(path: Path, hidden_units: int, dropout: float) -> Any:
             f"{weights} is missing: Keras weights are written by training and not shipped.\n"
             "Next: hambatch train --data split.csv --out engines/NAME"
         )
-    base = build_base(None, PURPOSE)
+    base = build_base(None, PURPOSE, side)
     network = join(base, build_head(hidden_units, dropout, seed=0, purpose=PURPOSE))
     try:
         network.load_weights(weights)

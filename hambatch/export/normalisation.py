@@ -29,6 +29,7 @@ def take_rgb_bytes(graph: Any) -> None:
     onnx = require("onnx", extra="train", purpose="the export to ONNX")
     spec = InputSpec()
     old = graph.input[0].name
+    sides = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim[2:]]
     (conv,) = (node for node in graph.node if old in node.input)
     kernel = next(tensor for tensor in graph.initializer if tensor.name == conv.input[1])
     reversed_kernel = np.ascontiguousarray(onnx.numpy_helper.to_array(kernel)[:, ::-1])
@@ -46,5 +47,5 @@ def take_rgb_bytes(graph: Any) -> None:
     rest = list(graph.node)
     del graph.node[:], graph.input[:]
     graph.node.extend(first + rest)
-    shape = ["batch", spec.height, spec.width, 3]
+    shape = ["batch", *sides, 3]
     graph.input.append(onnx.helper.make_tensor_value_info(spec.name, uint8, shape))

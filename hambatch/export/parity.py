@@ -35,7 +35,7 @@ def check_parity(network: Any, onnx_path: Path, images: NDArray[np.uint8]) -> di
     network
         The Keras network of :func:`hambatch.training.network.join`.
     images
-        uint8 RGB ``[n, 224, 224, 3]``, n >= 8.
+        uint8 RGB ``[n, side, side, 3]``, n >= 8.
 
     Returns
     -------

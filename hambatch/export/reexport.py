@@ -53,7 +53,7 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
     units, dropout = _head(folder, manifest)
     pixels = read_images(images, manifest.input, manifest.preprocessing)
     weights = Path(weights_or_engine) if is_weights else folder
-    network = load_network(weights, units, dropout)
+    network = load_network(weights, units, dropout, manifest.input.height)
     variant = export_graph(network, folder, pixels)
     others = tuple(v for v in manifest.variants if v.precision != variant.precision)
     kept = others if _is_as_before(folder, manifest, variant) else ()

@@ -18,7 +18,7 @@ from hambatch.calibrating.table import read_held_out
 from hambatch.engines.card import model_card
 from hambatch.engines.choice import BACKEND_OF_GATES, FP32
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import Manifest, read_manifest
+from hambatch.engines.manifest import InputSpec, Manifest, read_manifest
 from hambatch.engines.writing import write_manifest
 from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.confusion_plot import plot_confusion
@@ -53,7 +53,7 @@ class Trained:
     network
         Of :func:`hambatch.training.network.join`.
     images
-        Gives plain images by sha256, uint8 RGB ``[n, 224, 224, 3]``.
+        Gives plain images by sha256, uint8 RGB ``[n, side, side, 3]``.
     record
         Options and what came of them, for ``training`` of ``engine.json``.
     sides
@@ -89,6 +89,7 @@ def assemble(
     manifest = Manifest(
         name=out.name,
         version=hambatch.__version__,
+        input=_input_of(trained.network),
         files={},
         variants=(variant,),
         data=_data(trained),
@@ -184,6 +185,11 @@ def _parity_images(dataset: Dataset) -> list[str]:
     val = val.sort_values(["dx", "image_id"])
     steps = np.unique(np.linspace(0, len(val) - 1, PARITY_IMAGES).round().astype(int))
     return list(val["sha256"].iloc[steps])
+
+
+def _input_of(network: Any) -> InputSpec:
+    _, height, width, _ = network.input_shape
+    return InputSpec(height=height, width=width)
 
 
 def _data(trained: Trained) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """What training computes on: the device is chosen, and set up before anything runs on it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hambatch.config import TrainOptions
+from hambatch.device import instruction_set, multiplies_bfloat16
 from hambatch.errors import BackendError, InputError
 from hambatch.require import require
 from hambatch.training.network import keras_for
@@ -56,20 +59,44 @@ def set_up(options: TrainOptions) -> TrainOptions:
     BackendError
         If a GPU is asked for and TensorFlow sees none.
     InputError
-        If mixed precision is asked for on the CPU.
+        If mixed precision is asked for where the recipe has none.
     """
     keras_for("hambatch train")
     tf = require("tensorflow", extra="train", purpose="hambatch train")
     gpus = tf.config.list_physical_devices("GPU")
     device, why = choose(options.device, _seen(tf, gpus), _missing(tf))
     log.info("device: %s (%s)", device, why)
+    if options.mixed_precision:
+        refuse_mixed_precision(device, options.recipe, why)
     if device == "gpu":
         use_gpu(tf.config, gpus[0])
-    elif options.mixed_precision:
-        raise _mixed_precision_on_cpu(why)
     elif gpus:
         tf.config.set_visible_devices([], "GPU")
     return replace(options, device=device)
+
+
+@contextmanager
+def in_bfloat16(wanted: bool) -> Iterator[None]:
+    """Let what TensorFlow compiles and calls within multiply in bfloat16, on the CPU.
+
+    Convolutions and matrix products read bfloat16 and sum in float32, and what lies between
+    them is bfloat16 where that is safe; weights, their gradients' sums and the loss stay float32
+    [1]_. bfloat16 has the range of float32, so no loss need be scaled.
+
+    References
+    ----------
+    .. [1] TensorFlow's graph optimizer ``auto_mixed_precision_onednn_bfloat16``
+    """
+    if not wanted:
+        yield
+        return
+    tf = require("tensorflow", extra="train", purpose="hambatch train")
+    name = "auto_mixed_precision_onednn_bfloat16"
+    tf.config.optimizer.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({name: False})
 
 
 def choose(asked: str, seen: str, missing: tuple[str, str]) -> tuple[str, str]:
@@ -130,9 +157,31 @@ def _missing(tf: Any) -> tuple[str, str]:
     )
 
 
-def _mixed_precision_on_cpu(why: str) -> InputError:
-    return InputError(
-        f"--mixed-precision is for GPUs, found the CPU ({why}): it is no faster in float16, "
-        "and less exact.\n"
-        "Next: hambatch train without --mixed-precision, or with --device gpu"
-    )
+def refuse_mixed_precision(
+    device: str, recipe: str, why: str = "", cpuinfo: Path = Path("/proc/cpuinfo")
+) -> None:
+    """Let the published recipe have float16 on a GPU, fine-tuning bfloat16 on a CPU.
+
+    Raises
+    ------
+    InputError
+        For everything else.
+    """
+    if recipe == "published" and device == "cpu":
+        raise InputError(
+            f"--mixed-precision of --recipe published is for GPUs, found the CPU ({why}): it is "
+            "no faster in float16, and less exact.\n"
+            "Next: hambatch train without --mixed-precision, or with --device gpu"
+        )
+    if recipe == "finetune" and device == "gpu":
+        raise InputError(
+            "--mixed-precision of --recipe finetune is for the CPU, found a GPU: in float16 the "
+            "loss would have to be scaled, and is not.\n"
+            "Next: hambatch train without --mixed-precision, or with --device cpu"
+        )
+    if recipe == "finetune" and not multiplies_bfloat16(cpuinfo):
+        raise InputError(
+            "--mixed-precision is for processors that multiply bfloat16 (avx512_bf16, amx_bf16), "
+            f"found {instruction_set(cpuinfo)}.\n"
+            "Next: hambatch train without --mixed-precision"
+        )

@@ -16,7 +16,7 @@ from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.feature_cache import Pair
 from hambatch.training.features import Features
 from hambatch.training.head import TrainingData
-from hambatch.training.network import build_base
+from hambatch.training.network import SIDE, build_base
 
 
 def open_features(dataset: Dataset, cache: Path, options: TrainOptions) -> Features:
@@ -79,8 +79,8 @@ def _instances(train: pd.DataFrame, options: TrainOptions) -> Any:
     return balanced(list(train["sha256"]), labels, options.images_per_class, options.seed)
 
 
-def load_base(weights: str) -> Any:
-    """Build the frozen base with its weights.
+def load_base(weights: str, side: int = SIDE) -> Any:
+    """Build the frozen base with its weights, for images of ``side`` pixels.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def load_base(weights: str) -> Any:
     if weights != "imagenet" and not Path(weights).is_file():
         raise _unusable(weights, "no such file")
     try:
-        return build_base(weights)
+        return build_base(weights, side=side)
     except Exception as error:
         # Keras raises a bare Exception for a failed download; subclasses that
         # are not listed are bugs, or messages of our own.

@@ -9,6 +9,7 @@ from hambatch.labels import CLASSES
 from hambatch.require import require
 
 SIDE = 224
+"""Of the images of the published recipe, in pixels; fine-tuning's unless another is chosen."""
 
 
 def keras_for(purpose: str) -> Any:
@@ -18,10 +19,12 @@ def keras_for(purpose: str) -> Any:
     return require("keras", extra="train", purpose=purpose)
 
 
-def build_base(weights: str | Path | None, purpose: str = "hambatch train") -> Any:
+def build_base(
+    weights: str | Path | None, purpose: str = "hambatch train", side: int = SIDE
+) -> Any:
     """ResNet50 without its top, average-pooled, frozen.
 
-    Input float32 ``[batch, 224, 224, 3]`` as ``resnet.preprocess_input`` leaves
+    Input float32 ``[batch, side, side, 3]`` as ``resnet.preprocess_input`` leaves
     it (BGR, channel means subtracted); output float32 ``[batch, 2048]``.
 
     Parameters
@@ -29,13 +32,15 @@ def build_base(weights: str | Path | None, purpose: str = "hambatch train") -> A
     weights
         ``"imagenet"`` for Keras' own download, the path of a ``.weights.h5``
         file of the same layout, or None for untrained weights.
+    side
+        Of the images, in pixels; the weights are the same for any.
     """
     keras = keras_for(purpose)
     base = keras.applications.ResNet50(
         include_top=False,
         pooling="avg",
         weights=None if weights is None else str(weights),
-        input_shape=(SIDE, SIDE, 3),
+        input_shape=(side, side, 3),
     )
     base.trainable = False
     return base
@@ -102,7 +107,7 @@ def join(base: Any, head: Any) -> Any:
 
 
 def preprocess(images: Any) -> Any:
-    """Keras' ``resnet.preprocess_input`` of uint8 or float RGB ``[n, 224, 224, 3]``.
+    """Keras' ``resnet.preprocess_input`` of uint8 or float RGB ``[n, side, side, 3]``.
 
     Returns float32 BGR with the ImageNet channel means subtracted.
     """

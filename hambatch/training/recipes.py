@@ -20,6 +20,9 @@ from hambatch.training.network import join
 from hambatch.training.published_folds import published_folds
 from hambatch.training.work_folder import work_folder
 
+HALVINGS = 32
+"""What the five stages of ResNet50 divide an image's side by."""
+
 Recipe = Callable[[Dataset, Path, Path, TrainOptions], Trained]
 
 
@@ -54,8 +57,8 @@ def refuse_combinations(options: TrainOptions) -> None:
     Raises
     ------
     InputError
-        For mixed precision, folds of a final training, a step to stop at that it has not, or
-        a side of crops that no step sees.
+        For XLA in mixed precision, folds of a final training, a step to stop at that it has not, a
+        side that stages do not halve evenly, or one of crops that no step sees.
     """
     if options.recipe != "finetune":
         return
@@ -75,14 +78,23 @@ def refuse_combinations(options: TrainOptions) -> None:
             f"--stop-step is {tune.stop_step}, wanted at most the {tune.steps} of --steps.\n"
             "Next: name the --steps of the training that the step was chosen in"
         )
+    if tune.side % HALVINGS:
+        raise InputError(
+            f"--side is {tune.side}, wanted a multiple of {HALVINGS}: five stages halve it.\n"
+            f"Next: --side {tune.side // HALVINGS * HALVINGS}"
+        )
+    if tune.crop_share and tune.crop_side > tune.side:
+        raise InputError(
+            f"--crop-side is {tune.crop_side}, wanted at most the {tune.side} of --side.\n"
+            f"Next: --crop-side {tune.side}"
+        )
     if tune.crop_side != FineTuneOptions.crop_side and not tune.crop_share:
         raise InputError(
             f"--crop-side is {tune.crop_side}, wanted it with --crop-share: no step sees crops.\n"
             "Next: add --crop-share 0.75"
         )
-    if options.mixed_precision:
+    if options.mixed_precision and options.xla:
         raise InputError(
-            "--mixed-precision is of the published recipe, whose base is frozen; "
-            "--recipe finetune trains in float32.\n"
-            "Next: hambatch train --recipe finetune without --mixed-precision"
+            "--mixed-precision of --recipe finetune is not for --xla, which would not see it.\n"
+            "Next: hambatch train without --xla"
         )

@@ -41,7 +41,8 @@ def test_an_option_of_the_other_recipe_is_a_usage_error(split, tmp_path, given, 
         ["--val-every", "0"],
         ["--base-rate", "0"],
         ["--mixup", "nan"],
-        ["--crop-side", "225"],
+        ["--crop-side", "513"],
+        ["--side", "32"],
         ["--crop-share", "1.1"],
     ],
 )
@@ -58,7 +59,9 @@ def test_a_value_that_cannot_be_is_a_usage_error(split, tmp_path, wrong):
         ["--stop-step", "3"],
         ["--stop-step", "9", "--final", "--steps", "8"],
         ["--crop-side", "96"],
-        ["--mixed-precision"],
+        ["--side", "230"],
+        ["--crop-side", "192", "--crop-share", "0.5", "--side", "160"],
+        ["--mixed-precision", "--xla"],
     ],
 )
 def test_what_fine_tuning_does_not_do_is_one_message_with_the_way_out(split, tmp_path, wrong):

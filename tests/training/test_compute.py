@@ -13,7 +13,14 @@ import pytest
 from hambatch.config import Augmentation, TrainOptions
 from hambatch.errors import BackendError, InputError
 from hambatch.hashing import sha256_of_bytes
-from hambatch.training.compute import Compute, choose, compute_of, set_up, use_gpu
+from hambatch.training.compute import (
+    Compute,
+    choose,
+    compute_of,
+    refuse_mixed_precision,
+    set_up,
+    use_gpu,
+)
 from hambatch.training.feature_cache import Pair
 from hambatch.training.features import PIPELINE_VERSION, Features, weights_sha256
 from hambatch.training.head import HeadTrainer
@@ -60,8 +67,20 @@ def test_here_auto_is_the_cpu_and_the_options_say_so() -> None:
 @pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_mixed_precision_on_the_cpu_is_refused(device: str) -> None:
-    with pytest.raises(InputError, match=r"(?s)--mixed-precision is for GPUs.*\nNext: "):
-        set_up(TrainOptions(device=device, mixed_precision=True))
+    with pytest.raises(InputError, match=r"(?s)--mixed-precision .*is for GPUs.*\nNext: "):
+        set_up(TrainOptions(recipe="published", device=device, mixed_precision=True))
+
+
+def test_fine_tuning_has_mixed_precision_where_the_cpu_multiplies_bfloat16(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("flags : avx2 avx512f avx512_bf16\n")
+    refuse_mixed_precision("cpu", "finetune", cpuinfo=cpuinfo)
+    with pytest.raises(InputError, match=r"(?s)is for the CPU, found a GPU.*\nNext: "):
+        refuse_mixed_precision("gpu", "finetune", cpuinfo=cpuinfo)
+    cpuinfo.write_text("flags : avx2 avx512f\n")
+    with pytest.raises(InputError, match=r"(?s)multiply bfloat16.* avx2 avx512f\.\nNext: "):
+        refuse_mixed_precision("cpu", "finetune", cpuinfo=cpuinfo)
+    refuse_mixed_precision("gpu", "published", cpuinfo=cpuinfo)
 
 
 @pytest.mark.usefixtures("no_gpu")

@@ -42,7 +42,7 @@ def fine_tuned_folds(dataset: Dataset, cache: Path, options: TrainOptions, work:
         about = fingerprint(dataset, start, data, options) | {"fold": fold}
         # A fold begins with the weights as they were given; they are changed in place.
         added = data.adjustment(options)
-        tuner = FineTuner(load_base(options.weights), options, added)
+        tuner = FineTuner(load_base(options.weights, options.finetune.side), options, added)
         progress = fine_tune(tuner, data, options, StepCheckpoint(folder / "steps.npz", about))
         logits = tuner.logits(data.pictures.plain(list(test["sha256"])))
         lines = [{name: getattr(line, name) for name in LINE} for line in progress.history]

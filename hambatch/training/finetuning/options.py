@@ -27,6 +27,8 @@ class Jitter:
 class FineTuneOptions:
     """Numbers of fine-tuning, beside those that it shares with the published recipe.
 
+    ``side`` is that of the images that the network sees, in training and in scoring: more pixels
+    show more, and cost as much more.
     Stages from ``unfreeze`` up are trained with the head; conv4 and conv5 hold 22 of the
     base's 23.5 million weights. A step is a batch: 900 ``steps`` of 32 are 7 passes over
     4,300 images.
@@ -52,6 +54,7 @@ class FineTuneOptions:
     ``checkpoint_seconds`` changes no weight; a checkpoint is of some 460 MB.
     """
 
+    side: int = 224
     unfreeze: str = "conv4"
     steps: int = 900
     peak_learning_rate: float = 5e-4

@@ -32,7 +32,7 @@ def fine_tuned(dataset: Dataset, out: Path, cache: Path, options: TrainOptions) 
         ``OUT.work`` belongs to another run.
     """
     check(options.augmentation)
-    base = load_base(options.weights)
+    base = load_base(options.weights, options.finetune.side)
     # Of the weights that it starts from: they are changed in place.
     start = weights_sha256(base)
     final = options.finetune.final

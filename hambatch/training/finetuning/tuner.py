@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from hambatch.config import TrainOptions
 from hambatch.labels import CLASSES
 from hambatch.require import require
+from hambatch.training.compute import in_bfloat16
 from hambatch.training.finetuning.adamw import AdamW
 from hambatch.training.finetuning.averaging import Average
 from hambatch.training.finetuning.mixing import mixed
 from hambatch.training.finetuning.schedule import one_cycle
 from hambatch.training.finetuning.stages import trained_weights
 from hambatch.training.network import (
-    SIDE,
     build_head,
     keras_for,
     of_any_size,
@@ -83,7 +83,8 @@ class FineTuner:
         side = images.shape[1]
         if side not in self._steps:
             self._steps[side] = self._compiled_step(side)
-        return float(self._steps[side](*mixture, *scalars))
+        with in_bfloat16(self._options.mixed_precision):
+            return float(self._steps[side](*mixture, *scalars))
 
     def logits(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Score plain images by the weights as they are, dropout off: ``[n, 7]``."""
@@ -159,10 +160,10 @@ class FineTuner:
 
     def _compiled_forward(self) -> Any:
         tf = require("tensorflow", extra="train", purpose="hambatch train")
-        size = self._options.batch_size
+        size, side = self._options.batch_size, self._options.finetune.side
 
         @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
-            input_signature=[tf.TensorSpec((size, SIDE, SIDE, 3), tf.float32)],
+            input_signature=[tf.TensorSpec((size, side, side, 3), tf.float32)],
             jit_compile=self._options.xla or None,
         )
         def forward(images: Any) -> Any:

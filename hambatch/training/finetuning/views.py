@@ -16,7 +16,6 @@ from hambatch.training.encoded import read_encoded
 from hambatch.training.feature_cache import Pair
 from hambatch.training.finetuning.crops import cropped
 from hambatch.training.finetuning.jitter import colours, hole
-from hambatch.training.network import SIDE
 
 
 @dataclass(frozen=True)
@@ -26,24 +25,28 @@ class Pictures:
     files: Mapping[str, Path]
     options: TrainOptions
 
-    def views(self, pairs: Sequence[Pair], side: int = SIDE) -> Iterator[NDArray[np.uint8]]:
+    def views(self, pairs: Sequence[Pair], side: int) -> Iterator[NDArray[np.uint8]]:
         """Decode, warp, crop and jitter; uint8 ``[batch_size, side, side, 3]`` at a time."""
         return self._batches(pairs, compute_of(self.options).decoder, side, jitter=True)
 
     def plain(self, sha256: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
         """Decode on the device that trains; the last batch may be smaller."""
         pairs = [Pair(image, PLAIN) for image in sha256]
-        return self._batches(pairs, compute_of(self.options).decoder, SIDE, jitter=False)
+        return self._batches(pairs, compute_of(self.options).decoder, self._side, jitter=False)
 
     def on_cpu(self, sha256: Sequence[str]) -> NDArray[np.uint8]:
-        """Plain images as scoring sees them on the CPU, uint8 ``[n, 224, 224, 3]``."""
+        """Plain images as scoring sees them on the CPU, uint8 ``[n, side, side, 3]``."""
         pairs = [Pair(image, PLAIN) for image in sha256]
-        return np.concatenate(list(self._batches(pairs, "cpu", SIDE, jitter=False)))
+        return np.concatenate(list(self._batches(pairs, "cpu", self._side, jitter=False)))
+
+    @property
+    def _side(self) -> int:
+        return self.options.finetune.side
 
     def _batches(
         self, pairs: Sequence[Pair], device: str, side: int, jitter: bool
     ) -> Iterator[NDArray[np.uint8]]:
-        spec, how = InputSpec(), Preprocessing()
+        spec, how = InputSpec(height=self._side, width=self._side), Preprocessing()
         samples = _Samples(pairs, self.files, self.options, spec, side)
         size = self.options.batch_size
         return training_batches(samples, size, spec, how, device, jitter=jitter, side=side)
@@ -73,7 +76,7 @@ class _Samples:
         options, spec = self.options, self.spec
         where = (*self.pairs[index], spec.height, spec.width)
         whole = view_matrix(options.augmentation, options.seed, *where)
-        return cropped(whole, self.side, options.seed, *self.pairs[index])
+        return cropped(whole, spec.height, self.side, options.seed, *self.pairs[index])
 
     def colours(self, index: int) -> NDArray[np.float32]:
         options = self.options

@@ -35,11 +35,11 @@ def test_a_crop_is_a_part_of_the_view_pixel_by_pixel(tmp_path) -> None:
     options = replace(OPTIONS, finetune=CROPPING)
     data = tuning_data(tmp_path, options)
     pairs = [Pair(image, 1) for image in data.train[:8]]
-    (whole,), (crops,) = list(data.pictures.views(pairs)), list(data.pictures.views(pairs, 96))
+    (whole,), (crops,) = list(data.pictures.views(pairs, 224)), list(data.pictures.views(pairs, 96))
     assert crops.shape == (8, 96, 96, 3)
     starts = []
     for view, crop, pair in zip(whole, crops, pairs, strict=True):
-        left, top = (cropped(np.eye(2, 3, dtype=np.float32), 96, 0, *pair)[:, 2]).astype(int)
+        left, top = (cropped(np.eye(2, 3, dtype=np.float32), 224, 96, 0, *pair)[:, 2]).astype(int)
         part = view[top : top + 96, left : left + 96].astype(int)
         assert np.abs(part - crop).max() <= 1
         starts.append((left, top))
@@ -69,7 +69,7 @@ def test_a_hole_in_a_crop_is_a_share_of_the_crop(tmp_path) -> None:
 
 def test_every_place_where_it_fits_is_drawn_and_the_centre_is_in_each() -> None:
     eye = np.eye(2, 3, dtype=np.float32)
-    starts = np.array([cropped(eye, 160, 0, "0a" * 32, view)[:, 2] for view in range(1, 400)])
+    starts = np.array([cropped(eye, 224, 160, 0, "0a" * 32, view)[:, 2] for view in range(1, 400)])
     assert (starts.min(), starts.max()) == (0, 64)
     assert ((starts <= 112) & (starts + 160 >= 112)).all()
-    assert cropped(eye, 224, 0, "0a" * 32, 1) is eye
+    assert cropped(eye, 224, 224, 0, "0a" * 32, 1) is eye

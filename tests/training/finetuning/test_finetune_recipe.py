@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from hambatch.cli.train import train
 from hambatch.config import TrainOptions
+from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
 from hambatch.export.keras_weights import load_network, save_network
+from hambatch.export.reexport import reexport
 from hambatch.training.dataset import labels_of, read_dataset
 from hambatch.training.finetuning.data import tuning_data
 from hambatch.training.finetuning.options import FineTuneOptions
@@ -25,10 +27,12 @@ from tests.training import test_train_engine
 
 pytestmark = pytest.mark.slow
 place = test_train_engine.place
+SIDE = 96
+"""Other than the default; small, as it is the network's real size that takes the time."""
 
 
 def run(place, out="tuned", dataset=None, **changes):
-    tune = FineTuneOptions(**{"steps": 3, "val_every": 2} | changes)
+    tune = FineTuneOptions(**{"steps": 3, "val_every": 2, "side": SIDE} | changes)
     options = TrainOptions(
         recipe="finetune",
         weights=str(place / "base.weights.h5"),
@@ -113,7 +117,16 @@ def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(pl
 
 def by_command(place, out, *more):
     arguments = ["--data", place / "split.csv", "--out", place / out, "--recipe", "finetune"]
-    arguments += ["--weights", place / "base.weights.h5", "--hidden-units", 16, "--batch-size", 2]
+    arguments += [
+        "--weights",
+        place / "base.weights.h5",
+        "--hidden-units",
+        16,
+        "--batch-size",
+        2,
+        "--side",
+        SIDE,
+    ]
     arguments += ["--steps", 3, "--stop-step", 1, "--final", "--device", "cpu", *more]
     return CliRunner().invoke(train, list(map(str, arguments)))
 
@@ -134,6 +147,17 @@ def test_a_final_training_is_calibrated_by_what_a_validated_one_left(trained, pl
     fitted = manifest.calibration
     assert (fitted.fitted_on.source, fitted.fitted_on.parts) == ("out of fold", ("val",))
     assert manifest.metrics["test"]["temperature"] == fitted.temperature
+
+
+def test_an_engine_of_another_side_is_scored_and_exported_with_images_of_that_side(place):
+    done = by_command(place, "small")
+    assert done.exit_code == 0, done.exception
+    engine = load_engine(place / "small")
+    assert (engine.manifest.input.height, engine.manifest.input.width) == (SIDE, SIDE)
+    graph = (place / "small" / "model.onnx").read_bytes()
+    # The same weights, in a network of the side that engine.json names.
+    assert reexport(str(place / "small"), place).removed == ()
+    assert (place / "small" / "model.onnx").read_bytes() == graph
 
 
 def test_how_often_it_is_checkpointed_binds_nothing(trained, place):

@@ -23,7 +23,7 @@ FOLDED = replace(OPTIONS, folds=2, finetune=replace(TUNE, steps=4, val_every=2))
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
     """Of ResNet50's layers a few weights each: the real base takes minutes."""
-    monkeypatch.setattr(module, "load_base", lambda weights: tiny_base())
+    monkeypatch.setattr(module, "load_base", lambda weights, side=224: tiny_base())
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from hambatch.device import multiplies_bfloat16
 from hambatch.training.finetuning.tuner import WEIGHTS
 from tests.training.finetuning.tiny import OPTIONS, tuner_of, tuning_data
 
@@ -117,6 +118,30 @@ def test_compiled_with_xla_it_takes_the_same_step(batches) -> None:
         tuned = tuner_of(replace(options, xla=xla))
         losses.append([tuned.step(number, *batches[number]) for number in (1, 2, 3)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has no bfloat16")
+def test_in_bfloat16_a_step_is_nearly_the_same_and_what_is_validated_is_float32(batches) -> None:
+    exact, mixed = (
+        tuner_of(replace(OPTIONS, dropout=0.0, mixed_precision=mixed)) for mixed in (False, True)
+    )
+    losses = np.array([[t.step(k, *batches[k]) for k in (1, 2, 3)] for t in (exact, mixed)])
+    assert (losses[0] != losses[1]).any()
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.02)
+    exact.restore(mixed.state())
+    images = [batches[0][0]]
+    np.testing.assert_array_equal(mixed.logits(images), exact.logits(images))
+
+
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has no bfloat16")
+def test_in_bfloat16_a_restored_state_goes_on_bit_for_bit(batches) -> None:
+    one, other = (tuner_of(replace(OPTIONS, mixed_precision=True)) for _ in range(2))
+    for number in (1, 2):
+        one.step(number, *batches[number])
+    other.restore(one.state())
+    assert one.step(3, *batches[3]) == other.step(3, *batches[3])
+    for group, values in one.state().items():
+        same(values, other.state()[group])
 
 
 def test_adjusted_logits_are_those_of_the_loss_alone(batches) -> None:
