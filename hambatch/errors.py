@@ -8,6 +8,7 @@
     ├── BackendError         a runtime that cannot execute the engine
     │   ├── OutOfMemory      a device that has not so much memory left
     │   └── DeviceLost       a device that failed while it worked: others may go on
+    ├── ReaderGone           nobody reads standard output any more: no message is owed
     ├── MissingDependency    an optional package that is not installed
     └── SentinelError        a known picture that came back wrong: nothing here can be trusted
 
@@ -41,6 +42,10 @@ class OutOfMemory(BackendError):
 
 class DeviceLost(BackendError):
     """A device failed while it worked; nothing that it was working on is answered."""
+
+
+class ReaderGone(HambatchError):
+    """Whoever read standard output has closed it; the command line ends without a word."""
 
 
 class MissingDependency(HambatchError):

@@ -2,11 +2,13 @@
 
 import importlib
 import signal
+import sys
 
 import click
 
 from hambatch import __version__
-from hambatch.errors import ExitCode, HambatchError
+from hambatch.cli.standard_streams import watch_streams
+from hambatch.errors import ExitCode, HambatchError, ReaderGone
 
 COMMANDS = {
     "samples": "Write synthetic dermatoscopic JPEGs to try hambatch with.",
@@ -58,17 +60,26 @@ def main() -> None:
     """Run the command line; an expected error is one message and an exit code."""
     # A service manager's stop ends a run as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with watch_streams():
+        code = _exit_code()
+    raise SystemExit(code)
+
+
+def _exit_code() -> int:
     try:
         code = hambatch.main(standalone_mode=False)
+        sys.stdout.flush()
+        return code or ExitCode.OK
+    except ReaderGone:
+        return ExitCode.FAILED
     except HambatchError as error:
         click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
-        code = ExitCode.FAILED
+        return ExitCode.FAILED
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stopped:
         # Click wraps what interrupted it; the notes are on the original.
         kept = getattr(stopped.__cause__ or stopped, "__notes__", ["run the same command again"])
         click.echo("\n".join(["Interrupted", *kept]), err=True)
-        code = ExitCode.INTERRUPTED
-    raise SystemExit(code or ExitCode.OK)
+        return ExitCode.INTERRUPTED

@@ -1,0 +1,55 @@
+"""Standard output and error that are closed, full, or read by nobody any more."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BROKEN = (["--help"], ["score", "--help"], ["engines", "list"], ["samples", "more", "--count", "1"])
+CLOSED = (">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2>/dev/full", ">/dev/full")
+
+
+def shell(line: str, cwd: Path, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run hambatch with arguments and redirections as a shell reads them."""
+    python = f"{sys.executable} {'-u' if unbuffered else ''}"
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {python} -m hambatch {line}"],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("unbuffered", [True, False])
+@pytest.mark.parametrize("command", BROKEN, ids=" ".join)
+def test_a_full_disk_under_stdout_is_one_message(
+    tmp_path: Path, command: list[str], unbuffered: bool
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    done = shell(" ".join(command) + " >/dev/full", tmp_path, unbuffered)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: standard output cannot be written (No space left on device); "
+        "send it to where there is room\n"
+    )
+
+
+def test_a_reader_that_leaves_is_owed_no_message(tmp_path: Path) -> None:
+    done = shell("score --help | true", tmp_path)
+    assert done.stderr == ""
+    assert done.returncode in (0, 1)  # 0 where all was written before it left
+
+
+@pytest.mark.parametrize("streams", CLOSED)
+def test_a_run_needs_no_standard_stream(tmp_path: Path, tiny_engine: Path, streams: str) -> None:
+    assert shell("samples some --count 2", tmp_path).returncode == 0
+    table = f"score some --engine {tiny_engine} --out"
+    assert shell(f"{table} expected.csv", tmp_path).returncode == 0
+    done = shell(f"{table} preds.csv {streams}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = (tmp_path / "expected.csv").read_bytes()
+    assert (tmp_path / "preds.csv").read_bytes() == expected
