@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from hambatch.atomic import write_json
 from hambatch.config import TrainOptions
 from hambatch.evaluation.metrics import evaluate
-from hambatch.ham10000.split import SPLITS, assign_splits
+from hambatch.ham10000.split import assign_splits
+from hambatch.labels import SPLITS
 from hambatch.probabilities import softmax
 from hambatch.training.checkpoint import Checkpoint
 from hambatch.training.compute import set_up

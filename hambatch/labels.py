@@ -21,3 +21,6 @@ NAMES: dict[str, str] = {
 
 ISIC_COLUMNS: tuple[str, ...] = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 """Column order of the ISIC 2018 Task 3 submission file, after ``image``."""
+
+SPLITS: tuple[str, ...] = ("train", "val", "test")
+"""The parts of a split table: fitted to, chosen by, and looked at last."""

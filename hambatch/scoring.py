@@ -16,7 +16,7 @@ from hambatch.engines.store import find_engine
 from hambatch.errors import HambatchError
 from hambatch.gpu_gone import plan_to_go_on
 from hambatch.interrupts import stopping
-from hambatch.journal.folder import open_journal
+from hambatch.journal.folder import Journal, open_journal
 from hambatch.journal.log import RowLog
 from hambatch.passes import Progress, Run, facts_of, score_missing
 from hambatch.plan import Plan
@@ -115,7 +115,7 @@ def score(
             listing = journal.listing()
             refuse_repeated_ids(listing, kind)
             crew.watched(engine, journal.folder)
-            with closing(journal.rows(listing.count)) as log, _telling(log, listing):
+            with closing(journal.rows(listing.count)) as log, _telling(journal, log, listing):
                 run = Run(source, out, plan, engine, journal, listing, log, crew)
                 return _finish(run, kind, changes, started, progress)
 
@@ -136,11 +136,14 @@ def _finish(
 
 
 @contextmanager
-def _telling(log: RowLog, listing: Listing) -> Iterator[None]:
-    """Let whatever ends the run say what is kept."""
+def _telling(journal: Journal, log: RowLog, listing: Listing) -> Iterator[None]:
+    """Let whatever ends the run say what is kept; a run that could do nothing keeps nothing."""
     try:
         yield
     except (HambatchError, KeyboardInterrupt) as error:
+        if isinstance(error, HambatchError) and not log.done:
+            journal.done()  # so that the next try may have other options
+            raise
         error.add_note(
             f"{log.done} of {listing.count} images are done and kept: the same command, "
             "without --overwrite, goes on with the rest"

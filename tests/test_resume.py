@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hambatch.config import ScoreOptions
-from hambatch.errors import InputError
+from hambatch.errors import HambatchError, InputError
 from hambatch.journal.folder import journal_folder
 from hambatch.run_record import record_path
 from hambatch.scoring import score
@@ -241,6 +241,17 @@ def test_a_table_that_is_not_the_recorded_one_is_not_retried(
     with pytest.raises(InputError, match="is not the table that"):
         score(image_folder, out, "csv", options(tiny_engine), retry_failed=True)
     assert not journal_folder(out).exists()
+
+
+def test_a_run_that_could_not_begin_to_score_does_not_bind_the_next_one(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.csv"
+    with pytest.raises(HambatchError, match=r"model\.weights\.h5"):  # the wheel has no such file
+        score(image_folder, out, "csv", ScoreOptions(backend="keras"))
+    assert not journal_folder(out).exists()
+    score(image_folder, out, "csv", ScoreOptions(backend="openvino"))
+    assert out.exists()
 
 
 def test_a_broken_mount_stops_the_run_and_mends_when_it_is_back(

@@ -18,6 +18,7 @@ from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError, SentinelError
 from hambatch.prediction import predict_files
 from hambatch.sentinel_recording import record_sentinels, score_sentinels
+from tests.engine_json import rewrite
 from tests.engines.int8_engine import with_int8
 
 
@@ -76,7 +77,7 @@ def test_a_graph_far_from_keras_widens_what_other_machines_may_differ_by(copy: P
     path = copy / "engine.json"
     whole = json.loads(path.read_text())
     whole["variants"][0]["parity"] = {"fp16_stored": {"max_difference": 0.0015}}
-    path.write_text(json.dumps(whole))
+    rewrite(path, whole)
     assert record_sentinels(copy).sentinels.tolerance_elsewhere == 0.003
 
 

@@ -8,7 +8,7 @@ import click
 
 from hambatch import __version__
 from hambatch.cli.standard_streams import watch_streams
-from hambatch.errors import ExitCode, HambatchError, ReaderGone
+from hambatch.errors import ExitCode, HambatchError, InputError, ReaderGone
 
 COMMANDS = {
     "samples": "Write synthetic dermatoscopic JPEGs to try hambatch with.",
@@ -54,6 +54,12 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="hambatch")
 def hambatch() -> None:
     """Batch scoring of dermatoscopic images. Research use only: not a medical device."""
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        raise InputError(
+            f"Python takes file names for {encoding} here, and would not find every file of "
+            "a table again; wanted utf-8.\nNext: set PYTHONUTF8=1"
+        )
 
 
 def main() -> None:

@@ -8,9 +8,7 @@ from typing import Any
 
 from hambatch.engines.calibration_text import section
 from hambatch.engines.manifest import Manifest
-from hambatch.labels import CLASSES, NAMES
-
-SPLITS = ("train", "val", "test")
+from hambatch.labels import CLASSES, NAMES, SPLITS
 
 CITATION = (
     "Tschandl, Rosendahl, Kittler: The HAM10000 dataset, a large collection of multi-source "

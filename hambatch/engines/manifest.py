@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from hambatch.engines.calibration_spec import Calibration, read_calibration
 from hambatch.engines.gate_spec import Gate, read_gate
+from hambatch.engines.seal import SEAL, broken, sealed
 from hambatch.engines.sentinel_spec import Sentinels, problem_with, read_sentinels
 from hambatch.errors import EngineError
-from hambatch.labels import CLASSES, MALIGNANT
+from hambatch.labels import CLASSES, MALIGNANT, SPLITS
 
 FORMAT = 1
 """Version of the fields below; any other is refused."""
@@ -96,11 +97,14 @@ class Manifest:
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields; no ``calibration`` where there is none."""
+        """Plain values, in the order of the fields, and their seal.
+
+        No ``calibration`` where there is none.
+        """
         values = asdict(self)
         if self.calibration is None:
             del values["calibration"]
-        return values
+        return sealed(values)
 
     def variant(self, precision: str) -> Variant:
         """Find the graph of one precision.
@@ -127,7 +131,8 @@ def read_manifest(folder: Path) -> Manifest:
     ------
     EngineError
         If the folder or the file is missing, is no JSON object, has another
-        ``format``, or has fields missing, unknown or of the wrong type.
+        ``format``, was changed after it was written, or has fields missing,
+        unknown or of the wrong type.
     """
     path = folder / MANIFEST_NAME
     try:
@@ -146,7 +151,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
-    values = dict(raw)
+    why = broken(raw)
+    if why:
+        raise _refused(path, why)
+    values = {name: value for name, value in raw.items() if name != SEAL}
     try:
         values["input"] = InputSpec(**raw["input"])
         values["preprocessing"] = Preprocessing(**raw["preprocessing"])
@@ -179,6 +187,9 @@ def _check(path: Path, manifest: Manifest) -> None:
         raise _refused(path, f"its classes are {manifest.classes}, wanted {CLASSES}")
     if not set(manifest.malignant) <= set(manifest.classes):
         raise _refused(path, f"malignant {manifest.malignant} is not a subset of its classes")
+    trained_on = manifest.data.get("trained_on", ())
+    if not set(trained_on) <= set(SPLITS):
+        raise _refused(path, f"it was trained on {trained_on}, wanted parts of {SPLITS}")
     for name in manifest.files:
         if Path(name).name != name or name in {"", ".", "..", MANIFEST_NAME}:
             raise _refused(path, f"{name!r} is not the name of a file in its folder")

@@ -75,6 +75,11 @@ def training_of(predictions: Path) -> Training | None:
     None if there is no such record or it is of another table, the engine is not
     there or has another graph by now, or it does not say. A gate, a temperature or an INT8
     graph, which an engine gets later, change nothing of that.
+
+    Raises
+    ------
+    EngineError
+        If the engine is there and its manifest is not what was written.
     """
     try:
         record = read_record(record_path(predictions))
@@ -95,10 +100,10 @@ def training_of(predictions: Path) -> Training | None:
 def _manifest(named: Any, engine: Mapping[str, Any]) -> Manifest | None:
     try:
         folder = find_engine(str(named))
-        manifest = read_manifest(folder)
-        same = sha256_of_file(folder / MANIFEST_NAME) == engine.get("engine_json_sha256")
     except (EngineError, OSError):
         return None
+    manifest = read_manifest(folder)
+    same = sha256_of_file(folder / MANIFEST_NAME) == engine.get("engine_json_sha256")
     graphs = {manifest.files[variant.file].sha256 for variant in manifest.variants}
     return manifest if same or engine.get("graph_sha256") in graphs else None
 

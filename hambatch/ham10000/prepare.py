@@ -16,9 +16,9 @@ from hambatch.ham10000.known_pairs import known_pairs_in, on_one_side
 from hambatch.ham10000.leaks import check_leaks
 from hambatch.ham10000.metadata import find_metadata, read_metadata
 from hambatch.ham10000.near_duplicates import compare_pictures, joined_groups
-from hambatch.ham10000.split import SPLITS, assign_splits, group_lesions
+from hambatch.ham10000.split import assign_splits, group_lesions
 from hambatch.ham10000.table import COLUMNS, record_path
-from hambatch.labels import CLASSES
+from hambatch.labels import CLASSES, SPLITS
 
 
 def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hambatch.ham10000.split import SPLITS
+from hambatch.labels import SPLITS
 
 SHOWN = 5
 """How many names a line shows; the record holds them all."""

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
-
-SPLITS = ("train", "val", "test")
+from hambatch.labels import SPLITS
 
 
 def assign_splits(

@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from hambatch.errors import InputError
-from hambatch.ham10000.split import SPLITS
-from hambatch.labels import CLASSES
+from hambatch.labels import CLASSES, SPLITS
 
 COLUMNS = (
     "image_id",

@@ -76,6 +76,24 @@ def test_the_main_job_works_from_any_folder_with_the_default_engine(tmp_path: Pa
     assert done.stdout == ""
 
 
+def test_file_names_are_read_as_utf_8_or_not_at_all(
+    tmp_path: Path, tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("samples", "some", "--count", 1, cwd=tmp_path)
+    next((tmp_path / "some").iterdir()).rename(tmp_path / "some" / "m\u00e4l.jpg")
+    monkeypatch.setenv("LC_ALL", "C")
+    command = ("score", "some", "--engine", tiny_engine, "--out", "preds.csv")
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Next: set PYTHONUTF8=1\n")
+    assert not (tmp_path / "preds.csv").exists()
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\nm\u00e4l.jpg," in (tmp_path / "preds.csv").read_text("utf-8")
+
+
 def test_a_failed_image_gives_exit_code_3(tmp_path: Path, tiny_engine: Path) -> None:
     run("samples", "some", "--count", 2, cwd=tmp_path)
     (tmp_path / "some" / "empty.jpg").touch()

@@ -14,6 +14,7 @@ from hambatch.engines.reporting import engine_lines
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
 from tests.engines.fitted import calibration_of
+from tests.engine_json import rewrite
 
 
 @pytest.fixture
@@ -69,14 +70,14 @@ def test_what_is_no_calibration_is_refused_by_name(
         del part[last]
     else:
         part[last] = value
-    path.write_text(json.dumps(whole))
+    rewrite(path, whole)
     with pytest.raises(EngineError, match=f"engine.json cannot be used: .*{last}"):
         read_manifest(folder)
 
 
 def test_no_calibration_is_no_null(folder: Path) -> None:
     path = folder / "engine.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": None}))
+    rewrite(path, json.loads(path.read_text()) | {"calibration": None})
     with pytest.raises(EngineError, match="cannot be used"):
         read_manifest(folder)
 

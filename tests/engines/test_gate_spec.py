@@ -11,6 +11,7 @@ from hambatch.engines.gate_spec import Change
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import EngineError
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
+from tests.engine_json import rewrite
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def change(folder: Path, *where: str, **values: object) -> None:
     for name in where:
         part = part[name]
     part.update(values)
-    path.write_text(json.dumps(whole))
+    rewrite(path, whole)
 
 
 def test_what_is_written_is_read_back(folder: Path) -> None:
@@ -41,7 +42,7 @@ def test_an_engine_made_before_there_were_gates_has_none(folder: Path) -> None:
     whole = json.loads(path.read_text())
     for variant in whole["variants"]:
         del variant["gates"]
-    path.write_text(json.dumps(whole))
+    rewrite(path, whole)
     assert read_manifest(folder).variant("int8").gates == ()
 
 
@@ -104,6 +105,6 @@ def test_two_gates_of_one_machine_are_refused(folder: Path) -> None:
     path = folder / "engine.json"
     whole = json.loads(path.read_text())
     whole["variants"][1]["gates"] *= 2
-    path.write_text(json.dumps(whole))
+    rewrite(path, whole)
     with pytest.raises(EngineError, match="two gates of one machine"):
         read_manifest(folder)

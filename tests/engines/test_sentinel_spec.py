@@ -20,6 +20,7 @@ SPEC = Sentinels(
     tolerance_elsewhere=0.002,
     measured_on=MeasuredOn("openvino-fp32", "dali-cpu", "x86_64 avx2"),
 )
+from tests.engine_json import rewrite
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def folder(tmp_path):
 def change(folder, **values):
     path = folder / "engine.json"
     whole = json.loads(path.read_text())
-    path.write_text(json.dumps({**whole, "sentinels": {**whole["sentinels"], **values}}))
+    rewrite(path, {**whole, "sentinels": {**whole["sentinels"], **values}})
 
 
 def test_what_is_written_is_read_back(folder):
@@ -43,7 +44,7 @@ def test_an_engine_made_before_there_were_any_has_none(folder):
     path = folder / "engine.json"
     whole = json.loads(path.read_text())
     del whole["sentinels"]
-    path.write_text(json.dumps(whole))
+    rewrite(path, whole)
     assert read_manifest(folder).sentinels == Sentinels()
 
 

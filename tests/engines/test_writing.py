@@ -6,6 +6,7 @@ from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import Manifest, Variant, read_manifest
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
+from tests.engine_json import rewrite
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def folder(tmp_path):
 
 def change(folder, **values):
     path = folder / "engine.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    rewrite(path, json.loads(path.read_text()) | values)
 
 
 def test_what_is_written_is_read_back(folder):
@@ -95,3 +96,36 @@ def test_a_file_outside_the_folder_is_refused(folder, name):
     change(folder, files=files | {name: files["card.md"]})
     with pytest.raises(EngineError, match="not the name of a file in its folder"):
         load_engine(folder)
+
+
+@pytest.mark.parametrize("place", range(0, 2000, 37))
+def test_a_flipped_bit_of_the_manifest_is_refused(folder, place):
+    path = folder / "engine.json"
+    content = bytearray(path.read_bytes())
+    place %= len(content)
+    content[place] ^= 1
+    path.write_bytes(content)
+    if chr(content[place] ^ 1).isspace():  # but for the space between two values
+        return
+    with pytest.raises(EngineError, match="engine.json cannot be (used|read)"):
+        read_manifest(folder)
+
+
+def test_a_manifest_in_another_order_is_the_same(folder):
+    path, before = folder / "engine.json", read_manifest(folder)
+    path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items())), indent=4))
+    assert read_manifest(folder) == before
+
+
+def test_a_manifest_from_before_there_were_seals_is_read(folder):
+    path, before = folder / "engine.json", read_manifest(folder)
+    whole = json.loads(path.read_text())
+    del whole["sha256"]
+    path.write_text(json.dumps(whole))
+    assert read_manifest(folder) == before
+
+
+def test_parts_that_no_split_table_has_are_refused(folder):
+    change(folder, data={"trained_on": ["urain"]})
+    with pytest.raises(EngineError, match=r"trained on \['urain'\], wanted parts of"):
+        read_manifest(folder)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.errors import InputError
+from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.comparison import compare
 from hambatch.evaluation.leaks import refuse_leaks
 from hambatch.evaluation.report import format_report
@@ -17,6 +17,7 @@ from hambatch.ham10000.table import COLUMNS
 from hambatch.hashing import sha256_of_bytes, sha256_of_file
 from hambatch.labels import CLASSES
 from hambatch.training.out_of_fold import write_out_of_fold
+from tests.engine_json import rewrite
 from tests.near_duplicates.pictures import COPIES, encoded, picture
 
 
@@ -173,7 +174,7 @@ def engine(tmp_path, data):
     shutil.copy(find_engine(DEFAULT_ENGINE) / "engine.json", folder)
     raw = json.loads((folder / "engine.json").read_text())
     raw["data"]["split_sha256"] = sha256_of_file(data)
-    (folder / "engine.json").write_text(json.dumps(raw))
+    rewrite(folder / "engine.json", raw)
     return folder
 
 
@@ -215,9 +216,17 @@ def test_the_card_of_the_engine_tells_that_the_truth_is_its_split_table(tmp_path
 def test_sides_that_the_card_names_as_trained_on_are_refused_too(tmp_path, data, engine):
     raw = json.loads((engine / "engine.json").read_text())
     raw["data"]["trained_on"] = ["train", "val"]
-    (engine / "engine.json").write_text(json.dumps(raw))
+    rewrite(engine / "engine.json", raw)
     table = record(predictions(tmp_path / "p.csv", ["i4", "i9"]), engine)
     with pytest.raises(InputError, match="split train and val"):
+        compare(table, data)
+
+
+def test_a_manifest_that_was_damaged_does_not_switch_the_check_off(tmp_path, data, engine):
+    table = record(predictions(tmp_path / "p.csv", ["i0", "i9"]), engine)
+    path = engine / "engine.json"
+    path.write_text(path.read_text().replace('"train"', '"urain"'))
+    with pytest.raises(EngineError, match="was changed after it was written"):
         compare(table, data)
 
 
@@ -230,7 +239,7 @@ def test_what_an_engine_got_since_it_scored_hides_nothing(tmp_path, data, engine
     (tmp_path / "p.csv.run.json").write_text(json.dumps(run))
     # As a temperature, a gate or an INT8 graph does: the hash of the manifest is another one.
     raw["data"]["trained_on"] = ["train", "val"]
-    (engine / "engine.json").write_text(json.dumps(raw))
+    rewrite(engine / "engine.json", raw)
     for more in ({}, {"data": data}):
         with pytest.raises(InputError, match="split train and val"):
             compare(table, data, **more)

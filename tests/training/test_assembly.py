@@ -10,6 +10,7 @@ from hambatch.labels import CLASSES
 from hambatch.training.assembly import measure
 from hambatch.training.dataset import read_dataset
 from tests.conftest import jpeg_bytes
+from tests.engine_json import rewrite
 from tests.ham10000.test_ham10000_table import ROW, write
 
 
@@ -36,5 +37,5 @@ def test_parts_that_were_trained_on_are_not_measured(
     engine = shutil.copytree(tiny_engine, tmp_path / "engine")
     raw = json.loads((engine / "engine.json").read_text())
     raw["data"] = {"trained_on": sides}
-    (engine / "engine.json").write_text(json.dumps(raw))
+    rewrite(engine / "engine.json", raw)
     assert {side: found["n"] for side, found in measure(dataset, engine).items()} == measured

@@ -1,0 +1,12 @@
+"""Other values in `engine.json` than hambatch would write, under a seal that fits."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hambatch.engines.seal import sealed
+
+
+def rewrite(path: Path, values: dict[str, Any]) -> None:
+    """Write ``values`` as if they had been written so from the beginning."""
+    path.write_text(json.dumps(sealed(values)))
