@@ -64,7 +64,7 @@ def plan_of(engine_folder: Path, options: ScoreOptions) -> Plan:
         placement=placement,
         choice=choice,
         sharing=share_cores(options.threads, options.streams, options.decode_threads),
-        cores=options.threads or available_cores(),
+        cores=min(options.threads or available_cores(), available_cores()),
         instruction_set=instruction_set(),
         no_cache=problem_with(cache) if cache and options.model_cache else "",
     )

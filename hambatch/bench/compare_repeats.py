@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from math import log
 
 from hambatch.bench.compare_join import Pair
+from hambatch.bench.options import REPEATS_AT_MOST
 from hambatch.bench.statistics import (
     ALPHA,
     FEWEST,
-    MOST,
     Difference,
     difference,
     repeats_needed,
@@ -57,7 +57,7 @@ def check_repeats(what: str, pairs: Sequence[Pair], change: float) -> None:
 def _count(asked: int) -> str:
     if asked < PATIENCE:
         return f"{asked} in each"
-    more = " or more" if asked == MOST else ""
+    more = " or more" if asked == REPEATS_AT_MOST else ""
     return f"a quieter machine, or {asked}{more} in each"
 
 
@@ -73,13 +73,12 @@ def _has_scatter(pair: Pair) -> bool:
 
 def _asked(pair: Pair, change: float, comparisons: int) -> int:
     """Count the repeats to ask for; 0 when those that are there will do."""
-    if not _has_scatter(pair):
-        return FEWEST
     there = min(len(pair.a.repeats), len(pair.b.repeats))
+    if there < FEWEST:  # a scatter that is hardly known asks for any number
+        return FEWEST
     speed = speed_of(pair, ALPHA / comparisons)
-    if there >= FEWEST and (
-        there >= repeats_needed(speed.scatter, change, comparisons) or _is_beyond(speed, change)
-    ):
+    needed = repeats_needed(speed.scatter, change, comparisons)
+    if there >= needed or _is_beyond(speed, change):
         return 0
     return repeats_needed(scatter_at_most(speed.scatter, speed.freedom), change, comparisons)
 

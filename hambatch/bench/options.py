@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from hambatch.config import ScoreOptions
 from hambatch.pipelines.decoder_options import DecoderOptions
 
+REPEATS_AT_MOST = 1000
+"""Nor are more asked for: a machine on which these do not show a change cannot show it."""
+
 
 @dataclass(frozen=True)
 class BenchEngineOptions:

@@ -15,6 +15,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.bench.options import REPEATS_AT_MOST
 from hambatch.bench.student_t import critical, outside
 
 ALPHA = 0.05
@@ -25,9 +26,6 @@ POWER = 0.8
 
 FEWEST = 5
 """Repeats below which the scatter is a guess, and no test is made."""
-
-MOST = 10_000
-"""More repeats than this are not asked for: the machine cannot see the change."""
 
 WIDEST = 600.0
 """Half of an interval of logarithms; one that is wider would be no number any more."""
@@ -125,9 +123,9 @@ def repeats_needed(scatter: float, change: float, comparisons: int = 1) -> int:
     Returns
     -------
     int
-        From ``FEWEST`` to ``MOST``, by bisection: more repeats always see more.
+        From ``FEWEST`` to ``REPEATS_AT_MOST``, by bisection: more repeats always see more.
     """
-    low, high = FEWEST - 1, MOST
+    low, high = FEWEST - 1, REPEATS_AT_MOST
     while high - low > 1:
         middle = (low + high) // 2
         if _sees(middle, scatter, change, ALPHA / comparisons):

@@ -8,7 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
-from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
+from hambatch.bench.options import (
+    REPEATS_AT_MOST,
+    BenchEngineOptions,
+    BenchPipelineOptions,
+    BenchScoreOptions,
+)
 from hambatch.cli.bench_compare import compare
 from hambatch.cli.device import Device
 from hambatch.cli.finite import FiniteRange
@@ -51,7 +56,7 @@ def shared(defaults: Options) -> Callable[[Command], Command]:
         click.option(
             "--repeats",
             default=defaults.repeats,
-            type=click.IntRange(1, 1000),
+            type=click.IntRange(1, REPEATS_AT_MOST),
             help="Turns that count; one more comes before them, to warm up.",
         ),
         click.option(

@@ -36,13 +36,16 @@ FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)
     default=PrepareOptions.seed,
     help="The same seed gives the same split.",
 )
-def prepare(root: Path, out: Path, val_fraction: float, test_fraction: float, seed: int) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace another split table at --out.")
+def prepare(
+    root: Path, out: Path, val_fraction: float, test_fraction: float, seed: int, overwrite: bool
+) -> None:
     """Split HAM10000 by lesion, check it for leaks, write the split table.
 
     HAM10000_DIR is the unpacked download: HAM10000_metadata.csv, and the
     images in any folders below.
     """
     options = PrepareOptions(val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
-    click.echo(summarize(prepare_split(root, out, options)))
+    click.echo(summarize(prepare_split(root, out, options, overwrite=overwrite)))
     click.echo(f"Wrote {out} and {record_path(out)}.")
     click.echo(f"Next: hambatch train --data {shlex.quote(str(out))} --out engines/NAME")

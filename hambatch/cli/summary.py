@@ -28,7 +28,7 @@ def describe_plan(plan: Plan) -> str:
         f"{place.named} ({place.why}), "
         f"{place.backend}-{choice.used} ({why}), {_views(plan.options.tta)}"
         f"{sharing.streams} streams, "
-        f"{sharing.decode_threads} decode threads on {plan.cores} cores "
+        f"{sharing.decode_threads} decode threads on {plan.cores} core{'s' * (plan.cores > 1)} "
         f"({_kernels(plan.instruction_set)}){no_cache}"
     )
 

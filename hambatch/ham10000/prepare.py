@@ -21,7 +21,9 @@ from hambatch.ham10000.table import COLUMNS, record_path
 from hambatch.labels import CLASSES, SPLITS
 
 
-def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
+def prepare(
+    root: Path, out: Path, options: PrepareOptions, *, overwrite: bool = False
+) -> dict[str, Any]:
     """Split the images by lesion, check for leaks, write ``out`` and its record.
 
     A metadata row without an image, or an image without a row, is recorded and
@@ -41,7 +43,8 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the download or the options cannot be used, or ``out`` is some other file.
+        If the download or the options cannot be used, or ``out`` is some other
+        file; a split table with other rows is one unless ``overwrite``.
     """
     _check_out(root, out)
     metadata_path = find_metadata(root)
@@ -76,8 +79,11 @@ def prepare(root: Path, out: Path, options: PrepareOptions) -> dict[str, Any]:
         "known_pairs": [list(table["image_id"].iloc[pair]) for pair in known_pairs_in(table)],
         "not_compared": list(table["image_id"].iloc[unseen]),
     }
+    text = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
+    if not overwrite:
+        _refuse_other(out, text)
     write_json(record_path(out), record)
-    write_text(out, table[list(COLUMNS)].to_csv(index=False, lineterminator="\n"))
+    write_text(out, text)
     return record
 
 
@@ -142,4 +148,14 @@ def _check_out(root: Path, out: Path) -> None:
             f"{out} exists and is no split table: it begins {header[:40]!r}; "
             "wanted a new file, or a split table to replace.\n"
             f"Next: hambatch prepare {shlex.quote(str(root))} --out split.csv"
+        )
+
+
+def _refuse_other(out: Path, text: str) -> None:
+    """Keep a split that engines may have been trained with: it cannot be had again."""
+    if out.exists() and out.read_bytes() != text.encode():
+        raise InputError(
+            f"{out} exists and is another split: the images, the fractions or the seed differ; "
+            "engines that were trained with it can be measured with it alone.\n"
+            "Next: name another --out, or add --overwrite to replace it"
         )

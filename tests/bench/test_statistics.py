@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hambatch.bench.options import REPEATS_AT_MOST
 from hambatch.bench.statistics import (
     FEWEST,
-    MOST,
     difference,
     holm,
     repeats_needed,
@@ -86,7 +86,7 @@ def test_the_repeats_needed_have_four_fifths_power_and_no_more_than_that(scatter
 
 def test_quiet_repeats_need_the_fewest_and_wild_ones_the_most():
     assert repeats_needed(0, 1.03) == repeats_needed(0.001, 1.03) == FEWEST
-    assert repeats_needed(10, 1.03) == MOST
+    assert repeats_needed(10, 1.03) == REPEATS_AT_MOST
 
 
 @pytest.mark.parametrize("freedom", [2, 8, 30])

@@ -44,5 +44,5 @@ def test_fractions_outside_0_to_1_are_usage_errors(tmp_path):
 def test_options_are_the_fields_of_the_config():
     command = hambatch.get_command(None, "prepare")
     own = {option.name: option.default for option in command.params}
-    assert own.keys() - vars(PrepareOptions()).keys() == {"root", "out"}
+    assert own.keys() - vars(PrepareOptions()).keys() == {"root", "out", "overwrite"}
     assert vars(PrepareOptions()).items() <= own.items()

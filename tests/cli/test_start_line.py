@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
+from hambatch.cores import available_cores
 from hambatch.device import int8_kernels
 from hambatch.engines.manifest import read_manifest
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
@@ -35,6 +36,13 @@ def test_it_names_the_graph_and_the_threads(engine: Path, image_folder: Path) ->
     assert first_line(image_folder, engine, "--device", "cpu").startswith(
         "cpu (as asked), openvino-int8 (gate passed: 0.9 % of labels change), "
     )
+
+
+def test_no_more_cores_are_named_than_there_are(engine: Path, image_folder: Path) -> None:
+    cores = available_cores()
+    said = first_line(image_folder, engine, "--threads", str(cores + 1))
+    assert f"{cores + 1} decode threads on {cores} core" in said
+    assert " 1 decode threads on 1 core (" in first_line(image_folder, engine, "--threads", "1")
 
 
 def test_it_says_that_a_gate_was_overruled(engine: Path, image_folder: Path) -> None:

@@ -9,7 +9,7 @@ from hambatch.ham10000.leaks import check_leaks
 from hambatch.ham10000.metadata import COLUMNS
 from hambatch.ham10000.prepare import prepare
 from hambatch.ham10000.report import summarize
-from hambatch.ham10000.table import dataset_root, read_split
+from hambatch.ham10000.table import dataset_root, read_split, record_path
 from hambatch.labels import CLASSES
 from tests.near_duplicates.pictures import COPIES, encoded, picture
 
@@ -36,7 +36,7 @@ def download(tmp_path):
 
 def run(root, **options):
     out = root.parent / "split.csv"
-    return prepare(root, out, PrepareOptions(**options)), out
+    return prepare(root, out, PrepareOptions(**options), overwrite=True), out
 
 
 def test_every_image_gets_one_row_that_points_to_its_file(download):
@@ -125,13 +125,21 @@ def test_images_of_another_dataset_are_refused(download):
         run(download)
 
 
-def test_out_never_replaces_the_metadata_but_does_replace_a_split(download):
+def test_out_never_replaces_the_metadata(download):
     metadata = download / "HAM10000_metadata.csv"
     before = metadata.read_bytes()
     with pytest.raises(InputError, match="no split table"):
         prepare(download, metadata, PrepareOptions())
     assert metadata.read_bytes() == before
-    first = run(download, seed=0)[1].read_bytes()
+
+
+def test_another_split_is_replaced_only_if_asked_to(download):
+    out = run(download, seed=0)[1]
+    first, record = out.read_bytes(), record_path(out).read_bytes()
+    prepare(download, out, PrepareOptions(seed=0))  # the same once more
+    with pytest.raises(InputError, match=r"is another split(.|\n)*--overwrite"):
+        prepare(download, out, PrepareOptions(seed=1))
+    assert (out.read_bytes(), record_path(out).read_bytes()) == (first, record)
     assert run(download, seed=1)[1].read_bytes() != first
 
 
