@@ -14,11 +14,12 @@ from hambatch.bench.options import BenchEngineOptions
 from hambatch.bench.percentiles import samples_needed
 from hambatch.bench.result import document, key_of, latency_entry, throughput_entry
 from hambatch.bench.rounds import Show, take_turns, unseen
-from hambatch.bench.sweep import combinations, plural, single_streams
+from hambatch.bench.sweep import combinations, single_streams
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.store import find_engine
 from hambatch.gpu.choosing import usable_gpu
+from hambatch.plural import plural
 from hambatch.sharing import share_cores
 
 PIXELS_AT_MOST = 256

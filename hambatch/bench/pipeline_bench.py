@@ -13,13 +13,13 @@ from hambatch.bench.material import Material, open_material
 from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.result import document, throughput_entry
 from hambatch.bench.rounds import Show, take_turns, unseen
-from hambatch.bench.sweep import plural
 from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
 from hambatch.engines.store import find_engine
 from hambatch.pipelines.decode import DEFAULTS
 from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.placement import AUTO
+from hambatch.plural import plural
 from hambatch.sharing import share_cores
 
 

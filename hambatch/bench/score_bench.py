@@ -15,7 +15,7 @@ from hambatch.bench.material import Material, open_material
 from hambatch.bench.options import BenchScoreOptions
 from hambatch.bench.result import Settings, document, throughput_entry
 from hambatch.bench.rounds import Measured, Show, take_turns, unseen
-from hambatch.bench.sweep import plural, streams_of
+from hambatch.bench.sweep import streams_of
 from hambatch.bench.whole import Whole
 from hambatch.bench.writing import Writing
 from hambatch.config import ScoreOptions
@@ -25,6 +25,7 @@ from hambatch.engines.store import find_engine
 from hambatch.pipelines.decoder_options import DecoderOptions
 from hambatch.placement import numbers_in
 from hambatch.plan import plan_of
+from hambatch.plural import plural
 
 
 def bench_score(

@@ -75,8 +75,3 @@ def _setting(
         threads,
         gpu.ordinal if gpu else None,
     )
-
-
-def plural(count: int, thing: str) -> str:
-    """Say ``1 stream``, ``2 streams``."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

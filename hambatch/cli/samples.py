@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from hambatch.config import SampleOptions
+from hambatch.plural import plural
 from hambatch.samples import write_samples
 
 
@@ -27,7 +28,5 @@ def samples(folder: Path, count: int, seed: int) -> None:
     belong to no class and measure nothing but speed.
     """
     paths = write_samples(folder, SampleOptions(count=count, seed=seed))
-    where = shlex.quote(str(folder))
-    click.echo(
-        f"Wrote {len(paths)} images to {where}. Next: hambatch score {where} --out preds.csv"
-    )
+    where, images = shlex.quote(str(folder)), plural(len(paths), "image")
+    click.echo(f"Wrote {images} to {where}. Next: hambatch score {where} --out preds.csv")

@@ -7,6 +7,7 @@ import click
 from hambatch.names import encode_name
 from hambatch.pipelines.platform import has_dali
 from hambatch.plan import Plan
+from hambatch.plural import plural
 from hambatch.run_record import Tally
 from hambatch.scoring import Outcome
 
@@ -27,8 +28,8 @@ def describe_plan(plan: Plan) -> str:
     return (
         f"{place.named} ({place.why}), "
         f"{place.backend}-{choice.used} ({why}), {_views(plan.options.tta)}"
-        f"{sharing.streams} streams, "
-        f"{sharing.decode_threads} decode threads on {plan.cores} core{'s' * (plan.cores > 1)} "
+        f"{plural(sharing.streams, 'stream')}, "
+        f"{plural(sharing.decode_threads, 'decode thread')} on {plural(plan.cores, 'core')} "
         f"({_kernels(plan.instruction_set)}){no_cache}"
     )
 
@@ -48,13 +49,13 @@ def describe(outcome: Outcome, out: Path) -> str:
     now = tally.images - outcome.kept
     earlier = f"; {outcome.kept} were done before" if outcome.kept else ""
     lines = [
-        f"{encode_name(str(out))}: {tally.images} images, {tally.scored} scored, "
+        f"{encode_name(str(out))}: {plural(tally.images, 'image')}, {tally.scored} scored, "
         f"{tally.failed} failed in {outcome.seconds:.1f} s "
         f"({_speed(now, outcome.seconds)}; {_ran_on(tally)}{earlier})"
     ]
     lines += [f"  failed: {n} x {reason}" for reason, n in tally.reasons.most_common(SHOWN)]
     if survey.others.count:
-        lines.append(f"  not images, no row: {survey.others.count} files")
+        lines.append(f"  not images, no row: {plural(survey.others.count, 'file')}")
     lines += [
         f"  cannot read folder {name}: {why}" for name, why in sorted(survey.unreadable.items())
     ]

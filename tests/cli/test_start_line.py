@@ -42,7 +42,9 @@ def test_no_more_cores_are_named_than_there_are(engine: Path, image_folder: Path
     cores = available_cores()
     said = first_line(image_folder, engine, "--threads", str(cores + 1))
     assert f"{cores + 1} decode threads on {cores} core" in said
-    assert " 1 decode threads on 1 core (" in first_line(image_folder, engine, "--threads", "1")
+    assert "1 stream, 1 decode thread on 1 core (" in first_line(
+        image_folder, engine, "--threads", "1"
+    )
 
 
 def test_it_says_that_a_gate_was_overruled(engine: Path, image_folder: Path) -> None:
