@@ -54,7 +54,7 @@ def check_training(
     digest = sha256_of_file(path)
     other = training is not None and training.split_sha256 != digest
     if (data is None and training is None) or (other and (data is None or second)):
-        return {"done": False, "why": _unknown(training)}
+        return {"done": False, "why": _unknown(training, predictions)}
     if training is not None and other:
         raise InputError(
             f"{path}: found sha256 {digest}; wanted the split table that the "
@@ -81,11 +81,8 @@ def training_of(predictions: Path) -> Training | None:
     EngineError
         If the engine is there and its manifest is not what was written.
     """
-    try:
-        record = read_record(record_path(predictions))
-    except InputError:
-        return None
-    if record["output"]["sha256"] != sha256_of_file(predictions):
+    record = _record(predictions)
+    if record is None or not _is_of(record, predictions):
         return None
     engine = record["fingerprint"]["engine"]
     for candidate in (decode_name(record["options"]["engine"]), engine.get("name")):
@@ -95,6 +92,18 @@ def training_of(predictions: Path) -> Training | None:
             sides = tuple(manifest.data.get("trained_on", TRAIN))
             return Training(manifest.name, split, sides) if isinstance(split, str) else None
     return None
+
+
+def _record(predictions: Path) -> dict[str, Any] | None:
+    try:
+        return read_record(record_path(predictions))
+    except InputError:
+        return None
+
+
+def _is_of(record: dict[str, Any], predictions: Path) -> bool:
+    same: bool = record["output"]["sha256"] == sha256_of_file(predictions)
+    return same
 
 
 def _manifest(named: Any, engine: Mapping[str, Any]) -> Manifest | None:
@@ -108,8 +117,14 @@ def _manifest(named: Any, engine: Mapping[str, Any]) -> Manifest | None:
     return manifest if same or engine.get("graph_sha256") in graphs else None
 
 
-def _unknown(training: Training | None) -> str:
+def _unknown(training: Training | None, predictions: Path) -> str:
     if training is None:
+        record = _record(predictions)
+        if record is not None and not _is_of(record, predictions):
+            return (
+                f"{predictions.name} is not the table that its record describes, so who scored "
+                "it is not known: hambatch verify says what differs"
+            )
         return "the training images are not known; give their split table to --data"
     return (
         f"the engine {training.engine} was trained with a split table of sha256 "

@@ -264,7 +264,9 @@ def test_a_record_of_another_table_or_engine_says_nothing(tmp_path, data, engine
     table = record(predictions(tmp_path / "p.csv", ["i0", "i9"]), engine)
     content = table.read_text()
     table.write_text(content + "i10.jpg,ok,nv,0.1,0.1,0.1,0.1,0.1,0.1,0.1,\n")
-    assert compare(table, data)["leak_check"]["done"] is False
+    report = compare(table, data)
+    assert report["leak_check"]["done"] is False
+    assert "p.csv is not the table that its record describes" in format_report(report)
     table.write_text(content)
     (engine / "engine.json").write_text((engine / "engine.json").read_text() + "\n")
     assert compare(table, data)["leak_check"]["done"] is False
