@@ -13,6 +13,8 @@ from hambatch.asking import LEAN, Told, ask
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a module ``asked``, which only the child finds; its ``main`` is to be written."""
     path = os.environ.get("PYTHONPATH", "")
+    # A file written twice in a second may have the same size and time as its compiled one.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), path]).rstrip(os.pathsep))
     return tmp_path / "asked.py"
 

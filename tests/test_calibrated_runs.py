@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hambatch.config import ScoreOptions
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.writing import write_manifest
 from hambatch.errors import InputError
+from hambatch.passes import Progressed
 from hambatch.run_record import read_record, record_path
 from hambatch.scoring import score
 from hambatch.sentinel_recording import record_sentinels
@@ -91,13 +93,21 @@ def test_a_submission_has_the_calibrated_numbers(place: Path, tmp_path: Path) ->
         assert [row["MEL"] for row in csv.DictReader(stream)] == wanted
 
 
+def interrupted(answers: Iterable[Progressed], total: int, done: int) -> Iterator[Progressed]:
+    """Stop a run when the first images are answered."""
+    for answer in answers:
+        yield answer
+        raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("begun_with", [True, False])
 def test_a_run_is_not_gone_on_with_the_other_way(
     place: Path, tmp_path: Path, begun_with: bool
 ) -> None:
     out = tmp_path / "p.csv"
-    with pytest.raises(InputError, match="--fail-over"):
-        run(place, out, calibration=begun_with, fail_over=0.0)
+    options = ScoreOptions(engine=str(place / "soft"), calibration=begun_with)
+    with pytest.raises(KeyboardInterrupt):
+        score(place / "images", out, "csv", options, progress=interrupted)
     was, now = (f"{T}", "absent") if begun_with else ("absent", f"{T}")
     with pytest.raises(InputError, match=f"calibration temperature was {was}, is {now}"):
         run(place, out, calibration=not begun_with)
