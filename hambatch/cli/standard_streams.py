@@ -36,6 +36,7 @@ def _open_closed() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.set_inheritable(number, True)  # the workers want it as well
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))
 

@@ -1,8 +1,9 @@
 """What `engine.json` says is what was written: its own SHA-256, as it names those of the others."""
 
-import hashlib
 import json
 from typing import Any
+
+from hambatch.hashing import sha256_of_bytes
 
 SEAL = "sha256"
 
@@ -19,7 +20,7 @@ def seal_of(values: dict[str, Any]) -> str:
     """
     others = {name: value for name, value in values.items() if name != SEAL}
     text = json.dumps(others, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return sha256_of_bytes(text.encode("ascii"))
 
 
 def broken(values: dict[str, Any]) -> str | None:

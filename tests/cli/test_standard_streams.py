@@ -53,3 +53,15 @@ def test_a_run_needs_no_standard_stream(tmp_path: Path, tiny_engine: Path, strea
     assert done.returncode == 0, done.stderr
     expected = (tmp_path / "expected.csv").read_bytes()
     assert (tmp_path / "preds.csv").read_bytes() == expected
+
+
+def test_the_workers_of_a_run_have_standard_streams_too(tmp_path: Path) -> None:
+    child = "import os; [os.fstat(number) for number in range(3)]"
+    code = (
+        "import subprocess, sys\nfrom hambatch.cli.standard_streams import watch_streams\n"
+        f"with watch_streams():\n    subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    (tmp_path / "parent.py").write_text(code)
+    closed = f"{sys.executable} parent.py <&- >&- 2>&-"
+    done = subprocess.run(["bash", "-c", closed], cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == 0

@@ -105,8 +105,6 @@ def test_a_flipped_bit_of_the_manifest_is_refused(folder, place):
     place %= len(content)
     content[place] ^= 1
     path.write_bytes(content)
-    if chr(content[place] ^ 1).isspace():  # but for the space between two values
-        return
     with pytest.raises(EngineError, match="engine.json cannot be (used|read)"):
         read_manifest(folder)
 
