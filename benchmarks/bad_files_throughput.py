@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from machine import cpu_name
 
-from hambatch.atomic import write_json
-from hambatch.cores import available_cores
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.versions import library_versions
+from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
+from hambatch.system.cpu import available_cores
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 from tests.faults import byte_damage, header_edits
 from tests.faults.command import Command, rows_of_file
 from tests.faults.corpus import found_jpegs, generated_jpegs, scattered, write_folder

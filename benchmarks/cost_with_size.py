@@ -29,11 +29,10 @@ from machine import cpu_name
 from memory import peaks
 from picture_folders import described, filled, pictures, resized
 
-from hambatch.atomic import write_json
-from hambatch.cores import available_cores
-from hambatch.engines.loading import load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.versions import library_versions
+from hambatch.engines.loading import DEFAULT_ENGINE, find_engine, load_engine
+from hambatch.system.cpu import available_cores
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 from tests.faults.command import Command, rows_of_file
 
 SIZES = ("600x450", "1600x1200", "4000x3000")

@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from machine import cpu_name
 
-from hambatch.atomic import write_json
-from hambatch.config import ScoreOptions
-from hambatch.scoring import score
-from hambatch.tables import read_rows
-from hambatch.versions import library_versions
+from hambatch.score.options import ScoreOptions
+from hambatch.score.run import score
+from hambatch.sinks.formats import read_rows
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 from tests.faults.corpus import found_jpegs, generated_jpegs
 from tests.faults.soft_engine import write_soft_engine
 

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from picture_folders import described, pictures
 from PIL import Image
 
-from hambatch.atomic import write_json
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.export.images import decode
-from hambatch.export.parity import compare, openvino_probabilities
-from hambatch.versions import library_versions
+from hambatch.backends.openvino_graph import openvino_probabilities
+from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.probabilities import compare
+from hambatch.pipelines.decode import decode
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 
 AT_ONCE = 32
 

@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from keras_loops import directory_loop, ignoring_loop
 from machine import cpu_name
 
-from hambatch.atomic import write_json
-from hambatch.cores import available_cores
-from hambatch.versions import library_versions
+from hambatch.system.cpu import available_cores
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 from tests.faults.campaign import Campaign, kill_and_resume
 from tests.faults.command import Command
 from tests.faults.corpus import found_jpegs, generated_jpegs, mutants, scattered, write_folder

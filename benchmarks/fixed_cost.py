@@ -28,11 +28,10 @@ from typing import Any
 from machine import cpu_name
 from picture_folders import described, filled, pictures
 
-from hambatch.atomic import write_json
-from hambatch.cores import available_cores
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.versions import library_versions
+from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.system.cpu import available_cores
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 
 CACHE = "{cache}"
 

@@ -19,15 +19,14 @@ from machine import cpu_name
 from numpy.typing import NDArray
 from picture_folders import described, pictures
 
-from hambatch.atomic import write_json
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.export.images import decode
-from hambatch.export.parity import compare, openvino_probabilities
-from hambatch.plans.fp16_check import VALUES_LIMIT, WEIGHTS_LIMIT, as_if_fp16
-from hambatch.plans.fp16_graph import to_fp16
-from hambatch.plans.known_pictures import decode_known_pictures
-from hambatch.versions import library_versions
+from hambatch.backends.openvino_graph import openvino_probabilities
+from hambatch.backends.tensorrt.plans.fp16 import VALUES_LIMIT, WEIGHTS_LIMIT, as_if_fp16, to_fp16
+from hambatch.backends.tensorrt.plans.trial import decode_known_pictures
+from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.probabilities import compare
+from hambatch.pipelines.decode import decode
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 
 
 def main() -> None:

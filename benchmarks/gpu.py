@@ -29,17 +29,15 @@ from gpu_page import as_page, goal, verdict
 from gpu_steps import DONE, Chosen, run_all, steps_of
 from picture_folders import described, originals
 
-from hambatch.atomic import write_json
-from hambatch.bench.devices import gpu_facts, measured_gpu
-from hambatch.bench.machine import machine_facts
-from hambatch.bench.outputs import check_outputs
-from hambatch.engines.choice import FP16, FP32, INT8
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
+from hambatch.bench.machine import gpu_facts, machine_facts, measured_gpu
+from hambatch.bench.result import check_outputs
+from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.precision import FP16, FP32, INT8
 from hambatch.errors import HambatchError
-from hambatch.placement import ON_GPU
-from hambatch.run_record import utc_now
-from hambatch.versions import library_versions
+from hambatch.score.plan import ON_GPU
+from hambatch.score.record import utc_now
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 
 SECONDS = 450.0
 """Half a minute less than 8 minutes: for drawing, and for what is late."""

@@ -24,21 +24,20 @@ import pandas as pd
 from machine import cpu_name
 from numpy.typing import NDArray
 
-from hambatch.atomic import write_json
-from hambatch.config import TrainOptions
-from hambatch.evaluation.metrics import evaluate
+from hambatch.engines.classes import SPLITS
+from hambatch.engines.probabilities import softmax
+from hambatch.evaluation.measures import evaluate
 from hambatch.ham10000.split import assign_splits
-from hambatch.labels import SPLITS
-from hambatch.probabilities import softmax
-from hambatch.training.checkpoint import Checkpoint
+from hambatch.system.array_cache import default_cache
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 from hambatch.training.compute import set_up
 from hambatch.training.dataset import labels_of, read_dataset
-from hambatch.training.feature_cache import default_cache
 from hambatch.training.features import Features
-from hambatch.training.fit import best_epoch, fit
-from hambatch.training.fold_figures import STUDENT_T
+from hambatch.training.fit import Checkpoint, best_epoch, fit
+from hambatch.training.folds import STUDENT_T
 from hambatch.training.gathering import open_features, plain_pairs, training_data
-from hambatch.versions import library_versions
+from hambatch.training.options import TrainOptions
 
 FIGURES = ("accuracy", "balanced_accuracy", "roc_auc_melanoma", "roc_auc_malignant")
 HELD_OUT = {"val_fraction": 0.15, "test_fraction": 0.15}

@@ -17,13 +17,12 @@ import numpy as np
 import openvino
 from machine import cpu_name
 
-from hambatch.atomic import write_json
 from hambatch.backends.openvino_compile import How, compile_copies
 from hambatch.backends.openvino_graph import read_graph
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.export.images import read_images
-from hambatch.versions import library_versions
+from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
+from hambatch.training.export.parity import read_images
 
 SHARE = 1e-3
 

@@ -1,6 +1,6 @@
 """Which synthetic pictures does an engine tell apart best, without being sure of any?
 
-They become its known pictures (`hambatch.engines.sentinel_images.PICTURES`). Each seed is drawn
+They become its known pictures (`hambatch.engines.synthetic.PICTURES`). Each seed is drawn
 in four sizes from which DALI and Pillow resize to the same pixels. Of those that the engine gives
 at most `--most` to, four of different classes and sizes are chosen whose probabilities are
 farthest apart: the largest difference of the nearest two. What INT8, or weights or values
@@ -22,16 +22,14 @@ import numpy as np
 from machine import cpu_name
 from numpy.typing import NDArray
 
-from hambatch.atomic import write_json
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.sentinel_images import write_picture
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.export.images import decode
-from hambatch.export.parity import openvino_probabilities
-from hambatch.labels import CLASSES
-from hambatch.plans.fp16_check import as_if_fp16
-from hambatch.plans.fp16_graph import to_fp16
-from hambatch.versions import library_versions
+from hambatch.backends.openvino_graph import openvino_probabilities
+from hambatch.backends.tensorrt.plans.fp16 import as_if_fp16, to_fp16
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.synthetic import write_picture
+from hambatch.pipelines.decode import decode
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 
 SIZES = ((280, 210), (252, 336), (336, 252), (336, 280))
 """Width and height."""

@@ -33,14 +33,13 @@ from numpy.typing import NDArray
 from picture_folders import described, pictures, resized
 from PIL import Image
 
-from hambatch.atomic import write_json
 from hambatch.backends import load_backend
-from hambatch.batches import Batch
-from hambatch.cores import available_cores
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.probabilities import softmax
-from hambatch.versions import library_versions
+from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.probabilities import softmax
+from hambatch.system.cpu import available_cores
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
+from hambatch.types import Batch
 
 MOST_FLIPS = 0.02
 BATCH = 8

@@ -23,14 +23,19 @@ from machine import cpu_name
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from hambatch.atomic import write_json
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.export.images import decode
-from hambatch.near_duplicates.perceptual_hash import grey_thumbnails
-from hambatch.near_duplicates.search import LEAST_CORRELATION, MOST_BITS, Looks, looks_of
-from hambatch.near_duplicates.thumbnails import thumbnails
+from hambatch.ham10000.perceptual_hash import (
+    LEAST_CORRELATION,
+    MOST_BITS,
+    Looks,
+    grey_thumbnails,
+    looks_of,
+    thumbnails,
+)
+from hambatch.pipelines.decode import decode
+from hambatch.system.files import write_json
+from hambatch.system.packages import library_versions
 from hambatch.training.dataset import read_dataset
-from hambatch.versions import library_versions
 
 BITS = (0, 2, 4, 6, 8, 10, 12)
 ROWS = 512

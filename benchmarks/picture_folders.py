@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hambatch.synthesis import synthesize
+from hambatch.engines.synthetic import synthesize
 
 SUFFIXES = {".jpg", ".jpeg"}
 

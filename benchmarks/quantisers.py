@@ -32,26 +32,28 @@ from typing import Any
 import numpy as np
 from machine import cpu_name
 
-from hambatch.atomic import write_json
 from hambatch.backends.openvino_cpu import load
-from hambatch.batches import Batch
-from hambatch.cores import available_cores
-from hambatch.device import int8_kernels
-from hambatch.engines.choice import FP32, INT8
-from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.loading import (
+    DEFAULT_ENGINE,
+    Engine,
+    find_engine,
+    load_engine,
+    write_manifest,
+)
 from hambatch.engines.manifest import Variant
-from hambatch.engines.sentinel_spec import Sentinels
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.engines.writing import write_manifest
+from hambatch.engines.precision import FP32, INT8
+from hambatch.engines.probabilities import softmax
+from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import InputError
-from hambatch.evaluation.metrics import evaluate
-from hambatch.export.images import decode
-from hambatch.export.int8.calibration import calibration_images
-from hambatch.export.int8.onnx_parts import with_fp32_weights
-from hambatch.hashing import sha256_of_file
-from hambatch.probabilities import softmax
+from hambatch.evaluation.measures import evaluate
+from hambatch.pipelines.decode import decode
+from hambatch.system.cpu import available_cores, int8_kernels
+from hambatch.system.files import sha256_of_file, write_json
+from hambatch.system.packages import library_versions
 from hambatch.training.dataset import Dataset, labels_of, read_dataset
-from hambatch.versions import library_versions
+from hambatch.training.export.int8.onnx_parts import with_fp32_weights
+from hambatch.training.export.int8.variant import calibration_images
+from hambatch.types import Batch
 
 BATCH = 32
 Pixels = np.ndarray

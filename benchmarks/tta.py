@@ -26,13 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from machine import cpu_name
 
-from hambatch.atomic import write_json
-from hambatch.cores import available_cores
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.evaluation.comparison import compare
-from hambatch.hashing import sha256_of_file
+from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
+from hambatch.evaluation.evaluate import compare
+from hambatch.system.cpu import available_cores
+from hambatch.system.files import sha256_of_file, write_json
+from hambatch.system.packages import library_versions
 from hambatch.training.dataset import read_dataset
-from hambatch.versions import library_versions
 from tests.faults.command import Command
 
 VIEWS = (1, 2, 4, 8)

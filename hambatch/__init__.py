@@ -1,13 +1,7 @@
 """hambatch: batch scoring of dermatoscopic images, one row for every image."""
 
-from hambatch.errors import (
-    BackendError,
-    EngineError,
-    HambatchError,
-    InputError,
-    MissingDependency,
-)
-from hambatch.labels import CLASSES, MALIGNANT
+from hambatch.engines.classes import CLASSES, MALIGNANT
+from hambatch.errors import BackendError, EngineError, HambatchError, InputError, MissingDependency
 
 __version__ = "0.1.0"
 

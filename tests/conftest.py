@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import Manifest, Variant
-from hambatch.engines.writing import write_manifest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hambatch.engines.seal import sealed
+from hambatch.engines.manifest import sealed
 
 
 def rewrite(path: Path, values: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import hambatch
 from hambatch.errors import MissingDependency
-from hambatch.require import require
+from hambatch.system.packages import require
 
 BLOCK = """
 import importlib, sys

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 from contenders.task import Setting, Task
-from hambatch.config import ScoreOptions
 from hambatch.engines.manifest import read_manifest
 from hambatch.pipelines.scoring import build_pipeline
+from hambatch.score.options import ScoreOptions
 from hambatch.sources.reading import Item, read_ahead
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from contenders.task import SIDE, Setting, Task
 from hambatch.backends import load_backend
-from hambatch.batches import Batch
-from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
+from hambatch.score.options import ScoreOptions
+from hambatch.types import Batch
 
 
 def settings(task: Task) -> list[Setting]:

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 
 from contenders.task import Setting, Task
-from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
-from hambatch.prediction import job_for, rows_of
-from hambatch.sentinels import SentinelWatch
-from hambatch.supervision import SupervisedWorker
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import job_for
+from hambatch.score.rows import rows_of
+from hambatch.score.sentinels.watch import SentinelWatch
+from hambatch.score.worker.supervisor import SupervisedWorker
 
 
 def settings(task: Task) -> list[Setting]:

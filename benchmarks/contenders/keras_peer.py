@@ -62,7 +62,7 @@ def predict(names: list[str], batch: int) -> None:
 
 @cache
 def _network() -> Any:
-    from hambatch.training.network import build_base, build_head, join, preprocess
+    from hambatch.backends.keras_network import build_base, build_head, join, preprocess
 
     probe = np.full((1, 1, 1, 3), 7.0, np.float32)
     wanted = probe[..., ::-1] - np.array([103.939, 116.779, 123.68])

@@ -1,19 +1,24 @@
-"""Runtimes that execute an engine: one small Protocol, one table."""
+"""Which library a backend computes with: another version may round otherwise."""
 
 import importlib
 from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
-from hambatch.batches import Batch, Scored
+from hambatch.backends.openvino_graph import FORM
 from hambatch.engines.loading import Engine
+from hambatch.engines.precision import INT8
+from hambatch.system.packages import BINDINGS
+from hambatch.types import Batch, Scored
 
 BACKENDS = {
     "openvino": "hambatch.backends.openvino_cpu",
-    "tensorrt": "hambatch.backends.tensorrt_gpu",
+    "tensorrt": "hambatch.backends.tensorrt.backend",
     "keras": "hambatch.backends.keras_reference",
 }
 """Backend name to the module whose ``load`` makes one."""
+
 
 MAPS = "openvino-maps"
 """The backend of `hambatch explain`: OpenVINO's FP32, with maps. No run is scored with it."""
@@ -69,8 +74,35 @@ def load_backend(
     BackendError
         If the runtime cannot execute it here.
     """
-    modules = {**BACKENDS, MAPS: "hambatch.explanation.openvino_maps"}
+    modules = {**BACKENDS, MAPS: "hambatch.backends.openvino_maps"}
     module = importlib.import_module(modules[name])
     where = {} if gpu is None else {"ordinal": gpu}
     backend: Backend = module.load(engine, precision, streams, model_cache=model_cache, **where)
     return backend
+
+
+DISTRIBUTIONS = {"tensorrt": BINDINGS}
+"""Where the package that says the version is not called as the library is: one of these."""
+
+
+def runtime_of(backend: str) -> str:
+    """Name library and version, and the form in which INT8 graphs run.
+
+    Parameters
+    ----------
+    backend
+        As the table names it, such as ``openvino-int8`` or ``tensorrt-fp16-b32``.
+    """
+    library, precision, *_ = [*backend.split("-"), ""]
+    found = f"{library} {_version(library)}".strip() if library else ""
+    return f"{found}, {FORM}" if (library, precision) == ("openvino", INT8) else found
+
+
+def _version(library: str) -> str:
+    """Give the version of what is installed of it; empty if nothing is."""
+    for name in DISTRIBUTIONS.get(library, (library,)):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return ""

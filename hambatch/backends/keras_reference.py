@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hambatch.batches import Batch, Scored, on_host
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
+from hambatch.types import Batch, Scored, on_host
 
 REQUEST_SIZE = 1
 """Images a call.
@@ -16,6 +16,7 @@ REQUEST_SIZE = 1
 In a call of several, the kernels that TensorFlow takes on some processors sum the rows of a tile
 and those beyond the last whole tile in another order.
 """
+
 
 WEIGHTS_NAME = "model.weights.h5"
 
@@ -48,7 +49,7 @@ class KerasBackend:
         """Nothing to give back before the process ends."""
 
     def _call(self, images: Any) -> tuple[Any, Any]:
-        from hambatch.training.network import preprocess
+        from hambatch.backends.keras_network import preprocess
 
         answer = self._forward(preprocess(images))
         return answer["logits"].numpy(), answer["features"].numpy()
@@ -66,7 +67,7 @@ def load(
     EngineError
         If the folder has no Keras weights: only ``hambatch train`` leaves them.
     """
-    from hambatch.export.keras_weights import load_network
+    from hambatch.backends.keras_network import load_network
 
     path = engine.folder / WEIGHTS_NAME
     if precision != "fp32" or not path.is_file():

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.backends.openvino_compile import How, compile_copies
-from hambatch.batches import Batch, Scored, on_host
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError
+from hambatch.types import Batch, Scored, on_host
 
 REQUEST_SIZE = 4
 """Images a request, always: the last one is filled up. One stream runs one request on one
@@ -22,10 +22,13 @@ place nor its neighbours: to the last bit with the kernels for SSE4.1, AVX2, AVX
 and AVX-512-VNNI (``tests/backends/test_slots.py``). Requests of 1 are slower by a tenth in FP32
 and by 8 % in INT8 (``benchmarks/results/bench_engine_fp32.json``, ``..._int8.json``)."""
 
+
 REQUESTS_PER_STREAM = 2
 """One being computed, one waiting, so that a stream never starves."""
 
+
 OUTPUTS = ("logits", "features")
+
 
 PATIENCE_SECONDS = 60.0
 """How long a batch may take before its requests are asked whether they failed."""

@@ -1,12 +1,178 @@
-"""An engine's graph as OpenVINO reads it: of the shape that is run, and what its manifest says."""
+"""An engine's graph as OpenVINO reads it: its shape, and INT8 activations made unsigned."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
-from hambatch.backends.openvino_unsigned import with_unsigned_activations
-from hambatch.engines.choice import INT8
+import numpy as np
+from numpy.typing import NDArray
+
 from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import Manifest
+from hambatch.engines.precision import INT8
+from hambatch.engines.probabilities import softmax
 from hambatch.errors import EngineError
+from hambatch.system.packages import require
+
+FORM = "unsigned activations"
+"""Of the graph that is compiled, for the key of what is kept of it."""
+
+
+LEVELS = 256
+
+
+SHIFT = 128
+"""In codes: what the file takes from every activation."""
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """What a convolution reads: codes of ``source - 128 scale``, padded on every side."""
+
+    source: Any
+    scale: float
+    pads: tuple[list[int], list[int]]
+
+
+def with_unsigned_activations(model: Any) -> int:
+    """Rewrite every convolution that reads signed codes of ``x - 128 s``.
+
+    A convolution of any other form stays as it is. Codes of both forms name the same value for
+    every ``x``: those below 0 the least, which is 0.
+
+    Parameters
+    ----------
+    model
+        ``openvino.Model``, as it is read from the file; changed in place.
+
+    Returns
+    -------
+    int
+        How many were rewritten.
+    """
+    quantised: dict[tuple[str, float], Any] = {}
+    found = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
+    return sum(_rewrite(node, quantised) for node in found)
+
+
+def _rewrite(convolution: Any, quantised: dict[tuple[str, float], Any]) -> bool:
+    from openvino import opset13 as opset
+
+    signed, bias = _signed(convolution.input_value(0)), _bias(convolution)
+    kernel = _value(convolution.input_value(1))
+    if signed is None or bias is None or kernel is None:
+        return False
+    added, stored = bias
+    key = signed.source.get_node().get_friendly_name(), signed.scale
+    if key not in quantised:
+        top = np.float32((LEVELS - 1) * signed.scale)
+        zero = np.float32(0)
+        quantised[key] = opset.fake_quantize(signed.source, zero, top, zero, top, LEVELS)
+    begin, end = signed.pads
+    unsigned = opset.convolution(
+        quantised[key],
+        convolution.input_value(1),
+        convolution.get_attributes()["strides"],
+        begin,
+        end,
+        convolution.get_attributes()["dilations"],
+    )
+    unsigned.set_friendly_name(convolution.get_friendly_name())
+    # What the bias of the file puts back for the shift is not taken away any more.
+    shift = SHIFT * signed.scale * kernel.sum(axis=(1, 2, 3), dtype=np.float64)
+    own = opset.subtract(stored, shift.reshape(1, -1, 1, 1).astype(np.float32))
+    total = opset.add(unsigned, own)
+    total.set_friendly_name(added.get_friendly_name())
+    added.output(0).replace(total.output(0))
+    return True
+
+
+def _signed(read: Any) -> _Signed | None:
+    """Walk back from a convolution's input to the activation; None where it is of another form."""
+    if (dequantised := _step(read, "Multiply")) is None:
+        return None
+    scale = _number(dequantised.input_value(1))
+    codes = _through(dequantised.input_value(0), ("Subtract", "Convert"))
+    if scale is None or (quantiser := _step(codes, "FakeQuantize")) is None:
+        return None
+    lowest, highest = -SHIFT * scale, (LEVELS - 1 - SHIFT) * scale
+    if not _is(quantiser.input_value(1), lowest) or not _is(quantiser.input_value(2), highest):
+        return None
+    last, pads = quantiser.input_value(0), ([0, 0], [0, 0])
+    if (padded := _step(last, "Pad")) is not None:
+        begin, end = (_value(padded.input_value(k)) for k in (1, 2))
+        if begin is None or end is None or not _is(padded.input_value(3), lowest):
+            return None
+        if begin[:2].any() or end[:2].any():
+            return None  # not only rows and columns
+        last, pads = padded.input_value(0), (begin.tolist()[2:], end.tolist()[2:])
+    shifted = _step(last, "Subtract")
+    if shifted is None or not _is(shifted.input_value(1), SHIFT * scale):
+        return None
+    return _Signed(shifted.input_value(0), scale, pads)
+
+
+def _bias(convolution: Any) -> tuple[Any, Any] | None:
+    """Find the node that alone reads the convolution and adds a value a channel, and the value."""
+    everyone = convolution.output(0).get_target_inputs()
+    # Of the shape nothing but the bias's own is made.
+    readers = [port for port in everyone if port.get_node().get_type_name() != "ShapeOf"]
+    if len(readers) != 1 or (added := readers[0].get_node()).get_type_name() != "Add":
+        return None
+    stored = added.input_value(1 - readers[0].get_index())
+    each = [1, convolution.output(0).get_partial_shape()[1].get_length(), 1, 1]
+    return (added, stored) if stored.get_partial_shape() == _shape(each) else None
+
+
+def _shape(sides: list[int]) -> Any:
+    from openvino import PartialShape
+
+    return PartialShape(sides)
+
+
+def _step(port: Any, *kinds: str) -> Any:
+    """Return the node behind a port if it is of that kind."""
+    node = port.get_node()
+    return node if node.get_type_name() in kinds else None
+
+
+def _through(port: Any, kinds: tuple[str, ...]) -> Any:
+    """Walk back over nodes of these kinds."""
+    while (node := _step(port, *kinds)) is not None:
+        port = node.input_value(0)
+    return port
+
+
+def _number(port: Any) -> float | None:
+    values = _value(port)
+    return None if values is None or values.size != 1 else float(values.item())
+
+
+def _is(port: Any, wanted: float) -> bool:
+    """Whether a port holds that number, but for rounding."""
+    found = _number(port)
+    return found is not None and math.isclose(found, wanted, rel_tol=1e-5)
+
+
+def _value(port: Any) -> NDArray[Any] | None:
+    """Work out a port that depends on stored values alone."""
+    node = port.get_node()
+    kind = node.get_type_name()
+    if kind == "Constant":
+        return np.asarray(node.data)
+    inputs = [_value(value) for value in node.input_values()]
+    if kind not in _ARITHMETIC or any(value is None for value in inputs):
+        return None
+    done: NDArray[Any] = _ARITHMETIC[kind](*inputs)
+    return done
+
+
+_ARITHMETIC: dict[str, Any] = {
+    "Convert": lambda values: values.astype(np.float32),
+    "Reshape": lambda values, shape: values.reshape(shape),
+    "Subtract": np.subtract,
+    "Multiply": np.multiply,
+}
 
 
 def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> Any:
@@ -63,3 +229,21 @@ def _signature(port: Any) -> str:
     sides = ["?" if first.is_dynamic else str(first)]
     sides += ["?" if side.is_dynamic else str(side.get_length()) for side in rest]
     return f"{kind} [{','.join(sides)}]"
+
+
+BATCH_SIZE = 16
+
+
+def openvino_probabilities(content: bytes, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Softmax of a serialized ONNX model, run in FP32 on the CPU: float64 ``[n, 7]``."""
+    openvino = require("openvino", extra="", purpose="the check of an export")
+    core = openvino.Core()
+    # Without the hint some CPUs would compute in BF16.
+    compiled = core.compile_model(
+        core.read_model(content), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    parts = [
+        compiled(images[start : start + BATCH_SIZE])["logits"].copy()
+        for start in range(0, len(images), BATCH_SIZE)
+    ]
+    return softmax(np.concatenate(parts))

@@ -7,24 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.errors import InputError
-from hambatch.names import encode_name
+from hambatch.system.text import encode_name
 
 FORMAT = 1
 """Version of the file; any other is refused."""
 
+
 KIND = "hambatch bench"
+
 
 MOST_BYTES = 16_000_000
 """A result file is some kilobytes; a bigger one is something else."""
 
+
 TINIEST, LARGEST = 1e-12, 1e12
 """What a rate in images/s or a time in ms can be."""
+
 
 REPEATS = {"throughput": "images_per_s", "latency": "repeats_p50_ms"}
 """The list of each kind of series that is compared."""
 
+
 CONDITIONS = ("machine", "versions", "engine", "source")
 """Parts of the file that say under what conditions it was measured."""
+
 
 Scalar = str | int | float | bool | None
 

@@ -6,10 +6,14 @@ from typing import Any
 
 from hambatch.bench.compare import Comparison, Outcome
 from hambatch.bench.compare_file import Result
-from hambatch.names import encode_name
+from hambatch.system.text import encode_name
 
 FORMAT = 1
+
+
 KIND = "hambatch bench compare"
+
+
 UNITS = {"throughput": "images/s", "latency": "ms"}
 
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from hambatch.batches import Batch, on_host
-from hambatch.bench.child import Loaded
-from hambatch.bench.turns import timed
+from hambatch.bench.measuring import Loaded, timed
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
 from hambatch.pipelines.decode import DEFAULTS
-from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.pipelines.options import DecoderOptions
 from hambatch.pipelines.scoring import ScoringPipeline, build_pipeline
 from hambatch.sources.reading import Item, read_ahead
+from hambatch.types import Batch, on_host
 
 PREFETCH = 4
 """Groups decoded ahead: nobody else wants the memory."""
+
 
 Groups = tuple[tuple[Item, ...], ...]
 

@@ -1,26 +1,92 @@
 """`hambatch bench engine`: inference alone, over every combination of settings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hambatch.bench import verdict
-from hambatch.bench.child import Child, Task
+from hambatch.backends.tensorrt.backend import MOST_SLOTS
+from hambatch.bench import report as verdict
 from hambatch.bench.decoding import Unpacking, as_groups
-from hambatch.bench.devices import gpu_facts
-from hambatch.bench.inference import BATCH, Offline, Setting, SingleStream
+from hambatch.bench.inference import BATCH, Offline, Setting, SingleStream, own_request_size
+from hambatch.bench.machine import gpu_facts, measured_gpu
 from hambatch.bench.material import Material, open_material
+from hambatch.bench.measuring import Child, Show, Task, take_turns, unseen
 from hambatch.bench.options import BenchEngineOptions
-from hambatch.bench.percentiles import samples_needed
-from hambatch.bench.result import document, key_of, latency_entry, throughput_entry
-from hambatch.bench.rounds import Show, take_turns, unseen
-from hambatch.bench.sweep import combinations, single_streams
-from hambatch.config import ScoreOptions
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.store import find_engine
-from hambatch.gpu.choosing import usable_gpu
-from hambatch.plural import plural
-from hambatch.sharing import share_cores
+from hambatch.bench.result import document, key_of, latency_entry, samples_needed, throughput_entry
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.manifest import Manifest
+from hambatch.engines.precision import AUTO, BACKEND_OF_GPU, FP16, choose_precision
+from hambatch.score.options import ScoreOptions
+from hambatch.system.cpu import share_cores
+from hambatch.system.gpus import Gpu, usable_gpu
+from hambatch.system.text import plural
+
+
+def combinations(options: BenchEngineOptions, manifest: Manifest) -> list[Setting]:
+    """Give the product of the lists; what comes to the same is there once.
+
+    Raises
+    ------
+    EngineError
+        If the engine lacks a precision.
+    HambatchError
+        If a backend does not compute on the device that is asked for.
+    """
+    gpus = {name: measured_gpu(options.device, name) for name in options.backend}
+    lists = (
+        gpus.items(),
+        options.precision,
+        options.batch_size,
+        options.streams,
+        options.threads,
+    )
+    return list(dict.fromkeys(_setting(manifest, *values) for values in product(*lists)))
+
+
+def single_streams(settings: list[Setting]) -> list[Setting]:
+    """Give those that differ where one request at a time is in flight: in one stream."""
+    return list(dict.fromkeys(replace(setting, streams=1) for setting in settings))
+
+
+def used_precision(manifest: Manifest, backend: str, wanted: str) -> str:
+    """Resolve ``auto`` as a run does; any other that the engine has may be measured.
+
+    Raises
+    ------
+    EngineError
+        If the engine has no such graph, or the backend does not make it.
+    """
+    if wanted in (AUTO, FP16):
+        return choose_precision(manifest, backend, wanted).used
+    return manifest.variant(wanted).precision
+
+
+def streams_of(backend: str, streams: int) -> int:
+    """Give the streams that a backend makes where so many are asked for."""
+    return min(streams, MOST_SLOTS) if backend == BACKEND_OF_GPU else streams
+
+
+def _setting(
+    manifest: Manifest,
+    where: tuple[str, Gpu | None],
+    precision: str,
+    batch_size: int,
+    streams: int,
+    threads: int,
+) -> Setting:
+    backend, gpu = where
+    cores = share_cores().streams
+    return Setting(
+        backend,
+        used_precision(manifest, backend, precision),
+        batch_size or own_request_size(backend),
+        streams_of(backend, streams or max(1, cores // threads)),
+        threads,
+        gpu.ordinal if gpu else None,
+    )
+
 
 PIXELS_AT_MOST = 256
 """Different images that are kept in memory, 150 kB each; then the first again."""
@@ -62,7 +128,7 @@ def ready_gpu(engine: Engine, settings: Sequence[Setting]) -> Mapping[str, Any] 
     HambatchError
         If one cannot be built.
     """
-    from hambatch.plans.ensuring import ensure_plan
+    from hambatch.backends.tensorrt.plans.build import ensure_plan
 
     there = [setting for setting in settings if setting.gpu is not None]
     if not there:

@@ -4,21 +4,61 @@ import importlib
 import inspect
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hambatch.backends import BACKENDS, Backend
-from hambatch.bench.at_hand import Cut, at_hand
-from hambatch.bench.child import Loaded
-from hambatch.bench.turns import Turn, peak_rss_mb, timed
+from hambatch.backends.tensorrt.requests import TensorRtBackend
+from hambatch.bench.measuring import Loaded, Turn, peak_rss_mb, timed
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, InputError
+from hambatch.types import Batch, DeviceImages, Images
+
+Cut = Callable[[int, int], Batch]
+"""Gives so many images, from a place on; the first again after the last."""
+
+
+def at_hand(backend: Backend, images: NDArray[np.uint8], most: int) -> Cut:
+    """Lay images where the backend reads them, and give what cuts batches of at most ``most``.
+
+    On a GPU they are uploaded now, once: a run's images were decoded there.
+    """
+    if not isinstance(backend, TensorRtBackend):
+        return partial(cut, images)
+    # Those at the start once more behind the end, so that every batch lies in one piece.
+    round_again = images[np.arange(len(images) + most) % len(images)]
+    return partial(cut_on_device, backend.uploaded(round_again), len(images))
+
+
+def cut(images: NDArray[np.uint8], start: int, count: int) -> Batch:
+    """Make a batch of ``count`` images of the host from ``start`` on."""
+    return _batch(start, images[np.arange(start, start + count) % len(images)], "dali-cpu")
+
+
+def cut_on_device(images: DeviceImages, different: int, start: int, count: int) -> Batch:
+    """Make a batch of ``count`` images from ``start`` on, by address; ``different`` go round."""
+    _, *shape = images.shape
+    pointer = images.pointer + start % different * prod(shape)
+    height, width, channels = shape
+    part = DeviceImages(pointer, (count, height, width, channels), images.owner)
+    return _batch(start, part, "dali-gpu")
+
+
+def _batch(start: int, images: Images, decoder: str) -> Batch:
+    count = len(images)
+    return Batch(np.arange(start, start + count), images, [decoder] * count, [""] * count)
+
 
 BATCH = 32
 """Images handed over at a time, rounded up to whole requests: as a run does it."""
+
 
 LEAST_REQUESTS = 8
 """A stream, in a turn."""

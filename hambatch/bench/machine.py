@@ -1,12 +1,16 @@
-"""Which machine a result is from."""
+"""The machine and the GPU that a result is from."""
 
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hambatch.cores import available_cores
-from hambatch.device import instruction_set
+from hambatch.engines.loading import Engine
+from hambatch.errors import InputError
+from hambatch.score.plan import numbers_in, place
+from hambatch.system.cpu import available_cores, instruction_set
+from hambatch.system.gpus import Gpu, usable_gpu
 
 
 def machine_facts() -> dict[str, Any]:
@@ -29,3 +33,47 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.machine() or "unknown"
+
+
+Plans = Iterable[tuple[str, int]]
+"""Precision and request size of each."""
+
+
+def measured_gpu(device: str, backend: str) -> Gpu | None:
+    """Settle which GPU is measured; None: the CPU is.
+
+    Raises
+    ------
+    InputError
+        If there is more than one, or the backend does not compute there.
+    BackendError
+        If it cannot be used.
+    """
+    refuse_several(device)
+    return next(iter(place(device, backend).gpus), None)
+
+
+def refuse_several(device: str) -> None:
+    """Raise InputError if more than one GPU is asked for."""
+    numbers = numbers_in(device)
+    if len(numbers) > 1:
+        raise InputError(
+            f"--device is {device}, wanted one: each stage is measured on one GPU.\n"
+            f"Next: --device {numbers[0]}"
+        )
+
+
+def gpu_facts(ordinal: int, engine: Engine, plans: Plans = ()) -> Mapping[str, Any]:
+    """Name a GPU and its driver, and the sha256 of each plan that was run there.
+
+    Two plans built of one graph may run at other speeds: kernels are chosen by timing them.
+    """
+    from hambatch.backends.tensorrt.plans.build import kept_plan_for
+
+    gpu, probe = usable_gpu(ordinal)
+    facts: dict[str, Any] = {"gpu": gpu.name, "gpu_number": ordinal, "driver": probe.driver}
+    hashes = {
+        f"{precision}, batch {size}": kept_plan_for(engine, precision, size, ordinal).record.sha256
+        for precision, size in plans
+    }
+    return facts | ({"plan_sha256": hashes} if hashes else {})

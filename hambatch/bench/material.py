@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hambatch.config import ScoreOptions
+from hambatch.engines.synthetic import synthesize
 from hambatch.errors import InputError
 from hambatch.pipelines.header import read_header
-from hambatch.prediction import predict_files
+from hambatch.score.options import ScoreOptions
+from hambatch.score.rows import predict_files
 from hambatch.sources.listing import list_images
 from hambatch.sources.reading import Item
-from hambatch.synthesis import synthesize
 
 WIDTH, HEIGHT, QUALITY = 600, 450, 95
 """Of generated JPEGs: those of HAM10000."""
 
+
 GENERATED_AT_MOST = 64
 """More are the same ones again."""
+
 
 CHECKED_AT_LEAST = 32
 """Images that are looked at together: each time starts a worker."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from hambatch.config import ScoreOptions
-from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.score.options import ScoreOptions
 
 REPEATS_AT_MOST = 1000
 """Nor are more asked for: a machine on which these do not show a change cannot show it."""

@@ -5,22 +5,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hambatch.bench import verdict
-from hambatch.bench.child import Task
+from hambatch.bench import report as verdict
 from hambatch.bench.decoding import Decoding, Reading, as_groups
-from hambatch.bench.devices import gpu_facts, measured_gpu
+from hambatch.bench.machine import gpu_facts, measured_gpu
 from hambatch.bench.material import Material, open_material
+from hambatch.bench.measuring import Show, Task, take_turns, unseen
 from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.result import document, throughput_entry
-from hambatch.bench.rounds import Show, take_turns, unseen
-from hambatch.config import ScoreOptions
-from hambatch.engines.loading import load_engine
-from hambatch.engines.store import find_engine
+from hambatch.engines.loading import find_engine, load_engine
 from hambatch.pipelines.decode import DEFAULTS
-from hambatch.pipelines.decoder_options import DecoderOptions
-from hambatch.placement import AUTO
-from hambatch.plural import plural
-from hambatch.sharing import share_cores
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import AUTO
+from hambatch.system.cpu import share_cores
+from hambatch.system.text import plural
 
 
 def bench_pipeline(

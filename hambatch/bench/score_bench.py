@@ -4,28 +4,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hambatch.bench import verdict
-from hambatch.bench.ceiling import ON_THE_CORES, Ceiling, Cores, find_ceiling
-from hambatch.bench.child import Task
+from hambatch.bench import report as verdict
 from hambatch.bench.decoding import Decoding, Reading, as_groups
-from hambatch.bench.devices import refuse_several
-from hambatch.bench.engine_bench import PIXELS_AT_MOST, name_of, ready_gpu, unpack
+from hambatch.bench.engine_bench import PIXELS_AT_MOST, name_of, ready_gpu, streams_of, unpack
 from hambatch.bench.inference import Offline, Setting, own_request_size
+from hambatch.bench.machine import refuse_several
 from hambatch.bench.material import Material, open_material
+from hambatch.bench.measuring import Measured, Show, Task, take_turns, unseen
 from hambatch.bench.options import BenchScoreOptions
-from hambatch.bench.result import Settings, document, throughput_entry
-from hambatch.bench.rounds import Measured, Show, take_turns, unseen
-from hambatch.bench.sweep import streams_of
-from hambatch.bench.whole import Whole
-from hambatch.bench.writing import Writing
-from hambatch.config import ScoreOptions
-from hambatch.cores import available_cores
-from hambatch.engines.loading import load_engine
-from hambatch.engines.store import find_engine
-from hambatch.pipelines.decoder_options import DecoderOptions
-from hambatch.placement import numbers_in
-from hambatch.plan import plan_of
-from hambatch.plural import plural
+from hambatch.bench.result import (
+    ON_THE_CORES,
+    Ceiling,
+    Cores,
+    Settings,
+    document,
+    find_ceiling,
+    throughput_entry,
+)
+from hambatch.bench.whole import Whole, Writing
+from hambatch.engines.loading import find_engine, load_engine
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import numbers_in, plan_of
+from hambatch.system.cpu import available_cores
+from hambatch.system.text import plural
 
 
 def bench_score(
@@ -63,7 +65,7 @@ def resolve(engine: Path, options: BenchScoreOptions) -> ScoreOptions:
     InputError
         If several GPUs are asked for.
     HambatchError
-        As :func:`hambatch.plan.plan_of` says.
+        As :func:`hambatch.score.plan.plan_of` says.
     """
     refuse_several(options.device)
     asked = ScoreOptions(

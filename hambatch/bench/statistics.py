@@ -10,25 +10,69 @@ below p = 0.008, which no correction for seven or more comparisons survives.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.bench.options import REPEATS_AT_MOST
-from hambatch.bench.student_t import critical, outside
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+def outside(t: float, freedom: float) -> float:
+    """Compute the chance of a value further from zero than ``t``, on both sides.
+
+    With ``t = sqrt(freedom) * tan(a)`` the density is ``cos(a) ** (freedom - 1)``
+    over a finite range, which Gauss-Legendre quadrature integrates; the tests
+    compare it with SciPy.
+
+    Parameters
+    ----------
+    t
+        At least 0; may be infinite.
+    freedom
+        Degrees of freedom, at least 1; need not be whole.
+    """
+    start = math.atan(t / math.sqrt(freedom))
+    # Beyond 12 standard deviations, or 40 foldings of a far tail, nothing is left.
+    half = min(math.pi / 2 - start, min(12.0, 40 / max(t, 1.0)) / math.sqrt(freedom)) / 2
+    angles = start + half * (_NODES + 1)
+    area = half * float(np.dot(_WEIGHTS, np.cos(angles) ** (freedom - 1)))
+    log_scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    return min(1.0, 2 * area * math.exp(log_scale) / math.sqrt(math.pi))
+
+
+# The search for a number of repeats asks for the same few again and again.
+@lru_cache(maxsize=4096)
+def critical(alpha: float, freedom: float) -> float:
+    """Find the ``t`` that is exceeded, on both sides together, with the chance ``alpha``."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(50):
+        middle = (low + high) / 2
+        if outside(math.sqrt(freedom) * math.tan(middle), freedom) > alpha:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(freedom) * math.tan(low)
+
 
 ALPHA = 0.05
 """How often a difference is announced between two runs of the same thing."""
 
+
 POWER = 0.8
 """How often a change of the size that matters has to be seen."""
+
 
 FEWEST = 5
 """Repeats below which the scatter is a guess, and no test is made."""
 
+
 WIDEST = 600.0
 """Half of an interval of logarithms; one that is wider would be no number any more."""
+
 
 ASSURANCE = 0.9
 """How sure it has to be that the repeats asked for will do, the scatter being an estimate."""

@@ -8,16 +8,53 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from hambatch.bench.child import Loaded
 from hambatch.bench.inference import refuse_other
-from hambatch.bench.turns import Turn, cpu_seconds, peak_rss_mb
-from hambatch.config import ScoreOptions
+from hambatch.bench.measuring import Loaded, Turn, cpu_seconds, peak_rss_mb, timed
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import InputError
-from hambatch.journal.log import RowLog
-from hambatch.prediction import job_for, rows_of
-from hambatch.sentinels import SentinelWatch
-from hambatch.supervision import SupervisedWorker
+from hambatch.score.journal.rows import RowLog
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import job_for
+from hambatch.score.rows import rows_of
+from hambatch.score.sentinels.watch import SentinelWatch
+from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.sinks.formats import open_table
+from hambatch.types import Row
+
+ROWS_AT_LEAST = 10_000
+"""A turn of fewer would be over before a clock could tell."""
+
+
+ROW = Row(
+    "",
+    "ok",
+    prediction="nv",
+    probabilities=(0.101553, 0.024335, 0.130704, 0.038715, 0.118192, 0.586189, 0.000312),
+    malignant=0.24408,
+    decoder="dali-cpu",
+    backend="openvino-fp32",
+    sha256="ea3fbb5e" * 8,
+)
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Write a CSV of at least ``count`` rows, and replace it in the next turn."""
+
+    table: Path
+    count: int
+
+    def load(self) -> Loaded:
+        """Nothing to load."""
+
+        def work() -> int:
+            rows = max(self.count, ROWS_AT_LEAST)
+            with open_table(self.table, "csv") as write:
+                for _ in range(rows):
+                    write(ROW)
+            return rows
+
+        return Loaded("csv", lambda: timed(work))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`hambatch bench`: latency and throughput, and what bounds them."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable
 from functools import reduce
@@ -10,25 +11,85 @@ import click
 
 from hambatch.bench.options import (
     REPEATS_AT_MOST,
+    BenchCompareOptions,
     BenchEngineOptions,
     BenchPipelineOptions,
     BenchScoreOptions,
 )
-from hambatch.cli.bench_compare import compare
-from hambatch.cli.device import Device
-from hambatch.cli.finite import FiniteRange
-from hambatch.cli.listed import Listed
+from hambatch.cli.parameters import Device, FiniteRange, Listed
+from hambatch.errors import ExitCode
+
+DEFAULTS = BenchCompareOptions()
+
+
+class Replacement(click.ParamType[tuple[str, str]]):
+    """Two texts with ``=`` between them."""
+
+    name = "replacement"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Split at the first ``=``; neither text may be empty."""
+        old, _, new = value.partition("=")
+        return (old, new) if old and new else self.fail(f"{value!r} is not OLD=NEW.", param, ctx)
+
+
+@click.command()
+@click.argument("a", metavar="A.json", type=click.Path(path_type=Path))
+@click.argument("b", metavar="B.json", type=click.Path(path_type=Path))
+@click.option(
+    "--series",
+    metavar="OLD=NEW",
+    type=Replacement(),
+    help="A's series with OLD in their names against B's with NEW there: fp32=int8.",
+)
+@click.option(
+    "--change",
+    metavar="PERCENT",
+    default=DEFAULTS.change,
+    type=FiniteRange(0.1, 1000),
+    help="Refuse fewer repeats than it takes to see this change.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.pass_context
+def compare(ctx: click.Context, /, *, as_json: bool, **given: Any) -> None:
+    """Say whether result B is faster than A, slower, or whether it is noise.
+
+    Exit codes: 0 faster or noise; 1 cannot be compared; 2 usage; 3 slower.
+    """
+    from hambatch.bench import compare_report
+    from hambatch.bench.compare import compare as run
+
+    options = BenchCompareOptions(change=given.pop("change"))
+    found = run(**given, options=options)
+    text = compare_report.format_comparison(found)
+    click.echo(json.dumps(compare_report.as_json(found), indent=2) if as_json else text)
+    ctx.exit(ExitCode.SLOWER if found.word == "slower" else ExitCode.OK)
+
 
 ENGINE, PIPELINE, SCORE = BenchEngineOptions(), BenchPipelineOptions(), BenchScoreOptions()
 
+
 BACKENDS = click.Choice(["openvino", "tensorrt", "keras"])
+
+
 LOADS = FiniteRange(0, 1)
+
+
 LOAD_HELP = "Share of a group that the GPU's JPEG engine decodes."
+
+
 DEVICE_HELP = "auto, cpu, gpu, or the number of a GPU, as CUDA counts."
+
+
 SIZES, COUNTS = click.IntRange(1, 1024), click.IntRange(0, 1024)
+
+
 REQUEST_SIZES = click.IntRange(0, 1024)
 
+
 Options = BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions
+
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -177,8 +238,8 @@ def run(
     plots: Path | None,
 ) -> None:
     """Measure, write, and say what was found."""
-    from hambatch.bench.outputs import check_outputs, write_outputs
     from hambatch.bench.report import as_text
+    from hambatch.bench.result import check_outputs, write_outputs
 
     check_outputs(out, plots)
     result = measure(source, options, show_turns)

@@ -16,9 +16,8 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
     Everything is tried in processes of its own, which takes some seconds. Exit
     codes: 0 images can be scored here; 1 they cannot; 2 usage.
     """
-    from hambatch.cli.examined import show_examined
-    from hambatch.doctor.examine import examine
-    from hambatch.doctor.report import as_text
+    from hambatch.checks.doctor.examine import as_text, examine
+    from hambatch.cli.progress import show_examined
 
     found = examine(show_examined)
     click.echo(json.dumps(found.to_json(), indent=2) if as_json else as_text(found))

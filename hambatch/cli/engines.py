@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from hambatch.config import CalibrateOptions, ScoreOptions
 from hambatch.errors import ExitCode
+from hambatch.score.options import ScoreOptions
+from hambatch.training.options import CalibrateOptions
 
 DEFAULT = ScoreOptions().engine
 
@@ -23,7 +24,7 @@ def list_engines() -> None:
 
     Name, version, precisions, fitted temperature if there is one, folder.
     """
-    from hambatch.engines.reporting import engine_lines
+    from hambatch.checks.engines import engine_lines
 
     click.echo("\n".join(engine_lines()))
 
@@ -32,8 +33,8 @@ def list_engines() -> None:
 @click.argument("engine", default=DEFAULT)
 def show(engine: str) -> None:
     """Print the engine.json of ENGINE, a name or a folder."""
+    from hambatch.engines.loading import find_engine
     from hambatch.engines.manifest import read_manifest
-    from hambatch.engines.store import find_engine
 
     click.echo(json.dumps(read_manifest(find_engine(engine)).to_json(), indent=2))
 
@@ -58,16 +59,16 @@ def verify(
     written to engine.json, for this backend and instruction set. Exit codes: 0 right, or
     passed; 1 wrong, or not passed; 2 usage.
     """
-    from hambatch.engines.store import find_engine
+    from hambatch.engines.loading import find_engine
 
     if gate != (data is not None) or (dry_run and not gate):
         raise click.UsageError("--gate, --data SPLIT and --dry-run go together")
     if data is None:
-        from hambatch.engines.reporting import verify_engine
+        from hambatch.checks.engines import verify_engine
 
         click.echo(verify_engine(find_engine(engine)))
         return
-    from hambatch.gating.gate import gate_engine
+    from hambatch.training.gate import gate_engine
 
     passed = gate_engine(find_engine(engine), data, click.echo, dry_run=dry_run)
     ctx.exit(ExitCode.OK if passed else ExitCode.FAILED)
@@ -112,8 +113,8 @@ def calibrate(
 
     It is applied by hambatch score from then on; tables made before are of another engine.
     """
-    from hambatch.calibrating.calibrate import calibrate_engine
-    from hambatch.engines.store import find_engine
+    from hambatch.engines.loading import find_engine
+    from hambatch.training.calibrate import calibrate_engine
 
     calibrate_engine(
         find_engine(engine),
@@ -131,7 +132,7 @@ def plans() -> None:
 
     Key, engine, precision, largest batch, GPU, TensorRT, size, date, state.
     """
-    from hambatch.plans.listing import plan_lines
+    from hambatch.backends.tensorrt.plans.kept import plan_lines
 
     click.echo("\n".join(plan_lines()))
 
@@ -140,6 +141,6 @@ def plans() -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove every plan.")
 def prune(everything: bool) -> None:
     """Remove TensorRT plans that are damaged, or outdated for a GPU that is here."""
-    from hambatch.plans.pruning import prune_plans
+    from hambatch.backends.tensorrt.plans.kept import prune_plans
 
     click.echo(str(prune_plans(everything=everything)), err=True)

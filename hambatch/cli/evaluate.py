@@ -44,7 +44,7 @@ def evaluate(
     over the images that were scored; the others are counted and named.
     Images that the engine was trained on are refused, as far as they are known.
     """
-    from hambatch.evaluation.comparison import compare
+    from hambatch.evaluation.evaluate import compare
     from hambatch.evaluation.report import format_report
     from hambatch.evaluation.writing import write_report
 

@@ -8,15 +8,18 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
-from hambatch.config import ExplainOptions
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import ExitCode
-from hambatch.labels import CLASSES
+from hambatch.explanation.options import ExplainOptions
 
 DEFAULTS = ExplainOptions()
 
+
 OF_A_TABLE = ("source", "label", "top")
 
+
 PATH = click.Path(path_type=Path)
+
 
 One = TypeVar("One")
 
@@ -65,9 +68,9 @@ def explain(
     A picture shows which cells of 32 x 32 pixels of its input the network relies on, not what is
     ill. Exit codes: 0 all explained; 1 could not be done; 2 usage; 3 done, but some images failed.
     """
-    from hambatch.explanation.asked import images_of_table, named_images
-    from hambatch.explanation.explaining import explain as run
-    from hambatch.explanation.report import as_text
+    from hambatch.explanation.document import as_text
+    from hambatch.explanation.explain import explain as run
+    from hambatch.explanation.selection import images_of_table, named_images
 
     if bool(images) == (table is not None):
         raise click.UsageError("wanted either images or --from PREDS")

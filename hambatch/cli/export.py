@@ -6,10 +6,14 @@ from pathlib import Path
 
 import click
 
-from hambatch.config import Int8Options
+from hambatch.training.options import Int8Options
 
 DEFAULT = Int8Options()
+
+
 TYPED = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+
+
 ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32", "restore_fp32"}
 
 
@@ -77,7 +81,7 @@ def export(
 
 
 def _again(engine: str, images: Path) -> None:
-    from hambatch.export.reexport import reexport
+    from hambatch.training.export.export import reexport
 
     folder, manifest, removed = reexport(engine, images)
     parity = manifest.variants[0].parity
@@ -96,7 +100,7 @@ def _again(engine: str, images: Path) -> None:
 
 
 def _to_int8(engine: str, data: Path, options: Int8Options) -> None:
-    from hambatch.export.int8.variant import export_int8
+    from hambatch.training.export.int8.variant import export_int8
 
     folder, variant = export_int8(engine, data, options, partial(click.echo, file=sys.stderr))
     click.echo(

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 import click
 
-from hambatch.cli.device import Device
-from hambatch.config import ParityOptions
+from hambatch.checks.options import ParityOptions
+from hambatch.cli.parameters import Device
 from hambatch.errors import ExitCode
 
 DEFAULTS = ParityOptions()
+
 
 Run = TypeVar("Run")
 
@@ -46,10 +47,9 @@ def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: obj
     precisions; a path that cannot be taken here is named with the reason. Exit codes: 0 all
     within tolerance; 1 could not be done; 2 usage; 3 something is beyond its tolerance.
     """
-    from hambatch.bench.outputs import check_outputs, write_outputs
-    from hambatch.parity.document import as_document
-    from hambatch.parity.measuring import measure_parity
-    from hambatch.parity.report import as_text
+    from hambatch.bench.result import check_outputs, write_outputs
+    from hambatch.checks.parity.measuring import measure_parity
+    from hambatch.checks.parity.results import as_document, as_text
 
     check_outputs(out, None)
     found = measure_parity(source, ParityOptions(**options), show_runs)  # type: ignore[arg-type]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from hambatch.config import PrepareOptions
+from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.prepare import prepare as prepare_split
-from hambatch.ham10000.report import summarize
+from hambatch.ham10000.prepare import summarize
 from hambatch.ham10000.table import record_path
 
 FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)

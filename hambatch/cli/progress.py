@@ -1,10 +1,11 @@
-"""Progress on stderr: images, images/s, time left, failures; silent off a terminal."""
+"""Progress on stderr; silent where stderr is no terminal."""
 
 import sys
 from collections.abc import Iterable, Iterator
 
-from hambatch.passes import Progressed
-from hambatch.verification.differences import Difference
+from hambatch.checks.doctor.examine import Look
+from hambatch.checks.verify.evidence import Difference
+from hambatch.score.runner import Progressed
 
 
 def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[Progressed]:
@@ -33,3 +34,17 @@ def show_compared(compared: Iterable[Difference | None], total: int) -> Iterator
 
     silent = not sys.stderr.isatty()
     yield from tqdm(compared, total=total, unit=" files", disable=silent, mininterval=0.2)
+
+
+def show_examined(looks: Iterable[Look], total: int) -> Iterator[Look]:
+    """Pass looks through as they are done; silent off a terminal."""
+    from tqdm import tqdm
+
+    yield from tqdm(
+        looks,
+        total=total,
+        desc="trying every package, some seconds",
+        unit=" groups",
+        disable=not sys.stderr.isatty(),
+        leave=False,
+    )

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from hambatch.config import SampleOptions
-from hambatch.plural import plural
-from hambatch.samples import write_samples
+from hambatch.engines.options import SampleOptions
+from hambatch.engines.synthetic import write_samples
+from hambatch.system.text import plural
 
 
 @click.command()

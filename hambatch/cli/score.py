@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 
-from hambatch.cli.device import Device
-from hambatch.cli.finite import FiniteRange
+from hambatch.backends.test_time_augmentation import MOST
+from hambatch.cli.parameters import Device, FiniteRange
 from hambatch.cli.progress import show_rows
-from hambatch.config import ScoreOptions
 from hambatch.errors import ExitCode
-from hambatch.pipelines.decoder_options import DecoderOptions
-from hambatch.views import MOST
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.score.options import ScoreOptions
 
 DEFAULTS = ScoreOptions()
 
@@ -181,7 +180,7 @@ def score(
     images failed or some folders could not be read; 130 interrupted.
     """
     from hambatch.cli.summary import describe, show_plan
-    from hambatch.scoring import score as run
+    from hambatch.score.run import score as run
 
     if overwrite and retry_failed:
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
-from hambatch.names import encode_name
-from hambatch.pipelines.platform import has_dali
-from hambatch.plan import Plan
-from hambatch.plural import plural
-from hambatch.run_record import Tally
-from hambatch.scoring import Outcome
+from hambatch.pipelines.decode import has_dali
+from hambatch.score.plan import Plan
+from hambatch.score.record import Tally
+from hambatch.score.run import Outcome
+from hambatch.system.text import encode_name, plural
 
 SHOWN = 5
 

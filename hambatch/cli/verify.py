@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from hambatch.checks.options import VerifyOptions
 from hambatch.cli.progress import show_compared
-from hambatch.config import VerifyOptions
 from hambatch.errors import ExitCode
 
 DEFAULTS = VerifyOptions()
@@ -34,8 +34,8 @@ def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **option
     stdout as CSV. Exit codes: 0 all agrees; 1 could not be done; 2 usage;
     3 something differs.
     """
-    from hambatch.verification.differences import as_csv
-    from hambatch.verification.verify import verify as run
+    from hambatch.checks.verify.evidence import as_csv
+    from hambatch.checks.verify.verify import verify as run
 
     verdict = run(table, source, kind, VerifyOptions(**options), show_compared)  # type: ignore[arg-type]
     if verdict.differences:

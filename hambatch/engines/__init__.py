@@ -1,1 +1,1 @@
-"""Engine folders: their contract, where they are found, whether they are intact."""
+"""Engine folders: their manifest, how they are found and checked, precision, cards."""

@@ -1,11 +1,49 @@
-"""Opening an engine folder: nothing is used before its hash is right."""
+"""Engine folders: found by name or path, opened with every hash checked, closed when made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hambatch.engines.manifest import MANIFEST_NAME, Manifest, Variant, read_manifest
+import hambatch
+from hambatch.engines.manifest import MANIFEST_NAME, EngineFile, Manifest, Variant, read_manifest
 from hambatch.errors import EngineError
-from hambatch.hashing import sha256_of_file
+from hambatch.system.files import sha256_of_file, write_json
+
+DEFAULT_ENGINE = "ham10000-resnet50"
+
+
+def engines_folder() -> Path:
+    """Folder of the engines that came with the package.
+
+    A wheel carries them inside the package; a checkout, and an editable
+    install of one, has them beside it.
+    """
+    package = Path(hambatch.__file__).resolve().parent
+    installed = package / "default_engines"
+    return installed if installed.is_dir() else package.parent / "engines"
+
+
+def installed_engines() -> list[Path]:
+    """Folders with an ``engine.json``, sorted by name."""
+    return sorted(path.parent for path in engines_folder().glob(f"*/{MANIFEST_NAME}"))
+
+
+def find_engine(name_or_path: str) -> Path:
+    """Resolve ``--engine NAME|PATH`` to a folder; a path wins over a name.
+
+    Raises
+    ------
+    EngineError
+        If it is neither a folder with an ``engine.json`` nor an installed name.
+    """
+    for folder in (Path(name_or_path), engines_folder() / name_or_path):
+        if (folder / MANIFEST_NAME).is_file():
+            return folder.resolve()
+    names = ", ".join(folder.name for folder in installed_engines()) or "none"
+    raise EngineError(
+        f"no engine {name_or_path!r}: it is neither a folder with an {MANIFEST_NAME} "
+        f"nor one of the installed engines ({names}).\n"
+        "Next: hambatch engines list"
+    )
 
 
 @dataclass(frozen=True)
@@ -53,3 +91,44 @@ def load_engine(folder: Path) -> Engine:
                 "Next: install hambatch again, or train the engine again"
             )
     return Engine(folder, manifest, sha256_of_file(folder / MANIFEST_NAME))
+
+
+OPTIONAL_FILES = frozenset({"model.weights.h5"})
+"""May be absent where an engine is used: large, and needed by the reference only."""
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Hash the folder's files and write ``engine.json``, after all of them.
+
+    Hidden files and folders inside are no part of an engine; nothing reads them.
+    An optional file that ``manifest`` names and that is not here keeps its entry.
+
+    Returns
+    -------
+    Manifest
+        As read back from the file, ``files`` filled.
+
+    Raises
+    ------
+    EngineError
+        If a graph that ``manifest`` names is not in the folder.
+    """
+    found = {path.name: _entry(path) for path in folder.iterdir() if _belongs(path)}
+    absent = {n: e for n, e in manifest.files.items() if e.optional and n not in found}
+    files = dict(sorted({**found, **absent}.items()))
+    for variant in manifest.variants:
+        if variant.file not in files:
+            raise EngineError(
+                f"{folder / variant.file} is missing: the {variant.precision} graph is to be "
+                "written before engine.json.\nNext: hambatch export, or hambatch train"
+            )
+    write_json(folder / MANIFEST_NAME, replace(manifest, files=files).to_json())
+    return read_manifest(folder)
+
+
+def _belongs(path: Path) -> bool:
+    return path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
+
+
+def _entry(path: Path) -> EngineFile:
+    return EngineFile(sha256_of_file(path), path.stat().st_size, path.name in OPTIONAL_FILES)

@@ -5,17 +5,46 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hambatch.engines.calibration_spec import Calibration, read_calibration
-from hambatch.engines.gate_spec import Gate, read_gate
-from hambatch.engines.seal import SEAL, broken, sealed
-from hambatch.engines.sentinel_spec import Sentinels, problem_with, read_sentinels
+from hambatch.engines.calibration import Calibration, read_calibration
+from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
+from hambatch.engines.gates import Gate, read_gate
+from hambatch.engines.sentinels import Sentinels, problem_with, read_sentinels
 from hambatch.errors import EngineError
-from hambatch.labels import CLASSES, MALIGNANT, SPLITS
+from hambatch.system.files import sha256_of_bytes
+
+SEAL = "sha256"
+
+
+def sealed(values: dict[str, Any]) -> dict[str, Any]:
+    """Add the seal of JSON-able ``values``, in the place of any that they have."""
+    return {**values, SEAL: seal_of(values)}
+
+
+def seal_of(values: dict[str, Any]) -> str:
+    """Hash all values but the seal itself, whatever their order and the white space.
+
+    SHA-256, lowercase hexadecimal, of the values as JSON in ASCII: keys sorted, no spaces.
+    """
+    others = {name: value for name, value in values.items() if name != SEAL}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return sha256_of_bytes(text.encode("ascii"))
+
+
+def broken(values: dict[str, Any]) -> str | None:
+    """Say how values as read differ from those that were written; an old file has no seal."""
+    found = seal_of(values)
+    wanted = values.get(SEAL, found)
+    if wanted == found:
+        return None
+    return f"it was changed after it was written: its values have sha256 {found}, not {wanted!r}"
+
 
 FORMAT = 1
 """Version of the fields below; any other is refused."""
 
+
 MANIFEST_NAME = "engine.json"
+
 
 Section = TypeVar("Section")
 
@@ -74,7 +103,7 @@ class Manifest:
 
     ``files`` names every file of the folder but ``engine.json`` itself;
     ``sentinels`` are pictures whose probabilities are known. ``calibration`` comes after them
-    and is for users (:mod:`hambatch.temperature`); None: there is none.
+    and is for users (:mod:`hambatch.engines.probabilities`); None: there is none.
     ``metrics`` and ``data`` say what was measured on what; ``training`` is the configuration
     that made the weights.
     """

@@ -1,1 +1,1 @@
-"""From predictions and truth to figures."""
+"""From predictions and truth to figures with intervals."""

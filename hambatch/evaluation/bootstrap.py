@@ -1,4 +1,4 @@
-"""How far the figures would wander on another sample of lesions."""
+"""Intervals by lesion, of figures and of paired differences; McNemar's test."""
 
 from typing import Any
 
@@ -6,14 +6,61 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hambatch.evaluation.calibration import reliability_measure
-from hambatch.evaluation.confusion import label_measure
-from hambatch.evaluation.draws import LEVEL, RESAMPLES, drawn, interval
-from hambatch.evaluation.figures import Figures, Measure, below, nested, together
-from hambatch.evaluation.isic import isic_measure
-from hambatch.evaluation.metrics import core_measure
-from hambatch.evaluation.sample import Sample
+from hambatch.evaluation.measures import core_measure, isic_measure, label_measure
+from hambatch.evaluation.sample import (
+    LEVEL,
+    RESAMPLES,
+    Figures,
+    Measure,
+    Sample,
+    below,
+    drawn,
+    interval,
+    nested,
+    once,
+    together,
+)
+
+
+def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> dict[str, Any]:
+    """Test whether two predictions are equally often right, exactly and two-sided [1]_.
+
+    Of the images that only one of them calls right, each would call half right,
+    if they were equally good. Images count one by one: several photographs of a
+    lesion make the test too sure of itself.
+
+    Returns
+    -------
+    ``only_first_right``, ``only_second_right``, and ``p_value``.
+
+    References
+    ----------
+    .. [1] McNemar, Psychometrika 12:153-157 (1947), doi:10.1007/BF02295996
+    """
+    first = int((first_right & ~second_right).sum())
+    second = int((second_right & ~first_right).sum())
+    return {
+        "only_first_right": first,
+        "only_second_right": second,
+        "p_value": _two_sided(first, first + second),
+    }
+
+
+def _two_sided(heads: int, tosses: int) -> float:
+    """Twice the chance of so few, or so many, heads of a fair coin; 1 at most."""
+    rarer = min(heads, tosses - heads)
+    # Whole numbers: exact for any number of tosses.
+    ways = term = 1
+    for k in range(rarer):
+        term = term * (tosses - k) // (k + 1)
+        ways += term
+    chance: float = 2 * ways / 2**tosses
+    return min(1.0, chance)
+
 
 ISIC = "isic_2018_task3"
+
+
 RELIABILITY = "reliability"
 
 
@@ -117,3 +164,69 @@ def _in_order(
     group = np.unique(np.asarray(groups), return_inverse=True)[1]
     order = np.lexsort([*known, group])
     return order, group[order]
+
+
+def paired_figures(
+    first: Sample,
+    second: Sample,
+    groups: ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare two predictions of the same images, in the same order.
+
+    Both are measured in the same draws of lesions, so what they share cancels.
+
+    Returns
+    -------
+    ``figures``: in each place of ``evaluate``, ``first``, ``second``,
+    ``difference`` (first minus second) and its ``interval``; ``mcnemar``, of the
+    accuracy; ``undefined_draws``, ``level``, ``resamples``, ``seed``; ``groups``,
+    how many there are.
+
+    Raises
+    ------
+    ValueError
+        If the truths differ.
+    """
+    if not np.array_equal(first.truth, second.truth):
+        raise ValueError("two predictions with different truths: wanted the same images")
+    measures = core_measure(first), core_measure(second)
+    before = [once(measure, first.size) for measure in measures]
+    found = drawn(difference(*measures), groups, resamples=resamples, seed=seed)
+    figures = {
+        place: _compared(before[0][place], before[1][place], values)
+        for place, values in found.items()
+    }
+    return {
+        "figures": nested(figures),
+        "mcnemar": mcnemar(first.correct, second.correct),
+        "undefined_draws": undefined(found),
+        "level": LEVEL,
+        "resamples": resamples,
+        "seed": seed,
+        "groups": int(np.unique(np.asarray(groups)).size),
+    }
+
+
+def difference(first: Measure, second: Measure) -> Measure:
+    """Measure how much higher the first's figures are than the second's, in every draw."""
+
+    def measure(weights: NDArray[np.float64]) -> Figures:
+        found = second(weights)
+        return {place: values - found[place] for place, values in first(weights).items()}
+
+    return measure
+
+
+def _compared(
+    first: float | None, second: float | None, draws: NDArray[np.float64]
+) -> dict[str, Any]:
+    known = first is not None and second is not None
+    return {
+        "first": first,
+        "second": second,
+        "difference": first - second if first is not None and second is not None else None,
+        "interval": listed(draws) if known else None,
+    }

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.evaluation.figures import Figures, Measure, number, ratio, weighted_mean
-from hambatch.evaluation.sample import Sample
-from hambatch.probabilities import DECIMALS
+from hambatch.engines.probabilities import DECIMALS
+from hambatch.evaluation.sample import Figures, Measure, Sample, number, ratio, weighted_mean
 
 BINS = 15
+
 
 SMALLEST = 10.0**-DECIMALS
 """What a probability of 0 counts as in the log loss: the last decimal of a table."""

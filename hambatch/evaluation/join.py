@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
-from hambatch.evaluation.predictions import P_COLUMNS
 from hambatch.evaluation.sample import Sample
-from hambatch.evaluation.text_table import NAMED
-from hambatch.labels import CLASSES
+from hambatch.evaluation.tables import NAMED, P_COLUMNS
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
-"""Images in the order of a score, and the areas under the curves that follow from it."""
+"""Figures that follow from the order of the probabilities."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.evaluation.figures import ratio
+from hambatch.engines.classes import CLASSES
+from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, number, ratio
 
 
 class Counts(NamedTuple):
@@ -99,3 +100,98 @@ def average_precision(counts: Counts) -> NDArray[np.float64]:
     precision = np.divide(true, called, out=np.zeros(true.shape), where=called > 0)
     gained = np.diff(counts.true, axis=1)
     return ratio((gained * precision).sum(axis=1), counts.true[:, -1])
+
+
+POINTS = 200
+"""The most points of a curve in a report."""
+
+
+def roc_auc(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
+    """Share of (positive, negative) pairs that the score puts in order; ties count half.
+
+    Parameters
+    ----------
+    positive
+        ``[n]``, n > 0.
+    scores
+        ``[n]``, finite; greater means more probably positive.
+
+    Returns
+    -------
+    0 to 1; None if all images are positive or none is.
+    """
+    return number(roc_area(rank(positive, scores).counts(np.ones((1, positive.size))))[0])
+
+
+def roc_curves(sample: Sample) -> dict[str, dict[str, Any]]:
+    """Curves of ``malignant`` (against benign) and ``melanoma`` (against all others)."""
+    melanoma = sample.truth == MELANOMA
+    return {
+        "malignant": roc_curve(sample.malignant, sample.p_malignant),
+        "melanoma": roc_curve(melanoma, sample.probabilities[:, MELANOMA]),
+    }
+
+
+def roc_curve(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, Any]:
+    """Thin the curve to ``POINTS`` at most, at even steps along it; both ends stay.
+
+    Returns
+    -------
+    ``positives`` and ``negatives``, how many; ``points_before_thinning``; lists
+    of equal length ``threshold`` (None at the start: above all scores), ``fpr``
+    and ``tpr``, empty if there are no positives or no negatives.
+    """
+    ranking = rank(positive, scores)
+    true, false = (part[0] for part in ranking.counts(np.ones((1, positive.size))))
+    counted = {"positives": int(true[-1]), "negatives": int(false[-1])}
+    if not all(counted.values()):
+        empty: dict[str, list[float]] = {"threshold": [], "fpr": [], "tpr": []}
+        return {**counted, "points_before_thinning": 0, **empty}
+    tpr, fpr = true / true[-1], false / false[-1]
+    kept = _thinned(fpr + tpr)
+    thresholds = [None, *ranking.thresholds.tolist()]
+    return {
+        **counted,
+        "points_before_thinning": int(tpr.size),
+        "threshold": [thresholds[k] for k in kept],
+        "fpr": fpr[kept].tolist(),
+        "tpr": tpr[kept].tolist(),
+    }
+
+
+def _thinned(length: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Choose points by their distance along the curve, which rises from 0 to 2."""
+    if length.size <= POINTS:
+        return np.arange(length.size)
+    wanted = np.linspace(0, length[-1], POINTS)
+    return np.unique(np.append(np.searchsorted(length, wanted[:-1]), length.size - 1))
+
+
+def class_rankings(sample: Sample) -> list[Ranking]:
+    """Order the images by the probability of each class, against all others."""
+    return [rank(sample.truth == k, sample.probabilities[:, k]) for k in range(len(CLASSES))]
+
+
+def score_measure(sample: Sample) -> Measure:
+    """ROC AUC and average precision: malignant, melanoma, and of every class."""
+    malignant = rank(sample.malignant, sample.p_malignant)
+    classes = class_rankings(sample)
+
+    def measure(weights: NDArray[np.float64]) -> Figures:
+        by_class = [_areas(ranking, weights) for ranking in classes]
+        figures: Figures = {}
+        for name, areas in (
+            ("malignant", _areas(malignant, weights)),
+            ("melanoma", by_class[MELANOMA]),
+        ):
+            figures |= {(f"{what}_{name}",): values for what, values in areas.items()}
+        for name, areas in zip(CLASSES, by_class, strict=True):
+            figures |= {("classes", name, what): values for what, values in areas.items()}
+        return figures
+
+    return measure
+
+
+def _areas(ranking: Ranking, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    counts = ranking.counts(weights)
+    return {"roc_auc": roc_area(counts), "average_precision": average_precision(counts)}

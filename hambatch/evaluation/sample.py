@@ -1,13 +1,81 @@
-"""The images that figures are about: their classes and probabilities."""
+"""The images that figures are about, draws of their lesions, and figures over draws."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from hambatch.labels import CLASSES, MALIGNANT
+from hambatch.engines.classes import CLASSES, MALIGNANT
+
+Place = tuple[str, ...]
+"""Where a figure stands in a report, such as ``("classes", "mel", "f1")``."""
+
+
+Figures = dict[Place, NDArray[np.float64]]
+"""Values of figures, float64 ``[draws]`` each; NaN where a figure would divide by zero."""
+
+
+Measure = Callable[[NDArray[np.float64]], Figures]
+"""From the weight of every image, float64 ``[draws, n]``, to the figures of every draw."""
+
+
+def together(*measures: Measure) -> Measure:
+    """Join measures of the same images."""
+    return lambda weights: {
+        place: values for measure in measures for place, values in measure(weights).items()
+    }
+
+
+def below(name: str, measure: Measure) -> Measure:
+    """Put the figures of a measure one level down, under ``name``."""
+    return lambda weights: {(name, *place): values for place, values in measure(weights).items()}
+
+
+def once(measure: Measure, images: int) -> dict[Place, float | None]:
+    """Measure the sample itself, every image with weight 1; None is a division by zero."""
+    found = measure(np.ones((1, images)))
+    return {place: number(values[0]) for place, values in found.items()}
+
+
+def number(value: float) -> float | None:
+    """Give a float that JSON can hold."""
+    return None if np.isnan(value) else float(value)
+
+
+def nested(values: Mapping[Place, Any]) -> dict[str, Any]:
+    """Turn places into dictionaries within dictionaries, in the order they come."""
+    report: dict[str, Any] = {}
+    for place, value in values.items():
+        level = report
+        for name in place[:-1]:
+            level = level.setdefault(name, {})
+        level[place[-1]] = value
+    return report
+
+
+def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide; NaN where ``whole`` is 0."""
+    part, whole = np.broadcast_arrays(part, whole)
+    quotient: NDArray[np.float64] = np.full(part.shape, np.nan)
+    return np.divide(part, whole, out=quotient, where=whole != 0)
+
+
+def mean_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average over the last axis what is not NaN; NaN if nothing is left."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return ratio(total, defined.sum(axis=-1).astype(np.float64))
+
+
+def weighted_mean(weights: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average ``values`` ``[n]`` in every draw."""
+    return ratio(weights @ values, weights.sum(axis=1))
+
 
 MELANOMA = CLASSES.index("mel")
+
 
 MALIGNANT_CLASSES = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
 
@@ -81,3 +149,63 @@ class Sample:
     def at(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Sample":
         """Take some of the images, in the order asked for."""
         return Sample(self.truth[chosen], self.predicted[chosen], self.probabilities[chosen])
+
+
+RESAMPLES = 1000
+
+
+LEVEL = 0.95
+
+
+_ELEMENTS = 2**20
+"""Weights held at once: 8 MB, some thirty times over while figures are worked out."""
+
+
+def drawn(
+    measure: Measure, groups: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Figures:
+    """Measure every draw of lesions.
+
+    Parameters
+    ----------
+    measure
+        Of n images.
+    groups
+        ``[n]``: the lesion of each image; whole lesions are drawn, as many as there are.
+
+    Returns
+    -------
+    Arrays ``[resamples]``.
+    """
+    parts = [measure(weights) for weights in draw_weights(groups, resamples, seed)]
+    return {place: np.concatenate([part[place] for part in parts]) for place in parts[0]}
+
+
+def draw_weights(groups: ArrayLike, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield float64 ``[draws, n]``: how often each image is in each draw; some draws at a time.
+
+    Lesions are numbered by their sorted names, so the order of the images
+    changes nothing.
+    """
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    rows = max(1, _ELEMENTS // group.size)
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        lesions = rng.integers(0, names.size, (count, names.size))
+        lesions += names.size * np.arange(count)[:, None]
+        times = np.bincount(lesions.ravel(), minlength=count * names.size)
+        yield times.reshape(count, names.size)[:, group].astype(np.float64)
+
+
+def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float] | None:
+    """Percentile interval of the draws in which a figure is defined.
+
+    None if that is fewer than half of them: then the draws say little about the figure.
+    """
+    defined = values[~np.isnan(values)]
+    if 2 * defined.size < values.size:
+        return None
+    tail = (1 - level) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail]).tolist()
+    return low, high

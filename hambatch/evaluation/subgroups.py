@@ -7,22 +7,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.evaluation.bootstrap import listed
-from hambatch.evaluation.confusion import label_measure
-from hambatch.evaluation.draws import drawn
-from hambatch.evaluation.figures import Figures, Measure, once
 from hambatch.evaluation.join import Joined
+from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.ranking import rank, roc_area
-from hambatch.evaluation.sample import MELANOMA, Sample
-from hambatch.evaluation.truth import PATIENT_COLUMNS
+from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, drawn, once
+from hambatch.evaluation.tables import PATIENT_COLUMNS
 
 SMALL = 20
 """Fewer images than this say next to nothing, and are marked."""
 
+
 AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
+
+
 UNKNOWN = "unknown"
+
+
 OTHER = "other"
+
+
 MOST_GROUPS = 24
 """Values of a column that get a row of their own; a column of free text has no end of them."""
+
 
 _BOUNDS = (30, 45, 60, 75)
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hambatch.engines.loading import find_engine
 from hambatch.engines.manifest import MANIFEST_NAME, Manifest, read_manifest
-from hambatch.engines.store import find_engine
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.join import Joined
-from hambatch.evaluation.leaks import refuse_leaks
-from hambatch.evaluation.pictures import with_pictures
+from hambatch.evaluation.leaks import refuse_leaks, with_pictures
+from hambatch.evaluation.out_of_fold import read_out_of_fold_record
 from hambatch.ham10000.table import read_split
-from hambatch.hashing import sha256_of_file
-from hambatch.names import decode_name
-from hambatch.out_of_fold_record import read_out_of_fold_record
-from hambatch.run_record import read_record, record_path
+from hambatch.score.record import read_record
+from hambatch.sinks.publish import record_path
+from hambatch.system.files import sha256_of_file
+from hambatch.system.text import decode_name
 
 TRAIN = ("train",)
 

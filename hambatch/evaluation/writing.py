@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from hambatch.atomic import write_bytes, write_json, write_text
 from hambatch.errors import InputError
-from hambatch.evaluation.confusion_plot import confusion_png
 from hambatch.evaluation.page import page
-from hambatch.evaluation.reliability_plot import reliability_png
-from hambatch.evaluation.roc_plot import roc_png
+from hambatch.evaluation.plots import confusion_png, reliability_png, roc_png
+from hambatch.system.files import write_bytes, write_json, write_text
 
 
 def write_report(
@@ -19,7 +17,7 @@ def write_report(
     Parameters
     ----------
     report
-        What :func:`hambatch.evaluation.comparison.compare` returns.
+        What :func:`hambatch.evaluation.evaluate.compare` returns.
     out
         The folder, made if need be.
     html

@@ -1,1 +1,1 @@
-"""Class activation maps: what in an image speaks for a class, as far as the network can tell."""
+"""Class activation maps: which parts of an image speak for a class."""

@@ -1,16 +1,17 @@
-"""`explain.json`: every map in numbers, and what they were made of."""
+"""What `hambatch explain` tells its user when it is done."""
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from hambatch import __version__
-from hambatch.engines.choice import FP32
 from hambatch.engines.loading import Engine
-from hambatch.explanation.asked import Asked
-from hambatch.explanation.picture import RESEARCH_USE_ONLY
-from hambatch.explanation.results import Explanation
-from hambatch.names import encode_name
-from hambatch.temperature import temperature_of
-from hambatch.versions import library_versions
+from hambatch.engines.precision import FP32
+from hambatch.engines.probabilities import temperature_of
+from hambatch.explanation.picture import RESEARCH_USE_ONLY, Explanation
+from hambatch.explanation.selection import Asked
+from hambatch.system.packages import library_versions
+from hambatch.system.text import encode_name
 
 METHOD = {
     "name": "Grad-CAM in closed form",
@@ -19,6 +20,7 @@ METHOD = {
     "layer": "the feature map that is averaged for the output features",
     "score": "the logit of the class, before temperature and softmax",
 }
+
 
 DIGITS = 7
 """What a float32 holds."""
@@ -82,3 +84,22 @@ def _image(one: Explanation, classes: tuple[str, ...]) -> dict[str, Any]:
 
 def _rounded(values: Any) -> list[list[float]]:
     return [[float(f"{value:.{DIGITS}g}") for value in row] for row in values.tolist()]
+
+
+SHOWN = 5
+"""Different reasons."""
+
+
+def as_text(document: dict[str, Any], out: Path) -> str:
+    """Sum up ``explain.json`` in a few lines: counts, and why images failed."""
+    counts = document["counts"]
+    lines = [
+        f"{encode_name(str(out))}: {counts['images']} images, {counts['explained']} explained, "
+        f"{counts['failed']} failed ({document['engine']['name']}, {document['backend']})"
+    ]
+    table, engine = document["table"], document["engine"]
+    if table and table["engine_json_sha256"] != engine["engine_json_sha256"]:
+        lines.append("  the table was scored with another engine, or another state of this one")
+    reasons = Counter(one["reason"] for one in document["images"] if one["status"] != "ok")
+    lines += [f"  failed: {n} x {reason}" for reason, n in reasons.most_common(SHOWN)]
+    return "\n".join(lines)

@@ -1,30 +1,90 @@
 """One explanation as a PNG: what the engine saw, and the heat map over it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.evaluation.canvas import new_figure, png
-from hambatch.explanation.results import Explanation
-from hambatch.labels import NAMES
+from hambatch.engines.classes import NAMES
+from hambatch.pipelines.header import PNG_START, orientation_of, read_header
+from hambatch.system.plotting import new_figure, png
+from hambatch.types import Row
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An image's row in FP32, and the rest if its ``status`` is ``ok``.
+
+    ``maps`` are float32 ``[classes, rows, columns]``; ``size`` is the picture's own width and
+    height, if known; ``file`` the PNG's name, which shows the map of ``of_class``. ``in_table``
+    is the row that the image was taken from, if there was a table.
+    """
+
+    row: Row
+    in_table: Row | None = None
+    maps: NDArray[np.float32] | None = None
+    size: tuple[int, int] | None = None
+    of_class: str = ""
+    file: str = ""
+
+
+_JPEG_EXIF, _PNG_EXIF = b"Exif\0\0", b"eXIf"
+
+
+_MOST_EXIF = 65_536
+"""Bytes: a JPEG's segment holds no more."""
+
+
+LYING = (5, 6, 7, 8)
+"""Orientations in which width and height change places."""
+
+
+def shown_size(content: bytes, *, exif_orientation: bool) -> tuple[int, int] | None:
+    """Give width and height in pixels; None where the header does not say for certain.
+
+    Parameters
+    ----------
+    exif_orientation
+        Whether the engine's preprocessing turns pictures upright.
+    """
+    header = read_header(content)
+    if header is None or header.odd_exif or not header.pixels:
+        return None
+    size = header.width, header.height
+    if exif_orientation and header.exifs and orientation_of(_exif(content)) in LYING:
+        return size[::-1]
+    return size
+
+
+def _exif(content: bytes) -> bytes:
+    mark = _PNG_EXIF if content.startswith(PNG_START) else _JPEG_EXIF
+    start = content.find(mark) + len(mark)
+    return content[start : start + _MOST_EXIF] if start >= len(mark) else b""
+
 
 PURPOSE = "hambatch explain"
 
+
 RESEARCH_USE_ONLY = "Research use only: not a medical device."
+
 
 HEIGHT, PANEL = 4.4, 3.5
 """Inches: of the figure, and of either panel."""
 
+
 WIDEST, NARROWEST = 2.0, 0.5
 """Width by height of the right panel; a picture beyond that is shown smaller in it."""
+
 
 STRONGEST = 0.65
 """Opacity of the heat map at its largest value; at 0 it lets all of the picture through."""
 
+
 COLOURS = "viridis"
 """Neither skin nor lesion has them, and they are told apart without seeing red or green."""
+
 
 NAME_AT_MOST = 60
 

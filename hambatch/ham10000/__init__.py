@@ -1,1 +1,1 @@
-"""HAM10000 as published: its tables, its lesions, its splits."""
+"""HAM10000 as published: its tables, its lesions, its splits, its near-duplicates."""

@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 from tqdm import tqdm
 
 from hambatch.errors import InputError
-from hambatch.hashing import sha256_of_file
+from hambatch.system.files import sha256_of_file
 
 
 class ImageFile(NamedTuple):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
-from hambatch.labels import CLASSES
 
 NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")
+
 
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 

@@ -8,9 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
+from hambatch.ham10000.perceptual_hash import looks_of, pairs_apart, thumbnails
 from hambatch.ham10000.split import group_lesions
-from hambatch.near_duplicates.search import looks_of, pairs_apart
-from hambatch.near_duplicates.thumbnails import thumbnails
 
 SHOWN = 3
 """How many pairs a message names before it only counts."""

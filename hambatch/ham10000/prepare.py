@@ -1,6 +1,7 @@
-"""From a HAM10000 download to a split table and its record."""
+"""What `prepare` says on stdout: the split by class, and what was left out."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,16 @@ from typing import Any
 import pandas as pd
 
 from hambatch import __version__
-from hambatch.atomic import write_json, write_text
-from hambatch.config import PrepareOptions
+from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.errors import InputError
 from hambatch.ham10000.images import find_images, hash_images
-from hambatch.ham10000.known_pairs import known_pairs_in, on_one_side
-from hambatch.ham10000.leaks import check_leaks
+from hambatch.ham10000.leaks import check_leaks, known_pairs_in, on_one_side
 from hambatch.ham10000.metadata import find_metadata, read_metadata
 from hambatch.ham10000.near_duplicates import compare_pictures, joined_groups
+from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.split import assign_splits, group_lesions
 from hambatch.ham10000.table import COLUMNS, record_path
-from hambatch.labels import CLASSES, SPLITS
+from hambatch.system.files import write_json, write_text
 
 
 def prepare(
@@ -37,7 +37,7 @@ def prepare(
     ``images_with_copies`` (one id in several folders), ``identical``
     (lists of image ids with the same bytes), ``near_duplicates`` (pairs of image
     ids of different lesions that look the same), ``known_pairs`` (those of
-    :mod:`hambatch.ham10000.known_pairs`) and ``not_compared`` (images that nobody could
+    :mod:`hambatch.ham10000.leaks`) and ``not_compared`` (images that nobody could
     look at).
 
     Raises
@@ -159,3 +159,52 @@ def _refuse_other(out: Path, text: str) -> None:
             "engines that were trained with it can be measured with it alone.\n"
             "Next: name another --out, or add --overwrite to replace it"
         )
+
+
+SHOWN = 5
+"""How many names a line shows; the record holds them all."""
+
+
+def summarize(record: dict[str, Any]) -> str:
+    """Lay out a record of :func:`hambatch.ham10000.prepare.prepare` as text."""
+    counts, unseen = record["counts"], bool(record["not_compared"])
+    rows = [(name, _numbers(counts[name])) for name in counts]
+    total = [sum(column) for column in zip(*(numbers for _, numbers in rows), strict=True)]
+    side = "".join(f"{split:>7}" for split in (*SPLITS, "all"))
+    lines = [
+        f"{'':6}{'images':>28}  {'lesions':>28}",
+        f"{'class':6}{side}  {side}",
+        *(_line(name, numbers) for name, numbers in (*rows, ("all", total))),
+        "",
+        _names("metadata rows without image", record["rows_without_image"]),
+        _names("images without metadata row", record["images_without_row"]),
+        _names("images found in several folders", record["images_with_copies"]),
+        _names("groups of byte-identical images", [" = ".join(g) for g in record["identical"]]),
+        _names(
+            "pairs of nearly the same picture", [" = ".join(p) for p in record["near_duplicates"]]
+        ),
+        _names("pairs of one lesion under two ids", [" = ".join(p) for p in record["known_pairs"]]),
+        *([_names("images that cannot be decoded", record["not_compared"])] * unseen),
+        "no lesion, no identical bytes and no near-duplicates on two sides",
+    ]
+    return "\n".join(lines)
+
+
+def _numbers(splits: dict[str, dict[str, int]]) -> list[int]:
+    """Images of each split and all, then lesions likewise."""
+    images = [splits[split]["images"] for split in SPLITS]
+    lesions = [splits[split]["lesions"] for split in SPLITS]
+    return [*images, sum(images), *lesions, sum(lesions)]
+
+
+def _line(name: str, numbers: Sequence[int]) -> str:
+    cells = [f"{number:>7}" for number in numbers]
+    half = len(cells) // 2
+    return f"{name:6}{''.join(cells[:half])}  {''.join(cells[half:])}"
+
+
+def _names(what: str, names: Sequence[str]) -> str:
+    if not names:
+        return f"{what}: 0"
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{what}: {len(names)} ({', '.join(names[:SHOWN])}{more})"

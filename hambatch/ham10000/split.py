@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.engines.classes import SPLITS
 from hambatch.errors import InputError
-from hambatch.labels import SPLITS
 
 
 def assign_splits(

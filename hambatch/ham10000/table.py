@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.errors import InputError
-from hambatch.labels import CLASSES, SPLITS
 
 COLUMNS = (
     "image_id",

@@ -4,17 +4,35 @@ Scoring and training, CPU and GPU all call :func:`decode_and_resize`, so a model
 sees in service what it saw in training.
 """
 
+import importlib.util
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.errors import BackendError
-from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.errors import BackendError, InputError
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.system.packages import require
+
+
+def has_dali() -> bool:
+    """Tell whether DALI is installed; it has wheels for Linux only."""
+    try:
+        return importlib.util.find_spec("nvidia.dali") is not None
+    except ModuleNotFoundError:
+        return False
+
 
 REFUSALS = (RuntimeError, MemoryError, ValueError, TypeError, IndexError)
 """What DALI raises for a batch: some of its errors get the class of Python's that is nearest."""
 
+
 INTERPOLATIONS = {"linear": "INTERP_LINEAR"}
+
 
 DEFAULTS = DecoderOptions()
 
@@ -87,3 +105,37 @@ def built(pipeline: Any, device: str, device_id: int) -> Any:
             "Next: hambatch doctor, or take --device cpu"
         ) from error
     return pipeline
+
+
+BATCH_SIZE = 8
+
+
+def decode(paths: Sequence[Path], spec: InputSpec, how: Preprocessing) -> NDArray[np.uint8]:
+    """Decode and resize images on the CPU: uint8 RGB ``[n, height, width, 3]``, in order.
+
+    Raises
+    ------
+    InputError
+        If one cannot be decoded.
+    """
+    dali = require("nvidia.dali", extra="", purpose="decoding images")
+    pipeline = dali.Pipeline(
+        batch_size=BATCH_SIZE, num_threads=2, device_id=None, prefetch_queue_depth=1
+    )
+    with pipeline:
+        encoded = dali.fn.external_source(name="encoded", dtype=dali.types.UINT8, ndim=1)
+        pipeline.set_outputs(decode_and_resize(encoded, "cpu", spec, how))
+    pipeline.build()
+    parts = []
+    for start in range(0, len(paths), BATCH_SIZE):
+        batch = paths[start : start + BATCH_SIZE]
+        pipeline.feed_input("encoded", [np.fromfile(path, np.uint8) for path in batch])
+        try:
+            (images,) = pipeline.run()
+        except RuntimeError as error:
+            raise InputError(
+                f"one of {batch[0]} ... {batch[-1].name} cannot be decoded.\n"
+                "Next: name a folder of intact images"
+            ) from error
+        parts.append(images.as_array().copy())
+    return np.concatenate(parts)

@@ -25,10 +25,13 @@ from hambatch.errors import BackendError
 
 STDERR = 2
 
+
 MOST_BYTES = 1_000_000
 """The log is emptied when it has grown beyond this, or half of what a file may be."""
 
+
 _PROOF = b"\0"
+
 
 _WARNING = re.compile(
     rb"(?:Corrupt JPEG data: |Warning: )?("

@@ -1,18 +1,27 @@
-"""What a JPEG or PNG says of itself before anything is decoded; about 5 us a file.
+"""What a JPEG or PNG says of itself before anything is decoded, and whether DALI may have it."""
 
-Stricter than the decoders: a file whose segments do not follow one another has no
-readable header here, and no batch ever sees it.
-"""
-
+import struct
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from hambatch.sources.folder import SUPPORTED, image_format
+from hambatch.sources.reading import Limits
 
 JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
+
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
+
+
 _START_OF_SCAN, _ADOBE, _APP1 = 0xDA, 0xEE, 0xE1
 
+
 _CHANNELS_OF_PNG = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+
+
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 
@@ -134,3 +143,114 @@ def without_extras(content: bytes) -> bytes | None:
             kept.append(content[place:end])
         place = end
     return None
+
+
+_ORIENTATION, _TIFF = 0x0112, 42
+
+
+_TEXT = "Raw profile type exif"
+
+
+def exif_of(info: Mapping[str | tuple[int, int], object]) -> bytes:
+    """Give the EXIF among what Pillow says of a file, a PNG's text chunk included.
+
+    Raises
+    ------
+    ValueError
+        If the text is not what ImageMagick writes: three lines, then hex.
+    """
+    found = info.get("exif") or b""
+    text = info.get(_TEXT)
+    if not found and isinstance(text, str):
+        found = bytes.fromhex("".join(text.split("\n")[3:]))
+    return found if isinstance(found, bytes) else b""
+
+
+def orientation_of(exif: bytes) -> int:
+    """Give the orientation, 1 (upright) where there is none or EXIF is broken before it."""
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order = "<" if tiff.startswith(b"II") else ">"
+    try:
+        mark, start = struct.unpack_from(f"{order}HI", tiff, 2)
+        if mark != _TIFF:
+            return 1
+        (count,) = struct.unpack_from(f"{order}H", tiff, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
+            if tag == _ORIENTATION:
+                return int(value)
+    except struct.error:
+        pass
+    return 1
+
+
+FAST_PIXELS = 16_000_000
+"""Larger pictures are decoded one at a time; so many are 48 MB as RGB."""
+
+
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+
+
+_USUAL_CODINGS = frozenset({0xC0, 0xC1, 0xC2})
+
+
+_UNUSUAL_CODINGS = {
+    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG is"),
+    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG is"),
+    **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding is"),
+}
+
+
+def is_suspect(content: bytes, limits: Limits) -> bool:
+    """Tell whether the file should be decoded alone, away from the batch, or not at all."""
+    header = read_header(content)
+    if header is None or header.odd_exif or header.pixels > FAST_PIXELS:
+        return True
+    return not _has_end(content) or bool(refusal_by_header(header, limits))
+
+
+def is_cut_off(content: bytes) -> bool:
+    """Tell whether the file begins as a picture and lacks its end."""
+    return read_header(content) is not None and not _has_end(content)
+
+
+def _has_end(content: bytes) -> bool:
+    return content.endswith(_PNG_END if content.startswith(PNG_START) else _JPEG_END)
+
+
+def refusal(content: bytes, limits: Limits) -> str:
+    """Give the reason why nobody should try to decode the file, or an empty string."""
+    if not content:
+        return "empty file"
+    found = image_format(content)
+    if found not in SUPPORTED:
+        return f"not a JPEG or PNG image ({found or 'unknown content'})"
+    header = read_header(content)
+    return refusal_by_header(header, limits) if header else ""
+
+
+def refusal_by_header(header: Header, limits: Limits) -> str:
+    """Give the reason to refuse what the header describes, or an empty string."""
+    if not header.pixels:
+        return f"the header says {header.width} x {header.height} pixels"
+    if header.animated:
+        return f"animated PNG of {header.animated} frames: which one is meant is unknown"
+    if header.exifs > 1 and not header.coding:
+        return f"PNG with {header.exifs} blocks of EXIF: which one is meant is unknown"
+    if header.coding:
+        reason = _refusal_of_jpeg(header)
+        if reason:
+            return reason
+    return limits.too_many_pixels(header.width, header.height)
+
+
+def _refusal_of_jpeg(header: Header) -> str:
+    if header.coding not in _USUAL_CODINGS:
+        return f"{_UNUSUAL_CODINGS[header.coding]} not supported"
+    if header.bits != 8:
+        return f"JPEG of {header.bits} bits a sample is not supported"
+    if header.channels == 4 and not header.adobe:
+        return "JPEG of four channels without Adobe's marker: its colours are ambiguous"
+    if header.channels not in (1, 3, 4):
+        return f"JPEG of {header.channels} channels is not supported"
+    return ""

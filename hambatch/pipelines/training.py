@@ -8,18 +8,37 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.cores import available_cores
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import InputError
-from hambatch.pipelines.decode import (
-    DEFAULTS,
-    REFUSALS,
-    built,
-    decode_and_resize,
-    pipeline_device,
-)
-from hambatch.pipelines.decoder_options import DecoderOptions
-from hambatch.pipelines.jitter import jittered
+from hambatch.pipelines.decode import DEFAULTS, REFUSALS, built, decode_and_resize, pipeline_device
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.system.cpu import available_cores
+
+FILL = (124.0, 117.0, 104.0)
+"""RGB mean of ImageNet: a cut-out square is 0 for the network, but for rounding."""
+
+
+def jittered(images: Any, colours: Any, hole: Any) -> Any:
+    """Build the graph from uint8 RGB images to such with other colours and a hole.
+
+    Parameters
+    ----------
+    colours
+        DALI node of float32 ``[4]`` samples: factors of brightness, contrast and
+        saturation, and degrees of hue.
+    hole
+        DALI node of float32 ``[4]`` samples: top, left, height and width in pixels.
+    """
+    from nvidia.dali import fn
+
+    images = fn.color_twist(
+        images,
+        brightness=colours[0],
+        contrast=colours[1],
+        saturation=colours[2],
+        hue=colours[3],
+    )
+    return fn.erase(images, anchor=hole[0:2], shape=hole[2:4], axis_names="HW", fill_value=FILL)
 
 
 class Samples(Protocol):
@@ -40,7 +59,7 @@ class Samples(Protocol):
 
 
 class JitteredSamples(Samples, Protocol):
-    """Views whose pixels are changed as well, by :mod:`hambatch.pipelines.jitter`."""
+    """Views whose pixels are changed as well, by :mod:`hambatch.pipelines.training`."""
 
     def colours(self, index: int) -> NDArray[np.float32]:
         """Factors and degrees, ``[4]``."""

@@ -4,16 +4,70 @@ import os
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hambatch.errors import InputError
-from hambatch.journal.lock import MARK
-from hambatch.names import encode_name
-from hambatch.sources.content import HEAD_BYTES, image_format
-from hambatch.sources.naming import named_unlike_an_image
+from hambatch.system.locks import MARK
+from hambatch.system.text import encode_name
+
+HEAD_BYTES = 16
+"""How many bytes :func:`image_format` wants to see."""
+
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"\x00\x00\x00\x0cjP  ", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+)
+
+
+SUPPORTED = frozenset({"jpeg", "png"})
+
+
+def image_format(head: bytes) -> str | None:
+    """Name the image format of a file's first bytes, or None."""
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return None
+
+
+_NO_IMAGE = frozenset(
+    # text, tables, documents, configuration
+    ".txt .md .rst .csv .tsv .tab .json .jsonl .ndjson .xml .yaml .yml .html .htm .css .js .log"
+    " .ini .cfg .conf .toml .pdf .doc .docx .odt .rtf .xls .xlsx .ods .ppt .pptx .url .lnk"
+    # programs, data, weights
+    " .py .pyc .ipynb .r .sh .bat .exe .dll .so .db .sqlite .sqlite3 .parquet .npy .npz .h5"
+    " .hdf5 .pkl .pt .pth .onnx .mat"
+    # archives, sums, sound, film
+    " .zip .tar .gz .tgz .bz2 .xz .zst .7z .rar .md5 .sha1 .sha256 .wav .mp3 .mp4 .avi .mov".split()
+)
+
+
+_NAMES = frozenset("readme licence license copying makefile thumbs.db desktop.ini".split())
+
+
+def named_unlike_an_image(name: str) -> bool:
+    """Tell whether a path's last part is that of a file that holds no picture.
+
+    Hidden files count: file managers leave them beside every picture.
+    """
+    path = PurePosixPath(name)
+    lowered = path.name.lower()
+    return lowered.startswith(".") or lowered in _NAMES or path.suffix.lower() in _NO_IMAGE
+
 
 NAMED_AT_MOST = 20
 """Names that are kept of what gets no row; the count is always whole."""
+
 
 JOURNAL_SUFFIX, JOURNAL_MARK = ".journal", "lock"
 """What the folder of a journal is called, and the file in it that says so."""

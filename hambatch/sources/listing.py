@@ -13,10 +13,10 @@ from heapq import merge
 from itertools import groupby
 from pathlib import Path
 
-from hambatch.atomic import refusing, replacing
 from hambatch.errors import InputError
-from hambatch.names import decode_name, encode_name
 from hambatch.sources.folder import Survey, find_images, nothing_found
+from hambatch.system.files import refusing, replacing
+from hambatch.system.text import decode_name, encode_name
 
 CACHE_KIB = 2000
 """What sorting may keep in memory."""

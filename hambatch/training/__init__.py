@@ -1,1 +1,1 @@
-"""From a split table to trained weights."""
+"""From a split table to an engine: training, export, calibration, gate."""

@@ -12,34 +12,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hambatch
-from hambatch.atomic import sync, write_text
-from hambatch.calibrating.held_out import HeldOut, score_held_out
-from hambatch.calibrating.table import read_held_out
+from hambatch.backends.keras_network import WEIGHTS_NAME, save_network
 from hambatch.engines.card import model_card
-from hambatch.engines.choice import BACKEND_OF_GATES, FP32
-from hambatch.engines.loading import load_engine
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, read_manifest
-from hambatch.engines.writing import write_manifest
+from hambatch.engines.precision import BACKEND_OF_GATES, FP32
+from hambatch.engines.probabilities import temperature_of
 from hambatch.evaluation.bootstrap import bootstrap_intervals
-from hambatch.evaluation.confusion_plot import plot_confusion
-from hambatch.evaluation.metrics import evaluate
+from hambatch.evaluation.measures import evaluate
+from hambatch.evaluation.out_of_fold import (
+    held_out_parts,
+    read_out_of_fold_record,
+    write_out_of_fold,
+)
+from hambatch.evaluation.plots import plot_confusion
 from hambatch.evaluation.training_split import TRAIN
-from hambatch.export.graph import export_graph
-from hambatch.export.keras_weights import WEIGHTS_NAME, save_network
 from hambatch.ham10000.prepare import count
-from hambatch.labels import CLASSES
-from hambatch.out_of_fold_record import held_out_parts, read_out_of_fold_record
-from hambatch.sentinel_recording import record_sentinels
-from hambatch.split_scoring import score_split
-from hambatch.temperature import temperature_of
-from hambatch.training.dataset import Dataset, labels_of
-from hambatch.training.out_of_fold import write_out_of_fold
-from hambatch.versions import library_versions
+from hambatch.score.sentinels.recording import record_sentinels
+from hambatch.system.files import sync, write_text
+from hambatch.system.packages import library_versions
+from hambatch.training.dataset import Dataset, labels_of, score_split
+from hambatch.training.export.export import export_graph
+from hambatch.training.held_out import HeldOut, read_held_out, score_held_out
 
 PARITY_IMAGES = 64
+
+
 VAL = "val"
+
+
 MEASURED = (VAL, "test")
+
+
 LICENCE = "CC BY-NC 4.0: trained on HAM10000, doi:10.1038/sdata.2018.161"
+
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +58,7 @@ class Trained:
     Attributes
     ----------
     network
-        Of :func:`hambatch.training.network.join`.
+        Of :func:`hambatch.backends.keras_network.join`.
     images
         Gives plain images by sha256, uint8 RGB ``[n, side, side, 3]``.
     record

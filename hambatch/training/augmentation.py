@@ -5,8 +5,8 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.config import Augmentation
 from hambatch.errors import InputError
+from hambatch.training.options import Augmentation
 
 PLAIN = 0
 """View 0 of every image: the image as scoring sees it."""

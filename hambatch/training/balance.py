@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
-from hambatch.labels import CLASSES
 
 
 def balanced(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hambatch.config import TrainOptions
-from hambatch.device import instruction_set, multiplies_bfloat16
+from hambatch.backends.keras_network import keras_for
 from hambatch.errors import BackendError, InputError
-from hambatch.require import require
-from hambatch.training.network import keras_for
+from hambatch.system.cpu import instruction_set, multiplies_bfloat16
+from hambatch.system.packages import require
+from hambatch.training.options import TrainOptions
 
 log = logging.getLogger(__name__)
 

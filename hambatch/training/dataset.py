@@ -1,4 +1,4 @@
-"""The split table as training uses it: checked for leaks, every image once."""
+"""Images of a split table, scored by the path of every run, and each of them the table's."""
 
 import logging
 from collections.abc import Iterable
@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hambatch.ham10000.known_pairs import known_pairs_in
-from hambatch.ham10000.leaks import check_leaks
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.loading import Engine
+from hambatch.engines.precision import BACKEND_OF_GATES
+from hambatch.errors import InputError
+from hambatch.ham10000.leaks import check_leaks, known_pairs_in
 from hambatch.ham10000.near_duplicates import (
     compare_pictures,
     joined_groups,
@@ -18,8 +21,10 @@ from hambatch.ham10000.near_duplicates import (
 )
 from hambatch.ham10000.split import group_lesions
 from hambatch.ham10000.table import dataset_root, read_split
-from hambatch.hashing import sha256_of_file
-from hambatch.labels import CLASSES
+from hambatch.score.options import ScoreOptions
+from hambatch.score.rows import predict_files
+from hambatch.system.files import sha256_of_bytes, sha256_of_file
+from hambatch.types import Row
 
 log = logging.getLogger(__name__)
 
@@ -99,3 +104,59 @@ def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:
 def labels_of(dx: Iterable[str]) -> NDArray[np.int64]:
     """Indices of classes, int64 ``[n]``."""
     return np.array([CLASSES.index(name) for name in dx], np.int64)
+
+
+def read_encoded(path: Path, sha256: str) -> NDArray[np.uint8]:
+    """Read a whole file, 1-D.
+
+    Raises
+    ------
+    InputError
+        If it is missing, or is not the file of that hash.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}.\n"
+            "Next: restore the images, or run hambatch prepare again"
+        ) from error
+    if (found := sha256_of_bytes(content)) != sha256:
+        raise InputError(
+            f"{path} is not the file that was split: sha256 {found}, wanted {sha256}.\n"
+            "Next: restore the images, or run hambatch prepare again"
+        )
+    return np.frombuffer(content, np.uint8)
+
+
+NEXT = "hambatch prepare HAM10000_DIR --out split.csv, or restore the images that it names"
+
+
+def score_split(
+    engine: Engine, root: Path, images: pd.DataFrame, precision: str, *, calibration: bool = False
+) -> list[Row]:
+    """Score with one graph on the CPU, uncalibrated unless asked; rows in the table's order.
+
+    Raises
+    ------
+    InputError
+        If an image is not the table's, or cannot be scored.
+    """
+    # Of a graph that is being measured no gate has passed yet.
+    options = ScoreOptions.on_cpu(
+        engine=str(engine.folder),
+        backend=BACKEND_OF_GATES,
+        precision=precision,
+        force=True,
+        calibration=calibration,
+    )
+    rows = predict_files(root, list(images["file"]), options)
+    for row, wanted in zip(rows, images["sha256"], strict=True):
+        if row.status != "ok":
+            raise InputError(f"{root / row.image} cannot be scored: {row.reason}.\nNext: {NEXT}")
+        if row.sha256 != wanted:
+            raise InputError(
+                f"{root / row.image} is not the image of the split table: "
+                f"sha256 {row.sha256}, wanted {wanted}.\nNext: {NEXT}"
+            )
+    return rows

@@ -11,23 +11,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.config import Augmentation
+from hambatch.backends.keras_network import SIDE, in_mixed_precision, preprocess
 from hambatch.engines.manifest import FEATURES, InputSpec, Preprocessing
 from hambatch.errors import InputError
-from hambatch.hashing import sha256_of_bytes
 from hambatch.pipelines.training import training_batches
-from hambatch.require import require
+from hambatch.system.array_cache import FeatureCache, Pair
+from hambatch.system.files import sha256_of_bytes
+from hambatch.system.packages import require
 from hambatch.training.augmentation import PLAIN, view_matrix
 from hambatch.training.compute import Compute
-from hambatch.training.encoded import read_encoded
-from hambatch.training.feature_cache import FeatureCache, Pair
-from hambatch.training.network import SIDE, in_mixed_precision, preprocess
+from hambatch.training.dataset import read_encoded
+from hambatch.training.options import Augmentation
 from hambatch.training.progress import progress
 
 BATCH = 32
+
+
 BATCHES_A_BLOCK = 8
+
+
 PIPELINE_VERSION = 1
 """Raise it when the same options give other pixels or other features."""
+
 
 CPU = Compute()
 
@@ -68,9 +73,9 @@ class Features:
             **compute.key,
         }
         # Plain images serve every seed and every augmentation.
-        self._plain = FeatureCache(cache / _digest(key))
+        self._plain = FeatureCache(cache / _digest(key), FEATURES)
         key |= {"augmentation": asdict(augmentation), "seed": seed}
-        self._views = FeatureCache(cache / _digest(key))
+        self._views = FeatureCache(cache / _digest(key), FEATURES)
 
     def compute(self, pairs: Iterable[Pair]) -> None:
         """See to it that all these pairs are in the cache; plain images first.

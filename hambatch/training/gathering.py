@@ -6,17 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hambatch.config import TrainOptions
+from hambatch.backends.keras_network import SIDE, build_base
 from hambatch.errors import InputError
+from hambatch.system.array_cache import Pair
 from hambatch.training.augmentation import PLAIN, check
 from hambatch.training.balance import balanced
-from hambatch.training.chosen import chosen_options
 from hambatch.training.compute import compute_of
 from hambatch.training.dataset import Dataset, labels_of
-from hambatch.training.feature_cache import Pair
 from hambatch.training.features import Features
 from hambatch.training.head import TrainingData
-from hambatch.training.network import SIDE, build_base
+from hambatch.training.options import TrainOptions, chosen_options
 
 
 def open_features(dataset: Dataset, cache: Path, options: TrainOptions) -> Features:

@@ -1,18 +1,19 @@
-"""The head in training: steps of Adam on cached features, its whole state in arrays."""
+"""How good logits are, in the figures that stop a training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.config import TrainOptions
+from hambatch.backends.keras_network import build_head, keras_for
+from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import FEATURES
-from hambatch.labels import CLASSES
-from hambatch.require import require
+from hambatch.evaluation.measures import confusion_matrix
+from hambatch.system.packages import require
 from hambatch.training.balance import epoch_plan
-from hambatch.training.network import build_head, keras_for
+from hambatch.training.options import TrainOptions
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -122,3 +123,28 @@ def _compile(keras: Any, head: Any, optimizer: Any, xla: bool) -> Any:
         return loss
 
     return step
+
+
+class Figures(NamedTuple):
+    """Of one validation; names as in the log."""
+
+    val_loss: float
+    val_accuracy: float
+    val_balanced_accuracy: float
+
+
+def validate(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Figures:
+    """Compare logits ``[n, 7]`` with labels ``[n]``."""
+    predicted = logits.argmax(axis=1)
+    return Figures(
+        val_loss=cross_entropy(logits, labels),
+        val_accuracy=float((predicted == labels).mean()),
+        val_balanced_accuracy=_balanced_accuracy(labels, predicted),
+    )
+
+
+def _balanced_accuracy(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Mean sensitivity of the classes that occur; ROC curves every time would be waste."""
+    matrix = confusion_matrix(truth, predicted)
+    support = matrix.sum(axis=1)
+    return float((np.diag(matrix)[support > 0] / support[support > 0]).mean())

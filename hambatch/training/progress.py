@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 LOG_EVERY_S = 30.0
 
+
 log = logging.getLogger(__name__)
 
 

@@ -3,25 +3,21 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hambatch.config import TrainOptions
+from hambatch.backends.keras_network import join
 from hambatch.errors import InputError
 from hambatch.training.assembly import Trained
-from hambatch.training.checkpoint import Checkpoint
-from hambatch.training.chosen import chosen_options
-from hambatch.training.cross_validation import Folds
 from hambatch.training.dataset import Dataset
 from hambatch.training.features import PIPELINE_VERSION
-from hambatch.training.finetuning.folds import fine_tuned_folds
-from hambatch.training.finetuning.options import FineTuneOptions
-from hambatch.training.finetuning.recipe import fine_tuned
-from hambatch.training.fit import best_epoch, fit
+from hambatch.training.finetuning.recipe import fine_tuned, fine_tuned_folds
+from hambatch.training.fit import Checkpoint, best_epoch, fit
+from hambatch.training.folds import Folds, published_folds
 from hambatch.training.gathering import fingerprint, open_features, training_data
-from hambatch.training.network import join
-from hambatch.training.published_folds import published_folds
-from hambatch.training.work_folder import work_folder
+from hambatch.training.options import FineTuneOptions, TrainOptions, chosen_options
+from hambatch.training.state_file import work_folder
 
 HALVINGS = 32
 """What the five stages of ResNet50 divide an image's side by."""
+
 
 Recipe = Callable[[Dataset, Path, Path, TrainOptions], Trained]
 
@@ -47,6 +43,7 @@ FOLDS: dict[str, Callable[[Dataset, Path, TrainOptions, Path], Folds]] = {
     "published": published_folds,
     "finetune": fine_tuned_folds,
 }
+
 
 RECIPES: dict[str, Recipe] = {"published": published, "finetune": fine_tuned}
 

@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.atomic import replacing, write_text
 from hambatch.errors import InputError
+from hambatch.system.files import replacing, write_text
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -86,3 +86,22 @@ def write_log(path: Path, kind: type[Any], lines: Sequence[Any]) -> None:
     rows = [asdict(line) for line in lines]
     text = [",".join(names), *(",".join(str(row[name]) for name in names) for row in rows)]
     write_text(path, "\n".join(text) + "\n")
+
+
+def work_folder(out: Path) -> Path:
+    """Make ``OUT.work``: the engine folder holds nothing but what its manifest names.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    folder = out.with_name(out.name + ".work")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the work folder {folder}: {error.strerror}.\n"
+            "Next: name an --out in a folder that you may write to"
+        ) from error
+    return folder

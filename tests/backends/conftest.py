@@ -1,5 +1,5 @@
 """The small INT8 graph of the export's tests: what a backend is to run."""
 
-from tests.export.int8.conftest import calibration, made, others, residual
+from tests.training.export.int8.conftest import calibration, made, others, residual
 
 __all__ = ["calibration", "made", "others", "residual"]

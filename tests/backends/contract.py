@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hambatch.backends import Backend
-from hambatch.batches import Batch, Failure, Scored
+from hambatch.types import Batch, Failure, Scored
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from hambatch.backends import load_backend
-from hambatch.backends.model_cache import KEPT, cache_folder, exported_once
-from hambatch.config import ScoreOptions
+from hambatch.backends.openvino_compile import KEPT, cache_folder, exported_once
 from hambatch.engines.loading import load_engine
-from hambatch.prediction import predict_files
-from hambatch.private_cache import key_of, problem_with
+from hambatch.score.options import ScoreOptions
+from hambatch.score.rows import predict_files
+from hambatch.system.cache import key_of, problem_with
 from tests.backends.contract import pictures, scores
 from tests.engines.int8_engine import with_int8
 

@@ -8,12 +8,10 @@ import pytest
 
 from hambatch.backends import Backend, load_backend
 from hambatch.backends.openvino_cpu import load
-from hambatch.batches import Batch
-from hambatch.engines.loading import load_engine
+from hambatch.engines.loading import DEFAULT_ENGINE, find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
-from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
+from hambatch.types import Batch
 from tests.backends.contract import BackendContract, batch_of, pictures, scores
 from tests.conftest import write_tiny_graph
 

@@ -7,9 +7,9 @@ import onnx
 import openvino
 import pytest
 
-from hambatch.backends.openvino_unsigned import with_unsigned_activations
-from hambatch.export.int8.running import logits_of
-from tests.export.int8.residual_graph import CONVOLUTIONS
+from hambatch.backends.openvino_graph import with_unsigned_activations
+from hambatch.training.export.int8.running import logits_of
+from tests.training.export.int8.residual_graph import CONVOLUTIONS
 
 SHAPE = [1, 224, 224, 3]
 

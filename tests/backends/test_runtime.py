@@ -2,9 +2,9 @@
 
 import pytest
 
-from hambatch.backends import runtime
-from hambatch.backends.runtime import runtime_of
-from hambatch.engines.sentinel_spec import precision_of
+from hambatch import backends as runtime
+from hambatch.backends import runtime_of
+from hambatch.engines.sentinels import precision_of
 
 
 @pytest.mark.parametrize("name", ["tensorrt-fp16", "tensorrt-fp16-b32"])

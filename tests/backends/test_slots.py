@@ -14,7 +14,7 @@ CHECK = """
 import numpy as np
 from hambatch.backends.openvino_cpu import REQUEST_SIZE, load
 from hambatch.engines.loading import load_engine
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
+from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
 from tests.backends.contract import pictures, scores
 
 images = np.concatenate([pictures(3), np.zeros((1, 224, 224, 3), np.uint8)])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hambatch.bench import verdict
-from hambatch.bench.ceiling import ADDED, BETWEEN, LOWER, Cores, find_ceiling
+from hambatch.bench import report as verdict
+from hambatch.bench.result import ADDED, BETWEEN, LOWER, Cores, find_ceiling
 
 ALL = Cores(2, 2, 2)
 

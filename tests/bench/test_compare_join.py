@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from hambatch.bench.compare import join
 from hambatch.bench.compare_file import Result, Series
-from hambatch.bench.compare_join import join
 from hambatch.errors import InputError
 
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
+from hambatch.bench.compare import Pair, check_repeats, speed_of
 from hambatch.bench.compare_file import Series
-from hambatch.bench.compare_join import Pair
-from hambatch.bench.compare_repeats import check_repeats, speed_of
 from hambatch.errors import InputError
 from tests.bench.results import rates
 

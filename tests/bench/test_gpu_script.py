@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.backends.tensorrt.host_gpus import host_gpus
+from tests.backends.tensorrt.real import real_device
 from tests.conftest import REPOSITORY
-from tests.gpu.host_gpus import host_gpus
-from tests.gpu.real import real_device
 
 __all__ = ["host_gpus"]
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from hambatch.backends.openvino_cpu import REQUEST_SIZE
+from hambatch.bench.engine_bench import combinations, single_streams
 from hambatch.bench.inference import Setting, open_backend
 from hambatch.bench.material import open_material
 from hambatch.bench.options import BenchEngineOptions
-from hambatch.bench.sweep import combinations, single_streams
-from hambatch.config import ScoreOptions
 from hambatch.engines.loading import load_engine
 from hambatch.errors import EngineError, InputError
 from hambatch.pipelines.header import read_header
-from hambatch.sharing import share_cores
+from hambatch.score.options import ScoreOptions
+from hambatch.system.cpu import share_cores
 
 
 def test_generated_images_are_of_the_size_of_ham10000_and_go_round() -> None:

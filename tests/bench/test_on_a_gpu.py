@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hambatch.backends.tensorrt_requests import TensorRtBackend
-from hambatch.bench.at_hand import at_hand
+from hambatch.backends.tensorrt.requests import TensorRtBackend
 from hambatch.bench.compare import compare
-from hambatch.bench.inference import Setting, open_backend, refuse_other
+from hambatch.bench.engine_bench import combinations
+from hambatch.bench.inference import Setting, at_hand, open_backend, refuse_other
 from hambatch.bench.options import BenchCompareOptions, BenchEngineOptions
-from hambatch.bench.sweep import combinations
 from hambatch.cli import hambatch
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, EngineError, InputError
 from tests.backends.contract import pictures, scores
-from tests.gpu.host_gpus import host_gpus
-from tests.gpu.on_host import OnHost
-from tests.gpu.real import real_backend
+from tests.backends.tensorrt.host_gpus import host_gpus
+from tests.backends.tensorrt.on_host import OnHost
+from tests.backends.tensorrt.real import real_backend
 
 __all__ = ["host_gpus"]
 

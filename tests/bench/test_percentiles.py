@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hambatch.bench.percentiles import percentile, samples_needed
+from hambatch.bench.result import percentile, samples_needed
 
 
 @pytest.mark.parametrize(("p", "needed"), [(50, 7), (90, 44), (95, 90), (99, 459), (99.9, 4603)])

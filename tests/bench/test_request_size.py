@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from hambatch.backends.openvino_cpu import load
-from hambatch.bench.at_hand import cut
-from hambatch.bench.inference import Offline, Setting, SingleStream, open_backend
+from hambatch.bench.inference import Offline, Setting, SingleStream, cut, open_backend
 from hambatch.engines.loading import load_engine
 from tests.backends.contract import batch_of, pictures, scores
 

@@ -11,9 +11,17 @@ from subprocess import PIPE
 
 import pytest
 
-from hambatch.bench.child import Child, Loaded
-from hambatch.bench.rounds import MOST, schedule, take_turns
-from hambatch.bench.turns import Turn, cpu_seconds, peak_rss_mb, timed
+from hambatch.bench.measuring import (
+    MOST,
+    Child,
+    Loaded,
+    Turn,
+    cpu_seconds,
+    peak_rss_mb,
+    schedule,
+    take_turns,
+    timed,
+)
 from hambatch.errors import BackendError, EngineError, ExitCode, InputError
 
 

@@ -5,13 +5,7 @@ import pytest
 from scipy import stats
 
 from hambatch.bench.options import REPEATS_AT_MOST
-from hambatch.bench.statistics import (
-    FEWEST,
-    difference,
-    holm,
-    repeats_needed,
-    scatter_at_most,
-)
+from hambatch.bench.statistics import FEWEST, difference, holm, repeats_needed, scatter_at_most
 from tests.bench.results import rates
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from hambatch.bench.student_t import critical, outside
+from hambatch.bench.statistics import critical, outside
 
 FREEDOM = [1, 2, 3.7, 4, 8, 13.2, 58, 998, 19_998]
 

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from hambatch.bench.options import BenchCompareOptions
 from hambatch.cli import hambatch
-from hambatch.cli.bench_compare import compare
+from hambatch.cli.bench import compare
 from hambatch.errors import ExitCode, InputError
 from tests.bench.results import rates, result, throughput, write
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.cli.build import build
-from hambatch.cli.build_progress import PhaseBars
-from hambatch.config import BuildOptions
-from hambatch.gpu.probe import probe_gpus
+from hambatch.backends.tensorrt.options import BuildOptions
+from hambatch.cli.build import PhaseBars, build
+from hambatch.system.gpus import probe_gpus
 from tests.cli.test_command_line import run
 
 no_gpu = pytest.mark.skipif(probe_gpus().usable, reason="this machine has a GPU")

@@ -12,8 +12,8 @@ import pytest
 
 from hambatch.cli import COMMANDS, hambatch
 from hambatch.cli.score import score
-from hambatch.config import ScoreOptions
-from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.score.options import ScoreOptions
 
 HEAVY = ("nvidia", "openvino", "tensorflow", "keras", "pandas", "PIL", "matplotlib", "numpy")
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.doctor.installed import environment_of, install, of_the_base
+from tests.checks.doctor.installed import environment_of, install, of_the_base
 
 
 def doctor(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

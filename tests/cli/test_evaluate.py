@@ -3,8 +3,8 @@ import json
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
+from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
 from hambatch.errors import ExitCode, InputError
-from hambatch.labels import CLASSES, ISIC_COLUMNS
 
 ONE_HOT = {name: ",".join("1" if name == c else "0" for c in CLASSES) for name in CLASSES}
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from hambatch.cli import hambatch
 from hambatch.cli.explain import explain
-from hambatch.config import ExplainOptions
+from hambatch.explanation.options import ExplainOptions
 from tests.conftest import jpeg_bytes
 from tests.explanation.made_engine import make_engine
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from hambatch.cli.finetune_options import FINETUNE_HELP
-from hambatch.config import TrainOptions
+from hambatch.cli.train import FINETUNE_HELP
 from hambatch.errors import InputError
-from hambatch.training.finetuning.options import PUBLISHED_ONLY
+from hambatch.training.options import PUBLISHED_ONLY, TrainOptions
 from tests.cli import test_train
 from tests.cli.test_train import run
 

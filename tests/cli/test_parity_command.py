@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hambatch.checks.options import ParityOptions
 from hambatch.cli.parity import parity
-from hambatch.config import ParityOptions
 from hambatch.errors import ExitCode
+from tests.backends.tensorrt.host_gpus import host_gpus
 from tests.cli.test_command_line import run
-from tests.gpu.host_gpus import host_gpus
 
 __all__ = ["host_gpus"]
 

@@ -1,8 +1,8 @@
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
-from hambatch.config import PrepareOptions
 from hambatch.errors import ExitCode, InputError
+from hambatch.ham10000.options import PrepareOptions
 
 
 def invoke(root, out, *options):

@@ -1,7 +1,7 @@
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
-from hambatch.config import SampleOptions
+from hambatch.engines.options import SampleOptions
 from hambatch.errors import ExitCode
 
 

@@ -6,9 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
-from hambatch.cores import available_cores
-from hambatch.device import int8_kernels
 from hambatch.engines.manifest import read_manifest
+from hambatch.system.cpu import available_cores, int8_kernels
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
 
 

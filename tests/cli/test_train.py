@@ -7,15 +7,13 @@ from dataclasses import fields
 import pytest
 from click.testing import CliRunner
 
-from hambatch.cli.train import train
-from hambatch.cli.train_options import HELP, NESTED, options_from
-from hambatch.config import Augmentation, TrainOptions
+from hambatch.cli.train import HELP, NESTED, options_from, train
 from hambatch.errors import InputError
 from hambatch.ham10000.table import COLUMNS
-from hambatch.hashing import sha256_of_bytes
-from hambatch.training.finetuning.options import FineTuneOptions, Jitter
+from hambatch.system.files import sha256_of_bytes
+from hambatch.training.options import Augmentation, FineTuneOptions, Jitter, TrainOptions
 from tests.conftest import jpeg_bytes
-from tests.near_duplicates.pictures import COPIES, picture
+from tests.ham10000.pictures import COPIES, picture
 
 PATHS = {"data", "out", "cache", "out_of_fold"}
 

@@ -1,6 +1,6 @@
 """A made-up calibration."""
 
-from hambatch.engines.calibration_spec import Calibration, FittedOn, Improvement
+from hambatch.engines.calibration import Calibration, FittedOn, Improvement
 
 
 def calibration_of(temperature: float) -> Calibration:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hambatch.engines.choice import BACKEND_OF_GATES, INT8
-from hambatch.engines.gate_spec import Change, Gate
+from hambatch.engines.gates import Change, Gate
+from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import Manifest, Variant, read_manifest
-from hambatch.engines.writing import write_manifest
+from hambatch.engines.precision import BACKEND_OF_GATES, INT8
 
 
 def with_int8(engine: Path, place: Path, *, mixed_up: bool = False) -> Path:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hambatch.engines.calibration_text import HEADING, section, with_section
+from hambatch.checks.engines import engine_lines
+from hambatch.engines.card import HEADING, section, with_section
+from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import read_manifest
-from hambatch.engines.reporting import engine_lines
-from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
-from tests.engines.fitted import calibration_of
 from tests.engine_json import rewrite
+from tests.engines.fitted import calibration_of
 
 
 @pytest.fixture
@@ -57,9 +57,7 @@ ODD = [
 
 
 @pytest.mark.parametrize(("where", "value"), ODD)
-def test_what_is_no_calibration_is_refused_by_name(
-    folder: Path, where: str, value: object
-) -> None:
+def test_what_is_no_calibration_is_refused_by_name(folder: Path, where: str, value: object) -> None:
     path = folder / "engine.json"
     whole: dict[str, Any] = json.loads(path.read_text())
     *parents, last = where.split(".")
@@ -83,7 +81,7 @@ def test_no_calibration_is_no_null(folder: Path) -> None:
 
 
 def test_the_listing_shows_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hambatch.engines.reporting.installed_engines", lambda: [folder])
+    monkeypatch.setattr("hambatch.engines.loading.installed_engines", lambda: [folder])
     assert engine_lines() == [f"tiny  1  fp32  temperature 1.5  {folder}"]
 
 

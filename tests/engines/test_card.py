@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hambatch.engines.card import model_card
+from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import Manifest
 from hambatch.evaluation.bootstrap import bootstrap_intervals
-from hambatch.evaluation.metrics import evaluate
-from hambatch.labels import CLASSES
+from hambatch.evaluation.measures import evaluate
 
 
 def card_of(training, trained_on=("train",)):
@@ -76,5 +76,7 @@ def test_it_says_exactly_what_it_saw(card):
     assert "Validation, which stopped the training" in card
     tune = {"unfreeze": "conv4", "balance": "sqrt", "final": True}
     final = card_of({"finetune": tune, "steps_run": 900}, trained_on=("train", "val"))
-    assert "fitted to the 56 images of 42 lesions of train and val. Those of test were held" in final
+    assert (
+        "fitted to the 56 images of 42 lesions of train and val. Those of test were held" in final
+    )
     assert "a fixed 900 steps; nothing was validated" in final

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hambatch.engines.gate_spec import Change
+from hambatch.engines.gates import Change
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import EngineError
-from tests.engines.int8_engine import gate_of, put_gate, with_int8
 from tests.engine_json import rewrite
+from tests.engines.int8_engine import gate_of, put_gate, with_int8
 
 
 @pytest.fixture

@@ -6,21 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hambatch.config import ScoreOptions
-from hambatch.engines.loading import load_engine
+from hambatch.engines.loading import find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, read_manifest
-from hambatch.engines.sentinel_images import PICTURES, write_sentinel_images
-from hambatch.engines.sentinel_spec import MeasuredOn, Sentinel, Sentinels
-from hambatch.engines.store import find_engine
-from hambatch.engines.writing import write_manifest
+from hambatch.engines.sentinels import MeasuredOn, Sentinel, Sentinels
+from hambatch.engines.synthetic import PICTURES, write_sentinel_images
 from hambatch.errors import EngineError
+from hambatch.score.options import ScoreOptions
+from tests.engine_json import rewrite
 
 SPEC = Sentinels(
     (Sentinel("one.jpg", (0.1, 0.2, 0.3, 0.1, 0.1, 0.1, 0.1)),),
     tolerance_elsewhere=0.002,
     measured_on=MeasuredOn("openvino-fp32", "dali-cpu", "x86_64 avx2"),
 )
-from tests.engine_json import rewrite
 
 
 @pytest.fixture

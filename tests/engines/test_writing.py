@@ -2,9 +2,8 @@ import json
 
 import pytest
 
-from hambatch.engines.loading import load_engine
+from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant, read_manifest
-from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError
 from tests.engine_json import rewrite
 
@@ -105,7 +104,7 @@ def test_a_flipped_bit_of_the_manifest_is_refused(folder, place):
     place %= len(content)
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(EngineError, match="engine.json cannot be (used|read)"):
+    with pytest.raises(EngineError, match=r"engine\.json cannot be (used|read)"):
         read_manifest(folder)
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from hambatch.engines.classes import CLASSES
 from hambatch.evaluation.bootstrap import bootstrap_intervals
-from hambatch.evaluation.metrics import evaluate
-from hambatch.labels import CLASSES
+from hambatch.evaluation.measures import evaluate
 
 
 def case(seed=0, n=300):
@@ -122,5 +122,5 @@ def test_draws_that_lack_a_figure_are_counted_and_left_out():
 def test_draws_in_portions_are_the_draws_at_once(monkeypatch):
     truth, predicted, _, lesions = with_probabilities()
     whole = bootstrap_intervals(truth, predicted, lesions, resamples=100)
-    monkeypatch.setattr("hambatch.evaluation.draws._ELEMENTS", 7 * 300)
+    monkeypatch.setattr("hambatch.evaluation.sample._ELEMENTS", 7 * 300)
     assert bootstrap_intervals(truth, predicted, lesions, resamples=100) == whole

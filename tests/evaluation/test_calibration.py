@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from hambatch.engines.classes import CLASSES
 from hambatch.evaluation.calibration import BINS, SMALLEST, equal_width_bins, reliability_bins
-from hambatch.evaluation.metrics import evaluate
+from hambatch.evaluation.measures import evaluate
 from hambatch.evaluation.sample import Sample
-from hambatch.labels import CLASSES
 
 
 def case(seed=0, n=300, sharpness=2.0):

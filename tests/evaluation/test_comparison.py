@@ -1,12 +1,12 @@
 import pytest
 
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
-from hambatch.evaluation.comparison import compare
-from hambatch.evaluation.metrics import evaluate
-from hambatch.evaluation.predictions import read_predictions
+from hambatch.evaluation.evaluate import compare
+from hambatch.evaluation.measures import evaluate
 from hambatch.evaluation.report import format_report
-from hambatch.labels import CLASSES
-from hambatch.tables import COLUMNS
+from hambatch.evaluation.tables import read_predictions
+from hambatch.sinks.columns import COLUMNS
 
 
 def write_predictions(path, images, failed=()):

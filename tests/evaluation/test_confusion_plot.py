@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from hambatch.errors import InputError
-from hambatch.evaluation.confusion_plot import plot_confusion
+from hambatch.evaluation.plots import plot_confusion
 
 
 def test_the_picture_shows_the_matrix(tmp_path):

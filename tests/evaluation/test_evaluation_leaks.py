@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hambatch.engines.store import DEFAULT_ENGINE, find_engine
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
 from hambatch.errors import EngineError, InputError
-from hambatch.evaluation.comparison import compare
+from hambatch.evaluation.evaluate import compare
 from hambatch.evaluation.leaks import refuse_leaks
+from hambatch.evaluation.out_of_fold import write_out_of_fold
 from hambatch.evaluation.report import format_report
-from hambatch.ham10000.known_pairs import KNOWN_PAIRS
+from hambatch.ham10000.leaks import KNOWN_PAIRS
 from hambatch.ham10000.table import COLUMNS
-from hambatch.hashing import sha256_of_bytes, sha256_of_file
-from hambatch.labels import CLASSES
-from hambatch.training.out_of_fold import write_out_of_fold
+from hambatch.system.files import sha256_of_bytes, sha256_of_file
 from tests.engine_json import rewrite
-from tests.near_duplicates.pictures import COPIES, encoded, picture
+from tests.ham10000.pictures import COPIES, encoded, picture
 
 
 def digest(k):

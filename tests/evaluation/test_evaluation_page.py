@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
-from hambatch.evaluation.comparison import compare
+from hambatch.evaluation.evaluate import compare
 from hambatch.evaluation.writing import pictures, write_report
-from hambatch.labels import CLASSES
 
 VOID = {"meta", "img", "br"}
 EVIL = "<script>alert(1)</script>&\"'"

@@ -4,13 +4,12 @@ import os
 import pandas as pd
 import pytest
 
-from hambatch.batches import Row
+from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
 from hambatch.errors import InputError
-from hambatch.evaluation.image_ids import image_id_of
-from hambatch.evaluation.predictions import P_COLUMNS, read_predictions
-from hambatch.evaluation.truth import read_truth
-from hambatch.labels import CLASSES, ISIC_COLUMNS
-from hambatch.tables import open_table
+from hambatch.evaluation.tables import P_COLUMNS, read_predictions, read_truth
+from hambatch.sinks.formats import open_table
+from hambatch.system.text import image_id_of
+from hambatch.types import Row
 
 SCORE = ",".join(["image", "status", "prediction", *P_COLUMNS])
 ISIC = ",".join(["image", *ISIC_COLUMNS])

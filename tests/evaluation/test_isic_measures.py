@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hambatch.evaluation.isic import MEASURES, isic_figures
+from hambatch.engines.classes import CLASSES
+from hambatch.evaluation.measures import MEASURES, isic_figures
 from hambatch.evaluation.sample import Sample
-from hambatch.labels import CLASSES
 
 # What isic-challenge-scoring 5.6.0 (github.com/ImageMarkup/isic-challenge-scoring) gives for
 # `case()`: ClassificationScore(...).per_category, macro_average and aggregate, weights 1.

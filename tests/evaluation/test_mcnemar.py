@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from hambatch.evaluation.mcnemar import mcnemar
+from hambatch.evaluation.bootstrap import mcnemar
 
 
 def right(only_first, only_second, both=5):

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from hambatch.evaluation.confusion import confusion_matrix
-from hambatch.evaluation.metrics import evaluate
-from hambatch.evaluation.roc import roc_auc
-from hambatch.labels import CLASSES
+from hambatch.engines.classes import CLASSES
+from hambatch.evaluation.measures import confusion_matrix, evaluate
+from hambatch.evaluation.ranking import roc_auc
 
 AKIEC, BCC, BKL, DF, MEL, NV, VASC = range(7)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hambatch.evaluation.metrics import evaluate
-from hambatch.evaluation.paired import paired_figures
+from hambatch.evaluation.bootstrap import paired_figures
+from hambatch.evaluation.measures import evaluate
 from hambatch.evaluation.sample import Sample
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from hambatch.evaluation.roc import POINTS, roc_curve
+from hambatch.evaluation.ranking import POINTS, roc_curve
 
 
 def test_a_short_curve_is_whole_and_starts_above_all_scores():

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hambatch.engines.classes import CLASSES
 from hambatch.evaluation.join import join
-from hambatch.evaluation.metrics import evaluate
-from hambatch.evaluation.predictions import P_COLUMNS
+from hambatch.evaluation.measures import evaluate
 from hambatch.evaluation.subgroups import AGE_BANDS, MOST_GROUPS, age_band, subgroups
-from hambatch.labels import CLASSES
+from hambatch.evaluation.tables import P_COLUMNS
 
 
 def joined(n=210, **columns):

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import pytest
 
-from hambatch.config import ExplainOptions, ScoreOptions
-from hambatch.explanation.asked import named_images
-from hambatch.explanation.explaining import Outcome, explain
-from hambatch.scoring import score
+from hambatch.explanation.explain import Outcome, explain
+from hambatch.explanation.options import ExplainOptions
+from hambatch.explanation.selection import named_images
+from hambatch.score.options import ScoreOptions
+from hambatch.score.run import score
 from tests.conftest import jpeg_bytes, png_bytes
 from tests.explanation.made_engine import make_engine
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import Manifest, Variant
-from hambatch.engines.writing import write_manifest
 
 CHANNELS, HIDDEN, CLASSES = 2048, 24, 7
 

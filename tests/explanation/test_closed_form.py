@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from hambatch.explanation.closed_form import evidence, grad_cam
-from hambatch.explanation.head import Head
+from hambatch.backends.openvino_maps import Head, evidence, grad_cam
 
 RNG = np.random.default_rng(0)
 HEAD = Head(

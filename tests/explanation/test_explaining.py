@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hambatch.batches import Row
-from hambatch.config import ExplainOptions
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import read_manifest
-from hambatch.engines.writing import write_manifest
 from hambatch.errors import EngineError, InputError
-from hambatch.explanation.asked import images_of_table, named_images
-from hambatch.explanation.explaining import Outcome, explain
-from hambatch.explanation.report import as_text
-from hambatch.hashing import sha256_of_file
-from hambatch.labels import CLASSES
-from hambatch.run_record import record_path
-from hambatch.tables import read_rows
+from hambatch.explanation.document import as_text
+from hambatch.explanation.explain import Outcome, explain
+from hambatch.explanation.options import ExplainOptions
+from hambatch.explanation.selection import images_of_table, named_images
+from hambatch.sinks.formats import read_rows
+from hambatch.sinks.publish import record_path
+from hambatch.system.files import sha256_of_file
+from hambatch.types import Row
 from tests.conftest import jpeg_bytes
 from tests.explanation.conftest import Explained
 

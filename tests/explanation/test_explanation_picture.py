@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hambatch.batches import Row
-from hambatch.explanation.picture import explanation_png, spread
-from hambatch.explanation.results import Explanation
-from hambatch.labels import CLASSES
+from hambatch.engines.classes import CLASSES
+from hambatch.explanation.picture import Explanation, explanation_png, spread
+from hambatch.types import Row
 
 PIXELS = np.full((224, 224, 3), 200, np.uint8)
 ROW = Row("a.jpg", "ok", "mel", (0.05, 0.05, 0.1, 0.1, 0.5, 0.1, 0.1))

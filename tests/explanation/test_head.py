@@ -6,10 +6,9 @@ import numpy as np
 import openvino
 import pytest
 
+from hambatch.backends.openvino_maps import find_head, load
 from hambatch.engines.loading import load_engine
 from hambatch.errors import EngineError
-from hambatch.explanation.head import find_head
-from hambatch.explanation.openvino_maps import load
 from tests.explanation.made_engine import FORMS, OTHER_FORMS, weights_of, write_graph
 
 

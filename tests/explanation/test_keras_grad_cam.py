@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hambatch.engines.loading import load_engine
+from hambatch.backends.keras_network import build_head, join, keras_for, preprocess
+from hambatch.backends.openvino_maps import load
+from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import Manifest
-from hambatch.engines.writing import write_manifest
-from hambatch.explanation.openvino_maps import load
-from hambatch.export.graph import export_graph
-from hambatch.training.network import build_head, join, keras_for, preprocess
+from hambatch.training.export.export import export_graph
 from tests.backends.contract import batch_of
 
 HIDDEN_UNITS = 20

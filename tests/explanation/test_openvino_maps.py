@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from hambatch.backends import MAPS, Backend, load_backend
-from hambatch.batches import Explained
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import EngineError
-from hambatch.worker_messages import Answer
+from hambatch.score.worker.protocol import Answer
+from hambatch.types import Explained
 from tests.backends.contract import BackendContract, batch_of, scores
 from tests.explanation.made_engine import FORMS, make_engine
 

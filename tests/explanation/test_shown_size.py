@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageOps
 
-from hambatch.explanation.shown_size import shown_size
+from hambatch.explanation.picture import shown_size
 from tests.conftest import jpeg_bytes, png_bytes
 
 

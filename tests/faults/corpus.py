@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hambatch.synthesis import synthesize
+from hambatch.engines.synthetic import synthesize
 from tests.faults.jpeg_parts import can_be_damaged
 from tests.faults.mutations import Mutant, mutant
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from hambatch.labels import CLASSES
+from hambatch.engines.classes import CLASSES
 from tests.faults.soft_engine import Values
 
 Row = dict[str, str]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hambatch.config import ScoreOptions
-from hambatch.limits import Limits
-from hambatch.pipelines.suspicion import is_suspect
+from hambatch.pipelines.header import is_suspect
+from hambatch.score.options import ScoreOptions
+from hambatch.sources.reading import Limits
 from tests.faults.command import Command, rows_of_file
 from tests.faults.corpus import scattered, write_folder
 from tests.faults.mutations import Mutant

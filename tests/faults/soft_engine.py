@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import Manifest, Variant
-from hambatch.engines.writing import write_manifest
-from hambatch.pipelines.pillow_decode import resize_linear
+from hambatch.pipelines.pillow_lane import resize_linear
 from tests.conftest import write_tiny_graph
 
 Values = NDArray[np.float64]

@@ -5,7 +5,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from hambatch.labels import CLASSES
+from hambatch.engines.classes import CLASSES
 from tests.faults.oracle import Row, Verdict, changed, check_content, check_rows
 from tests.faults.soft_engine import Values
 

@@ -4,7 +4,7 @@ import pytest
 
 from hambatch.errors import InputError
 from hambatch.ham10000.images import find_images, hash_images
-from hambatch.hashing import sha256_of_bytes
+from hambatch.system.files import sha256_of_bytes
 
 
 def put(root, name, content=b"pixels"):

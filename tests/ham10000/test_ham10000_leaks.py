@@ -2,8 +2,7 @@ import pandas as pd
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.ham10000.known_pairs import KNOWN_PAIRS
-from hambatch.ham10000.leaks import check_leaks
+from hambatch.ham10000.leaks import KNOWN_PAIRS, check_leaks
 
 
 def table(*rows):

@@ -9,8 +9,8 @@ from hambatch.ham10000.near_duplicates import (
     joined_groups,
     refuse_near_duplicates,
 )
-from hambatch.hashing import sha256_of_bytes
-from tests.near_duplicates.pictures import COPIES, encoded, picture
+from hambatch.system.files import sha256_of_bytes
+from tests.ham10000.pictures import COPIES, encoded, picture
 
 
 @pytest.fixture

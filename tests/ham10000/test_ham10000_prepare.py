@@ -3,15 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.config import PrepareOptions
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.ham10000.leaks import check_leaks
 from hambatch.ham10000.metadata import COLUMNS
-from hambatch.ham10000.prepare import prepare
-from hambatch.ham10000.report import summarize
+from hambatch.ham10000.options import PrepareOptions
+from hambatch.ham10000.prepare import prepare, summarize
 from hambatch.ham10000.table import dataset_root, read_split, record_path
-from hambatch.labels import CLASSES
-from tests.near_duplicates.pictures import COPIES, encoded, picture
+from tests.ham10000.pictures import COPIES, encoded, picture
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000"
 

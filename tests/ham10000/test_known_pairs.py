@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hambatch.ham10000.known_pairs import KNOWN_PAIRS, known_pairs_in, on_one_side
+from hambatch.ham10000.leaks import KNOWN_PAIRS, known_pairs_in, on_one_side
 
 ONE, OTHER = KNOWN_PAIRS[5]
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.dali_scoring import DaliScoring
+from hambatch.pipelines.dali_lane import DaliScoring
 from hambatch.pipelines.decoder_log import DecoderLog
-from hambatch.pipelines.flight import FastLane, Flight
-from hambatch.pipelines.salvage import Salvage
-from hambatch.pipelines.scoring import ScoringPipeline
+from hambatch.pipelines.scoring import FastLane, Flight, ScoringPipeline
+from hambatch.pipelines.slow_lane import Salvage
 
 SPEC, HOW = InputSpec(), Preprocessing()
 SIZE = 4

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.dali_scoring import DaliScoring
-from hambatch.pipelines.pillow_decode import UndecodableImage, decode, resize_linear
+from hambatch.pipelines.dali_lane import DaliScoring
+from hambatch.pipelines.pillow_lane import UndecodableImage, decode, resize_linear
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes, png_bytes
 

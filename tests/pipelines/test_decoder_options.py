@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pytest
 
-from hambatch.pipelines.dali_scoring import DaliScoring, scoring_graph
-from hambatch.pipelines.decoder_options import DecoderOptions
+from hambatch.pipelines.dali_lane import DaliScoring, scoring_graph
+from hambatch.pipelines.options import DecoderOptions
 from hambatch.pipelines.training import build_training_pipeline
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from hambatch.pipelines.jitter import FILL
-from hambatch.pipelines.training import build_training_pipeline, training_batches
+from hambatch.pipelines.training import FILL, build_training_pipeline, training_batches
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import HOW, SPEC
 

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from hambatch.backends import load_backend
-from hambatch.batches import Batch, on_host
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError
-from hambatch.gpu.images import DeviceImages
 from hambatch.pipelines.scoring import build_pipeline
 from hambatch.sources.reading import Fetched
+from hambatch.types import Batch, DeviceImages, on_host
 from tests.conftest import jpeg_bytes, png_bytes
 from tests.pipelines.lanes import (
     BOTH_LANES,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.config import ScoreOptions
-from hambatch.prediction import predict_files
+from hambatch.score.options import ScoreOptions
+from hambatch.score.rows import predict_files
 from tests.conftest import REPOSITORY
 
 SUITES = REPOSITORY.parent / "shared" / "data" / "odd_images"

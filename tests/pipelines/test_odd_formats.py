@@ -7,11 +7,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.limits import UNLIMITED
-from hambatch.pipelines.pillow_decode import decode
-from hambatch.pipelines.salvage import Salvage
-from hambatch.pipelines.suspicion import is_suspect
-from hambatch.sources.reading import Fetched
+from hambatch.pipelines.header import is_suspect
+from hambatch.pipelines.pillow_lane import decode
+from hambatch.pipelines.slow_lane import Salvage
+from hambatch.sources.reading import UNLIMITED, Fetched
 from tests.pipelines.odd import as_jpeg, as_png, interlaced_png, picture, raw_png
 
 SPEC, HOW = InputSpec(), Preprocessing()

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines import dali_scoring
-from hambatch.pipelines.dali_scoring import DaliScoring
-from hambatch.pipelines.portions import portion_pixels, portions
-from hambatch.pipelines.suspicion import FAST_PIXELS
+from hambatch.pipelines import dali_lane as dali_scoring
+from hambatch.pipelines.dali_lane import DaliScoring, portion_pixels, portions
+from hambatch.pipelines.header import FAST_PIXELS
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes
 

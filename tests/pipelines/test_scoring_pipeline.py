@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hambatch.batches import Batch
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.dali_scoring import DaliScoring
+from hambatch.pipelines.dali_lane import DaliScoring
 from hambatch.pipelines.decoder_log import DecoderLog
-from hambatch.pipelines.flight import FastLane, Flight
-from hambatch.pipelines.pillow_scoring import PillowScoring
-from hambatch.pipelines.salvage import Salvage
-from hambatch.pipelines.scoring import ScoringPipeline, build_pipeline
+from hambatch.pipelines.pillow_lane import PillowScoring
+from hambatch.pipelines.scoring import FastLane, Flight, ScoringPipeline, build_pipeline
+from hambatch.pipelines.slow_lane import Salvage
 from hambatch.sources.reading import Fetched
+from hambatch.types import Batch
 from tests.conftest import jpeg_bytes, png_bytes
 from tests.pipelines.odd import (
     cut_in_the_samples,

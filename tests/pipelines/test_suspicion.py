@@ -6,8 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from hambatch.limits import UNLIMITED, Limits
-from hambatch.pipelines.suspicion import FAST_PIXELS, is_cut_off, is_suspect, refusal
+from hambatch.pipelines.header import FAST_PIXELS, is_cut_off, is_suspect, refusal
+from hambatch.sources.reading import UNLIMITED, Limits
 from tests.conftest import jpeg_bytes, png_bytes
 from tests.pipelines.odd import (
     as_jpeg,

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from hambatch.config import Augmentation
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import BackendError, InputError
 from hambatch.pipelines import training as module
-from hambatch.pipelines.dali_scoring import DaliScoring
+from hambatch.pipelines.dali_lane import DaliScoring
 from hambatch.pipelines.training import build_training_pipeline, training_batches
 from hambatch.sources.reading import Fetched
 from hambatch.training.augmentation import view_matrix
+from hambatch.training.options import Augmentation
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import BOTH_LANES, LEVELS, mean_difference, why_no_gpu
 

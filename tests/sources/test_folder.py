@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.journal.lock import locked
 from hambatch.sources.listing import Changes, Listing, compare, list_images, store
 from hambatch.sources.reading import Item, fetch
+from hambatch.system.locks import locked
 from tests.conftest import jpeg_bytes, png_bytes
 
 

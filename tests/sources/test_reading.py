@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.limits import Limits
 from hambatch.sources import reading
-from hambatch.sources.reading import OUTSIDE, Bounds, Item, fetch, read_ahead
+from hambatch.sources.reading import OUTSIDE, Bounds, Item, Limits, fetch, read_ahead
 
 
 def bounds(root: Path | None = None, max_bytes: int = 1000) -> Bounds:

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from hambatch.hashing import sha256_of_bytes
-from hambatch.labels import CLASSES
+from hambatch.engines.classes import CLASSES
+from hambatch.system.files import sha256_of_bytes
 from hambatch.training.assembly import measure
 from hambatch.training.dataset import read_dataset
 from tests.conftest import jpeg_bytes

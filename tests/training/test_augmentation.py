@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hambatch.config import Augmentation
 from hambatch.errors import InputError
 from hambatch.training.augmentation import check, view_matrix
+from hambatch.training.options import Augmentation
 
 IMAGE = "0a" * 32
 

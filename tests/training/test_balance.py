@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.hashing import sha256_of_bytes
+from hambatch.system.files import sha256_of_bytes
 from hambatch.training.balance import balanced, epoch_plan
 
 LABELS = np.repeat(np.arange(7), [3, 40, 10, 1, 12, 90, 10])

@@ -10,9 +10,10 @@ from unittest.mock import call, create_autospec
 import numpy as np
 import pytest
 
-from hambatch.config import Augmentation, TrainOptions
+from hambatch.backends.keras_network import build_base, in_mixed_precision
 from hambatch.errors import BackendError, InputError
-from hambatch.hashing import sha256_of_bytes
+from hambatch.system.array_cache import Pair
+from hambatch.system.files import sha256_of_bytes
 from hambatch.training.compute import (
     Compute,
     choose,
@@ -21,10 +22,9 @@ from hambatch.training.compute import (
     set_up,
     use_gpu,
 )
-from hambatch.training.feature_cache import Pair
 from hambatch.training.features import PIPELINE_VERSION, Features, weights_sha256
 from hambatch.training.head import HeadTrainer
-from hambatch.training.network import build_base, in_mixed_precision
+from hambatch.training.options import Augmentation, TrainOptions
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import why_no_gpu
 from tests.training.test_features import small_base

@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hambatch.config import TrainOptions
-from hambatch.evaluation.metrics import evaluate
-from hambatch.labels import CLASSES
-from hambatch.training.cross_validation import fold_parts
-from hambatch.training.fold_figures import class_balanced_f1, format_folds, mean_of_folds
+from hambatch.engines.classes import CLASSES
+from hambatch.evaluation.measures import evaluate
+from hambatch.training.folds import class_balanced_f1, fold_parts, format_folds, mean_of_folds
+from hambatch.training.options import TrainOptions
 
 
 @pytest.fixture

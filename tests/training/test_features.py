@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hambatch.config import Augmentation
 from hambatch.errors import InputError
-from hambatch.hashing import sha256_of_bytes
+from hambatch.system.array_cache import Pair
+from hambatch.system.files import sha256_of_bytes
 from hambatch.training import features as module
-from hambatch.training.feature_cache import Pair
 from hambatch.training.features import Features, weights_sha256
+from hambatch.training.options import Augmentation
 from tests.conftest import jpeg_bytes
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hambatch.config import TrainOptions
 from hambatch.errors import InputError
-from hambatch.training.checkpoint import Checkpoint, Epoch
-from hambatch.training.fit import best_epoch, finished, fit
+from hambatch.training.fit import Checkpoint, Epoch, best_epoch, finished, fit
 from hambatch.training.head import HeadTrainer, TrainingData, cross_entropy
+from hambatch.training.options import TrainOptions
 
 OPTIONS = TrainOptions(epochs=4, patience=4, hidden_units=16, learning_rate=1e-3)
 

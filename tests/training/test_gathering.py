@@ -3,9 +3,8 @@
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
-from hambatch.config import Augmentation, TrainOptions
-from hambatch.training.finetuning.options import FineTuneOptions
 from hambatch.training.gathering import fingerprint
+from hambatch.training.options import Augmentation, FineTuneOptions, TrainOptions
 
 DATA, FEATURES = SimpleNamespace(split_sha256="ab"), SimpleNamespace(weights_sha256="cd")
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hambatch.backends.keras_network import build_base
 from hambatch.cli.prepare import prepare
 from hambatch.cli.train import train
-from hambatch.config import ScoreOptions
+from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
 from hambatch.ham10000.metadata import COLUMNS
-from hambatch.labels import CLASSES
-from hambatch.prediction import predict_files
-from hambatch.tables import read_rows
-from hambatch.training.network import build_base
+from hambatch.score.options import ScoreOptions
+from hambatch.score.rows import predict_files
+from hambatch.sinks.formats import read_rows
 from tests.conftest import jpeg_bytes
 
 pytestmark = pytest.mark.slow

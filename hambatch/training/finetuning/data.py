@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hambatch.config import TrainOptions
-from hambatch.hashing import sha256_of_bytes
+from hambatch.system.array_cache import Pair
+from hambatch.system.files import sha256_of_bytes
 from hambatch.training.dataset import labels_of
-from hambatch.training.feature_cache import Pair
-from hambatch.training.finetuning.adjustment import adjustment
-from hambatch.training.finetuning.crops import Phase, phases
-from hambatch.training.finetuning.sampling import instances
-from hambatch.training.finetuning.views import Pictures
+from hambatch.training.finetuning.sampling import adjustment, instances
+from hambatch.training.finetuning.views import Phase, Pictures, phases
+from hambatch.training.options import TrainOptions
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 

@@ -1,19 +1,16 @@
-"""An endless sequence of views, balanced over classes, of which any part can be had at once.
-
-It is made of rounds of as many views as there are training images. A round draws a
-fixed number of each class; within a class, no image comes again before all have come.
-"""
+"""Logit adjustment: what a class's share of the views adds to its logit, in training alone."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.labels import CLASSES
+from hambatch.engines.classes import CLASSES
 from hambatch.training.balance import no_image_of
 
 BALANCES = {"none": 1.0, "sqrt": 0.5, "full": 0.0}
 """The power of a class's images that it is drawn in proportion to."""
+
 
 # What a generator draws, so that no two draw the same numbers.
 _ORDER_OF_ROUND, _ORDER_OF_CLASS = 1, 2
@@ -84,3 +81,37 @@ def _round(labels: NDArray[np.int64], balance: str, seed: int, number: int) -> I
     draw = np.random.default_rng([_ORDER_OF_ROUND, seed, number])
     order = draw.permutation(sum(map(len, views)))
     return Instances(np.concatenate(images)[order], np.concatenate(views)[order])
+
+
+def adjustment(labels: NDArray[np.int64], balance: str, strength: float) -> NDArray[np.float32]:
+    """Give what is added to the logits that the loss sees [1]_.
+
+    A network learns how often it sees a class. With ``strength`` times the logarithm of these
+    shares added for it, it learns as much less of that, and what is exported, without the sum,
+    leans less towards frequent classes. With 1 it scores as if all classes were equally frequent;
+    the images that it is fed stay those of ``balance``.
+
+    Parameters
+    ----------
+    labels
+        int64 ``[images]`` of all training images, indices of classes.
+    strength
+        0 and more; with 0 nothing is added.
+
+    Returns
+    -------
+    float32 ``[7]``, 0 and less.
+
+    Raises
+    ------
+    InputError
+        If a class has no image.
+
+    References
+    ----------
+    .. [1] Menon et al., Long-tail Learning via Logit Adjustment, ICLR 2021, arXiv:2007.07314
+    """
+    # A class of very few images may have no view in a round; it is counted with one.
+    views = np.maximum(quotas(labels, balance), 1)
+    added: NDArray[np.float32] = (strength * np.log(views / views.sum())).astype(np.float32)
+    return added

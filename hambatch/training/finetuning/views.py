@@ -3,19 +3,115 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.config import TrainOptions
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.training import training_batches
-from hambatch.training.augmentation import PLAIN, view_matrix
+from hambatch.system.array_cache import Pair
+from hambatch.training.augmentation import PLAIN, generator, view_matrix
 from hambatch.training.compute import compute_of
-from hambatch.training.encoded import read_encoded
-from hambatch.training.feature_cache import Pair
-from hambatch.training.finetuning.crops import cropped
-from hambatch.training.finetuning.jitter import colours, hole
+from hambatch.training.dataset import read_encoded
+from hambatch.training.options import FineTuneOptions, Jitter, TrainOptions
+
+_CROP = 3
+"""Stream of random numbers beside those of :mod:`hambatch.training.finetuning.views`."""
+
+
+class Phase(NamedTuple):
+    """Steps after the first ``first`` to ``last``, which see views of ``side`` pixels."""
+
+    first: int
+    last: int
+    side: int
+
+
+def phases(tune: FineTuneOptions, done: int) -> Iterator[Phase]:
+    """Give what is left after ``done`` steps: crops first, whole views to the end."""
+    change = round(tune.crop_share * tune.steps)
+    for phase in (Phase(0, change, tune.crop_side), Phase(change, tune.steps, tune.side)):
+        if max(done, phase.first) < phase.last:
+            yield phase._replace(first=max(done, phase.first))
+
+
+def pixels_between(tune: FineTuneOptions, done: int, last: int) -> float:
+    """Add up what the steps after ``done`` to ``last`` see, in whole views a batch."""
+    return sum(
+        (min(phase.last, last) - phase.first) * (phase.side / tune.side) ** 2
+        for phase in phases(tune, done)
+        if phase.first < last
+    )
+
+
+def cropped(
+    matrix: NDArray[np.float32], whole: int, side: int, seed: int, sha256: str, view: int
+) -> NDArray[np.float32]:
+    """Move a view's matrix to where a crop of it begins, anywhere that the crop fits.
+
+    Nothing is shrunk: what is seen is as large as in scoring [1]_. An image's centre is in
+    every crop of at least half its side.
+
+    Parameters
+    ----------
+    matrix
+        float32 ``[2, 3]`` of a view of ``whole`` pixels a side, as
+        :func:`hambatch.training.augmentation.view_matrix` gives it.
+    side
+        Of the crop, in pixels, at most ``whole``; a whole view's matrix stays as it is.
+
+    References
+    ----------
+    .. [1] Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019,
+       arXiv:1906.06423: of crops that are resized, what is seen is not.
+    """
+    if side == whole:
+        return matrix
+    start = generator(seed, sha256, view, _CROP).integers(0, whole - side, 2, endpoint=True)
+    moved = matrix[:, :2] @ start + matrix[:, 2]
+    return np.column_stack([matrix[:, :2], moved]).astype(np.float32)
+
+
+_COLOURS, _HOLE = 1, 2
+"""Streams of random numbers beside that of the matrix, which is number 0."""
+
+
+def colours(jitter: Jitter, seed: int, sha256: str, view: int) -> NDArray[np.float32]:
+    """Draw how a view is coloured, as DALI's ``color_twist`` takes it.
+
+    Returns
+    -------
+    float32 ``[4]``: factors of brightness, contrast and saturation, and degrees of hue.
+    """
+    draw = generator(seed, sha256, view, _COLOURS).uniform(-1, 1, 4)
+    most = np.array([jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue_degrees])
+    return np.array([1, 1, 1, 0] + most * draw, np.float32)
+
+
+def hole(
+    jitter: Jitter, seed: int, sha256: str, view: int, height: int, width: int
+) -> NDArray[np.float32]:
+    """Draw the square that is cut out of a view, clipped to the image [1]_.
+
+    Its centre is anywhere in the image.
+
+    Returns
+    -------
+    float32 ``[4]`` in whole pixels: top, left, height and width, as DALI's ``erase``
+    takes anchor and shape; height and width may be 0.
+
+    References
+    ----------
+    .. [1] DeVries, Taylor: Improved Regularization of Convolutional Neural Networks with
+       Cutout (2017), arXiv:1708.04552
+    """
+    side = np.array([height, width])
+    centre = generator(seed, sha256, view, _HOLE).random(2) * side
+    half = jitter.cutout * side / 2
+    start = np.clip(np.round(centre - half), 0, side)
+    end = np.clip(np.round(centre + half), start, side)
+    return np.concatenate([start, end - start]).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hambatch.training.finetuning.adamw import AdamW
-from hambatch.training.finetuning.averaging import Average
-from hambatch.training.finetuning.stages import TrainedWeight
+from hambatch.training.finetuning.tuner import AdamW, Average, TrainedWeight
 
 START = np.array([[0.5, -1.0, 2.0]], np.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.training.finetuning.adjustment import adjustment
+from hambatch.training.finetuning.sampling import adjustment
 
 LABELS = np.repeat(np.arange(7), [16, 16, 64, 4, 64, 400, 4])
 

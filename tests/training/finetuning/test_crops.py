@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hambatch.pipelines.jitter import FILL
-from hambatch.training.feature_cache import Pair
-from hambatch.training.finetuning.crops import Phase, cropped, phases
-from hambatch.training.finetuning.options import Jitter
+from hambatch.pipelines.training import FILL
+from hambatch.system.array_cache import Pair
+from hambatch.training.finetuning.views import Phase, cropped, phases
+from hambatch.training.options import Jitter
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuning_data
 
 PLAIN_JITTER = Jitter(0.0, 0.0, 0.0, 0.0, 0.0)

@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hambatch.backends.keras_network import build_base, load_network, save_network
 from hambatch.cli.train import train
-from hambatch.config import TrainOptions
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
-from hambatch.export.keras_weights import load_network, save_network
-from hambatch.export.reexport import reexport
+from hambatch.evaluation.out_of_fold import write_out_of_fold
 from hambatch.training.dataset import labels_of, read_dataset
+from hambatch.training.export.export import reexport
 from hambatch.training.finetuning.data import tuning_data
-from hambatch.training.finetuning.options import FineTuneOptions
 from hambatch.training.finetuning.recipe import fingerprint
-from hambatch.training.network import build_base
-from hambatch.training.out_of_fold import write_out_of_fold
+from hambatch.training.options import FineTuneOptions, TrainOptions
 from hambatch.training.recipes import RECIPES
 from tests.training import test_train_engine
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from hambatch.evaluation.comparison import compare
-from hambatch.hashing import sha256_of_bytes
-from hambatch.labels import CLASSES
-from hambatch.training.cross_validation import cross_validate
+from hambatch.engines.classes import CLASSES
+from hambatch.evaluation.evaluate import compare
+from hambatch.system.files import sha256_of_bytes
 from hambatch.training.dataset import Dataset
-from hambatch.training.finetuning import folds as module
-from hambatch.training.finetuning.folds import best_mean_step, fine_tuned_folds
-from hambatch.training.fold_figures import format_folds
+from hambatch.training.finetuning import recipe as module
+from hambatch.training.finetuning.recipe import best_mean_step, fine_tuned_folds
+from hambatch.training.folds import cross_validate, format_folds
 from tests.training.finetuning.tiny import OPTIONS, TUNE, coloured, tiny_base
 
 FOLDED = replace(OPTIONS, folds=2, finetune=replace(TUNE, steps=4, val_every=2))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hambatch.training.finetuning.jitter import colours, hole
-from hambatch.training.finetuning.options import Jitter
+from hambatch.training.finetuning.views import colours, hole
+from hambatch.training.options import Jitter
 
 IMAGE = "0a" * 32
 VIEWS = range(1, 200)

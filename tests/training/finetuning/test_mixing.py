@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hambatch.training.finetuning.mixing import mixed
+from hambatch.training.finetuning.tuner import mixed
 
 LABELS = np.arange(32) % 7
 # An image of one value is told by its value: two of 32 blend to one number.

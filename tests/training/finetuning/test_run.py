@@ -13,8 +13,14 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.training.finetuning.run import fine_tune, fine_tune_blindly, finished
-from hambatch.training.finetuning.step_checkpoint import Progress, StepCheckpoint, Validation
+from hambatch.training.finetuning.run import (
+    Progress,
+    StepCheckpoint,
+    Validation,
+    fine_tune,
+    fine_tune_blindly,
+    finished,
+)
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.state_file import read_state
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuner_of, tuning_data

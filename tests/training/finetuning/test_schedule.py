@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hambatch.training.finetuning.schedule import one_cycle
+from hambatch.training.finetuning.tuner import one_cycle
 
 
 def rates(steps: int, warmup: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.training.finetuning.step_checkpoint import Progress, StepCheckpoint, Validation
+from hambatch.training.finetuning.run import Progress, StepCheckpoint, Validation
 
 GROUPS = {"weights": {"a/kernel": np.arange(3.0)}, "means": {"a/kernel": np.ones(2)}, "best": {}}
 PROGRESS = Progress(7, 1 / 3, 2.5, (Validation(5, 1e-4, 1.5, 1.25, 0.5, 1 / 3, 9.0),))

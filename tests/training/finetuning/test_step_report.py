@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hambatch.training.finetuning.options import FineTuneOptions
-from hambatch.training.finetuning.step_report import StepReport
+from hambatch.training.finetuning.run import StepReport
+from hambatch.training.options import FineTuneOptions
 
 TUNE = FineTuneOptions(steps=100, crop_side=112, crop_share=0.8)
 

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from hambatch.device import multiplies_bfloat16
+from hambatch.system.cpu import multiplies_bfloat16
 from hambatch.training.finetuning.tuner import WEIGHTS
 from tests.training.finetuning.tiny import OPTIONS, tuner_of, tuning_data
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.pipelines.dali_scoring import DaliScoring
+from hambatch.pipelines.dali_lane import DaliScoring
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import HOW, SPEC

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hambatch.config import TrainOptions
-from hambatch.hashing import sha256_of_bytes
+from hambatch.system.files import sha256_of_bytes
 from hambatch.training.finetuning.data import TuningData
-from hambatch.training.finetuning.options import FineTuneOptions
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.finetuning.views import Pictures
+from hambatch.training.options import FineTuneOptions, TrainOptions
 
 TUNE = FineTuneOptions(
     steps=12, val_every=4, val_patience=9, peak_learning_rate=3e-3, checkpoint_seconds=0.0

@@ -1,0 +1,177 @@
+"""The network in Keras: built, and its weights read and written."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.manifest import FEATURES
+from hambatch.errors import EngineError
+from hambatch.system.files import replacing
+from hambatch.system.packages import require
+
+SIDE = 224
+"""Of the images of the published recipe, in pixels; fine-tuning's unless another is chosen."""
+
+
+def keras_for(purpose: str) -> Any:
+    """Import Keras, or name the extra that brings it."""
+    # TensorFlow reads it once, on import: errors are shown, its notes on devices are not.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return require("keras", extra="train", purpose=purpose)
+
+
+def build_base(
+    weights: str | Path | None, purpose: str = "hambatch train", side: int = SIDE
+) -> Any:
+    """ResNet50 without its top, average-pooled, frozen.
+
+    Input float32 ``[batch, side, side, 3]`` as ``resnet.preprocess_input`` leaves
+    it (BGR, channel means subtracted); output float32 ``[batch, 2048]``.
+
+    Parameters
+    ----------
+    weights
+        ``"imagenet"`` for Keras' own download, the path of a ``.weights.h5``
+        file of the same layout, or None for untrained weights.
+    side
+        Of the images, in pixels; the weights are the same for any.
+    """
+    keras = keras_for(purpose)
+    base = keras.applications.ResNet50(
+        include_top=False,
+        pooling="avg",
+        weights=None if weights is None else str(weights),
+        input_shape=(side, side, 3),
+    )
+    base.trainable = False
+    return base
+
+
+def build_head(
+    hidden_units: int, dropout: float, seed: int, purpose: str = "hambatch train"
+) -> Any:
+    """Dense(ReLU), Dropout, Dense: float32 features ``[batch, 2048]`` to logits ``[batch, 7]``.
+
+    Every random number of it comes from ``seed``.
+    """
+    keras = keras_for(purpose)
+    initializer = keras.initializers.GlorotUniform
+    return keras.Sequential(
+        [
+            keras.Input((FEATURES,)),
+            keras.layers.Dense(
+                hidden_units,
+                activation="relu",
+                kernel_initializer=initializer(seed=seed),
+                name="hidden",
+            ),
+            keras.layers.Dropout(dropout, seed=seed + 1, name="dropout"),
+            keras.layers.Dense(
+                len(CLASSES), kernel_initializer=initializer(seed=seed + 2), name="logits"
+            ),
+        ],
+        name="head",
+    )
+
+
+def in_mixed_precision(base: Any) -> Any:
+    """The same network with the same weights, computing in float16 where that is safe.
+
+    Variables stay float32; the output is float16 [1]_.
+
+    References
+    ----------
+    .. [1] https://www.tensorflow.org/guide/mixed_precision
+    """
+    keras = keras_for("hambatch train")
+
+    def clone(layer: Any) -> Any:
+        return type(layer).from_config({**layer.get_config(), "dtype": "mixed_float16"})
+
+    twin = keras.models.clone_model(base, clone_function=clone)
+    twin.set_weights(base.get_weights())
+    return twin
+
+
+def of_any_size(base: Any) -> Any:
+    """The same layers, with the same weights in them, for images of any size."""
+    keras = keras_for("hambatch train")
+    inputs = keras.Input((None, None, 3))
+    return keras.models.clone_model(base, input_tensors=inputs, clone_function=lambda layer: layer)
+
+
+def join(base: Any, head: Any) -> Any:
+    """The whole network: preprocessed images in, ``logits`` and ``features`` out."""
+    keras = keras_for("hambatch train")
+    features = base.output
+    return keras.Model(base.input, {"logits": head(features), "features": features})
+
+
+def preprocess(images: Any) -> Any:
+    """Keras' ``resnet.preprocess_input`` of uint8 or float RGB ``[n, side, side, 3]``.
+
+    Returns float32 BGR with the ImageNet channel means subtracted.
+    """
+    import numpy as np
+
+    keras = keras_for("hambatch train")
+    return keras.applications.resnet.preprocess_input(np.array(images, np.float32))
+
+
+WEIGHTS_NAME = "model.weights.h5"
+
+
+SUFFIX = ".weights.h5"
+
+
+PURPOSE = "reading an engine's Keras weights"
+
+
+def save_network(network: Any, path: Path) -> None:
+    """Write the weights so that ``path`` (``*.weights.h5``) is never half-written."""
+    with replacing(path) as temporary:
+        # Keras refuses any other suffix, of the temporary file too.
+        staged = temporary.with_name(temporary.name + SUFFIX)
+        try:
+            network.save_weights(staged)
+            os.replace(staged, temporary)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def load_network(path: Path, hidden_units: int, dropout: float, side: int = SIDE) -> Any:
+    """Build the network and read its weights.
+
+    Parameters
+    ----------
+    path
+        An engine's folder, or a ``.weights.h5`` file.
+    hidden_units, dropout
+        Of the head, as in ``training`` of ``engine.json``.
+    side
+        Of the images, in pixels: ``height`` of ``input`` there.
+
+    Raises
+    ------
+    EngineError
+        If the file is missing, damaged, or of another network.
+    """
+    weights = path / WEIGHTS_NAME if path.is_dir() else path
+    if not weights.is_file():
+        raise EngineError(
+            f"{weights} is missing: Keras weights are written by training and not shipped.\n"
+            "Next: hambatch train --data split.csv --out engines/NAME"
+        )
+    base = build_base(None, PURPOSE, side)
+    network = join(base, build_head(hidden_units, dropout, seed=0, purpose=PURPOSE))
+    try:
+        network.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise EngineError(
+            f"{weights} does not hold the weights of ResNet50 with a head of {hidden_units} "
+            f"hidden units: {reason}.\n"
+            "Next: hambatch train --data split.csv --out engines/NAME"
+        ) from error
+    return network

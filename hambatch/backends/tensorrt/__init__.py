@@ -1,0 +1,1 @@
+"""TensorRT on a GPU: device, plans, requests."""

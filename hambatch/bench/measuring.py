@@ -1,0 +1,279 @@
+"""Turns in rounds, so that a noisy minute is noisy for everything that is compared."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from hambatch.errors import BackendError, EngineError, HambatchError, InputError, MissingDependency
+
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one repeat of one thing took.
+
+    Attributes
+    ----------
+    cpu_seconds, peak_rss_mb
+        Of all processes that worked on it; megabytes are 10^6 bytes, and the peak
+        is since the process started.
+    samples_ms
+        Latencies of single requests, where these are what is measured.
+    start_s
+        What came before the clock was started: loading, of a whole run.
+    known_pictures
+        Scored beside the images, of a whole run.
+    """
+
+    images: int
+    seconds: float
+    cpu_seconds: float
+    peak_rss_mb: float
+    samples_ms: tuple[float, ...] = ()
+    start_s: float | None = None
+    known_pictures: int = 0
+
+    @property
+    def images_per_s(self) -> float:
+        """The rate of this turn."""
+        return self.images / self.seconds
+
+    @property
+    def cpu_cores(self) -> float:
+        """Cores busy on average."""
+        return self.cpu_seconds / self.seconds
+
+
+def timed(work: Callable[[], int]) -> Turn:
+    """Run ``work``, which gives the number of images it did, in this process alone."""
+    cpu, started = time.process_time(), time.perf_counter()
+    images = work()
+    seconds, busy = time.perf_counter() - started, time.process_time() - cpu
+    return Turn(images, seconds, busy, peak_rss_mb(os.getpid()))
+
+
+def peak_rss_mb(pid: int) -> float:
+    """Read a process's peak resident memory in 10^6 bytes; 0 where it is gone.
+
+    Not from ``getrusage``: that carries over from the process that spawned it.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    kib = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(next(kib, 0)) * 1024 / 1e6
+
+
+def cpu_seconds(pid: int) -> float:
+    """Read the CPU seconds of a process, to a clock tick (10 ms); 0 where it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0
+    # The name, in parentheses, may hold anything; user and system time are fields 14 and 15.
+    fields = status.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+
+STOP_SECONDS = 5.0
+
+
+_SENT_AS_THEY_ARE = (InputError, EngineError, BackendError, MissingDependency)
+
+
+def _nothing() -> None:
+    """Most tasks hold nothing that has to be given back."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a task is once it is loaded: the name of what does the work, and a turn of it."""
+
+    label: str
+    turn: Callable[[], Turn]
+    close: Callable[[], None] = _nothing
+
+
+class Task(Protocol):
+    """Something to measure: plain values, so that it can be sent to its process."""
+
+    def load(self) -> Loaded:
+        """Do what comes before the first turn, in the process that takes the turns."""
+        ...
+
+
+class Child:
+    """The process of one task; use it as a context manager.
+
+    Attributes
+    ----------
+    label
+        The name of what does the work, such as ``openvino-fp32``.
+
+    Raises
+    ------
+    HambatchError
+        As the task's loading raised it.
+    """
+
+    def __init__(self, task: Task) -> None:
+        # Spawn: a fork would share the parent's memory, and its peak.
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        # No daemon: these may have no children, and a whole run has its worker.
+        self._process = context.Process(target=serve, args=(theirs, task))
+        self._process.start()
+        theirs.close()
+        try:
+            self.label = str(self._answer())
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+
+    def __enter__(self) -> "Child":
+        """Return the running process."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let it end; after an error, end it."""
+        if error is not None:
+            self._process.kill()
+        self._connection.close()
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def turn(self) -> Turn:
+        """Let it take a turn, and wait for it.
+
+        Raises
+        ------
+        HambatchError
+            If it cannot be done.
+        """
+        self._connection.send(True)
+        answer = self._answer()
+        if not isinstance(answer, Turn):
+            raise BackendError(f"the measuring process answered {answer!r}, wanted a Turn")
+        return answer
+
+    def _answer(self) -> object:
+        try:
+            answer: object = self._connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join(STOP_SECONDS)
+            raise BackendError(
+                f"the measuring process was lost (exit code {self._process.exitcode}).\n"
+                "Next: measure less at once: a smaller --batch-size, fewer combinations"
+            ) from None
+        if isinstance(answer, HambatchError):
+            raise answer
+        return answer
+
+
+def serve(connection: Connection, task: Task) -> None:
+    """Load, then take a turn whenever the parent says so, until it is gone."""
+    # The parent decides what Ctrl-C means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            _take_turns(connection, task)
+        except HambatchError as error:
+            sendable = isinstance(error, _SENT_AS_THEY_ARE)
+            connection.send(error if sendable else BackendError(str(error)))
+    # OpenVINO's queue and its callback hold each other. Left to the end of the interpreter,
+    # about one process in five was aborted by a thread that found no interpreter.
+    gc.collect()
+
+
+def _take_turns(connection: Connection, task: Task) -> None:
+    loaded = task.load()
+    try:
+        connection.send(loaded.label)
+        while connection.recv():
+            connection.send(loaded.turn())
+    finally:
+        loaded.close()
+
+
+MOST = 32
+"""Things measured at once: each keeps its process, and a loaded engine is some 300 MB."""
+
+
+Show = Callable[[Iterable[tuple[int, str]], int], Iterable[tuple[int, str]]]
+"""Wraps the schedule to show how far it is; given the number of turns."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The turns of one task, one a repeat; ``label`` as its process gave it."""
+
+    label: str
+    turns: tuple[Turn, ...]
+    warmup_images: int
+
+    @property
+    def images_per_s(self) -> list[float]:
+        """The rate of every repeat."""
+        return [turn.images_per_s for turn in self.turns]
+
+
+def unseen(schedule: Iterable[tuple[int, str]], total: int) -> Iterable[tuple[int, str]]:
+    """Show nothing."""
+    return schedule
+
+
+def take_turns(tasks: Mapping[str, Task], repeats: int, show: Show = unseen) -> dict[str, Measured]:
+    """Let every task take ``repeats`` turns, one after the other, round by round.
+
+    The first round warms up and is dropped. Every round begins with another task,
+    so that none is always the one after the same other.
+
+    Raises
+    ------
+    InputError
+        If there are more than :data:`MOST` tasks.
+    HambatchError
+        As a task raised it.
+    """
+    if len(tasks) > MOST:
+        raise InputError(
+            f"{len(tasks)} combinations to measure, wanted at most {MOST}.\n"
+            "Next: give fewer values at once, and compare the results: hambatch bench compare"
+        )
+    with ExitStack() as stack:
+        children = {key: stack.enter_context(Child(task)) for key, task in tasks.items()}
+        turns: dict[str, list[Turn]] = {key: [] for key in tasks}
+        order = schedule(list(tasks), repeats + 1)
+        for _, key in show(order, len(order)):
+            turns[key].append(children[key].turn())
+        return {
+            key: Measured(children[key].label, tuple(found[1:]), found[0].images)
+            for key, found in turns.items()
+        }
+
+
+def schedule(keys: list[str], rounds: int) -> list[tuple[int, str]]:
+    """Order the turns: every key once a round, each round rotated by one."""
+    order = []
+    for number in range(rounds):
+        first = number % len(keys)
+        order += [(number, key) for key in keys[first:] + keys[:first]]
+    return order

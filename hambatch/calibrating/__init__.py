@@ -1,1 +1,0 @@
-"""Fitting a temperature to held-out predictions, and saying what it changes."""

@@ -1,0 +1,1 @@
+"""Checks of a machine, a table, an engine: doctor, verify, parity."""

@@ -1,0 +1,66 @@
+"""What `hambatch engines` says."""
+
+from pathlib import Path
+
+from hambatch.backends import load_backend
+from hambatch.engines.loading import Engine, engines_folder, installed_engines, load_engine
+from hambatch.engines.manifest import read_manifest
+from hambatch.engines.precision import AUTO, choose_precision
+from hambatch.score.sentinels.recording import score_sentinels
+
+
+def engine_lines() -> list[str]:
+    """One line an installed engine, or one that says where none was found."""
+    lines = []
+    for folder in installed_engines():
+        manifest = read_manifest(folder)
+        precisions = ",".join(variant.precision for variant in manifest.variants)
+        fitted = manifest.calibration
+        calibrated = f"temperature {fitted.temperature:.4g}  " if fitted else ""
+        lines.append(f"{manifest.name}  {manifest.version}  {precisions}  {calibrated}{folder}")
+    return lines or [f"no engine in {engines_folder()}; next: hambatch train"]
+
+
+def verify_engine(folder: Path) -> str:
+    """Verify hashes, load every graph, score the known pictures; a line says what was proven.
+
+    Raises
+    ------
+    EngineError
+        At the first thing that is wrong.
+    SentinelError
+        If this machine scores a known picture wrongly.
+    """
+    engine = load_engine(folder)
+    for variant in engine.manifest.variants:
+        load_backend("openvino", engine, variant.precision, streams=1).close()
+    present = [name for name in engine.manifest.files if (folder / name).is_file()]
+    graphs = ", ".join(variant.file for variant in engine.manifest.variants)
+    return (
+        f"{engine.manifest.name}: {len(present)} files match their sha256; "
+        f"graphs load: {graphs}; {_sentinels(engine)}; {_used(engine)}"
+    )
+
+
+def _used(engine: Engine) -> str:
+    choice = choose_precision(engine.manifest, "openvino", AUTO)
+    return f"--precision auto runs {choice.used} here ({choice.why})"
+
+
+def _sentinels(engine: Engine) -> str:
+    spec = engine.manifest.sentinels
+    if not spec.pictures:
+        return "no known pictures to check the scores with"
+    return "; ".join(_known(engine, variant.precision) for variant in engine.manifest.variants)
+
+
+def _known(engine: Engine, precision: str) -> str:
+    recorded = engine.manifest.sentinels.of(precision)
+    found = score_sentinels(engine, precision)
+    if recorded is None:
+        return f"{precision}: nothing is recorded to check the known pictures with"
+    return (
+        f"{found['checked']} known pictures are within {found['deviation_at_start']:.0e} of what "
+        f"{recorded.measured_on.backend} gave on {recorded.measured_on.instruction_set} "
+        f"(tolerance {found['tolerance_at_start']:.0e})"
+    )

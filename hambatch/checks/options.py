@@ -1,0 +1,25 @@
+"""Defaults of `hambatch verify` and `hambatch parity`: option name = field name."""
+
+from dataclasses import dataclass
+
+from hambatch.engines.options import DEFAULT_ENGINE
+from hambatch.score.options import ScoreOptions
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """`hambatch verify`; ``engine`` None means the one that the record names."""
+
+    engine: str | None = None
+    sample: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ParityOptions:
+    """`hambatch parity`; ``precision`` ``auto``: all that the engine and the machine have."""
+
+    engine: str = DEFAULT_ENGINE
+    device: str = ScoreOptions.device
+    precision: str = ScoreOptions.precision
+    count: int = 64

@@ -1,0 +1,1 @@
+"""Whether decoders, backends and precisions agree on the same images, and how nearly."""

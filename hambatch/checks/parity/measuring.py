@@ -1,0 +1,125 @@
+"""The story of `hambatch parity`: the same images by every path, and by each in several ways."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from hambatch.checks.options import ParityOptions
+from hambatch.checks.parity.comparing import (
+    compare_rows,
+    count_changed,
+    effect_of,
+    load_runs,
+    tolerance_of,
+)
+from hambatch.checks.parity.paths import (
+    USUAL,
+    Outcome,
+    Run,
+    Scorable,
+    ScoringPath,
+    other_paths,
+    reference_path,
+    scorable,
+    take_images,
+    usual_run,
+    varied_runs,
+)
+from hambatch.checks.parity.results import Parity, PathResult, Varied
+from hambatch.engines.loading import find_engine, load_engine
+from hambatch.engines.sentinels import Sentinels
+from hambatch.errors import HambatchError
+from hambatch.score.plan import ON_GPU
+from hambatch.types import Row
+
+Progress = Callable[[Iterable[Run], int], Iterable[Run]]
+"""Wraps the runs to show how many are done."""
+
+
+Outcomes = Mapping[str, Outcome]
+"""Of the runs of one path, by name."""
+
+
+def measure_parity(
+    source: Path, options: ParityOptions, progress: Progress = lambda runs, total: runs
+) -> Parity:
+    """Score the same images by every path that can be taken here, each in a worker of its own.
+
+    Raises
+    ------
+    HambatchError
+        If the reference cannot be had, or nothing that was asked for.
+    InputError
+        If there is no image that can be scored, or one changes meanwhile.
+    """
+    engine = load_engine(find_engine(options.engine))
+    reference, others = reference_path(engine), other_paths(engine, options)
+    taken = take_images(source, options.count)
+    images = scorable(usual_run(reference).rows(source, taken.names), source)
+    found: dict[str, dict[str, Outcome]] = {path.name: {} for path in others}
+    found[reference.name] = {USUAL: list(images.rows)}
+    runs = runs_after(reference, others)
+    for run in progress(runs, len(runs)):
+        found[run.path.name][run.name] = run.outcome(source, images.names)
+    sentinels = engine.manifest.sentinels
+    judged = (judge(path, images, found[path.name], sentinels) for path in others)
+    on_gpu = _first_on_gpu(others)
+    load = effect_of(on_gpu.name, found[on_gpu.name]) if on_gpu else None
+    first = as_reference(reference, images, found[reference.name])
+    return Parity(engine, options, taken, images, (first, *judged), load)
+
+
+def runs_after(reference: ScoringPath, others: Sequence[ScoringPath]) -> list[Run]:
+    """Name every run but the first one, which tells what images there are."""
+    runs = varied_runs(reference)
+    for path in others:
+        runs += [usual_run(path), *varied_runs(path)] if path.taken else []
+    on_gpu = _first_on_gpu(others)
+    return [*runs, *load_runs(on_gpu)] if on_gpu else runs
+
+
+def judge(path: ScoringPath, images: Scorable, found: Outcomes, sentinels: Sentinels) -> PathResult:
+    """Compare a path's rows with the reference's, and with themselves."""
+    if not path.taken:
+        return PathResult(path, {}, {})
+    rows = found[USUAL]
+    if isinstance(rows, HambatchError):
+        return PathResult(path, {}, {}, problem=_first_line(rows))
+    return PathResult(
+        path,
+        *_names_in(rows),
+        compare_rows(images.rows, rows),
+        tolerance_of(path, sentinels, len(images.rows)),
+        _varied(path, rows, found),
+    )
+
+
+def as_reference(path: ScoringPath, images: Scorable, found: Outcomes) -> PathResult:
+    """Compare the rows that all others are compared with, with themselves."""
+    varied = _varied(path, images.rows, found)
+    return PathResult(path, *_names_in(images.rows), varied=varied)
+
+
+def _names_in(rows: Sequence[Row]) -> tuple[Counter[str], Counter[str]]:
+    """Count decoders and backends."""
+    scored = [row for row in rows if row.status == "ok"]
+    return Counter(row.decoder for row in scored), Counter(row.backend for row in scored)
+
+
+def _varied(path: ScoringPath, rows: Sequence[Row], found: Outcomes) -> tuple[Varied, ...]:
+    return tuple(_change(run.name, rows, found[run.name]) for run in varied_runs(path))
+
+
+def _change(name: str, usual: Sequence[Row], now: Outcome) -> Varied:
+    if isinstance(now, HambatchError):
+        return Varied(name, problem=_first_line(now))
+    changed = count_changed(usual, now)
+    return Varied(name, changed.rows, changed.max_difference)
+
+
+def _first_on_gpu(paths: Sequence[ScoringPath]) -> ScoringPath | None:
+    return next((path for path in paths if path.backend == ON_GPU and path.taken), None)
+
+
+def _first_line(error: HambatchError) -> str:
+    return str(error).partition("\n")[0]

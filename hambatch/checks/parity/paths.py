@@ -1,0 +1,274 @@
+"""The runs of a path: as usual, and in ways that must not change a row."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from hambatch.backends.keras_reference import WEIGHTS_NAME
+from hambatch.backends.tensorrt.requests import REQUEST_SIZE
+from hambatch.checks.options import ParityOptions
+from hambatch.engines.loading import Engine
+from hambatch.engines.precision import AUTO, FP32, INT8, USED, graph_precision
+from hambatch.errors import BackendError, HambatchError, InputError
+from hambatch.pipelines.decode import has_dali
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import CPU, ON_CPU, ON_GPU, Placement, place
+from hambatch.score.rows import predict_files
+from hambatch.sources.listing import list_images
+from hambatch.system.cpu import share_cores
+from hambatch.system.gpus import Gpu
+from hambatch.system.text import encode_name
+from hambatch.types import Row
+
+NEXT = "hambatch samples ./samples, then hambatch parity ./samples"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Names of images, of how many there are in the folder."""
+
+    names: tuple[str, ...]
+    listed: int
+
+
+@dataclass(frozen=True)
+class Scorable:
+    """Rows of the images that can be scored, and how many cannot, by reason."""
+
+    rows: tuple[Row, ...]
+    left_out: Counter[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(row.image for row in self.rows)
+
+
+def take_images(source: Path, count: int) -> Taken:
+    """Take every n-th image, so that a folder sorted by class is not judged by one of them.
+
+    Raises
+    ------
+    InputError
+        If ``source`` is missing, no folder, or holds no image.
+    """
+    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
+        listing = list_images(source, Path(place) / "listing")
+        taken = min(count, listing.count)
+        places = {k * listing.count // taken for k in range(taken)}
+        names = tuple(name for k, name in enumerate(listing) if k in places)
+    return Taken(names, listing.count)
+
+
+def scorable(rows: Sequence[Row], source: Path) -> Scorable:
+    """Leave out what the reference could not score: a bad image tells nothing of a path.
+
+    Raises
+    ------
+    InputError
+        If no image is left.
+    """
+    good = tuple(row for row in rows if row.status == "ok")
+    reasons = Counter(encode_name(row.reason) for row in rows if row.status != "ok")
+    if not good:
+        ((reason, _),) = reasons.most_common(1)
+        raise InputError(
+            f"none of the {len(rows)} images taken of {encode_name(str(source))} can be scored: "
+            f"{reason}.\nNext: name a folder of intact images, or {NEXT}"
+        )
+    return Scorable(good, reasons)
+
+
+KERAS = "keras"
+
+
+HEAD = {"hidden_units", "dropout"}
+"""What ``training`` of ``engine.json`` must say for the network to be built again."""
+
+
+@dataclass(frozen=True)
+class ScoringPath:
+    """A decoder and a backend in one precision; ``options`` score by them.
+
+    ``why_not`` says why it is not taken, and ``next`` what to type then; empty if it is taken.
+    ``other_gpus`` are those that are to give the rows of the first one.
+    """
+
+    name: str
+    backend: str
+    precision: str
+    device: str
+    options: ScoreOptions
+    why_not: str = ""
+    next: str = ""
+    other_gpus: tuple[int, ...] = ()
+
+    @property
+    def taken(self) -> bool:
+        """Whether it can be taken here."""
+        return not self.why_not
+
+
+def reference_path(engine: Engine) -> ScoringPath:
+    """FP32 by OpenVINO on the CPU: what every machine has."""
+    return _on_cpu(engine, ON_CPU, FP32)
+
+
+def other_paths(engine: Engine, options: ParityOptions) -> list[ScoringPath]:
+    """Name every path of the wanted precisions, whether it can be taken or not.
+
+    Raises
+    ------
+    HambatchError
+        If the device that is asked for is not there; or if no path of the device or the
+        precision that are asked for can be taken.
+    """
+    placement = place(options.device, AUTO)
+    wanted = USED if options.precision == AUTO else (options.precision,)
+    paths = [_int8_on_cpu(engine)] if INT8 in wanted else []
+    paths += [_keras(engine)] if FP32 in wanted else []
+    on_gpu = [_on_gpu(engine, options.device, placement, precision) for precision in wanted]
+    if placement.gpus and options.device != AUTO:
+        _refuse_none(on_gpu, f"on {placement.named}")
+    if options.precision not in (AUTO, FP32):
+        _refuse_none([*paths, *on_gpu], f"in {options.precision}")
+    return [*paths, *on_gpu]
+
+
+def _on_cpu(engine: Engine, backend: str, precision: str) -> ScoringPath:
+    options = ScoreOptions.on_cpu(
+        engine=str(engine.folder),
+        backend=backend,
+        precision=precision,
+        force=True,
+        calibration=False,
+    )
+    decoder = "dali-cpu" if has_dali() else "pillow"
+    return ScoringPath(f"{decoder}+{backend}-{precision}", backend, precision, CPU, options)
+
+
+def _int8_on_cpu(engine: Engine) -> ScoringPath:
+    return replace(_on_cpu(engine, ON_CPU, INT8), why_not=_lacking(engine, INT8))
+
+
+def _keras(engine: Engine) -> ScoringPath:
+    path = _on_cpu(engine, KERAS, FP32)
+    if not (engine.folder / WEIGHTS_NAME).is_file():
+        return replace(
+            path,
+            why_not=f"the engine's folder has no {WEIGHTS_NAME}, which only a training run leaves",
+            next="hambatch train --data split.csv --out engines/NAME",
+        )
+    if not engine.manifest.training.keys() >= HEAD:
+        return replace(path, why_not="engine.json does not say what head the network has")
+    for package in ("tensorflow", "keras"):
+        if find_spec(package) is None:
+            why_not = f"{package} is not installed"
+            return replace(path, why_not=why_not, next="pip install 'hambatch[train]'")
+    return path
+
+
+def _on_gpu(engine: Engine, device: str, placement: Placement, precision: str) -> ScoringPath:
+    """Run what ``hambatch build`` has built: nothing is built here."""
+    first, *others = placement.gpus or (None,)
+    options = ScoreOptions(
+        engine=str(engine.folder),
+        device=str(first.ordinal if first else 0),
+        backend=ON_GPU,
+        precision=precision,
+        force=True,
+        calibration=False,
+    )
+    name = f"dali-gpu+{ON_GPU}-{precision}"
+    if first is None:
+        why_not = "--device cpu" if device == CPU else f"not on a GPU: {placement.why}"
+        return ScoringPath(name, ON_GPU, precision, "gpu", options, why_not)
+    where = f"gpu {first.ordinal}: {first.name}"
+    ordinals = tuple(gpu.ordinal for gpu in others if gpu)
+    path = ScoringPath(name, ON_GPU, precision, where, options, other_gpus=ordinals)
+    return _with_plan(path, engine, first)
+
+
+def _with_plan(path: ScoringPath, engine: Engine, gpu: Gpu) -> ScoringPath:
+    from hambatch.backends.tensorrt.plans.build import kept_plan_for
+
+    lacking = _lacking(engine, graph_precision(path.precision))
+    if lacking:
+        return replace(path, why_not=lacking)
+    try:
+        kept_plan_for(engine, path.precision, REQUEST_SIZE, gpu.ordinal)
+    except HambatchError as error:
+        why_not, _, next_step = str(error).partition("\n")
+        return replace(path, why_not=why_not, next=next_step.removeprefix("Next: "))
+    return path
+
+
+def _lacking(engine: Engine, precision: str) -> str:
+    graphs = {variant.precision for variant in engine.manifest.variants}
+    return "" if precision in graphs else f"the engine has no {precision} graph"
+
+
+def _refuse_none(paths: Sequence[ScoringPath], where: str) -> None:
+    if any(path.taken for path in paths):
+        return
+    why = "; ".join(f"{path.name}: {path.why_not}" for path in paths)
+    steps = [path.next for path in paths if path.next]
+    next_step = steps[0] if steps else "the same command without --precision and --device"
+    raise BackendError(f"nothing can be scored {where}: {why}.\nNext: {next_step}")
+
+
+USUAL = "as usual"
+
+
+Outcome = list[Row] | HambatchError
+"""Rows in the order of the names, or why there are none."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass over the images in a worker; ``backwards``: the last name first."""
+
+    path: ScoringPath
+    name: str
+    options: ScoreOptions
+    backwards: bool = False
+
+    def rows(self, root: Path, names: Sequence[str]) -> list[Row]:
+        """Score; rows in the order of the names, either way."""
+        step = -1 if self.backwards else 1
+        return predict_files(root, names[::step], self.options, anywhere=False)[::step]
+
+    def outcome(self, root: Path, names: Sequence[str]) -> Outcome:
+        """Score, or say why not: other runs go on."""
+        try:
+            return self.rows(root, names)
+        except HambatchError as error:
+            return error
+
+
+def usual_run(path: ScoringPath) -> Run:
+    """Score as `hambatch score` does by default."""
+    return Run(path, USUAL, path.options)
+
+
+def varied_runs(path: ScoringPath) -> list[Run]:
+    """Change what a row must not depend on: sizes of batches, streams, places, the GPU.
+
+    Backwards an image lies in another place of its group and of its request.
+    """
+    more = share_cores().streams + 1
+    ways = [
+        Run(path, _called(size, streams), replace(path.options, batch_size=size, streams=streams))
+        for size, streams in ((1, 1), (7, more))
+    ]
+    ways.append(Run(path, "backwards", path.options, backwards=True))
+    for number in path.other_gpus:
+        ways.append(Run(path, f"gpu {number}", replace(path.options, device=str(number))))
+    return ways
+
+
+def _called(size: int, streams: int) -> str:
+    return f"batches of {size}, {streams} stream{'' if streams == 1 else 's'}"

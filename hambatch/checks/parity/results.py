@@ -1,0 +1,261 @@
+"""A result as people read it: tables, why paths were not taken, and the verdict last."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hambatch import __version__
+from hambatch.bench.machine import machine_facts
+from hambatch.checks.options import ParityOptions
+from hambatch.checks.parity.comparing import Compared, LoadEffect, Tolerance
+from hambatch.checks.parity.paths import Scorable, ScoringPath, Taken
+from hambatch.engines.loading import Engine
+from hambatch.score.record import utc_now
+from hambatch.system.packages import library_versions
+
+
+@dataclass(frozen=True)
+class Varied:
+    """One run in another way: nothing may change. ``problem``: why it could not be done."""
+
+    name: str
+    rows_changed: int = 0
+    max_difference: float = 0.0
+    problem: str = ""
+
+    @property
+    def same(self) -> bool:
+        """Whether every row is what it was, to the last byte."""
+        return not (self.problem or self.rows_changed)
+
+
+@dataclass(frozen=True)
+class PathResult:
+    """What became of one path.
+
+    ``compared`` and ``tolerance`` are None of the reference, and of a path without rows;
+    ``decoders`` and ``backends`` count its rows by what they name. ``problem`` says why a path
+    that was taken has no rows.
+    """
+
+    path: ScoringPath
+    decoders: Mapping[str, int]
+    backends: Mapping[str, int]
+    compared: Compared | None = None
+    tolerance: Tolerance | None = None
+    varied: tuple[Varied, ...] = ()
+    problem: str = ""
+
+    @property
+    def within(self) -> bool:
+        """Whether it is as near to the reference as it should be, or was not taken."""
+        if self.compared and self.tolerance:
+            return self.tolerance.holds(self.compared)
+        return not self.problem
+
+    @property
+    def steady(self) -> bool:
+        """Whether its rows stayed the same in every other way that was tried."""
+        return all(varied.same for varied in self.varied)
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        if not self.path.taken:
+            return "not taken"
+        if self.problem:
+            return "failed"
+        if self.compared is None:
+            return "reference"
+        return "within" if self.within else "beyond"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """All that was measured; the first of ``results`` is the reference's."""
+
+    engine: Engine
+    options: ParityOptions
+    taken: Taken
+    images: Scorable
+    results: tuple[PathResult, ...]
+    load: LoadEffect | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether every path that was taken is within its tolerance, and steady."""
+        return all(result.within and result.steady for result in self.results)
+
+    @property
+    def verdict(self) -> str:
+        """Name what is not as it should be, or say that all is."""
+        unlike = [f"{r.path.name} {r.verdict}" for r in self.results if not r.within]
+        unsteady = [r.path.name for r in self.results if not r.steady]
+        faults = [
+            *unlike,
+            *(f"rows of {name} change with how they are scored" for name in unsteady),
+        ]
+        if faults:
+            return "; ".join(faults)
+        compared = sum(result.compared is not None for result in self.results)
+        first = self.results[0].path.name
+        if not compared:
+            return f"nothing to compare {first} with; its rows do not depend on how they are scored"
+        return (
+            f"{compared} compared with {first}, all within tolerance; no row depends on its place"
+        )
+
+
+FORMAT = 1
+
+
+KIND = "hambatch parity"
+
+
+def as_document(found: Parity) -> dict[str, Any]:
+    """Lay it out, with the machine and the versions that it holds for."""
+    manifest, images = found.engine.manifest, found.images
+    return {
+        "format": FORMAT,
+        "kind": KIND,
+        "measured_utc": utc_now(),
+        "holds": found.holds,
+        "verdict": found.verdict,
+        "machine": machine_facts(),
+        "versions": library_versions(),
+        "hambatch": __version__,
+        "engine": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "engine_json_sha256": found.engine.manifest_sha256,
+        },
+        "options": asdict(found.options),
+        "source": {
+            "listed": found.taken.listed,
+            "taken": len(found.taken.names),
+            "compared": len(images.rows),
+            "left_out": images.left_out.total(),
+            "reasons": dict(images.left_out),
+        },
+        "reference": found.results[0].path.name,
+        "paths": [_path(result) for result in found.results],
+        "decoder_load": asdict(found.load) if found.load else None,
+    }
+
+
+def _path(result: PathResult) -> dict[str, Any]:
+    path = result.path
+    return {
+        "name": path.name,
+        "device": path.device,
+        "verdict": result.verdict,
+        "why_not": path.why_not or result.problem,
+        "next": path.next,
+        "decoders": dict(result.decoders),
+        "backends": dict(result.backends),
+        "compared": asdict(result.compared) if result.compared else None,
+        "tolerance": asdict(result.tolerance) if result.tolerance else None,
+        "steady": result.steady,
+        "varied": [asdict(varied) for varied in result.varied],
+    }
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Lay out a document of :func:`hambatch.checks.parity.results.as_document`."""
+    paths = result["paths"]
+    parts = [_about(result), _aligned(_differences(paths)), _aligned(_variations(paths))]
+    reasons = [line for path in paths for line in (*_why_not(path), *_problems(path))]
+    if reasons:
+        parts.append("\n".join(reasons))
+    if result["decoder_load"]:
+        parts.append(_load(result["decoder_load"]))
+    return "\n\n".join([*parts, f"Verdict: {result['verdict']}"])
+
+
+def _about(result: dict[str, Any]) -> str:
+    source, machine, engine = result["source"], result["machine"], result["engine"]
+    left_out = f", {source['left_out']} of them left out" if source["left_out"] else ""
+    reasons = [f"  {count} x {reason}" for reason, count in source["reasons"].items()]
+    return "\n".join(
+        [
+            f"{source['taken']} of {source['listed']} images{left_out}",
+            *reasons,
+            f"{machine['cpu']}, {machine['cores']} cores; {engine['name']} {engine['version']}",
+        ]
+    )
+
+
+def _differences(paths: Sequence[dict[str, Any]]) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [
+        ("probabilities", "images", "largest", "mean", "labels", "tolerance", "")
+    ]
+    for path in paths:
+        compared = path["compared"]
+        cells = [""] * 5
+        if compared:
+            cells = [
+                str(compared["images"]),
+                f"{compared['max_difference']:.6f}",
+                f"{compared['mean_difference']:.6f}",
+                str(compared["label_flips"]),
+                _tolerance(path["tolerance"]),
+            ]
+        failed = f", {compared['failed']} failed" if compared and compared["failed"] else ""
+        rows.append((path["name"], *cells, f"{path['verdict']}{failed}"))
+    return rows
+
+
+def _tolerance(tolerance: dict[str, Any]) -> str:
+    if tolerance["label_flips"] is not None:
+        return f"{tolerance['label_flips']} labels"
+    mean = tolerance["mean_difference"]
+    largest = f"{tolerance['max_difference']:g}"
+    return largest if mean is None else f"{largest}, mean {mean:g}"
+
+
+def _variations(paths: Sequence[dict[str, Any]]) -> list[Sequence[str]]:
+    taken = [path for path in paths if path["varied"]]
+    names = list(dict.fromkeys(v["name"] for path in taken for v in path["varied"]))
+    rows: list[Sequence[str]] = [("rows, scored otherwise", *names)]
+    for path in taken:
+        cells = {varied["name"]: _change(varied) for varied in path["varied"]}
+        rows.append((path["name"], *(cells.get(name, "") for name in names)))
+    return rows
+
+
+def _change(varied: dict[str, Any]) -> str:
+    if varied["problem"]:
+        return "failed"
+    if not varied["rows_changed"]:
+        return "same"
+    return f"{varied['rows_changed']} change, by {varied['max_difference']:.6f}"
+
+
+def _why_not(path: dict[str, Any]) -> list[str]:
+    if not path["why_not"]:
+        return []
+    lines = [f"{path['name']} {path['verdict']}: {path['why_not']}"]
+    return [*lines, f"  Next: {path['next']}"] if path["next"] else lines
+
+
+def _problems(path: dict[str, Any]) -> list[str]:
+    failed = [varied for varied in path["varied"] if varied["problem"]]
+    return [f"{path['name']}, {varied['name']}, failed: {varied['problem']}" for varied in failed]
+
+
+def _load(load: dict[str, Any]) -> str:
+    return (
+        f"hw_decoder_load, {load['path']}, against 1: with 0 a probability moves by up to "
+        f"{load['difference_of_0']:.6f}, with 0.5 by up to {load['difference_of_half']:.6f}.\n"
+        f"With 0.5, {load['as_1']} rows are as with 1, {load['as_0']} as with 0, "
+        f"{load['as_both']} as with both, {load['as_neither']} as with neither; "
+        f"{load['moved_by_place']} change with the place of the image"
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

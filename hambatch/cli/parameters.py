@@ -1,0 +1,60 @@
+"""Parameter types: values are checked while the command line is read."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from hambatch.errors import InputError
+
+
+class Device(click.types.StringParamType):
+    """What :func:`hambatch.score.plan.numbers_in` reads."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse anything else as wrong usage; the text stays as it is."""
+        from hambatch.score.plan import numbers_in
+
+        try:
+            numbers_in(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+class FiniteRange(click.FloatRange):
+    """A :class:`click.FloatRange` that refuses ``nan`` and ``inf``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, and refuse what is no finite number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class Listed(click.ParamType[tuple[Any, ...]]):
+    """``1,2,4``: each part is of one type; repeated ones count once."""
+
+    name = "list"
+
+    def __init__(self, one: click.ParamType[Any]) -> None:
+        self._one = one
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show that there may be more than one."""
+        inner = self._one.get_metavar(param, ctx) or self._one.name.partition(" ")[0].upper()
+        return f"{inner}[,...]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Any, ...]:
+        """Split, and let the one type refuse what it does not know."""
+        parts: Sequence[Any] = value.split(",") if isinstance(value, str) else value
+        if any(isinstance(part, str) and not part.strip() for part in parts):
+            self.fail(f"{value!r} has an empty part.", param, ctx)
+        stripped = (part.strip() if isinstance(part, str) else part for part in parts)
+        return tuple(dict.fromkeys(self._one.convert(part, param, ctx) for part in stripped))

@@ -1,0 +1,30 @@
+"""The seven classes of HAM10000, in the one order used everywhere.
+
+Source: Tschandl, Rosendahl, Kittler, Sci. Data 5:180161 (2018),
+doi:10.1038/sdata.2018.161.
+"""
+
+CLASSES: tuple[str, ...] = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+
+
+MALIGNANT: frozenset[str] = frozenset({"akiec", "bcc", "mel"})
+"""Malignant or pre-malignant classes."""
+
+
+NAMES: dict[str, str] = {
+    "akiec": "actinic keratosis / intraepithelial carcinoma",
+    "bcc": "basal cell carcinoma",
+    "bkl": "benign keratosis-like lesion",
+    "df": "dermatofibroma",
+    "mel": "melanoma",
+    "nv": "melanocytic nevus",
+    "vasc": "vascular lesion",
+}
+
+
+ISIC_COLUMNS: tuple[str, ...] = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+"""Column order of the ISIC 2018 Task 3 submission file, after ``image``."""
+
+
+SPLITS: tuple[str, ...] = ("train", "val", "test")
+"""The parts of a split table: fitted to, chosen by, and looked at last."""

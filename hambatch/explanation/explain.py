@@ -1,0 +1,152 @@
+"""The story of `hambatch explain`: decode as in scoring, score with maps, draw, write."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hambatch.backends import MAPS
+from hambatch.backends.openvino_cpu import REQUEST_SIZE
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.precision import FP32
+from hambatch.explanation.document import as_document
+from hambatch.explanation.options import ExplainOptions
+from hambatch.explanation.picture import PURPOSE, Explanation, explanation_png, shown_size
+from hambatch.explanation.selection import Asked
+from hambatch.score.plan import job_for
+from hambatch.score.rows import Unwatched, rows_of_answer
+from hambatch.score.worker.protocol import Answer, Job
+from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.sources.reading import Item, fetch
+from hambatch.system.files import refusing, write_bytes, write_json
+from hambatch.system.interrupts import Interrupted, Stop, stopping
+from hambatch.system.packages import require
+from hambatch.system.text import encode_name, image_id_of
+from hambatch.types import Row
+
+DOCUMENT = "explain.json"
+
+
+ID_AT_MOST = 80
+"""Characters of an image_id in the name of its PNG; file systems take 255 bytes."""
+
+
+Progress = Callable[[Iterable[Explanation], int], Iterable[Explanation]]
+"""Wraps the stream of explanations to show how many are done."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that was asked for, in order, and ``explain.json`` as it was written."""
+
+    explanations: list[Explanation]
+    document: dict[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no image failed."""
+        return all(one.row.status == "ok" for one in self.explanations)
+
+
+@dataclass(frozen=True)
+class _Run:
+    asked: Asked
+    of_class: str | None
+    out: Path
+    engine: Engine
+    job: Job
+
+
+def explain(
+    asked: Asked,
+    out: Path,
+    options: ExplainOptions,
+    progress: Progress = lambda found, total: found,
+) -> Outcome:
+    """Write a PNG for every image that can be scored, then ``explain.json``, into a folder.
+
+    Files of these names are replaced, all others of the folder left alone.
+
+    Raises
+    ------
+    EngineError
+        If the engine cannot be used, or its head is of another form.
+    InputError
+        If the folder cannot be made or written to.
+    MissingDependency
+        If matplotlib is not installed; then nothing is done.
+    Interrupted
+        If a signal asked it to stop: pictures that are drawn stay, `explain.json` is not written.
+    """
+    require("matplotlib", extra="plot", purpose=PURPOSE)
+    engine = load_engine(find_engine(asked.options.engine))
+    run = _Run(asked, options.of_class, out, engine, _job(asked, engine))
+    with stopping() as stop, SupervisedWorker(run.job, asked.options.decode_seconds) as worker:
+        backend = worker.wait_ready().backend
+        with refusing(out):
+            out.mkdir(parents=True, exist_ok=True)
+        found = list(progress(_explanations(run, worker, backend, stop), len(asked.names)))
+    if len(found) != len(asked.names):
+        # Images out = images in: anything else is a bug.
+        raise AssertionError(f"{len(found)} of {len(asked.names)} images were answered")
+    document = as_document(asked, engine, backend, found)
+    write_json(out / DOCUMENT, document)
+    return Outcome(found, document)
+
+
+def _job(asked: Asked, engine: Engine) -> Job:
+    """Take the job of a run in FP32 on the CPU, in small groups, by the backend that explains."""
+    how = replace(asked.options, precision=FP32, batch_size=REQUEST_SIZE)
+    job = job_for(engine.folder, how, asked.root if asked.bounded else None)
+    return replace(job, backend=MAPS)
+
+
+def _explanations(
+    run: _Run, worker: SupervisedWorker, backend: str, stop: Stop
+) -> Iterator[Explanation]:
+    names = dict(enumerate(run.asked.names))
+    items = (Item(index, run.asked.root / name) for index, name in names.items())
+    for answer in worker.answers(Unwatched(REQUEST_SIZE).groups(items)):
+        for index, row in rows_of_answer(answer, names, run.engine.manifest, backend):
+            if stop.requested:
+                raise Interrupted
+            yield _explanation(run, index, row, answer)
+
+
+def _explanation(run: _Run, index: int, row: Row, answer: Answer) -> Explanation:
+    """Draw an image that was scored."""
+    in_table = run.asked.rows[index] if run.asked.rows else None
+    if in_table and row.status == "ok" and row.sha256 != in_table.sha256:
+        reason = f"not the file of the table: sha256 {row.sha256}, wanted {in_table.sha256}"
+        row = Row(row.image, "failed", sha256=row.sha256, reason=reason)
+    if row.status != "ok" or answer.explained is None:
+        return Explanation(row, in_table)
+    slot = answer.indices.tolist().index(index)
+    of_class = run.of_class or row.prediction
+    found = Explanation(
+        row,
+        in_table,
+        maps=answer.explained.maps[slot],
+        size=_size(run, index, row),
+        of_class=of_class,
+        file=f"{index + 1:04d}_{_short_id(row.image)}_{of_class}.png",
+    )
+    drawn = explanation_png(found, answer.explained.images[slot], run.engine.manifest.classes)
+    write_bytes(run.out / found.file, drawn)
+    return found
+
+
+def _size(run: _Run, index: int, row: Row) -> tuple[int, int] | None:
+    """Look at the header of the very bytes that were scored; None if they are gone."""
+    file = fetch(Item(index, run.asked.root / run.asked.names[index]), run.job.bounds)
+    upright = run.engine.manifest.preprocessing.exif_orientation
+    same = file.sha256 == row.sha256
+    return shown_size(file.content, exif_orientation=upright) if same else None
+
+
+def _short_id(image: str) -> str:
+    """Give the image_id in characters that every file system takes; a number makes it unique."""
+    image_id = image_id_of(encode_name(image))
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.%") else "_" for c in image_id)[
+        :ID_AT_MOST
+    ]

@@ -1,0 +1,125 @@
+"""The images that are to be explained: named one by one, or taken from a table."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.loading import installed_engines
+from hambatch.errors import InputError
+from hambatch.explanation.options import ExplainOptions
+from hambatch.score.options import ScoreOptions
+from hambatch.score.record import options_of, read_record
+from hambatch.sinks.formats import format_of, read_rows
+from hambatch.sinks.publish import record_path
+from hambatch.system.files import sha256_of_file
+from hambatch.system.text import decode_name, encode_name
+from hambatch.types import Row
+
+OF_THE_RUN = (
+    "engine",
+    "follow_symlinks",
+    "max_megabytes",
+    "max_megapixels",
+    "decode_seconds",
+    "salvage_truncated",
+)
+"""Options of a table's run that say which files can be read; the others depend on its machine."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Names of images below ``root``, and how they are read.
+
+    ``rows`` are those of the table, one a name, or none; ``table`` says which table that was.
+    ``bounded``: files that really lie outside ``root`` are not read, unless the options say so.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    options: ScoreOptions
+    rows: tuple[Row, ...] = ()
+    table: dict[str, Any] | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the files have to lie below ``root``: those that are named may lie anywhere."""
+        return self.table is not None
+
+
+def named_images(paths: Sequence[Path], options: ExplainOptions) -> Asked:
+    """Take these files, wherever they lie; one that is not there will be a failed image."""
+    how = ScoreOptions.on_cpu(engine=options.engine or ScoreOptions.engine)
+    return Asked(Path(), tuple(map(str, paths)), how)
+
+
+def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -> Asked:
+    """Take the rows of the highest probability, of a table that `score` wrote.
+
+    Parameters
+    ----------
+    source
+        Where the images lie now; None: where the record says that they were.
+
+    Raises
+    ------
+    InputError
+        If table or record cannot be read, or no row is of that class.
+    """
+    record = read_record(record_path(table))
+    if sha256_of_file(table) != record["output"]["sha256"]:
+        raise InputError(
+            f"{table} is not the table that {record_path(table).name} describes: wanted sha256 "
+            f"{record['output']['sha256']}.\nNext: hambatch verify {table} SOURCE, or restore it"
+        )
+    run = options_of(record["options"])
+    how = ScoreOptions.on_cpu(**{name: getattr(run, name) for name in OF_THE_RUN})
+    how = replace(how, engine=options.engine or _engine_of(run))
+    root = source or Path(decode_name(str(record.get("source"))))
+    rows = _highest(table, options)
+    names = tuple(row.image for row in rows)
+    return Asked(root, names, how, rows, _described(table, root, record, options))
+
+
+def _engine_of(run: ScoreOptions) -> str:
+    """Give the folder of the run's engine: a recorded name is that of an installed one."""
+    installed = {folder.name: str(folder) for folder in installed_engines()}
+    return installed.get(run.engine, run.engine)
+
+
+def _highest(table: Path, options: ExplainOptions) -> tuple[Row, ...]:
+    predicted: Counter[str] = Counter()
+
+    def fitting() -> Iterator[Row]:
+        for row in read_rows(table, format_of(table)):
+            predicted.update([row.prediction] if row.status == "ok" else [])
+            if row.status == "ok" and options.label in (None, row.prediction):
+                yield row
+
+    # Of equals the first by name, as the table has them.
+    found = heapq.nlargest(options.top, fitting(), key=lambda row: max(row.probabilities))
+    if not found:
+        counts = [f"{predicted[name]} {name}" for name in CLASSES if predicted[name]]
+        wanted = f"one predicted {options.label}" if options.label else "a scored image"
+        raise InputError(
+            f"{table} has no image to explain: predicted are {', '.join(counts) or 'none'}; "
+            f"wanted {wanted}.\nNext: another --label, or hambatch score SOURCE --out preds.csv"
+        )
+    return tuple(found)
+
+
+def _described(
+    table: Path, root: Path, record: dict[str, Any], options: ExplainOptions
+) -> dict[str, Any]:
+    return {
+        "file": encode_name(str(table)),
+        "sha256": sha256_of_file(table),
+        "source": encode_name(str(root)),
+        "label": options.label,
+        "top": options.top,
+        "engine_json_sha256": record["fingerprint"]["engine"].get("engine_json_sha256"),
+        "precision": record["fingerprint"]["backend"]["precision"],
+    }

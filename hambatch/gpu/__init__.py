@@ -1,1 +1,0 @@
-"""NVIDIA GPUs: what the driver says of them."""

@@ -1,0 +1,198 @@
+"""Images that look the same whatever their encoding: perceptual hash, thumbnails, search."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.pipelines.scoring import build_pipeline
+from hambatch.sources.reading import Bounds, Fetched, Item, Limits, fetch
+from hambatch.system.array_cache import FeatureCache, Pair, default_cache
+from hambatch.system.cpu import available_cores
+from hambatch.system.files import sha256_of_bytes
+from hambatch.types import on_host
+
+SIDE = 32
+"""Of a thumbnail, as in the method's definition."""
+
+
+LOWEST = 8
+"""Frequencies that are kept in each direction: 8 x 8 bits."""
+
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Grey from RGB as JPEG defines it (ITU-R BT.601)."""
+
+
+def grey_thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average blocks of RGB images ``[n, 224, 224, 3]``; gives uint8 ``[n, 32, 32]``.
+
+    The sides of the images have to be multiples of 32.
+    """
+    n, height, width, _ = images.shape
+    grey = images.astype(np.float32) @ LUMA
+    blocks = grey.reshape(n, SIDE, height // SIDE, SIDE, width // SIDE).mean(axis=(2, 4))
+    found: NDArray[np.uint8] = blocks.round().astype(np.uint8)
+    return found
+
+
+def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Hash grey thumbnails ``[n, 32, 32]`` [1]_: uint64 ``[n]``.
+
+    A bit says whether one of the 64 lowest coefficients of the thumbnail's discrete cosine
+    transform is above their median, the mean brightness left out of it. Alike pictures differ
+    in few bits.
+
+    References
+    ----------
+    .. [1] Zauner: Implementation and Benchmarking of Perceptual Image Hash Functions, master's
+       thesis, Hagenberg (2010), 3.2.1, https://www.phash.org/docs/pubs/thesis_zauner.pdf
+    """
+    at, frequency = np.arange(SIDE), np.arange(LOWEST)[:, None]
+    cosines = np.cos(np.pi * (2 * at + 1) * frequency / (2 * SIDE))
+    lowest = (cosines @ thumbnails.astype(np.float64) @ cosines.T).reshape(-1, LOWEST**2)
+    median = np.median(lowest[:, 1:], axis=1, keepdims=True)
+    found: NDArray[np.uint64] = np.packbits(lowest > median, axis=1).view(np.uint64).ravel()
+    return found
+
+
+VERSION = 1
+"""Raise it when the same file gives another thumbnail."""
+
+
+BATCH = 256
+"""Files that are decoded, and kept, at a time."""
+
+
+LIMITS = Limits(max_bytes=64_000_000, max_pixels=100_000_000)
+
+
+Thumbnails = dict[str, NDArray[np.uint8]]
+"""Grey ``[32, 32]`` by the sha256 of the file's bytes."""
+
+
+def thumbnails(files: Mapping[str, Path]) -> Thumbnails:
+    """Decode the files as scoring does, those that were not decoded before.
+
+    Thumbnails are kept in the user's cache folder, a kilobyte each: the second look needs them,
+    so hashes in a table would not do.
+
+    Parameters
+    ----------
+    files
+        Path of every image, by the sha256 of its bytes.
+
+    Returns
+    -------
+    Thumbnails. There is none of a file that cannot be read or decoded or has other bytes by now:
+    whoever needs it will refuse it by name.
+    """
+    cache = FeatureCache(_folder(), SIDE * SIDE, np.dtype(np.uint8))
+    missing = {sha256: path for sha256, path in files.items() if Pair(sha256, 0) not in cache}
+    for hashes, pixels in _decoded(missing):
+        cache.append([Pair(sha256, 0) for sha256 in hashes], pixels)
+    known = [sha256 for sha256 in files if Pair(sha256, 0) in cache]
+    rows = cache.read([Pair(sha256, 0) for sha256 in known])
+    return dict(zip(known, rows.reshape(-1, SIDE, SIDE), strict=True))
+
+
+def _folder() -> Path:
+    key = {
+        "version": VERSION,
+        "input": asdict(InputSpec()),
+        "preprocessing": asdict(Preprocessing()),
+    }
+    digest = sha256_of_bytes(json.dumps(key, sort_keys=True).encode())[:24]
+    return default_cache().with_name("thumbnails") / digest
+
+
+def _decoded(files: Mapping[str, Path]) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+    """Yield hashes and flat thumbnails ``[n, 1024]``, a batch at a time."""
+    if not files:
+        return
+    pipeline = build_pipeline(
+        BATCH, available_cores(), 2, InputSpec(), Preprocessing(), limits=LIMITS
+    )
+    names = list(files)
+    groups = (names[start : start + BATCH] for start in range(0, len(names), BATCH))
+    batches = pipeline.batches(_fetched(group, files) for group in groups)
+    total = -(-len(names) // BATCH)
+    for batch in tqdm(batches, desc="thumbnails", unit=" batches", total=total, disable=None):
+        images = grey_thumbnails(on_host(batch.images))
+        if len(images):
+            yield list(batch.sha256), images.reshape(len(images), -1)
+
+
+def _fetched(group: Sequence[str], files: Mapping[str, Path]) -> list[Fetched]:
+    bounds = Bounds(limits=LIMITS)
+    found = [fetch(Item(index, files[sha256]), bounds) for index, sha256 in enumerate(group)]
+    # A hash stands for its bytes; what lies in that file now may be another picture.
+    return [file for file, sha256 in zip(found, group, strict=True) if file.sha256 == sha256]
+
+
+MOST_BITS = 6
+"""Bits in which two hashes may differ for a second look."""
+
+
+LEAST_CORRELATION = 0.98
+"""Of the thumbnails of two near-duplicates.
+
+Both measured on HAM10000 by ``benchmarks/near_duplicates.py``: copies that were compressed anew,
+or scaled by 0.5 to 2, differ in 4 bits at most and correlate by 0.995 at least; of 18 million pairs
+of different lesions 405 differ in 6 bits at most, and none of these correlates by more than 0.965.
+"""
+
+
+ROWS = 512
+"""Hashes that are compared with all others at once."""
+
+
+class Looks(NamedTuple):
+    """Hashes uint64 ``[n]``, and thumbnails float32 ``[n, 1024]`` of mean 0 and length 1."""
+
+    hashes: NDArray[np.uint64]
+    shapes: NDArray[np.float32]
+
+
+def looks_of(thumbnails: NDArray[np.uint8]) -> Looks:
+    """Prepare grey thumbnails ``[n, 32, 32]`` to be compared; a plain one is like none."""
+    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
+    centred = flat - flat.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    shapes = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    return Looks(perceptual_hashes(thumbnails), shapes)
+
+
+def near_pairs(first: Looks, second: Looks) -> NDArray[np.int64]:
+    """Find the pairs that look the same: int64 ``[m, 2]``, a place in each, in order."""
+    found = [_confirmed(first, second, pairs) for pairs in _candidates(first, second)]
+    return np.concatenate([np.empty((0, 2), np.int64), *found])
+
+
+def pairs_apart(looks: Looks, sides: Sequence[str]) -> NDArray[np.int64]:
+    """Find the pairs within one set whose sides differ, each once, the lower place first."""
+    pairs = near_pairs(looks, looks)
+    low, high = pairs.T
+    _, codes = np.unique(np.array(list(sides), str), return_inverse=True)
+    kept: NDArray[np.int64] = pairs[(low < high) & (codes[low] != codes[high])]
+    return kept
+
+
+def _candidates(first: Looks, second: Looks) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(first.hashes), ROWS):
+        rows = first.hashes[start : start + ROWS, None]
+        at, other = np.nonzero(np.bitwise_count(rows ^ second.hashes) <= MOST_BITS)
+        yield np.column_stack([at + start, other])
+
+
+def _confirmed(first: Looks, second: Looks, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    at, other = pairs.T
+    correlation = np.einsum("ij,ij->i", first.shapes[at], second.shapes[other])
+    kept: NDArray[np.int64] = pairs[correlation >= LEAST_CORRELATION]
+    return kept

@@ -1,1 +1,0 @@
-"""What a run has finished, on disk as it goes: killed at any moment, it can go on."""

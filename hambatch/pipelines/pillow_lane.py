@@ -1,0 +1,170 @@
+"""The fast lane where DALI has no wheel: Pillow in threads, the same contract."""
+
+import io
+import struct
+import warnings
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.pipelines.header import exif_of, orientation_of
+from hambatch.sources.reading import UNLIMITED, Fetched, Limits
+
+_REFUSALS = (OSError, ValueError, SyntaxError, EOFError)
+"""What Pillow raises on purpose."""
+
+
+_MISHAPS = (struct.error, zlib.error, TypeError, AttributeError, LookupError, ArithmeticError)
+"""What escapes it where a tag, a chunk or a segment is not what it expects."""
+
+
+class UndecodableImage(Exception):
+    """Not an image, and no bug either: the message is the row's reason."""
+
+
+def decode(
+    content: bytes, spec: InputSpec, how: Preprocessing, limits: Limits = UNLIMITED
+) -> NDArray[np.uint8]:
+    """Decode one file to uint8 RGB ``[height, width, 3]``; of several frames the first.
+
+    Raises
+    ------
+    UndecodableImage
+        If Pillow cannot decode it, it is no JPEG or PNG, or has too many pixels.
+    """
+    # Our limit replaces Pillow's, which a run could not raise.
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings():
+            # A damaged tag is not a line on the terminal.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+                # Opening reads the header only.
+                if reason := limits.too_many_pixels(*image.size):
+                    raise UndecodableImage(reason)
+                pixels = _upright_rgb(image, how)
+    except _REFUSALS as error:
+        raise UndecodableImage(f"cannot be decoded: {_one_line(error)}") from error
+    except _MISHAPS as error:
+        what = f"{type(error).__name__}: {_one_line(error)}"
+        raise UndecodableImage(f"cannot be decoded: {what}") from error
+    return resize_linear(pixels, spec.height, spec.width)
+
+
+@contextmanager
+def tolerating_truncation() -> Iterator[None]:
+    """Let Pillow fill what is missing of a file; a setting of the whole process."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def _upright_rgb(image: Image.Image, how: Preprocessing) -> NDArray[np.uint8]:
+    image.load()
+    # Not `ImageOps.exif_transpose`: it writes all tags anew, fails at odd ones, and turns by XMP
+    # where EXIF says nothing; DALI and most viewers do not.
+    orientation = orientation_of(exif_of(image.info)) if how.exif_orientation else 1
+    return _turned(_rgb(image), orientation)
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16"):
+        # `convert` would clip at 255, not scale.
+        grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    # Without `convert` where possible: each copy of 100 megapixels is 0.4 GB.
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Give a view that is upright; what is none of EXIF's eight orientations turns nothing."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def resize_linear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Bilinear resize without antialias, half-pixel centres, edges clamped.
+
+    The same definition as DALI's ``INTERP_LINEAR`` with ``antialias=False``
+    and ``tf.image.resize``; equal to DALI's to one grey level.
+    """
+    top, bottom, down = _taps(pixels.shape[0], height)
+    left, right, across = _taps(pixels.shape[1], width)
+    # Rows first, floats then: as floats the whole picture would take four times its memory.
+    upper, lower = pixels[top].astype(np.float32), pixels[bottom].astype(np.float32)
+    rows = upper * (1 - down)[:, None, None] + lower * down[:, None, None]
+    mixed = rows[:, left] * (1 - across)[:, None] + rows[:, right] * across[:, None]
+    # C order: fancy indexing leaves the columns outermost, and a batch of such images would
+    # not be the dense array that backends share without a copy.
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8, order="C")
+
+
+def _taps(
+    source: int, target: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    centre = (np.arange(target) + 0.5) * (source / target) - 0.5
+    lower = np.floor(centre)
+    share = (centre - lower).astype(np.float32)
+    first = np.clip(lower, 0, source - 1).astype(np.int64)
+    second = np.clip(lower + 1, 0, source - 1).astype(np.int64)
+    return first, second, share
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    # Pillow names the in-memory stream by its address, which differs from run to run.
+    return text.partition(" <_io.BytesIO")[0][:200]
+
+
+Pixels = NDArray[np.uint8]
+
+
+class PillowScoring:
+    """Decodes groups of files with Pillow, which releases the GIL while decoding."""
+
+    name = "pillow"
+    own_pixels = False
+
+    def __init__(self, threads: int, spec: InputSpec, how: Preprocessing) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pillow")
+        self._spec, self._how = spec, how
+        self._fed: deque[list[tuple[int, Future[Pixels]]]] = deque()
+
+    def feed(self, files: Sequence[Fetched]) -> None:
+        """Start decoding a group."""
+        self._fed.append(
+            [(f.index, self._pool.submit(decode, f.content, self._spec, self._how)) for f in files]
+        )
+
+    def collect(self) -> tuple[NDArray[np.int64], Pixels]:
+        """Wait for the oldest group: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
+
+        Raises
+        ------
+        RuntimeError
+            If a file of the group cannot be decoded.
+        """
+        group = self._fed.popleft()
+        try:
+            images = [future.result() for _, future in group]
+        except UndecodableImage as error:
+            raise RuntimeError(str(error)) from error
+        return np.array([index for index, _ in group], np.int64), np.stack(images)
+
+    def close(self) -> None:
+        """Wait until nothing is being decoded; what is in flight is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

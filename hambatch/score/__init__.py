@@ -1,0 +1,1 @@
+"""A run of `hambatch score`: source, pipeline, backend, sink, through a journal."""

@@ -1,0 +1,195 @@
+"""The append-only file of finished rows: one line a row, each with its checksum.
+
+A line is ``CRC32 JSON``; what a kill or a full disk left half-written at the
+end is cut off when the file is opened again, and its images are scored again.
+"""
+
+import json
+import os
+import time
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from hambatch.errors import InputError
+from hambatch.system.files import refusing
+from hambatch.types import Row
+
+SYNC_SECONDS = 1.0
+"""At most so much work is done again after a power cut; after a kill, less."""
+
+
+_MISSING, _OK, _FAILED = range(3)
+
+
+class RowLog:
+    """Rows by the index of their image.
+
+    Memory is nine bytes an image: its state, and where its last line begins.
+
+    Parameters
+    ----------
+    path
+        Opened, or created with mode 0600.
+    images
+        How many there are in the run's listing.
+    """
+
+    def __init__(self, path: Path, images: int) -> None:
+        self._path = path
+        self._places = array("q", [0]) * images
+        self._states = bytearray(images)
+        with refusing(path):
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._end = self._recover()
+            os.ftruncate(self._file, self._end)
+        self._synced = time.monotonic()
+
+    def __contains__(self, index: int) -> bool:
+        """Tell whether the image has a row."""
+        return self._states[index] != _MISSING
+
+    @property
+    def done(self) -> int:
+        """Count the images that have a row."""
+        return len(self._states) - self._states.count(_MISSING)
+
+    @property
+    def failed(self) -> int:
+        """Count the images whose row is a failed one."""
+        return self._states.count(_FAILED)
+
+    def failures(self) -> list[int]:
+        """Name the images whose row is a failed one, in order."""
+        return [index for index, state in enumerate(self._states) if state == _FAILED]
+
+    def append(self, rows: Sequence[tuple[int, Row]]) -> None:
+        """Write rows, in one call; synced to the disk about once a second.
+
+        Raises
+        ------
+        InputError
+            If the disk is full, or the folder is gone.
+        """
+        self._write([_row_line(index, row) for index, row in rows])
+
+    def void(self, indices: Iterable[int]) -> None:
+        """Take rows back: their images are to be scored again."""
+        self._write([_line({"void": sorted(indices)})])
+        self.sync()
+
+    def rows(self, names: Iterable[str]) -> Iterator[Row]:
+        """Yield the row of every image; ``names`` are the listing's, in order.
+
+        Raises
+        ------
+        AssertionError
+            If a line is not the row that was written there.
+        """
+        with self._path.open("rb") as stream:
+            for index, name in enumerate(names):
+                yield self._read(stream, index, name)
+
+    def row(self, index: int, name: str) -> Row:
+        """Read one image's row."""
+        with self._path.open("rb") as stream:
+            return self._read(stream, index, name)
+
+    def sync(self) -> None:
+        """Flush to the disk, and make sure that the file is still where it was."""
+        with refusing(self._path):
+            os.fsync(self._file)
+            os.stat(self._path)
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and close the file; it stays."""
+        with suppress(OSError):
+            os.fsync(self._file)
+        os.close(self._file)
+
+    def _read(self, stream: BinaryIO, index: int, name: str) -> Row:
+        stream.seek(self._places[index])
+        found = _parsed(stream.readline())
+        if index not in self or not isinstance(found, list) or found[0] != index:
+            raise AssertionError(f"{self._path} holds no row of image {index}")
+        return _row(name, found)
+
+    def _write(self, lines: list[bytes]) -> None:
+        content = b"".join(lines)
+        with refusing(self._path):
+            try:
+                written = 0
+                while written < len(content):
+                    written += os.write(self._file, content[written:])
+            except OSError:
+                os.ftruncate(self._file, self._end)
+                raise
+        for line in lines:
+            self._note(_parsed(line), self._end)
+            self._end += len(line)
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
+
+    def _recover(self) -> int:
+        end = 0
+        with self._path.open("rb") as stream:
+            for line in stream:
+                found = _parsed(line)
+                if found is None or not self._note(found, end):
+                    break
+                end += len(line)
+        return end
+
+    def _note(self, found: object, place: int) -> bool:
+        """Enter one line into the index; False if it cannot be of this run."""
+        if isinstance(found, dict):
+            for index in found["void"]:
+                self._states[index] = _MISSING
+            return True
+        if not isinstance(found, list) or not 0 <= found[0] < len(self._places):
+            return False
+        index, status = found[:2]
+        self._places[index] = place
+        self._states[index] = _FAILED if status == "failed" else _OK
+        return True
+
+
+def _row_line(index: int, row: Row) -> bytes:
+    cells = [row.status, row.prediction, row.probabilities, row.malignant]
+    return _line([index, *cells, row.decoder, row.backend, row.sha256, row.reason])
+
+
+def _line(value: object) -> bytes:
+    # ASCII, so that a reason may hold anything; repr of a float reads back as the same float.
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _parsed(line: bytes) -> object:
+    """Read a line back; None if it is not whole."""
+    text = line[9:-1]
+    if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(text):
+        return None
+    value: object = json.loads(text)
+    return value
+
+
+def _row(name: str, cells: list[object]) -> Row:
+    status, prediction, probabilities, malignant, decoder, backend, sha256, reason = cells[1:]
+    if not isinstance(probabilities, list) or not isinstance(malignant, float):
+        raise InputError(f"the journal holds {cells!r}, wanted a row")
+    return Row(
+        image=name,
+        status=str(status),
+        prediction=str(prediction),
+        probabilities=tuple(probabilities),
+        malignant=malignant,
+        decoder=str(decoder),
+        backend=str(backend),
+        sha256=str(sha256),
+        reason=str(reason),
+    )

@@ -1,0 +1,1 @@
+"""Images with known scores that go through every run."""

@@ -1,0 +1,104 @@
+"""What each known picture must come back with: the engine's record, then a run's own answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.backends import runtime_of
+from hambatch.engines.sentinels import LOGIT_TOLERANCE, MeasuredOn, Sentinels, precision_of
+from hambatch.system.cpu import instruction_set
+
+Numbers = NDArray[np.float64]
+"""Of one picture: ``[7]``."""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """The class that is farthest off, its probability or logit, and what it should have been."""
+
+    what: str
+    place: int
+    found: float
+    wanted: float
+    tolerance: float
+    reference: str
+
+
+class Reference:
+    """Compares answers: a picture's first with the engine's record, the others with its first.
+
+    Parameters
+    ----------
+    spec
+        Of the engine; without pictures, or without a record in this precision, a
+        picture's first answer has to be finite numbers and no more.
+    backend
+        Of this run, as the table names it.
+    """
+
+    def __init__(self, spec: Sentinels, backend: str) -> None:
+        known = spec.of(precision_of(backend)) if backend else spec
+        self._spec, self._backend = known or spec, backend
+        self._recorded = [np.array(p.probabilities) for p in known.pictures] if known else []
+        self._own: dict[int, tuple[Numbers, Numbers]] = {}
+        self._here, self._runtime = instruction_set(), runtime_of(backend)
+        self._at_start: tuple[float, float] | None = None
+        self._largest = 0.0
+
+    def miss(self, picture: int, found: Numbers, logits: Numbers, decoder: str) -> Miss | None:
+        """Compare one answer; None if it is within the tolerance. NaN never is."""
+        if picture not in self._own:
+            self._own[picture] = found, logits
+            return self._first(picture, found, decoder)
+        wanted, wanted_logits = self._own[picture]
+        self._largest = max(self._largest, float(np.abs(found - wanted).max()))
+        name = "its first answer of this run"
+        scale = max(1.0, float(np.abs(wanted_logits).max()))
+        return _judge("p", found, wanted, self._spec.tolerance, name) or _judge(
+            "logit", logits, wanted_logits, LOGIT_TOLERANCE * scale, name
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What the record says; deviations are the largest of any probability."""
+        tolerance, deviation = self._at_start or (None, None)
+        return {
+            "reference": "engine" if self._recorded else "first pass of this run",
+            "tolerance_at_start": tolerance,
+            "deviation_at_start": deviation,
+            "tolerance": self._spec.tolerance,
+            "deviation": self._largest,
+        }
+
+    def _first(self, picture: int, found: Numbers, decoder: str) -> Miss | None:
+        if not self._recorded:
+            return _judge("p", found, found, self._spec.tolerance, "any finite number")
+        here = MeasuredOn(self._backend, decoder, self._here, self._runtime)
+        same = here == self._spec.measured_on
+        tolerance = self._spec.tolerance if same else self._spec.tolerance_elsewhere
+        wanted = self._recorded[picture]
+        largest = float(np.abs(found - wanted).max())
+        before = self._at_start or (0.0, 0.0)
+        self._at_start = (max(tolerance, before[0]), max(largest, before[1]))
+        return _judge("p", found, wanted, tolerance, "the engine's record")
+
+
+def _judge(
+    what: str, found: Numbers, wanted: Numbers, tolerance: float, reference: str
+) -> Miss | None:
+    difference = np.abs(found - wanted)
+    if (difference <= tolerance).all():
+        return None
+    # The first NaN, if there is one.
+    place = int(difference.argmax())
+    return Miss(what, place, float(found[place]), float(wanted[place]), tolerance, reference)
+
+
+def labelled(miss: Miss, classes: Sequence[str]) -> str:
+    """Say in words what was found and what was wanted."""
+    return (
+        f"{miss.what}_{classes[miss.place]} {miss.found:.6f}, wanted {miss.wanted:.6f} "
+        f"within {miss.tolerance:.0e} ({miss.reference})"
+    )

@@ -1,0 +1,1 @@
+"""The process that reads, decodes and infers, and its supervisor."""

@@ -1,0 +1,160 @@
+"""The worker process: source -> pipeline -> backend; no decoder runs elsewhere.
+
+Spawned by the parent (:mod:`hambatch.score.worker.process`). Groups of items come in through
+a pipe, answers go out in the same order; the first answer says that the backend
+is loaded, or why it cannot be.
+"""
+
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, TypeVar
+
+from hambatch.backends.test_time_augmentation import with_views
+from hambatch.errors import HambatchError
+from hambatch.score.worker.protocol import (
+    Answer,
+    Finished,
+    Job,
+    Parent,
+    Ready,
+    Refused,
+    StageTimes,
+    Touched,
+    WorkerLog,
+)
+from hambatch.sources.reading import GROUPS_AHEAD, Fetched, Item, read_ahead
+from hambatch.types import Batch, Scored
+
+if TYPE_CHECKING:
+    from hambatch.backends import Backend
+    from hambatch.engines.manifest import Manifest
+    from hambatch.pipelines.scoring import ScoringPipeline
+
+
+T = TypeVar("T")
+
+
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What a terminal, ``timeout`` or systemd sends to every process of a run."""
+
+
+def run(connection: Connection, job: Job, log: WorkerLog) -> None:
+    """Serve groups until the parent sends None; whatever it or a library prints goes to ``log``."""
+    # Decoders print a line for every broken file, from native code: the pipeline reads it there.
+    log.become_stderr()
+    # The parent decides what they mean. It started this process with both blocked, so that
+    # none can come before these lines; what came meanwhile is dropped here.
+    for number in GROUP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    parent = Parent(connection)
+    try:
+        _serve(parent, job)
+    except HambatchError as error:
+        parent.send(Refused(error))
+
+
+def _serve(parent: Parent, job: Job) -> None:
+    from hambatch.backends import load_backend
+    from hambatch.engines.loading import load_engine
+
+    times = StageTimes()
+    started = time.perf_counter()
+    engine = load_engine(job.engine)
+    how = job.precision, job.streams, job.model_cache, job.gpu
+    backend = load_backend(job.backend, engine, *how)
+    ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
+    pipeline = _pipeline(job, prefetch, engine.manifest, parent)
+    times.load_s = time.perf_counter() - started
+    # As many as all stages can hold, and one, so that the parent never waits for an answer
+    # that waits for the parent.
+    window = 1 if job.one_by_one else ahead + prefetch + backend.holds + 1
+    parent.send(Ready(backend.name, pipeline.decoder, window, backend.note))
+    fetched = read_ahead(_received(parent), job.readers, ahead, job.bounds)
+    groups = _timed(fetched, times, "read_wait_s")
+    if job.one_by_one:
+        groups = _announced(groups, parent)
+    batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
+    predict = with_views(_one_by_one(backend) if job.one_by_one else backend.predict, job.tta)
+    for scored in _timed(predict(batches), times, "inference_wait_s"):
+        parent.send(_answer(scored))
+    backend.close()
+    times.inference_wait_s -= times.decode_wait_s
+    times.decode_wait_s -= times.read_wait_s
+    parent.send(Finished(times, pipeline.troubles))
+
+
+def _pipeline(job: Job, prefetch: int, manifest: "Manifest", parent: Parent) -> "ScoringPipeline":
+    from hambatch.pipelines.decoder_log import DecoderLog
+    from hambatch.pipelines.scoring import build_pipeline
+
+    return build_pipeline(
+        job.batch_size,
+        job.decode_threads,
+        prefetch,
+        manifest.input,
+        manifest.preprocessing,
+        job.limits,
+        DecoderLog(must_hear=True),
+        parent.say_alive,
+        device="cpu" if job.gpu is None else "mixed",
+        device_id=job.gpu or 0,
+        decoder=job.decoder,
+    )
+
+
+def _answer(scored: Scored) -> Answer:
+    batch = scored.batch
+    decoders, hashes, failures = list(batch.decoders), list(batch.sha256), list(batch.failures)
+    return Answer(
+        batch.indices,
+        scored.logits,
+        decoders,
+        hashes,
+        failures,
+        views=scored.views,
+        explained=scored.explained,
+    )
+
+
+def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scored]]:
+    def predict(batches: Iterable[Batch]) -> Iterator[Scored]:
+        for batch in batches:
+            yield from backend.predict([batch])
+
+    return predict
+
+
+def _announced(groups: Iterable[list[Fetched]], parent: Parent) -> Iterator[list[Fetched]]:
+    # Should the decoder be lost now, the parent has the hash and need not read the file.
+    for group in groups:
+        parent.send(Touched(group[0].sha256))
+        yield group
+
+
+def _received(parent: Parent) -> Iterator[list[Item]]:
+    # A thread receives, so that a group is at hand the moment a reader is free, and so that
+    # the parent can always send: it may not be reading what the main thread sends.
+    waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
+
+    def receive() -> None:
+        while (group := parent.receive()) is not None:
+            waiting.put(group)
+        waiting.put(None)
+
+    threading.Thread(target=receive, daemon=True, name="receiver").start()
+    while (group := waiting.get()) is not None:
+        yield group
+
+
+def _timed(stream: Iterator[T], times: StageTimes, name: str) -> Iterator[T]:
+    while True:
+        before = time.perf_counter()
+        item = next(stream, None)
+        setattr(times, name, getattr(times, name) + time.perf_counter() - before)
+        if item is None:
+            return
+        yield item

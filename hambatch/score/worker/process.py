@@ -1,0 +1,270 @@
+"""The parent's side of a worker process: start it, feed it, take its answers, notice its end."""
+
+import atexit
+import multiprocessing
+import select
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+from hambatch.errors import BackendError, HambatchError
+from hambatch.score.worker import main as worker
+from hambatch.score.worker.main import GROUP_SIGNALS
+from hambatch.score.worker.protocol import (
+    Alive,
+    Answer,
+    Finished,
+    Job,
+    Ready,
+    Refused,
+    StageTimes,
+    Touched,
+    WorkerLog,
+)
+from hambatch.sources.reading import Item
+
+
+class WorkerLost(BackendError):
+    """A worker died or hung; ``cause`` says which, in a few words.
+
+    ``hung`` tells the two apart; ``last_line`` is the last that the worker printed; ``loaded``
+    whether it had loaded its engine.
+    """
+
+    def __init__(
+        self, cause: str, last_words: str, *, hung: bool = False, loaded: bool = True
+    ) -> None:
+        # What dies before it has loaded anything dies of the machine, such as a broken driver.
+        first = "" if loaded else "hambatch doctor, then "
+        super().__init__(
+            f"the worker process {cause}; its last words:\n{last_words or '(none)'}\n"
+            f"Next: {first}run the same command again"
+        )
+        self.cause, self.hung = cause, hung
+        self.last_line = last_words.rpartition("\n")[2]
+
+    @property
+    def in_short(self) -> str:
+        """The cause, and what the worker said of it."""
+        # Who ends by an exit code has printed an exception: a bug of ours is to be seen. Native
+        # code that dies of a signal has at most printed what it thought of other files.
+        own_words = self.last_line if "exit code" in self.cause else ""
+        return f"{self.cause}: {own_words[:200]}" if own_words else self.cause
+
+
+STOP_SECONDS = 5.0
+
+
+READY_SECONDS = 300.0
+"""Loading takes 1 to 10 s; this is for a cold network disk and a machine that swaps."""
+
+
+LAST_WORDS = 4000
+"""Bytes of a dead worker's log that its error message shows."""
+
+
+class Worker:
+    """One spawned process; use it as a context manager.
+
+    Parameters
+    ----------
+    patience
+        Seconds without an answer or a sign of life after which the process counts
+        as hung and is killed; loading the engine has a limit of its own.
+
+    Attributes
+    ----------
+    ready
+        What the worker said when it had loaded its engine; None before.
+    stage_times
+        Where its time went; filled when the answers have all been taken.
+    troubles
+        How many of its batches were not trusted, and why; filled likewise.
+    touched
+        Of a worker that goes one by one: the file that it decodes; None while it reads.
+    lost_at_the_end
+        Why the process was lost when it had answered everything; empty if it was not.
+    """
+
+    def __init__(self, job: Job, patience: float) -> None:
+        self._patience = patience
+        self._log = WorkerLog()
+        # Spawn: a fork would copy the parent's threads' locks into the child.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self._connection: Connection = ours
+        self._process = context.Process(
+            target=worker.run, args=(theirs, job, self._log), daemon=True
+        )
+        with _group_signals_blocked():
+            self._process.start()
+            # When the interpreter ends, multiprocessing sends SIGTERM, which a worker ignores,
+            # and waits.
+            atexit.register(self._process.kill)
+        theirs.close()
+        self.ready: Ready | None = None
+        self.stage_times = StageTimes()
+        self.troubles: dict[str, int] = {}
+        self.touched: Touched | None = None
+        self.lost_at_the_end = ""
+
+    def __enter__(self) -> "Worker":
+        """Return the running worker."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the process: after an error at once, else it has a moment to end by itself."""
+        if error is not None:
+            self._process.kill()
+        self._connection.close()
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        atexit.unregister(self._process.kill)
+        self._log.close()
+
+    def kill(self) -> None:
+        """End the process now; whoever waits for it, on another thread, is told that it is lost."""
+        self._process.kill()
+
+    def wait_ready(self) -> Ready:
+        """Wait until the engine is loaded.
+
+        Raises
+        ------
+        HambatchError
+            As the worker's own loading raised it.
+        WorkerLost
+            If the worker died, or takes longer than :data:`READY_SECONDS`.
+        """
+        if self.ready is None:
+            message = self._awaited(READY_SECONDS)
+            if not isinstance(message, Ready):
+                raise BackendError(f"the worker answered {message!r}, wanted Ready")
+            self.ready = message
+        return self.ready
+
+    def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[Answer]:
+        """Send groups, a bounded number ahead; yield their answers in order.
+
+        Raises
+        ------
+        WorkerLost
+            If the process dies, or does not answer in time.
+        """
+        window = self.wait_ready().window
+        unanswered = 0
+        for group in groups:
+            self._send(list(group))
+            unanswered += 1
+            if unanswered >= window:
+                yield self._answer()
+                unanswered -= 1
+        self._send(None)
+        for _ in range(unanswered):
+            yield self._answer()
+        self._take_leave()
+
+    def _take_leave(self) -> None:
+        # Every answer is there: a worker that is lost now costs its account only.
+        try:
+            message = self._awaited(self._patience)
+        except WorkerLost as lost:
+            self.lost_at_the_end = lost.cause
+            return
+        except HambatchError as refused:
+            self.lost_at_the_end = str(refused).partition("\n")[0].removesuffix(".")
+            return
+        if isinstance(message, Finished):
+            self.stage_times = replace(message.stage_times)
+            self.troubles = message.troubles
+
+    def _answer(self) -> Answer:
+        self.touched = None
+        message = self._awaited(self._patience)
+        if isinstance(message, Touched):
+            self.touched = message
+            message = self._awaited(self._patience)
+        if not isinstance(message, Answer):
+            raise BackendError(f"the worker answered {message!r}, wanted a group's scores")
+        return message
+
+    def _awaited(self, seconds: float) -> object:
+        while True:
+            if not self._connection.poll(seconds):
+                raise self._hung(f"gave no answer for {seconds:g} s")
+            message = self._receive()
+            if not isinstance(message, Alive):
+                return message
+
+    def _send(self, group: list[Item] | None) -> None:
+        # What it touched last is answered: a loss from here on is of what is sent now.
+        self.touched = None
+        # A worker receives whatever else it does; one that is stopped, or never lets go of the
+        # interpreter's lock, would let us wait for ever.
+        if not _has_room(self._connection, self._patience):
+            raise self._hung(f"took no work for {self._patience:g} s")
+        try:
+            self._connection.send(group)
+        except OSError as error:
+            # It may have said why before it left.
+            while self._connection.poll(0):
+                self._receive()
+            raise self._death() from error
+
+    def _receive(self) -> object:
+        try:
+            message: object = self._connection.recv()
+        except (EOFError, OSError) as error:
+            # An OSError that is no reset: it died in the middle of a message.
+            raise self._death() from error
+        if isinstance(message, Refused):
+            raise message.error
+        return message
+
+    def _hung(self, cause: str) -> WorkerLost:
+        self._process.kill()
+        return self._lost(cause, hung=True)
+
+    def _death(self) -> WorkerLost:
+        self._process.join(STOP_SECONDS)
+        code = self._process.exitcode
+        cause = f"died of signal {-code}" if code and code < 0 else f"died with exit code {code}"
+        return self._lost(cause)
+
+    def _lost(self, cause: str, *, hung: bool = False) -> WorkerLost:
+        last_words = self._log.last_words(LAST_WORDS)
+        return WorkerLost(cause, last_words, hung=hung, loaded=self.ready is not None)
+
+
+@contextmanager
+def _group_signals_blocked() -> Iterator[None]:
+    """Hold back what is sent to the whole group; a process started meanwhile inherits that.
+
+    Between its start and its first line, a signal would end it with a traceback.
+    What comes for this process is delivered afterwards.
+    """
+    # Its first start, which would be the child's, ends by unblocking the same signals.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _has_room(connection: Connection, seconds: float) -> bool:
+    # Linux calls a local socket writable when three quarters of its 200 kB are free.
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))

@@ -1,0 +1,247 @@
+"""From the values of a table back to a row, each of them checked."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
+from hambatch.engines.probabilities import DECIMALS
+from hambatch.errors import InputError
+from hambatch.system.text import decode_name, encode_name
+from hambatch.types import Row
+
+
+class MalformedTable(Exception):
+    """A file, or a row, that is none of hambatch's: what was found in it, and what was wanted.
+
+    ``image`` is what the row has in that column, encoded; empty if that is nothing.
+    """
+
+    def __init__(self, found: str, wanted: str, image: object = "") -> None:
+        super().__init__(f"found {found}; wanted {wanted}")
+        self.found, self.wanted = found, wanted
+        self.image = image if isinstance(image, str) else ""
+
+
+def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse a table that lacks a wanted column or has one twice; others may be there.
+
+    Raises
+    ------
+    MalformedTable
+        Naming the columns, or that it is a submission.
+    """
+    missing = [name for name in wanted if name not in found]
+    if missing and {"image", *ISIC_COLUMNS} <= set(found):
+        raise submission()
+    if missing:
+        raise MalformedTable(
+            f"columns {', '.join(found)}", f"also the columns {', '.join(missing)}"
+        )
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise MalformedTable(f"several columns {', '.join(twice)}", "every column once")
+
+
+def submission() -> MalformedTable:
+    """Say why a submission to ISIC 2018 Task 3, which holds too little for rows, is no table."""
+    return MalformedTable(
+        "an ISIC submission, which can be neither verified nor retried: "
+        "it has neither folders, status nor sha256",
+        "a table written by hambatch score --format csv, jsonl or parquet",
+    )
+
+
+@contextmanager
+def refusing_malformed(path: Path, next_step: str) -> Iterator[None]:
+    """Turn a malformed or unreadable file into the error that names it and what to type.
+
+    Raises
+    ------
+    InputError
+        Instead of MalformedTable and OSError.
+    """
+    try:
+        yield
+    except MalformedTable as error:
+        raise InputError(f"{path}: {error}.\nNext: {next_step}") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: found no readable table ({error.strerror or error}); wanted a file.\n"
+            f"Next: {next_step}"
+        ) from error
+
+
+PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)
+
+
+NUMBERS: tuple[str, ...] = ("confidence", *PROBABILITIES, "p_malignant")
+"""Columns of probabilities; all others hold text."""
+
+
+COLUMNS: tuple[str, ...] = (
+    "image",
+    "status",
+    "prediction",
+    *NUMBERS,
+    "decoder",
+    "backend",
+    "sha256",
+    "reason",
+)
+
+
+Value = str | float | None
+"""What a cell holds; None is an empty cell of CSV, and null elsewhere."""
+
+
+Record = dict[str, Value]
+"""The values of one row by column, in the order of the columns."""
+
+
+def record_of(row: Row) -> Record:
+    """Lay a row out by column: encoded text, numbers of six decimals, None where nothing is.
+
+    Raises
+    ------
+    ValueError
+        If a number is no probability: a backend's bug, which no table may hide.
+    """
+    probabilities = row.probabilities or [None] * len(CLASSES)
+    return {
+        "image": encode_name(row.image),
+        "status": row.status,
+        "prediction": _text(row.prediction),
+        "confidence": _probability(max(row.probabilities, default=None)),
+        **{n: _probability(p) for n, p in zip(PROBABILITIES, probabilities, strict=True)},
+        "p_malignant": _probability(row.malignant if row.probabilities else None),
+        "decoder": _text(row.decoder),
+        "backend": _text(row.backend),
+        "sha256": _text(row.sha256),
+        "reason": _text(row.reason),
+    }
+
+
+def number_text(value: float) -> str:
+    """Write a number the way that every text format does: ``0.330704``."""
+    return f"{value:.{DECIMALS}f}"
+
+
+def _text(text: str) -> str | None:
+    return encode_name(text) or None
+
+
+def _probability(value: float | None) -> float | None:
+    if value is None:
+        return None
+    rounded = round(float(value), DECIMALS)
+    if not 0 <= rounded <= 1:
+        raise ValueError(f"found a probability of {value}; wanted 0 to 1")
+    return rounded + 0.0  # a zero without a sign
+
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+_SUM_TOLERANCE = 1e-5
+"""Seven numbers, each rounded to six decimals, sum to 1 within 3.5e-6."""
+
+
+def row_of(record: Record, number: int) -> Row:
+    """Undo :func:`~hambatch.sinks.columns.record_of`.
+
+    Parameters
+    ----------
+    record
+        Holds at least the columns of the table.
+    number
+        Of the row, from 1, for messages.
+
+    Raises
+    ------
+    MalformedTable
+        If no row is written like this: naming row, column and value.
+    """
+    return _Checked(record, number).row()
+
+
+class _Checked:
+    """One record; what is wrong with it is said with its row and image."""
+
+    def __init__(self, record: Record, number: int) -> None:
+        self._record = record
+        self._number = number
+
+    def row(self) -> Row:
+        scored = self._one_of("status", ("ok", "failed")) == "ok"
+        numbers = self._scored_numbers() if scored else self._no_numbers()
+        return Row(
+            self._image(),
+            "ok" if scored else "failed",
+            prediction=self._prediction(numbers) if scored else "",
+            probabilities=tuple(numbers[name] for name in PROBABILITIES) if scored else (),
+            malignant=numbers["p_malignant"] if scored else 0.0,
+            decoder=self._text("decoder"),
+            backend=self._text("backend"),
+            sha256=self._sha256(),
+            reason=self._text("reason"),
+        )
+
+    def _image(self) -> str:
+        return self._text("image") or self._refuse("image", "a name in every row")
+
+    def _prediction(self, numbers: dict[str, float]) -> str:
+        prediction = self._one_of("prediction", CLASSES)
+        if numbers[f"p_{prediction}"] != numbers["confidence"]:
+            self._refuse("prediction", "the class of the highest probability")
+        return prediction
+
+    def _scored_numbers(self) -> dict[str, float]:
+        numbers = {column: self._probability(column) for column in NUMBERS}
+        probabilities = [numbers[column] for column in PROBABILITIES]
+        if numbers["confidence"] != max(probabilities):
+            self._refuse("confidence", f"the highest probability, {max(probabilities)}")
+        if abs(sum(probabilities) - 1) > _SUM_TOLERANCE:
+            total = f"{sum(probabilities):.{DECIMALS}f}"
+            self._refuse("image", f"probabilities that sum to 1, not to {total}")
+        return numbers
+
+    def _no_numbers(self) -> dict[str, float]:
+        for column in ("prediction", *NUMBERS):
+            if self._record[column] is not None:
+                self._refuse(column, "nothing there, as status is 'failed'")
+        return {}
+
+    def _probability(self, column: str) -> float:
+        value = self._record[column]
+        # An int is what JSON makes of 0 and 1; true and false are no numbers.
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self._refuse(column, "a probability, 0 to 1")
+        if not 0 <= value <= 1 or value != round(value, DECIMALS):
+            self._refuse(column, f"a probability, 0 to 1, of {DECIMALS} decimals")
+        return float(value)
+
+    def _sha256(self) -> str:
+        text = self._text("sha256")
+        if text and not _SHA256.fullmatch(text):
+            self._refuse("sha256", "64 hexadecimal digits or nothing")
+        return text
+
+    def _one_of(self, column: str, known: tuple[str, ...]) -> str:
+        text = self._text(column)
+        return text if text in known else self._refuse(column, f"one of {' '.join(known)}")
+
+    def _text(self, column: str) -> str:
+        value = self._record[column]
+        if value is None:
+            return ""
+        return decode_name(value) if isinstance(value, str) else self._refuse(column, "text")
+
+    def _refuse(self, column: str, wanted: str) -> NoReturn:
+        shown = "nothing" if self._record[column] is None else repr(self._record[column])
+        found = f"{column} {shown} in row {self._number}"
+        if column != "image":
+            found += f" (image {self._record['image']!r})"
+        raise MalformedTable(found, wanted, self._record["image"])

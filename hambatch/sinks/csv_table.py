@@ -1,0 +1,103 @@
+"""The table as CSV (RFC 4180, but for line ends of one character)."""
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hambatch.sinks.columns import (
+    COLUMNS,
+    NUMBERS,
+    MalformedTable,
+    Record,
+    Value,
+    check_columns,
+    number_text,
+    record_of,
+)
+from hambatch.system.files import closed_at_the_end
+from hambatch.types import Row
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
+    """Write rows; raises OSError when the file system refuses."""
+    with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        yield lambda row: writer.writerow(map(cell, record_of(row).values()))
+
+
+def cell(value: Value) -> str:
+    """Write a value as text; None is an empty cell."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else number_text(value)
+
+
+def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
+    """Yield one record a row: numbers, where a column of numbers holds one, else text.
+
+    A row that is cut short or no CSV is yielded as what is wrong with it.
+
+    Parameters
+    ----------
+    wanted
+        Columns that have to be there; the others are yielded too.
+
+    Raises
+    ------
+    MalformedTable
+        If the header is no UTF-8 CSV, or a column is missing.
+    OSError
+        If it cannot be read.
+    """
+    # Spreadsheets write a byte-order mark.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        rows = _rows(stream)
+        header = next(rows, [])
+        if isinstance(header, MalformedTable):
+            raise header
+        check_columns(header, wanted)
+        parsers = [_number if name in NUMBERS else _text for name in header]
+        for number, cells in enumerate(rows, 1):
+            if isinstance(cells, MalformedTable):
+                yield MalformedTable(f"{cells.found} in row {number}", cells.wanted)
+            elif len(cells) != len(header):
+                yield MalformedTable(
+                    f"{len(cells)} cells in row {number} (image {cells[0]!r})",
+                    f"{len(header)}, one for each column",
+                    cells[0] if header[0] == "image" else "",
+                )
+            else:
+                values = zip(header, parsers, cells, strict=True)
+                yield {name: parse(text) for name, parse, text in values}
+
+
+def _rows(lines: Iterable[str]) -> Iterator[list[str] | MalformedTable]:
+    reader = csv.reader(lines, strict=True)
+    while True:
+        try:
+            cells = next(reader)
+            "".join(cells).encode()
+        except StopIteration:
+            return
+        except (UnicodeEncodeError, csv.Error) as error:
+            # The reader begins afresh with the next line.
+            why = "a byte that is no UTF-8" if isinstance(error, UnicodeEncodeError) else error
+            yield MalformedTable(f"no CSV ({why})", "a UTF-8 CSV")
+            continue
+        # A row without cells is an empty line: nobody's row.
+        if cells:
+            yield cells
+
+
+def _text(text: str) -> Value:
+    return text or None
+
+
+def _number(text: str) -> Value:
+    return float(text) if _NUMBER.fullmatch(text) else text or None

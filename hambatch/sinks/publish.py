@@ -1,0 +1,57 @@
+"""The sink: owns the output files, which appear whole or not at all."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hambatch.sinks.formats import open_table
+from hambatch.system.files import as_json, refusing, replacing, sha256_of_file
+from hambatch.types import Row
+
+
+def record_path(output: Path) -> Path:
+    """``preds.csv`` -> ``preds.csv.run.json``."""
+    return output.with_name(output.name + ".run.json")
+
+
+def stopped_path(output: Path) -> Path:
+    """``preds.csv`` -> ``preds.csv.stopped.json``: of a run that its sentinels stopped."""
+    return output.with_name(output.name + ".stopped.json")
+
+
+def outputs_of(output: Path) -> tuple[Path, ...]:
+    """Name the files that a run leaves; lying in the folder that it is about, none is an image."""
+    return output, record_path(output), stopped_path(output)
+
+
+@dataclass
+class Outputs:
+    """What a run writes: rows, and in the end a record that is given the table's sha256."""
+
+    write: Callable[[Row], None]
+    describe: Callable[[str], dict[str, Any]] | None = None
+
+
+@contextmanager
+def open_outputs(path: Path, kind: str, record: Path, staging: Path) -> Iterator[Outputs]:
+    """Open a table and the record beside it; both appear when the block ends well.
+
+    The block sets ``describe``, which is called when the table is whole. Until
+    then both are in the folder ``staging``: a kill leaves nothing beside them.
+
+    Raises
+    ------
+    InputError
+        If either cannot be written: the folder, the disk or the name refuses.
+    """
+    with replacing(record, staging / "record.tmp") as staged_record:
+        with replacing(path, staging / "table.tmp") as staged, refusing(path):
+            with open_table(staged, kind) as write:
+                outputs = Outputs(write)
+                yield outputs
+            if outputs.describe is None:
+                raise AssertionError("the block ended without saying what the record holds")
+            text = as_json(outputs.describe(sha256_of_file(staged)))
+            staged_record.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The machine and its file system: files, locks, caches, processor, packages."""

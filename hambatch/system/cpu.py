@@ -1,0 +1,83 @@
+"""The processor: its cores, how a run shares them, and what it computes with."""
+
+import os
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+
+def available_cores() -> int:
+    """Count the cores of the affinity mask, which containers and taskset narrow."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Sharing(NamedTuple):
+    """Single-threaded inference streams, and threads that decode."""
+
+    streams: int
+    decode_threads: int
+
+
+def share_cores(threads: int = 0, streams: int = 0, decode_threads: int = 0) -> Sharing:
+    """Choose what 0 leaves open.
+
+    Parameters
+    ----------
+    threads
+        Cores to use; 0: all that this process may use.
+    streams, decode_threads
+        0: one a core. Both work ahead by a bounded number of groups, so whichever
+        is the bottleneck gets the cores, and the other sleeps: small pictures leave
+        nearly all of them to inference, large ones to decoding.
+    """
+    cores = threads or available_cores()
+    return Sharing(streams or cores, decode_threads or cores)
+
+
+# Inference libraries choose their kernels by these; other flags change no result.
+EXTENSIONS = (
+    "sse4_2 avx avx2 fma avx_vnni avx512f avx512_vnni avx512_bf16 avx512_fp16 "
+    "amx_tile amx_int8 amx_bf16 asimd asimdhp asimddp bf16 i8mm sve sve2"
+).split()
+
+
+INT8_BEST = "amx_int8 avx512_vnni avx_vnni avx512f avx2 sse4_2 i8mm asimddp asimd".split()
+"""In the order in which a library prefers them for INT8."""
+
+
+def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the architecture and its extensions, such as ``x86_64 avx2 avx512f``.
+
+    Where the system does not list extensions, the architecture alone.
+    """
+    found = _flags(cpuinfo)
+    return " ".join([platform.machine() or "unknown", *(e for e in EXTENSIONS if e in found)])
+
+
+def int8_kernels(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the extension whose kernels multiply INT8 here, such as ``x86_64 avx512_vnni``.
+
+    Kernels of one extension give the same integers on every processor that has it.
+    """
+    found = _flags(cpuinfo)
+    return " ".join([platform.machine() or "unknown", *[e for e in INT8_BEST if e in found][:1]])
+
+
+def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether this processor has products of bfloat16, summed in float32."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_flags(cpuinfo))
+
+
+def _flags(cpuinfo: Path) -> set[str]:
+    try:
+        with cpuinfo.open(errors="replace") as lines:
+            for line in lines:
+                name, _, value = line.partition(":")
+                # "flags" on x86, "Features" on Arm; the first core stands for all.
+                if name.strip() in {"flags", "Features"}:
+                    return set(value.split())
+    except OSError:
+        pass
+    return set()

@@ -1,0 +1,117 @@
+"""Files that appear whole or not at all, and their SHA-256."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from hambatch.errors import InputError
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hash a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_bytes(content: bytes) -> str:
+    """Hash bytes already in memory."""
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it takes its place.
+
+    The temporary file is fsynced and renamed when the block ends without an
+    exception, and removed when it does not.
+
+    Parameters
+    ----------
+    temporary
+        Another place for the temporary file, on the same file system.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    """
+    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with refusing(path):
+        temporary.touch()
+    try:
+        yield temporary
+        with refusing(path):
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turn what the file system says (a full disk, a missing right) into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror}.\n"
+            "Next: make room, or name an output in an existing folder that you may write to"
+        ) from error
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text so that ``path`` is never half-written."""
+    with replacing(path) as temporary, refusing(path):
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes so that ``path`` is never half-written."""
+    with replacing(path) as temporary, refusing(path):
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON with a final newline; NaN is refused."""
+    write_text(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON with a final newline."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+Stream = TypeVar("Stream", bound=IO[Any])
+
+
+@contextmanager
+def closed_at_the_end(stream: Stream) -> Iterator[Stream]:
+    """Close an output stream, which writes what is still buffered.
+
+    Raises
+    ------
+    OSError
+        If that fails, after a block that went well: a full disk must not pass
+        unnoticed. A block that did not raises its own exception.
+    """
+    try:
+        yield stream
+    except BaseException:
+        with suppress(OSError):
+            stream.close()
+        raise
+    stream.close()

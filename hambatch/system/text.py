@@ -1,0 +1,61 @@
+"""Text for tables and messages: names that survive a table, image ids, counts."""
+
+import re
+
+_LOOKS_ENCODED = re.compile(r"%(?=[0-9A-Fa-f]{2})")
+
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\udc80-\udcff]")
+
+
+_FORMULA = re.compile("((?:^|[;,|\"'])\\s*)([-=+@\uff0d\uff1d\uff0b\uff20])")
+
+
+_ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def encode_name(name: str) -> str:
+    r"""Make a file-system name (with surrogate escapes) text that is safe in a table.
+
+    Different names give different texts; no text has two lines or starts a formula.
+
+    >>> encode_name("caf\udce9 50%.jpg"), encode_name("a%20b.jpg"), encode_name("=1;-2 - 3.jpg")
+    ('caf%E9 50%.jpg', 'a%2520b.jpg', '%3D1;%2D2 - 3.jpg')
+    """
+    escaped = _LOOKS_ENCODED.sub("%25", name)
+    one_line = _UNPRINTABLE.sub(lambda found: _percent(found[0]), escaped)
+    return _FORMULA.sub(lambda found: found[1] + _percent(found[2]), one_line)
+
+
+def decode_name(text: str) -> str:
+    """Undo :func:`encode_name`; the result names the file to the file system."""
+    raw = _ENCODED.sub(lambda found: bytes([int(found[1], 16)]), text.encode("utf-8"))
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def image_id_of(image: str) -> str:
+    """Return the stem of the last component of an ``image`` that `score` wrote.
+
+    Percent-encoding is brought to the one form of :mod:`hambatch.system.text`, so
+    the result is valid UTF-8 whatever the file was called.
+
+    >>> image_id_of("part_1/ISIC_0024306.jpg"), image_id_of("a.zip!/b/c.d.png")
+    ('ISIC_0024306', 'c.d')
+    """
+    name = decode_name(image).rpartition("/")[2]
+    before, _, after = name.rpartition(".")
+    return encode_name(before or after)
+
+
+def canonical_id(image_id: str) -> str:
+    """Bring a plain image_id, which has no folder and no suffix, to the same form."""
+    return encode_name(image_id)
+
+
+def plural(count: int, thing: str) -> str:
+    """Say ``1 stream``, ``2 streams``."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

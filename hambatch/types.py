@@ -1,0 +1,166 @@
+"""What flows through a run: batches of pixels, batches of scores, rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Event(Protocol):
+    """A mark in the work of one stream."""
+
+    def has_passed(self) -> bool:
+        """Whether all work that was queued before it is done."""
+        ...
+
+    def wait(self) -> None:
+        """Block until it has passed.
+
+        Raises
+        ------
+        DeviceLost
+            If work before it failed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DeviceImages:
+    """Decoded images in the memory of a GPU, without gaps.
+
+    Attributes
+    ----------
+    pointer
+        Address on the device.
+    shape
+        ``(n, height, width, 3)``; uint8, RGB.
+    owner
+        What holds the memory: kept until whatever was queued to read it is done.
+    ready
+        The event behind which the pixels are there; None if they are there already.
+    """
+
+    pointer: int
+    shape: tuple[int, int, int, int]
+    owner: object
+    ready: Event | None = None
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return self.shape[0]
+
+
+Images = NDArray[np.uint8] | DeviceImages
+"""uint8 RGB ``[n, height, width, 3]``, on the host or on a GPU."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that nobody could decode: its index, and why, in one line."""
+
+    index: int
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded images on their way to the backend; failures travel along.
+
+    Attributes
+    ----------
+    indices
+        int64 ``[n]``: position of each image in the run's listing.
+    images
+        uint8 ``[n, 224, 224, 3]``, RGB; :func:`on_host` for whoever works on the host.
+    decoders
+        Who decoded each image: ``dali-cpu``, ``dali-gpu``, ``pillow``; length n.
+    sha256
+        Of the bytes that each image was decoded from; length n.
+    failures
+        The group's other files.
+    """
+
+    indices: NDArray[np.int64]
+    images: Images
+    decoders: Sequence[str]
+    sha256: Sequence[str]
+    failures: Sequence[Failure] = ()
+
+
+def on_host(images: Images) -> NDArray[np.uint8]:
+    """Give the images as an array of the host: themselves, or a copy from the GPU."""
+    if not isinstance(images, DeviceImages):
+        return images
+    # A tensor list of DALI's copies itself, and waits for the copy.
+    copied = cast(Any, images.owner).as_cpu()
+    array: NDArray[np.uint8] = np.array(copied.as_tensor())
+    return array
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What `hambatch explain` is answered beside the scores.
+
+    Attributes
+    ----------
+    images
+        uint8 ``[n, height, width, 3]``: what the engine saw.
+    maps
+        float32 ``[n, classes, rows, columns]``, at least 0: :mod:`hambatch.explanation`.
+    """
+
+    images: NDArray[np.uint8]
+    maps: NDArray[np.float32]
+
+    def only(self, slots: Sequence[int]) -> "Explained":
+        """Leave out the images in all other slots."""
+        return Explained(self.images[slots], self.maps[slots])
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The backend's answer to a batch, in the order of its images.
+
+    Attributes
+    ----------
+    batch
+        The batch that was scored.
+    logits
+        float32 ``[n, 7]``, before temperature and softmax.
+    features
+        float32 ``[n, 2048]``: the global average pool.
+    views
+        Logits of further views of the images, each as ``logits``:
+        :mod:`hambatch.backends.test_time_augmentation`.
+    explained
+        Of the backend that explains; None of all others.
+    """
+
+    batch: Batch
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    views: tuple[NDArray[np.float32], ...] = ()
+    explained: Explained | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the output: what became of one image.
+
+    ``probabilities`` has seven values, rounded to the six decimals that are
+    written, in the order of the classes; it is empty for a failed image, and
+    so are ``prediction`` and ``backend``.
+    """
+
+    image: str
+    status: str
+    prediction: str = ""
+    probabilities: tuple[float, ...] = ()
+    malignant: float = 0.0
+    decoder: str = ""
+    backend: str = ""
+    sha256: str = ""
+    reason: str = ""

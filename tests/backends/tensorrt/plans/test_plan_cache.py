@@ -1,0 +1,279 @@
+"""A plan is native code: only what was built here, for this very key, is ever given out."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import pytest
+
+from hambatch.backends.tensorrt.plans.cache import NoPlan, plan_cache
+from hambatch.backends.tensorrt.plans.kept import plan_lines, prune_plans
+from hambatch.backends.tensorrt.plans.record import PlanKey
+from hambatch.errors import InputError
+from tests.backends.tensorrt.plans.made_plans import CONTENT, KEY, OTHERS, record
+
+
+@pytest.fixture
+def folder(own_cache: Path) -> Path:
+    with plan_cache() as cache:
+        cache.keep(record(), CONTENT)
+    return own_cache
+
+
+def found(key: PlanKey = KEY) -> bytes:
+    with plan_cache() as cache:
+        return cache.find(key).content
+
+
+def paths(folder: Path) -> tuple[Path, Path]:
+    """The plan and its record."""
+    (plan,), (described,) = folder.glob("*.plan"), folder.glob("*.json")
+    return plan, described
+
+
+def test_what_was_kept_is_found_with_its_record(folder: Path) -> None:
+    with plan_cache() as cache:
+        kept = cache.find(KEY)
+    assert kept.content == CONTENT
+    assert kept.record == record()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in paths(folder)} == {0o600}
+
+
+def test_the_others_are_all_parts_of_a_key() -> None:
+    assert set(OTHERS) == {part.name for part in fields(PlanKey)}
+
+
+@pytest.mark.parametrize("part", OTHERS)
+def test_another_part_of_the_key_finds_nothing_and_is_named(folder: Path, part: str) -> None:
+    wanted = replace(KEY, **{part: OTHERS[part]})
+    assert wanted.name != KEY.name
+    with pytest.raises(NoPlan) as none:
+        found(wanted)
+    assert f"the nearest has {part} {getattr(KEY, part)}, wanted {OTHERS[part]}" == str(none.value)
+
+
+def test_an_empty_folder_says_that_none_was_built(own_cache: Path) -> None:
+    with pytest.raises(NoPlan, match="none was built yet"):
+        found()
+
+
+def test_the_nearest_of_several_is_told(folder: Path) -> None:
+    with plan_cache() as cache:
+        cache.keep(record(b"b", precision="int8", driver="1", gpu="Other"), b"b")
+    with pytest.raises(NoPlan, match=r"^the nearest has driver 580.1, wanted 2$"):
+        found(replace(KEY, driver="2"))
+
+
+def flip(plan: Path, described: Path) -> None:
+    content = bytearray(plan.read_bytes())
+    content[len(content) // 2] ^= 1
+    plan.write_bytes(content)
+
+
+def cut(plan: Path, described: Path) -> None:
+    plan.write_bytes(plan.read_bytes()[:-1])
+
+
+def empty(plan: Path, described: Path) -> None:
+    plan.write_bytes(b"")
+
+
+def remove(plan: Path, described: Path) -> None:
+    plan.unlink()
+
+
+def link(plan: Path, described: Path) -> None:
+    elsewhere = plan.parent.parent / "elsewhere"
+    plan.rename(elsewhere)
+    plan.symlink_to(elsewhere)
+
+
+def pipe(plan: Path, described: Path) -> None:
+    plan.unlink()
+    os.mkfifo(plan, 0o600)
+
+
+def open_plan(plan: Path, described: Path) -> None:
+    plan.chmod(0o666)
+
+
+def readable_plan(plan: Path, described: Path) -> None:
+    plan.chmod(0o640)
+
+
+def open_record(plan: Path, described: Path) -> None:
+    described.chmod(0o666)
+
+
+def no_record(plan: Path, described: Path) -> None:
+    described.unlink()
+
+
+def half_a_record(plan: Path, described: Path) -> None:
+    described.write_bytes(described.read_bytes()[:100])
+
+
+def record_of_another(plan: Path, described: Path) -> None:
+    raw = json.loads(described.read_text())
+    raw["key"]["driver"] = "1"
+    described.write_text(json.dumps(raw))
+
+
+def record_with_a_field_more(plan: Path, described: Path) -> None:
+    raw = json.loads(described.read_text())
+    described.write_text(json.dumps({**raw, "surprise": 1}))
+
+
+def record_of_later(plan: Path, described: Path) -> None:
+    raw = json.loads(described.read_text())
+    described.write_text(json.dumps({**raw, "format": 2}))
+
+
+DAMAGE = {
+    flip: "the plan is damaged: 693 bytes with sha256",
+    cut: "the plan is damaged: 692 bytes",
+    empty: "the plan is damaged: 0 bytes",
+    remove: "No such file",
+    link: "Too many levels of symbolic links",
+    pipe: "is no regular file",
+    open_plan: "plan is open to other users; chmod 600",
+    readable_plan: "plan is open to other users",
+    open_record: "json is open to other users",
+    no_record: "none was built yet",
+    half_a_record: "is no record of a plan",
+    record_of_another: "its record is of another: driver 1, wanted 580.1",
+    record_with_a_field_more: "surprise",
+    record_of_later: "its format is 2, wanted 1",
+}
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"), DAMAGE.items(), ids=lambda x: getattr(x, "__name__", "")
+)
+def test_what_is_damaged_is_not_given_out_and_building_again_mends_it(
+    folder: Path, damage: Callable[[Path, Path], None], says: str
+) -> None:
+    damage(*paths(folder))
+    with pytest.raises(NoPlan, match=says):
+        found()
+    with plan_cache() as cache:
+        cache.keep(record(), CONTENT)
+    assert found() == CONTENT
+
+
+WRONG = {
+    "sha256": [5, None, "a\0b", "\ud800" * 64, "A" * 64, "../../x"],
+    "size_bytes": ["9", None, True, 1.5, 10**400],
+    "engine": [None, "\ud800"],
+    "seconds": ["9", float("nan"), 10**400],
+    "invariance": [None, {}, []],
+    "known_pictures": [7, {"images": 4}, {"images": "4", "max_difference": 0, "tolerance": 1}],
+    "conversion": [{"values": 5}, {"values": {}}],
+    "key": [None, [], {}],
+}
+CONTENTS = [
+    *(
+        json.dumps({**asdict(record()), name: wrong})
+        for name, all in WRONG.items()
+        for wrong in all
+    ),
+    json.dumps(asdict(record())).replace("[1, 32, 32]", '[1, "32", 32]'),
+    "[" * 100_000,
+    '{"format": 1, "key": ' + '{"a":' * 100_000,
+    "[]",
+    "5",
+    "null",
+    "\0",
+]
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=range(len(CONTENTS)))
+def test_a_record_of_wrong_types_is_damage_to_every_command(folder: Path, content: str) -> None:
+    plan, described = paths(folder)
+    described.write_text(content)
+    with pytest.raises(NoPlan, match="is no record of a plan"):
+        found()
+    (line,) = plan_lines()
+    assert "damaged: " in line
+    assert line.isprintable()
+    assert prune_plans(everything=False).removed == 1
+    assert not plan.exists()
+    assert not described.exists()
+
+
+def test_a_folder_in_place_of_a_record_or_a_lock_is_told(folder: Path) -> None:
+    _, described = paths(folder)
+    described.unlink()
+    described.mkdir()
+    with pytest.raises(NoPlan, match="is no regular file"):
+        found()
+    with plan_cache() as cache, pytest.raises(InputError, match=r"(?s)Next: remove what lies"):
+        cache.keep(record(), CONTENT)
+    (folder / f"{KEY.name}.lock").mkdir()
+    with pytest.raises(InputError, match=r"(?s)cannot be locked.*Next: remove what lies"):
+        lock_it()
+
+
+def lock_it() -> None:
+    with plan_cache() as cache, cache.alone(KEY):
+        pass
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o755, 0o720])
+def test_a_folder_that_others_can_enter_is_refused(folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    with pytest.raises(InputError, match=r"(?s)is open to other users.*Next: chmod 700"):
+        found()
+
+
+def test_what_belongs_to_another_user_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: true + 1)
+    with pytest.raises(InputError, match="belongs to another user") as refused:
+        found()
+    assert "chmod" not in str(refused.value)
+    assert "Next: set XDG_CACHE_HOME" in str(refused.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_plan_of_another_user_is_not_given_out(folder: Path) -> None:
+    os.chown(paths(folder)[0], 12345, -1)
+    with pytest.raises(NoPlan, match=r"plan belongs to another user"):
+        found()
+
+
+def test_a_link_in_place_of_the_folder_is_refused(folder: Path) -> None:
+    folder.rename(folder.parent / "elsewhere")
+    folder.symlink_to(folder.parent / "elsewhere")
+    with pytest.raises(InputError, match="cannot be used"):
+        found()
+
+
+def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "nowhere")
+    with pytest.raises(InputError, match="XDG_CACHE_HOME"):
+        found()
+
+
+def test_a_full_disk_leaves_the_old_plan(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with plan_cache() as cache, pytest.raises(InputError, match="No space left"):
+        cache.keep(record(b"new"), b"new")
+    assert found() == CONTENT
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_new_plan_of_the_same_key_replaces_the_old_one(folder: Path) -> None:
+    with plan_cache() as cache:
+        cache.keep(record(b"new"), b"new")
+    assert found() == b"new"
+    assert len(list(folder.glob("*.plan"))) == 1

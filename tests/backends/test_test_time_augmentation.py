@@ -1,0 +1,114 @@
+"""Test-time augmentation: each view is scored as an image of its own would be."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from PIL import Image
+
+from hambatch.backends.test_time_augmentation import MOST, view_of
+from hambatch.cli import hambatch
+from tests.conftest import jpeg_bytes
+
+SIDE = 224
+PROBABILITIES = [f"p_{name}" for name in ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")]
+
+
+def pixels(seed: int) -> NDArray[np.uint8]:
+    # Dark, or the tiny engine is certain of all of them.
+    coarse = np.random.default_rng(seed).integers(0, 24, (7, 7, 3), np.uint8)
+    return np.kron(coarse, np.ones((32, 32, 1), np.uint8))
+
+
+def scored(source: Path, out: Path, engine: Path, *options: str) -> pd.DataFrame:
+    arguments = ["score", str(source), "--out", str(out), "--engine", str(engine), *options]
+    ran = CliRunner().invoke(hambatch, [*arguments, "--device", "cpu"])
+    assert ran.exit_code == 0, ran.output
+    return pd.read_csv(out, index_col="image")
+
+
+def test_views_are_all_different_and_the_first_is_the_image() -> None:
+    images = pixels(1)[np.newaxis]
+    views = [view_of(images, number) for number in range(MOST)]
+    assert np.array_equal(views[0], images)
+    assert len({view.tobytes() for view in views}) == MOST
+    assert {np.sort(view, axis=None).tobytes() for view in views} == {
+        np.sort(images, axis=None).tobytes()
+    }
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_row_is_the_mean_of_the_rows_that_its_views_have(
+    tmp_path: Path, tiny_engine: Path, count: int
+) -> None:
+    own, views = tmp_path / "own", tmp_path / "views"
+    for folder in (own, views):
+        folder.mkdir()
+    # As large as the engine's input and without loss, so that a view's file has a view's pixels.
+    for seed in range(5):
+        image = pixels(seed)[np.newaxis]
+        Image.fromarray(image[0]).save(own / f"{seed}.png")
+        for number in range(count):
+            Image.fromarray(view_of(image, number)[0]).save(views / f"{seed}_{number}.png")
+    averaged = scored(own, tmp_path / "own.csv", tiny_engine, "--tta", str(count))
+    alone = scored(views, tmp_path / "views.csv", tiny_engine)
+    for seed in range(5):
+        rows = alone.loc[[f"{seed}_{number}.png" for number in range(count)], PROBABILITIES]
+        assert np.ptp(rows.to_numpy(), axis=0).max() > 1e-3
+        wanted = rows.mean().to_numpy()
+        found = averaged.loc[f"{seed}.png", PROBABILITIES].to_numpy(float)
+        assert np.abs(found - wanted).max() < 2e-6
+
+
+def test_one_view_writes_the_bytes_of_a_run_without_the_option(
+    tmp_path: Path, image_folder: Path, tiny_engine: Path
+) -> None:
+    scored(image_folder, tmp_path / "a.csv", tiny_engine)
+    scored(image_folder, tmp_path / "b.csv", tiny_engine, "--tta", "1")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_group_size_and_a_broken_file_change_no_row(
+    tmp_path: Path, image_folder: Path, tiny_engine: Path
+) -> None:
+    first = scored(image_folder, tmp_path / "a.csv", tiny_engine, "--tta", "4")
+    (image_folder / "picture_broken.jpg").write_bytes(jpeg_bytes(77)[:900])
+    arguments = ["--engine", str(tiny_engine), "--tta", "4", "--batch-size", "3"]
+    out = tmp_path / "b.csv"
+    ran = CliRunner().invoke(hambatch, ["score", str(image_folder), "--out", str(out), *arguments])
+    assert ran.exit_code == 3, ran.output
+    second = pd.read_csv(out, index_col="image")
+    assert second.loc["picture_broken.jpg", "status"] == "failed"
+    pd.testing.assert_frame_equal(first, second.drop("picture_broken.jpg"), check_dtype=False)
+
+
+def test_the_record_tells_and_verify_scores_as_the_run_did(
+    tmp_path: Path, image_folder: Path, tiny_engine: Path
+) -> None:
+    out = tmp_path / "preds.csv"
+    scored(image_folder, out, tiny_engine, "--tta", "4")
+    record_path = tmp_path / "preds.csv.run.json"
+    record = json.loads(record_path.read_text())
+    assert record["options"]["tta"] == record["fingerprint"]["backend"]["tta"] == 4
+    verify = ["verify", str(out), str(image_folder)]
+    assert CliRunner().invoke(hambatch, verify).exit_code == 0
+    record["options"]["tta"] = 1
+    record_path.write_text(json.dumps(record))
+    ran = CliRunner().invoke(hambatch, verify)
+    assert ran.exit_code != 0
+    assert "differ" in ran.output
+
+
+def test_failed_rows_are_not_retried_with_other_views(
+    tmp_path: Path, image_folder: Path, tiny_engine: Path
+) -> None:
+    out = tmp_path / "preds.csv"
+    scored(image_folder, out, tiny_engine, "--tta", "4")
+    again = ["score", str(image_folder), "--out", str(out), "--engine", str(tiny_engine)]
+    ran = CliRunner().invoke(hambatch, [*again, "--retry-failed"])
+    assert ran.exit_code == 1
+    assert "backend tta was 4, is absent" in str(ran.exception)

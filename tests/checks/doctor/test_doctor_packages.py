@@ -1,0 +1,124 @@
+"""A package is usable if it works, missing if it is not there, and else broken, with the reason."""
+
+import importlib
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from hambatch.checks.doctor.findings import (
+    BROKEN,
+    DALI,
+    FOR_GPU,
+    FOR_TRAINING,
+    MISSING,
+    USABLE,
+    Package,
+    examine_dali,
+    examine_packages,
+)
+from hambatch.system.gpus import INSTALL
+from tests.checks.doctor.installed import install
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages that this process and its children find."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    importlib.invalidate_caches()
+    return folder
+
+
+def package(module: str, least: tuple[int, ...] = ()) -> Package:
+    return Package(module, (f"the-{module}",), "trying", f"pip install the-{module}", least)
+
+
+def test_a_package_that_is_not_installed_is_missing_with_its_pip_line() -> None:
+    (found,) = examine_packages([package("nowhere")])
+    assert (found.state, found.version, found.why) == (MISSING, "", "not installed")
+    assert found.next == "pip install the-nowhere"
+
+
+def test_the_packages_of_training_are_usable_here() -> None:
+    for found in examine_packages(FOR_TRAINING):
+        assert (found.state, found.why, found.next) == (USABLE, "", "")
+        assert found.version == version(found.name)
+
+
+def test_dali_is_usable_where_it_decodes() -> None:
+    found = examine_dali()
+    assert (found.part, found.state, found.why) == (DALI.module, USABLE, "")
+    assert found.version == version(found.name)
+    assert "no GPU was tried" in found.about
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("raise RuntimeError('no good')", "RuntimeError: no good"),
+        ("import os; os.kill(os.getpid(), 4)", "died of signal 4 (Illegal instruction)"),
+        ("import sys; sys.exit()", "ended by itself with exit code 0"),
+        ("import no_such.part", "ModuleNotFoundError: No module named 'no_such'"),
+    ],
+)
+def test_a_broken_package_says_why_and_spoils_no_other(site: Path, body: str, why: str) -> None:
+    install(site, "one", "", "the-one==1.0")
+    install(site, "two", body, "the-two==2.0")
+    install(site, "three", "", "the-three==3.0")
+    found = examine_packages([package("one"), package("two"), package("three")])
+    assert [finding.state for finding in found] == [USABLE, BROKEN, USABLE]
+    assert [finding.version for finding in found] == ["1.0", "2.0", "3.0"]
+    assert found[1].why == why
+
+
+def test_a_broken_package_is_installed_again_unless_another_one_is_to_blame(site: Path) -> None:
+    install(site, "one", "raise RuntimeError('no good')", "the-one==1.0")
+    install(site, "two", "import no_such", "the-two==2.0")
+    install(site, "three", "raise ImportError('libcuda.so.1: cannot open')", "the-three==3.0")
+    found = examine_packages([package("one"), package("two"), package("three")])
+    assert [finding.next for finding in found] == [
+        "pip install --force-reinstall the-one==1.0",
+        "pip install the-two",
+        INSTALL,
+    ]
+
+
+def test_a_package_without_its_files_is_broken(site: Path) -> None:
+    install(site, "gone", "", "the-gone==1.0")
+    (site / "gone" / "__init__.py").unlink()
+    (site / "gone").rmdir()
+    (found,) = examine_packages([package("gone")])
+    assert (found.state, found.why) == (BROKEN, "ModuleNotFoundError: No module named 'gone'")
+
+
+def test_a_module_that_pip_does_not_know_is_usable_all_the_same(site: Path) -> None:
+    install(site, "unknown", "")
+    (found,) = examine_packages([package("unknown")])
+    assert (found.state, found.version) == (USABLE, "")
+
+
+def test_a_folder_of_the_same_name_is_no_package(site: Path) -> None:
+    (site / "nothing").mkdir()
+    (found,) = examine_packages([package("nothing")])
+    assert found.state == MISSING
+
+
+def test_too_old_a_tensorrt_is_told_with_the_version_that_is_wanted(site: Path) -> None:
+    install(site, "tensorrt", "", "tensorrt==10.16.0")
+    found = examine_packages(FOR_GPU)[0]
+    assert (found.state, found.version) == (BROKEN, "10.16.0")
+    assert found.why == "too old, wanted 11.4 or newer"
+    assert found.next.startswith("pip install tensorrt-cu12")
+
+
+@pytest.mark.parametrize("cuda", ["cu12", "cu13"])
+def test_a_new_enough_tensorrt_is_usable(site: Path, cuda: str) -> None:
+    install(site, "tensorrt", "", f"tensorrt-{cuda}-bindings==11.4.0.106")
+    found = examine_packages(FOR_GPU)[0]
+    assert (found.name, found.state) == (f"tensorrt-{cuda}-bindings", USABLE)

@@ -1,0 +1,112 @@
+"""Whole measurements, in real workers: on the CPU, and on GPUs of host memory."""
+
+from pathlib import Path
+
+import pytest
+
+from hambatch.checks.options import ParityOptions
+from hambatch.checks.parity.measuring import judge, measure_parity
+from hambatch.checks.parity.paths import (
+    USUAL,
+    Outcome,
+    other_paths,
+    reference_path,
+    scorable,
+    usual_run,
+    varied_runs,
+)
+from hambatch.checks.parity.results import Parity, PathResult
+from hambatch.engines.loading import load_engine
+from hambatch.errors import DeviceLost
+from tests.backends.tensorrt.host_gpus import host_gpus
+from tests.checks.parity.made_parity import path, row
+from tests.engines.int8_engine import with_int8
+
+__all__ = ["host_gpus"]
+
+COUNT = 9
+"""Images: more than the request of four and the batch of seven."""
+
+
+def measured(source: Path, engine: Path, **options: str) -> Parity:
+    return measure_parity(source, ParityOptions(engine=str(engine), count=COUNT, **options))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("host_gpus")
+def test_gpus_that_answer_right_give_the_rows_of_the_cpu(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    found = measured(image_folder, tiny_engine, device="0,1", precision="fp32")
+    reference, keras, on_gpu = found.results
+    assert (reference.verdict, keras.verdict, on_gpu.verdict) == (
+        "reference",
+        "not taken",
+        "within",
+    )
+    assert on_gpu.compared
+    assert (on_gpu.compared.images, on_gpu.compared.max_difference) == (COUNT, 0)
+    assert (on_gpu.decoders, on_gpu.backends) == ({"dali-gpu": COUNT}, {"tensorrt-fp32": COUNT})
+    assert [varied.name for varied in on_gpu.varied][2:] == ["backwards", "gpu 1"]
+    assert all(varied.same for result in found.results for varied in result.varied)
+    # These GPUs have one decoder.
+    assert found.load
+    assert (found.load.as_both, found.load.moved_by_place) == (COUNT, 0)
+    assert found.holds
+
+
+def usual_rows(folder: Path, source: Path, **options: str) -> PathResult:
+    """Judge by the usual runs alone: the first path that is taken."""
+    engine = load_engine(folder)
+    names = [f"picture_{k:02d}.jpg" for k in range(0, 21, 3)]
+    images = scorable(usual_run(reference_path(engine)).rows(source, names), source)
+    taken = next(p for p in other_paths(engine, ParityOptions(**options)) if p.taken)
+    rows = usual_run(taken).outcome(source, names)
+    found: dict[str, Outcome] = {USUAL: rows} | {run.name: rows for run in varied_runs(taken)}
+    return judge(taken, images, found, engine.manifest.sentinels)
+
+
+def test_int8_keeps_the_labels_of_fp32_and_one_with_its_classes_mixed_up_does_not(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    right = with_int8(tiny_engine, tmp_path / "right")
+    wrong = with_int8(tiny_engine, tmp_path / "wrong", mixed_up=True)
+    good = usual_rows(right, image_folder, device="cpu", precision="int8")
+    bad = usual_rows(wrong, image_folder, device="cpu", precision="int8")
+    assert (good.verdict, bad.verdict) == ("within", "beyond")
+    assert good.backends == {"openvino-int8": 7}
+
+
+@pytest.mark.usefixtures("host_gpus")
+def test_a_gpu_that_fails_is_no_path_that_was_not_taken(
+    image_folder: Path, tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST_GPU_FAILS", "0:1")
+    result = usual_rows(tiny_engine, image_folder, device="0", precision="fp32")
+    assert result.verdict == "failed"
+    assert result.problem
+    assert not result.within
+
+
+def test_a_row_that_changes_with_its_batch_is_noticed(tiny_engine: Path) -> None:
+    rows = [row("a.jpg"), row("b.jpg")]
+    images = scorable(rows, tiny_engine)
+    keras = path(tiny_engine, "keras", "fp32")
+    steady: dict[str, Outcome] = {run.name: rows for run in varied_runs(keras)} | {USUAL: rows}
+    moved = steady | {"backwards": [row("a.jpg", 1e-6), row("b.jpg")]}
+    lost = steady | {"backwards": DeviceLost("the GPU is gone.\nNext: look for it")}
+    spec = load_engine(tiny_engine).manifest.sentinels
+    assert judge(keras, images, steady, spec).steady
+    changed = judge(keras, images, moved, spec)
+    assert (changed.within, changed.steady) == (True, False)
+    assert changed.varied[-1].rows_changed == 1
+    gone = judge(keras, images, lost, spec)
+    assert (gone.steady, gone.varied[-1].problem) == (False, "the GPU is gone.")
+
+
+def test_every_path_is_scored_in_other_batches_streams_and_places(tiny_engine: Path) -> None:
+    runs = varied_runs(reference_path(load_engine(tiny_engine)))
+    ways = {(run.options.batch_size, run.options.streams, run.backwards) for run in runs}
+    assert {size for size, _, _ in ways} == {1, 7, 64}
+    assert {streams == 1 for _, streams, _ in ways} == {True, False}
+    assert any(backwards for _, _, backwards in ways)

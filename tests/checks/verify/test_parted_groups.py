@@ -1,0 +1,58 @@
+"""Where a GPU's decoder parts a group, rows may depend on their place: only then is that told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hambatch.checks.verify.verify import verify
+from hambatch.engines.loading import load_engine
+from hambatch.errors import InputError
+from hambatch.pipelines.options import DecoderOptions
+from hambatch.score.journal.fingerprint import computing_device
+from hambatch.score.options import ScoreOptions
+from hambatch.score.run import score
+from tests.backends.tensorrt.host_gpus import host_gpus
+from tests.checks.verify.tampering import EVERY
+from tests.conftest import jpeg_bytes
+
+__all__ = ["host_gpus"]
+
+pytestmark = pytest.mark.usefixtures("host_gpus")
+
+
+def options(engine: Path, load: float, **chosen: Any) -> ScoreOptions:
+    decoder = DecoderOptions(hw_decoder_load=load)
+    placed = {"device": "0", "backend": "tensorrt", "precision": "fp32"}
+    return ScoreOptions(**{"engine": str(engine), "decoder": decoder, **placed, **chosen})
+
+
+@pytest.mark.parametrize(("load", "depends"), [(0.0, False), (0.5, True), (1.0, False)])
+def test_groups_and_gpus_are_part_of_a_run_where_they_may_change_a_row(
+    tiny_engine: Path, load: float, depends: bool
+) -> None:
+    engine = load_engine(tiny_engine)
+    found = computing_device(engine, options(tiny_engine, load))
+    for other in ({"batch_size": 32}, {"device": "0,1"}):
+        again = computing_device(engine, options(tiny_engine, load, **other))
+        assert (again != found) == depends
+    assert computing_device(engine, options(tiny_engine, load, device="1")) == found
+
+
+def test_a_run_of_parted_groups_goes_on_with_its_own_only_and_is_verified_for_what_it_is(
+    tiny_engine: Path, tmp_path: Path
+) -> None:
+    images, out = tmp_path / "images", tmp_path / "rows.csv"
+    images.mkdir()
+    for k in range(4):
+        (images / f"{k}.jpg").write_bytes(jpeg_bytes(k))
+    (images / "text.jpg").write_bytes(b"no picture")
+    half = options(tiny_engine, 0.5, batch_size=2)
+    with pytest.raises(InputError, match="--fail-over"):
+        score(images, out, "csv", options(tiny_engine, 0.5, batch_size=2, fail_over=1))
+    with pytest.raises(InputError, match="device batch_size was 2, is 4"):
+        score(images, out, "csv", options(tiny_engine, 0.5, batch_size=4))
+    score(images, out, "csv", half)
+    verdict = verify(out, images, "auto", EVERY)
+    assert verdict.differences == []
+    assert "within 2e-02" in verdict.proven

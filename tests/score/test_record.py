@@ -1,0 +1,110 @@
+"""A record that somebody changed is refused, whatever part it lacks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hambatch.errors import InputError
+from hambatch.score.options import ScoreOptions
+from hambatch.score.record import options_of, read_record
+from hambatch.score.run import score
+from hambatch.sinks.publish import outputs_of, record_path
+
+MISSING = object()
+
+
+@pytest.fixture
+def record(image_folder: Path, tiny_engine: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "preds.csv"
+    score(image_folder, out, "csv", ScoreOptions(engine=str(tiny_engine)))
+    return record_path(out)
+
+
+def with_value(record: Path, where: str, value: object) -> None:
+    whole: dict[str, Any] = json.loads(record.read_text())
+    *parents, last = where.split(".")
+    part = whole
+    for name in parents:
+        part = part[name]
+    if value is MISSING:
+        del part[last]
+    else:
+        part[last] = value
+    record.write_text(json.dumps(whole))
+
+
+ODD = [
+    ("state", MISSING),
+    ("state", "stopped by a sentinel"),
+    ("output", []),
+    ("output.sha256", None),
+    ("fingerprint", []),
+    ("fingerprint.engine", MISSING),
+    ("fingerprint.engine", "tiny"),
+    ("fingerprint.backend", 5),
+    ("fingerprint.listing.sha256", MISSING),
+    ("not_scored", []),
+    ("not_scored", {}),
+    ("not_scored.unreadable", []),
+    ("not_scored.unreadable", {"a": 5}),
+    ("not_scored.others.names", "abc"),
+    ("not_scored.others.count", "3"),
+    ("not_scored.others.more", 1),
+    ("options", MISSING),
+    ("options", []),
+    ("options.engine", MISSING),
+    ("options.engine", ""),
+    ("options.engine", 5),
+    ("options.backend", "tpu"),
+    ("options.backend", []),
+    ("options.precision", None),
+    ("options.batch_size", "x"),
+    ("options.batch_size", 0),
+    ("options.batch_size", True),
+    ("options.batch_size", 32.0),
+    ("options.max_megabytes", None),
+    ("options.max_megabytes", float("inf")),
+    ("options.max_megapixels", float("nan")),
+    ("options.max_megapixels", MISSING),
+    ("options.decode_seconds", -1),
+    ("options.salvage_truncated", 0),
+    ("options.follow_symlinks", "no"),
+    ("engine", "\ud800"),
+]
+
+
+def test_odd_parts_are_refused(record: Path) -> None:
+    read_record(record)
+    whole = record.read_text()
+    for where, value in ODD:
+        record.write_text(whole)
+        with_value(record, where, value)
+        with pytest.raises(InputError, match="cannot be used as the record of a run") as refused:
+            read_record(record)
+        str(refused.value).encode()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", "[" * 100_000, "\x00"])
+def test_what_is_no_record_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "preds.csv.run.json").write_text(content)
+    with pytest.raises(InputError, match="cannot be used as the record"):
+        read_record(tmp_path / "preds.csv.run.json")
+
+
+def test_options_come_back_as_they_were(record: Path, tiny_engine: Path) -> None:
+    assert options_of(read_record(record)["options"]) == ScoreOptions(engine=str(tiny_engine))
+
+
+def test_options_of_speed_may_be_unknown_on_either_side(record: Path) -> None:
+    with_value(record, "options.prefetch", MISSING)
+    with_value(record, "options.warp", 9)
+    assert options_of(read_record(record)["options"]).prefetch == ScoreOptions().prefetch
+
+
+def test_a_run_leaves_these_files(record: Path) -> None:
+    out = record.with_name("preds.csv")
+    beside = {path for path in out.parent.iterdir() if path.name.startswith("preds")}
+    assert beside == {path for path in outputs_of(out) if path.exists()}
+    assert len(outputs_of(out)) == 3

@@ -1,0 +1,295 @@
+"""A decoder that crashes or hangs costs its file a failed row, and no other file anything."""
+
+import csv
+import json
+import os
+import signal
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from hambatch.errors import BackendError
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import job_for
+from hambatch.score.run import score
+from hambatch.score.worker.process import WorkerLost
+from hambatch.score.worker.supervisor import KNOWN_GOOD_LOST_AT_MOST, SupervisedWorker
+from hambatch.sources.reading import Item
+from tests.conftest import jpeg_bytes
+from tests.pipelines.odd import cut_in_the_samples
+
+# Python runs this in every worker as it starts: the decoder dies of, or hangs at, marked files.
+INJECTION = """
+import os, signal, time
+from hambatch.pipelines import dali_scoring, pillow_decode
+def fail(content, where):
+    if b"crash-" + where in content:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"hang-" + where in content:
+        time.sleep(600)
+real_feed, real_decode = dali_scoring.DaliScoring.feed, pillow_decode.decode
+def feed(self, files):
+    for file in files:
+        fail(file.content, b"here")
+    real_feed(self, files)
+def decode(content, *rest):
+    fail(content, b"pillow")
+    return real_decode(content, *rest)
+dali_scoring.DaliScoring.feed, pillow_decode.decode = feed, decode
+"""
+
+
+HUNG = "cannot be decoded: the decoder gave no answer for 2 s, the limit (--decode-seconds)"
+
+
+@pytest.fixture
+def faulty_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "injected"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(INJECTION)
+    monkeypatch.setenv("PYTHONPATH", str(place))
+
+
+def marked(seed: int, mark: bytes, lane: str) -> bytes:
+    """A good JPEG with a mark; a tail takes it to DALI alone, a garbled header to Pillow."""
+    if lane == "pillow":
+        content = jpeg_bytes(seed, comment=mark.replace(b"here", b"pillow"))
+        return content[:20] + b"junk" + content[20:]
+    return jpeg_bytes(seed, comment=mark) if lane == "main" else jpeg_bytes(seed) + mark
+
+
+def in_pairs(folder: Path) -> list[list[Item]]:
+    names = sorted(p for p in folder.rglob("*.*") if p.is_file())
+    return [[Item(k + j, names[k + j]) for j in range(2)] for k in range(0, len(names), 2)]
+
+
+def rows_by_image(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(newline="") as stream:
+        return {row["image"]: row for row in csv.DictReader(stream)}
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+@pytest.mark.parametrize("lane", ["main", "slow", "pillow"])
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        (b"crash-here", "cannot be decoded: the decoder died of signal 11"),
+        (b"hang-here", HUNG),
+    ],
+)
+def test_a_decoder_that_is_lost_costs_one_file_its_row(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path, lane: str, mark: bytes, reason: str
+) -> None:
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=4, decode_seconds=2)
+    score(image_folder, tmp_path / "clean.csv", "csv", options)
+    (image_folder / "b" / "bad.jpg").write_bytes(marked(70, mark, lane))
+    score(image_folder, tmp_path / "mixed.csv", "csv", options)
+    rows, clean = rows_by_image(tmp_path / "mixed.csv"), rows_by_image(tmp_path / "clean.csv")
+    bad = rows.pop("b/bad.jpg")
+    assert (bad["status"], bad["reason"]) == ("failed", reason)
+    # The parent has not read the file: the worker told before it was lost.
+    assert bad["sha256"] == sha256((image_folder / "b" / "bad.jpg").read_bytes()).hexdigest()
+    assert rows == clean
+    record = json.loads((tmp_path / "mixed.csv.run.json").read_text())
+    assert len(record["timing"]["workers_lost"]) == 2
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+def test_files_that_crash_one_after_the_other_are_each_found(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=4)
+    bad = ["a/x1.jpg", "a/x2.jpg", "z.jpg"]
+    for k, name in enumerate(bad):
+        (image_folder / name).write_bytes(marked(80 + k, b"crash-here", "main"))
+    score(image_folder, tmp_path / "p.csv", "csv", options)
+    rows = rows_by_image(tmp_path / "p.csv")
+    assert [name for name, row in rows.items() if row["status"] == "failed"] == bad
+    assert len(rows) == 27
+
+
+def test_a_worker_killed_by_somebody_else_changes_nothing(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=2)
+    groups = in_pairs(image_folder)
+    with SupervisedWorker(job_for(tiny_engine, options), 30) as worker:
+        answers = worker.answers(groups)
+        seen = next(answers).indices.tolist()
+        pid = worker._worker._process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        for answer in answers:
+            seen += answer.indices.tolist()
+    assert seen == list(range(24))
+    assert worker.lost == ["died of signal 9"]
+
+
+def test_a_reader_that_hangs_is_a_failed_row_without_a_hash(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\nfrom hambatch.sources import reading\nreal = reading._read\n"
+        "def read(item, bounds):\n"
+        "    if item.path.name == 'stuck.jpg':\n        time.sleep(600)\n"
+        "    return real(item, bounds)\n"
+        "reading._read = read\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (image_folder / "stuck.jpg").write_bytes(jpeg_bytes(1))
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
+    items = [Item(k, image_folder / name) for k, name in enumerate(["stuck.jpg", "last.png"])]
+    with SupervisedWorker(job, 2) as worker:
+        stuck, good = worker.answers([items])
+    assert [f.reason for f in stuck.failures] == [
+        "cannot be read: the reader gave no answer for 2 s, the limit (--decode-seconds)"
+    ]
+    assert stuck.failures[0].sha256 == ""
+    assert good.indices.tolist() == [1]
+
+
+def test_the_limits_and_the_root_of_the_job_hold_in_the_worker(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere.jpg").write_bytes(jpeg_bytes(3))
+    (image_folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    (image_folder / "heavy.jpg").write_bytes(jpeg_bytes(4) + bytes(200_000))
+    (image_folder / "wide.jpg").write_bytes(jpeg_bytes(5, 2000, 600))
+    names = ["out.jpg", "heavy.jpg", "wide.jpg", "last.png"]
+    items = [Item(k, image_folder / name) for k, name in enumerate(names)]
+    trusted = Item(-1, tmp_path / "elsewhere.jpg", trusted=True)
+    options = ScoreOptions(engine=str(tiny_engine), max_megabytes=0.1, max_megapixels=1)
+    job = replace(job_for(tiny_engine, options), root=image_folder.resolve(), follow_symlinks=False)
+    with SupervisedWorker(job, 30) as worker:
+        (answer,) = worker.answers([[*items, trusted]])
+    assert answer.indices.tolist() == [3, -1]
+    assert [f.reason for f in answer.failures] == [
+        "symbolic link out of the folder (--follow-symlinks reads it)",
+        "too large: 0.2 MB, the limit is 0.1 (--max-megabytes)",
+        "too large: 2000 x 600 is 1.2 megapixels, the limit is 1 (--max-megapixels)",
+    ]
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+def test_a_worker_lost_at_a_known_good_file_is_not_that_files_fault(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    # The mark stands for whatever kills the worker: here it does so every time.
+    known = tmp_path / "known.jpg"
+    known.write_bytes(marked(90, b"crash-here", "main"))
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
+    items = [Item(-1, known, trusted=True), Item(0, image_folder / "last.png")]
+    with SupervisedWorker(job, 30) as worker:
+        first, second = worker.answers([items])
+    assert first.failures[0].index == -1
+    assert second.indices.tolist() == [0]
+    assert len(worker.lost) == 1 + 1 + KNOWN_GOOD_LOST_AT_MOST
+
+
+def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nfrom hambatch.pipelines import scoring\n"
+        "scoring.ScoringPipeline.batches = lambda *a: os._exit(7)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("hambatch.score.worker.supervisor.LOST_AT_MOST", 3)
+    next_step = r"(?s)4 workers were lost.*exit code 7.*Next: run the same command again.*are kept"
+    with pytest.raises(BackendError, match=next_step):
+        score(image_folder, tmp_path / "p.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    contents = {
+        "good.jpg": jpeg_bytes(1),
+        "killer.jpg": marked(91, b"crash-here", "main"),
+        "hurt1.jpg": cut_in_the_samples(jpeg_bytes(2, 300, 224)),
+        "hurt2.jpg": cut_in_the_samples(jpeg_bytes(3, 300, 224)),
+    }
+    for name, content in contents.items():
+        (image_folder / name).write_bytes(content)
+    found = [Item(k, image_folder / name) for k, name in enumerate(contents)]
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=3))
+
+    def groups():
+        # The second group is asked for when the first has been dealt with one by one.
+        yield found[:3]
+        while len(worker.lost) < 2:
+            yield [Item(9, image_folder / "last.png")]
+        yield found[3:]
+
+    with SupervisedWorker(job, 30) as worker:
+        failed = [f.index for answer in worker.answers(groups()) for f in answer.failures]
+        # One by one after the killer, and the last one of all; what the lost ones saw is unknown.
+        assert worker.troubles == {"warned": 2}
+        one = worker._worker.stage_times.load_s
+        assert worker.stage_times.load_s > one > 0
+    assert failed == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+def test_many_files_that_crash_cost_a_few_workers_each_and_no_more(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=8)
+    score(image_folder, tmp_path / "clean.csv", "csv", options)
+    for k in range(6):
+        (image_folder / f"crash_{k}.jpg").write_bytes(marked(90 + k, b"crash-here", "main"))
+    score(image_folder, tmp_path / "p.csv", "csv", options)
+    rows, clean = rows_by_image(tmp_path / "p.csv"), rows_by_image(tmp_path / "clean.csv")
+    failed = {name for name, row in rows.items() if row["status"] == "failed"}
+    assert failed == {f"crash_{k}.jpg" for k in range(6)}
+    assert {name: rows[name] for name in clean} == clean
+    record = json.loads((tmp_path / "p.csv.run.json").read_text())
+    assert len(record["timing"]["workers_lost"]) <= 2 * 6
+
+
+def test_a_worker_that_dies_between_two_files_fails_neither(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=2)
+    groups = in_pairs(image_folder)
+    with SupervisedWorker(job_for(tiny_engine, options), 30) as worker:
+        answers = worker.answers(groups)
+        seen = []
+        for number, answer in enumerate(answers):
+            assert not answer.failures
+            seen += answer.indices.tolist()
+            pid = worker._worker._process.pid
+            # The first kill makes it go one by one; the others fall between two files.
+            if number in (0, 3, 5):
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+                worker._worker._process.join(5)
+    assert seen == list(range(24))
+
+
+def test_a_worker_that_is_abandoned_while_its_process_is_replaced_ends_too(
+    image_folder: Path, tiny_engine: Path
+) -> None:
+    class Abandoned(SupervisedWorker):
+        """One whose new process has just been started when the run has enough."""
+
+        def _start(self, **named: bool):
+            new = super()._start(**named)
+            if self.started == 2:
+                self.abandon()
+            return new
+
+    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
+    with Abandoned(job, 30) as worker:
+        answers = worker.answers(in_pairs(image_folder))
+        next(answers)
+        pid = worker._worker._process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLost, match="signal 9"):
+            list(answers)
+    assert worker.started == 2

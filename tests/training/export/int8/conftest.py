@@ -1,0 +1,41 @@
+"""A small residual network, and one INT8 graph made of it."""
+
+import onnx
+import pytest
+
+from hambatch.training.export.int8.quantise import quantise
+from tests.training.export.int8.residual_graph import OPTIONS, pictures, residual_model
+
+
+@pytest.fixture(scope="session")
+def residual():
+    return residual_model()
+
+
+@pytest.fixture(scope="session")
+def calibration():
+    return pictures(8, 0)
+
+
+@pytest.fixture(scope="session")
+def others():
+    """Images that the graph was not made with."""
+    return pictures(16, 1)
+
+
+@pytest.fixture(scope="session")
+def made(residual, calibration):
+    """Bytes of the INT8 graph, and the names that were told."""
+    told = []
+    content = quantise(
+        residual.SerializeToString(),
+        calibration,
+        OPTIONS,
+        lambda line: told.append(line.split()[0]),
+    )
+    return content, told
+
+
+@pytest.fixture
+def int8_graph(made):
+    return onnx.ModelProto.FromString(made[0]).graph

@@ -1,0 +1,184 @@
+"""A gate is measured on the validation images alone, told, and written where it is used."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from hambatch.cli import hambatch
+from hambatch.engines.loading import load_engine
+from hambatch.engines.manifest import read_manifest
+from hambatch.engines.precision import choose_precision
+from hambatch.errors import EngineError, InputError
+from hambatch.evaluation.measures import evaluate
+from hambatch.score.options import ScoreOptions
+from hambatch.score.rows import predict_files
+from hambatch.system.cpu import int8_kernels
+from hambatch.training.dataset import labels_of, read_dataset
+from hambatch.training.gate import gate_engine, gate_lines, measure_gate, record_gate
+from tests.engines.int8_engine import gate_of, put_gate, with_int8
+
+
+@pytest.fixture
+def engine(tiny_engine: Path, tmp_path: Path) -> Path:
+    return with_int8(tiny_engine, tmp_path / "tiny")
+
+
+def test_its_figures_are_those_of_the_two_tables(engine: Path, split: Path) -> None:
+    dataset = read_dataset(split)
+    gate = measure_gate(load_engine(engine), dataset)
+    assert (gate.images, gate.lesions) == (21, 14)
+    val = dataset.part("val")
+    truth, labels = labels_of(val["dx"]), []
+    for precision, figure in (("fp32", 0), ("int8", 1)):
+        options = ScoreOptions(engine=str(engine), precision=precision, force=True)
+        rows = predict_files(dataset.root, list(val["file"]), options)
+        assert {row.backend for row in rows} == {f"openvino-{precision}"}
+        labels.append(labels_of(row.prediction for row in rows))
+        found = evaluate(
+            truth, labels[-1], pd.DataFrame([r.probabilities for r in rows]).to_numpy()
+        )
+        mine = gate.balanced_accuracy, gate.melanoma_sensitivity
+        assert [(c.fp32, c.int8)[figure] for c in mine] == [
+            found["balanced_accuracy"],
+            found["classes"]["mel"]["sensitivity"],
+        ]
+    assert gate.label_flips == (labels[0] != labels[1]).sum()
+    for figure in (gate.balanced_accuracy, gate.melanoma_sensitivity):
+        assert figure.interval[0] <= figure.change <= figure.interval[1]
+
+
+def test_measured_twice_it_is_the_same_byte_for_byte(engine: Path, split: Path) -> None:
+    gate_engine(engine, split, lambda _: None)
+    before = {path.name: path.read_bytes() for path in engine.iterdir()}
+    gate_engine(engine, split, lambda _: None)
+    assert {path.name: path.read_bytes() for path in engine.iterdir()} == before
+
+
+def test_a_gate_that_passes_makes_int8_the_choice(engine: Path, split: Path) -> None:
+    assert choose_precision(read_manifest(engine), "openvino", "auto").used == "fp32"
+    files = read_manifest(engine).files
+    done = CliRunner().invoke(
+        hambatch, ["engines", "verify", "--gate", "--data", str(split), str(engine)]
+    )
+    assert done.exit_code == 0, done.output
+    assert "the gate is passed" in done.output
+    assert re.search(r"21 validation images of 14 lesions", done.output)
+    assert f"written to {engine.resolve() / 'engine.json'}" in done.output
+    manifest = load_engine(engine).manifest
+    assert manifest.files == files
+    assert choose_precision(manifest, "openvino", "auto").used == "int8"
+
+
+def test_a_graph_that_answers_otherwise_fails_and_is_not_used(
+    tiny_engine: Path, split: Path, tmp_path: Path
+) -> None:
+    bad = with_int8(tiny_engine, tmp_path / "bad", mixed_up=True)
+    put_gate(bad, gate_of(read_manifest(bad), int8_kernels()))
+    done = CliRunner().invoke(
+        hambatch, ["engines", "verify", "--gate", "--data", str(split), str(bad)]
+    )
+    assert done.exit_code == 1
+    assert "the gate is FAILED" in done.output
+    # It took the place of the one that claimed to have passed.
+    found = choose_precision(read_manifest(bad), "openvino", "auto")
+    assert (found.used, found.gate) == ("fp32", "failed")
+
+
+def test_a_dry_run_writes_nothing(engine: Path, split: Path) -> None:
+    before = (engine / "engine.json").read_bytes()
+    assert gate_engine(engine, split, lambda _: None, dry_run=True)
+    assert (engine / "engine.json").read_bytes() == before
+
+
+def test_gates_of_other_machines_stay(engine: Path, split: Path) -> None:
+    other = gate_of(read_manifest(engine), "x86_64 sse4_2", flips=500)
+    put_gate(engine, other)
+    gate_engine(engine, split, lambda _: None)
+    gates = read_manifest(engine).variant("int8").gates
+    assert other in gates
+    assert {gate.instruction_set for gate in gates} == {"x86_64 sse4_2", int8_kernels()}
+
+
+def test_what_was_measured_is_told_before_an_engine_that_cannot_be_written(
+    engine: Path, split: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    # Root may write everywhere: a folder in the place of the temporary file stops it too.
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    (engine / ".engine.json.1.tmp").mkdir()
+    with pytest.raises((InputError, OSError)):
+        gate_engine(engine, split, told.append)
+    assert "label flips" in told[0]
+    assert read_manifest(engine).variant("int8").gates == ()
+
+
+def test_an_engine_that_changed_meanwhile_is_not_written(engine: Path, split: Path) -> None:
+    before = load_engine(engine)
+    gate = measure_gate(before, read_dataset(split))
+    put_gate(engine, gate_of(before.manifest, "x86_64 sse4_2"))
+    with pytest.raises(EngineError, match="changed while the gate was measured"):
+        record_gate(before, gate)
+
+
+def test_an_image_that_is_not_the_tables_is_refused(engine: Path, split: Path) -> None:
+    dataset = read_dataset(split)
+    first, second = (dataset.root / name for name in ("image_00.jpg", "image_01.jpg"))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InputError, match=r"image_00\.jpg is not the image of the split table"):
+        measure_gate(load_engine(engine), dataset)
+    first.unlink()
+    with pytest.raises(InputError, match=r"image_00\.jpg cannot be scored"):
+        measure_gate(load_engine(engine), dataset)
+
+
+@pytest.mark.parametrize("without", ["val", "mel"])
+def test_a_table_without_validation_melanomas_is_refused(
+    engine: Path, split: Path, without: str
+) -> None:
+    table = pd.read_csv(split, dtype=str, keep_default_na=False)
+    kept = table[(table["split"] != "val") | ((table["dx"] != without) & (without != "val"))]
+    kept.to_csv(split, index=False)
+    with pytest.raises(InputError, match="no melanoma among them"):
+        measure_gate(load_engine(engine), read_dataset(split))
+
+
+def test_an_engine_without_int8_has_nothing_to_measure(tiny_engine: Path, split: Path) -> None:
+    with pytest.raises(EngineError, match="no int8 graph"):
+        measure_gate(load_engine(tiny_engine), read_dataset(split))
+
+
+@pytest.mark.parametrize("arguments", [["--gate"], ["--data", "split.csv"], ["--dry-run"]])
+def test_options_that_need_each_other_are_asked_for(arguments: list[str]) -> None:
+    done = CliRunner().invoke(hambatch, ["engines", "verify", *arguments])
+    assert done.exit_code == 2
+
+
+def test_the_record_in_the_engine_names_what_it_was_measured_with(
+    engine: Path, split: Path
+) -> None:
+    gate_engine(engine, split, lambda _: None)
+    raw = json.loads((engine / "engine.json").read_text())
+    written = raw["variants"][1]["gates"][0]
+    assert written["fp32_sha256"] == raw["files"]["model.onnx"]["sha256"]
+    assert written["int8_sha256"] == raw["files"]["model.int8.onnx"]["sha256"]
+    assert written["split_sha256"] == read_dataset(split).split_sha256
+    assert {"openvino", "nvidia-dali-cuda120"} <= written["versions"].keys()
+    assert written["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"trained_on": ["train"]}, "(split 555555555555)"),
+        ({"trained_on": ["train", "val"]}, "the engine was trained on them"),
+        ({"split_sha256": "6" * 64}, "not the split that the engine was trained with"),
+    ],
+)
+def test_it_says_what_the_images_are_to_the_engine(engine: Path, data: dict, said: str) -> None:
+    manifest = replace(read_manifest(engine), data=data)
+    assert said in gate_lines(manifest, gate_of(manifest, int8_kernels()))[1]
