@@ -81,7 +81,7 @@ def test_no_calibration_is_no_null(folder: Path) -> None:
 
 
 def test_the_listing_shows_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hambatch.engines.loading.installed_engines", lambda: [folder])
+    monkeypatch.setattr("hambatch.checks.engines.installed_engines", lambda: [folder])
     assert engine_lines() == [f"tiny  1  fp32  temperature 1.5  {folder}"]
 
 

@@ -140,7 +140,7 @@ class WrongAnswer(DaliScoring):
 
 
 def test_an_answer_for_another_file_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hambatch.pipelines.dali_lane.DaliScoring", WrongAnswer)
+    monkeypatch.setattr("hambatch.pipelines.slow_lane.DaliScoring", WrongAnswer)
     assert reason(GOOD).startswith("damaged: no two decoders agree")
     assert outcome(png_bytes(1))[1] == "pillow"
 

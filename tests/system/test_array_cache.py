@@ -27,7 +27,7 @@ def test_what_was_added_is_read_by_the_next_run_in_any_order(tmp_path: Path):
 
 
 def test_two_runs_that_add_at_once_lose_nothing(tmp_path: Path):
-    one, other = FeatureCache(tmp_path, 2048), FeatureCache(tmp_path)
+    one, other = FeatureCache(tmp_path, 2048), FeatureCache(tmp_path, 2048)
     one.append(PAIRS[:2], rows(0, 2))
     other.append(PAIRS[1:], rows(1, 2))
     assert FeatureCache(tmp_path, 2048).read(PAIRS)[:, 0].tolist() == [0, 1, 2]

@@ -43,7 +43,7 @@ def engine(tiny_engine: Path) -> Engine:
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hambatch.system.cpu.instruction_set", lambda: "here")
+    monkeypatch.setattr("hambatch.score.sentinels.reference.instruction_set", lambda: "here")
 
 
 def images(count: int) -> Iterable[Item]:

@@ -141,7 +141,7 @@ def test_timings_are_of_plans_that_were_kept_and_a_rebuild_starts_without(
         given.append(timing)
         return Built(b"plan", timing + b"+")
 
-    monkeypatch.setattr("hambatch.backends.tensorrt.plans.builder.build_plan", build_plan)
+    monkeypatch.setattr("hambatch.backends.tensorrt.plans.build.build_plan", build_plan)
     shop.target = replace(shop.target, times_kernels=True)
     shop.trial = shop.trial_that(drifting)
     with pytest.raises(EngineError):
