@@ -1,0 +1,63 @@
+"""JSON that is read: its types and ranges stand once, in dataclasses; msgspec checks them."""
+
+import re
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_PROBLEM = re.compile(r"(?P<what>.*?)(?: - at `(?P<place>[^`]*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_SHOWN = 80
+"""Characters of a found value that a message quotes."""
+
+
+def read_json(content: bytes | str, kind: type[T]) -> T:
+    """Read JSON text as ``kind``: a dataclass, a ``msgspec.Struct``, or any other annotated type.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON (NaN and infinities are none), or does not fit: the message names the
+        field, what was found and what was wanted.
+    """
+    import msgspec
+
+    try:
+        raw = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"it is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return convert(raw, kind)
+
+
+def convert(raw: Any, kind: type[T]) -> T:
+    """Give a part of JSON that was read already as ``kind``; raises as :func:`read_json`."""
+    import msgspec
+
+    try:
+        return msgspec.convert(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(_message(str(error), raw)) from error
+
+
+def _message(problem: str, raw: Any) -> str:
+    """``Expected `int`, got `str` - at `$.a[0]` `` -> ``a[0] is 'x', wanted int``."""
+    found = _PROBLEM.fullmatch(problem)
+    what, place = (found["what"], found["place"] or "$") if found else (problem, "$")
+    field = place.removeprefix("$").removeprefix(".") or "the whole"
+    if not what.startswith("Expected "):
+        return f"{field}: {what}"
+    wanted = what.removeprefix("Expected ").partition(", got ")[0].replace("`", "")
+    return f"{field} is {_value(raw, place)}, wanted {wanted}"
+
+
+def _value(raw: Any, place: str) -> str:
+    """Quote the value at a place such as ``$.a[0].b``; ``[...]`` stands for any key."""
+    for name, index in _STEP.findall(place.removeprefix("$")):
+        try:
+            raw = raw[int(index)] if index else raw[name]
+        except (KeyError, IndexError, TypeError):
+            return "of another kind"
+    shown = repr(raw)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]} ..."

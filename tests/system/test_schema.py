@@ -1,0 +1,51 @@
+"""A message about JSON names the field, what was found and what was wanted."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import pytest
+from msgspec import Meta
+
+from hambatch.system.schema import convert, read_json
+
+
+@dataclass(frozen=True)
+class Part:
+    share: Annotated[float, Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Whole:
+    name: str
+    parts: tuple[Part, ...] = ()
+    by_name: dict[str, Part] = field(default_factory=dict)
+
+
+def test_values_that_fit_are_read() -> None:
+    assert read_json('{"name": "a", "parts": [{"share": 1}]}', Whole) == Whole("a", (Part(1.0),))
+    assert convert({"name": "a", "unknown": 1}, Whole) == Whole("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"name": 3}', "name is 3, wanted str"),
+        ('{"name": "a", "parts": [{"share": 2}]}', "parts[0].share is 2, wanted float <= 1.0"),
+        ('{"name": "a", "parts": [{"share": true}]}', "parts[0].share is True, wanted float"),
+        ('{"name": "a", "by_name": {"x": 1}}', "by_name[...] is {'x': 1}, wanted object"),
+        ("{}", "the whole: Object missing required field `name`"),
+        ("[]", "the whole is [], wanted object"),
+        ('{"name": NaN}', "it is not JSON: JSON is malformed: invalid character (byte 9)"),
+        ("{", "it is not JSON: Input data was truncated"),
+        ("[" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_what_does_not_fit_is_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        read_json(text, Whole)
+    assert str(error.value) == message
+
+
+def test_a_long_value_is_shortened() -> None:
+    with pytest.raises(ValueError, match=r"^name is \[0, [0, ]+ \.\.\., wanted str$"):
+        convert({"name": [0] * 1000}, Whole)
