@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.imports import STATEMENTS, Import, cycles, imports_of, unit_of
+from tools.imports import STATEMENTS, Import, cycles, entries_of, imports_of, unit_of
 
 PACKAGE = Path(__file__).parent.parent / "hambatch"
 
@@ -70,7 +70,7 @@ def test_no_import_closes_a_cycle_of_modules() -> None:
 
 
 def test_every_entry_of_the_package_has_its_place() -> None:
-    entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
+    entries = {path.name for path in entries_of(PACKAGE)}
     unknown = {name for name in entries if name.removesuffix(".py") not in {*ORDER, "py.typed"}}
     assert not unknown
     assert len(entries) <= MOST_ENTRIES

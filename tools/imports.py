@@ -49,6 +49,15 @@ def modules_in(package: Path) -> dict[str, Path]:
     return found
 
 
+def entries_of(package: Path) -> list[Path]:
+    """Find files and folders at the top; a folder that holds compiled modules alone is none."""
+    sources = (path for path in package.rglob("*") if path.is_file())
+    parts = (path.relative_to(package).parts for path in sources)
+    return sorted(
+        {package / first for first, *rest in parts if "__pycache__" not in (first, *rest)}
+    )
+
+
 def imports_of(package: Path) -> list[Import]:
     """Collect every import of the package's own modules, and their names in strings.
 
