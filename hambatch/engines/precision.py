@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from hambatch.engines.gates import Gate
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.manifest import Gate, Manifest
 from hambatch.errors import EngineError
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.packages import library_versions
