@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.backends.tensorrt.plans.fp16 import as_if_fp16, to_fp16
 from hambatch.engines.classes import CLASSES
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.synthetic import write_picture
 from hambatch.pipelines.decode import decode
 from hambatch.system.files import write_json
