@@ -27,13 +27,22 @@ OF_BACKEND = {BACKEND_OF_GATES: (FP32, INT8), BACKEND_OF_GPU: USED, "keras": (FP
 """What each runs; FP16 is what a GPU makes of the FP32 graph."""
 
 
+PASSED, FAILED = "passed", "failed"
+NOT_MEASURED, NOT_NEEDED = "not measured here", "not needed"
+"""States of a gate, as the run record has them."""
+
+
 @dataclass(frozen=True)
 class Choice:
-    """The precision that was ``wanted``, the one that is ``used``, and whether by ``--force``."""
+    """The precision that was ``wanted``, the one that is ``used``, and whether by ``--force``.
+
+    The run record holds these fields.
+    """
 
     wanted: str
     used: str
     why: str
+    gate: str = NOT_NEEDED
     forced: bool = False
 
 
@@ -69,12 +78,13 @@ def choose_precision(
     if wanted == AUTO and all(variant.precision != INT8 for variant in manifest.variants):
         return Choice(wanted, FP32, "the engine has no int8 graph")
     gate = _gate_here(manifest, backend)
-    why, passed = _result(gate, backend), gate is not None and gate.passed
+    state = NOT_MEASURED if gate is None else PASSED if gate.passed else FAILED
+    why = _result(gate, backend)
     if wanted == AUTO:
-        return Choice(wanted, INT8 if passed else FP32, why)
-    if not passed and not force:
+        return Choice(wanted, INT8 if state == PASSED else FP32, why, state)
+    if state != PASSED and not force:
         raise _refused(manifest, backend, why)
-    return Choice(wanted, INT8, why, forced=not passed)
+    return Choice(wanted, INT8, why, state, forced=state != PASSED)
 
 
 def _gate_here(manifest: Manifest, backend: str) -> Gate | None:
