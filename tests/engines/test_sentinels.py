@@ -9,7 +9,7 @@ from PIL import Image
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.sentinels import MeasuredOn, Recorded, Sentinel, Sentinels
-from hambatch.engines.synthetic import PICTURES, write_sentinel_images
+from hambatch.engines.synthetic import SENTINELS, write_sentinel_images
 
 INT8 = Recorded(
     "int8",
@@ -45,7 +45,7 @@ def test_images_are_drawn_once_and_never_over_the_engines_own(tmp_path: Path) ->
     (tmp_path / "sentinel_1.jpg").write_bytes(b"the engine's")
     names = write_sentinel_images(tmp_path)
     assert (tmp_path / "sentinel_1.jpg").read_bytes() == b"the engine's"
-    assert len(names) == len(set(PICTURES)) == 4
+    assert len(names) == len(set(SENTINELS)) == 4
     assert sum((tmp_path / name).stat().st_size for name in names) < 60_000
     assert {path.name for path in tmp_path.iterdir()} == set(names)
 
