@@ -13,7 +13,6 @@ from hambatch.system.templates import render
 
 HEADING = "## Calibration"
 
-
 BEFORE = "## Limits"
 """The heading that the calibration comes before."""
 

@@ -16,14 +16,11 @@ from hambatch.system.schema import convert, read_json
 
 MANIFEST_NAME = "engine.json"
 
-
 FORMAT = 1
 """Version of the fields below; any other is refused."""
 
-
 FEATURES = 2048
 """Values an image of the output ``features``: the channels of ResNet50's last block."""
-
 
 Count = Annotated[int, Meta(ge=1)]
 Figure = Annotated[float, Meta(ge=0)]

@@ -9,23 +9,17 @@ from hambatch.system.packages import library_versions
 
 AUTO, FP32, FP16, INT8 = "auto", "fp32", "fp16", "int8"
 
-
 WANTED = (AUTO, FP32, FP16, INT8)
 
-
 USED = (FP32, FP16, INT8)
-
 
 BACKEND_OF_GATES = "openvino"
 """The one whose gates are measured; no gate was measured on a GPU yet."""
 
-
 BACKEND_OF_GPU = "tensorrt"
-
 
 OF_BACKEND = {BACKEND_OF_GATES: (FP32, INT8), BACKEND_OF_GPU: USED, "keras": (FP32,)}
 """What each runs; FP16 is what a GPU makes of the FP32 graph."""
-
 
 PASSED, FAILED = "passed", "failed"
 NOT_MEASURED, NOT_NEEDED = "not measured here", "not needed"

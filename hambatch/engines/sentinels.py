@@ -13,7 +13,6 @@ Tolerance = Annotated[float, Meta(gt=0, lt=1)]
 Probabilities = Annotated[tuple[float, ...], Meta(min_length=len(CLASSES), max_length=len(CLASSES))]
 """In the order of the classes."""
 
-
 LOGIT_TOLERANCE = 1e-3
 """Of a logit, as a share of the largest (at least 1). About what 1e-4 is to a
 probability near a half; but it also shows a wrong logit whose class is so
