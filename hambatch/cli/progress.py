@@ -1,11 +1,16 @@
 """Progress on stderr; silent where stderr is no terminal."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from hambatch.checks.doctor.examine import Look
-from hambatch.checks.verify.evidence import Difference
-from hambatch.score.runner import Progressed
+if TYPE_CHECKING:
+    # The doctor shows its progress on machines that lack packages which these need.
+    from hambatch.checks.doctor.examine import Look
+    from hambatch.checks.verify.evidence import Difference
+    from hambatch.score.runner import Progressed
 
 
 def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[Progressed]:

@@ -1,6 +1,7 @@
 """The record beside every output: what ran, on what, how it ended; written, and read back."""
 
 import json
+import math
 import platform
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
@@ -11,7 +12,6 @@ from typing import Any
 from hambatch import __version__
 from hambatch.backends import BACKENDS
 from hambatch.backends.test_time_augmentation import MOST
-from hambatch.engines.calibration import checked_temperature
 from hambatch.engines.loading import Engine, installed_engines
 from hambatch.engines.precision import AUTO, USED, WANTED, graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of
@@ -116,11 +116,18 @@ def temperature_used(record: dict[str, Any]) -> float | None:
         If it is no temperature, or not that of the fingerprint.
     """
     told = _part(record, "calibration", "temperature") if "calibration" in record else None
-    known = None if told is None else checked_temperature("calibration.temperature", told)
+    known = None if told is None else _checked_temperature(told)
     found = _part(record, "fingerprint").get("calibration", {}).get("temperature")
     if known != found or isinstance(found, bool):
         raise ValueError(f"its calibration.temperature is {told!r}, its fingerprint's {found!r}")
     return known
+
+
+def _checked_temperature(found: Any) -> float:
+    # True is an int, and NaN is in no range.
+    if type(found) not in (int, float) or not 0 < found < math.inf:
+        raise ValueError(f"its calibration.temperature is {found!r}, wanted a number above 0")
+    return float(found)
 
 
 def options_of(recorded: Any) -> ScoreOptions:

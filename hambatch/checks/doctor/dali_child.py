@@ -1,4 +1,4 @@
-"""Decoding a picture with DALI, for a process that it may take with it."""
+"""Decoding a picture with DALI, in a child process that it may crash."""
 
 import io
 
@@ -8,7 +8,7 @@ from PIL import Image
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.dali_lane import DaliScoring
 from hambatch.sources.reading import Fetched
-from hambatch.system.probe import answer
+from hambatch.system.probe import report
 from hambatch.types import on_host
 
 COLOUR = (120, 90, 60)
@@ -19,7 +19,7 @@ NEAR = 3
 
 
 def main() -> None:
-    """Answer with the name of the decoder that gave back what was put in."""
+    """Report the name of the decoder that gave back what was put in."""
     stream = io.BytesIO()
     Image.new("RGB", (96, 72), COLOUR).save(stream, format="JPEG")
     decoder = DaliScoring(1, 1, InputSpec(), Preprocessing())
@@ -28,4 +28,4 @@ def main() -> None:
     far = int(np.abs(on_host(images).astype(int) - COLOUR).max())
     if far > NEAR:
         raise RuntimeError(f"a plain picture came back {far} levels off, wanted at most {NEAR}")
-    answer(decoder.name)
+    report(decoder.name)

@@ -1,4 +1,4 @@
-"""Loading an engine as `score` would, for a process that its runtime may take with it."""
+"""Loading an engine as `score` would, in a child process that its runtime may crash."""
 
 import sys
 from typing import Any
@@ -7,17 +7,17 @@ from hambatch.backends import load_backend
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.precision import choose_precision
 from hambatch.errors import HambatchError
-from hambatch.system.probe import answer
+from hambatch.system.probe import report
 
 
 def main() -> None:
-    """Answer with its name, version and precision, or with why it cannot be used."""
+    """Report its name, version and precision, or why it cannot be used."""
     name, backend, precision = sys.argv[1:]
     try:
-        answer(loaded(name, backend, precision))
+        report(loaded(name, backend, precision))
     except HambatchError as error:
         why, _, what_next = str(error).partition("\nNext: ")
-        answer({"why": why, "next": what_next})
+        report({"why": why, "next": what_next})
 
 
 def loaded(name: str, backend: str, precision: str) -> dict[str, Any]:

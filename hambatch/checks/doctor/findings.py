@@ -9,11 +9,10 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import ON_CPU
 from hambatch.system.gpus import INSTALL as INSTALL_DRIVER
 from hambatch.system.gpus import Gpu, Probe, cuda_version, probe_gpus
 from hambatch.system.packages import DISTRIBUTIONS, OLDEST
-from hambatch.system.probe import ask
+from hambatch.system.probe import run_probe
 
 USABLE, MISSING, BROKEN = "usable", "missing", "broken"
 
@@ -98,6 +97,7 @@ FOR_SCORING = (
     Package("numpy", ("numpy",), SCORING, "pip install numpy"),
     Package("PIL.Image", ("pillow",), SCORING, "pip install pillow"),
     Package("openvino", ("openvino",), SCORING, "pip install openvino"),
+    Package("msgspec", ("msgspec",), SCORING, "pip install msgspec"),
 )
 
 
@@ -111,6 +111,8 @@ DALI = Package(
 
 FOR_TABLES = (
     Package("pandas", ("pandas",), TRUTH, "pip install pandas"),
+    Package("scipy", ("scipy",), TRUTH, "pip install scipy"),
+    Package("jinja2", ("jinja2",), TRUTH, "pip install jinja2"),
     Package("pyarrow.parquet", ("pyarrow",), PARQUET, "pip install 'hambatch[parquet]'"),
     Package("matplotlib.figure", ("matplotlib",), PLOTS, "pip install 'hambatch[plot]'"),
 )
@@ -159,8 +161,8 @@ def examine_dali() -> Finding:
     """Decode a picture with DALI, if it is installed: it imports without all that it needs."""
     if not _is_there(DALI):
         return _missing(DALI)
-    told = ask("hambatch.checks.doctor.dali_child", seconds=SECONDS)
-    return _examined(DALI, told.trouble, "decoded a picture on the CPU; no GPU was tried")
+    result = run_probe("hambatch.checks.doctor.dali_child", seconds=SECONDS)
+    return _examined(DALI, result.problem, "decoded a picture on the CPU; no GPU was tried")
 
 
 def import_all(modules: Sequence[str]) -> dict[str, str]:
@@ -173,12 +175,12 @@ def import_all(modules: Sequence[str]) -> dict[str, str]:
     """
     troubles: dict[str, str] = {}
     while left := [name for name in modules if name not in troubles]:
-        told = ask("hambatch.checks.doctor.import_child", *left, seconds=SECONDS)
-        troubles |= dict.fromkeys(told.answers, "")
-        if told.trouble:
+        result = run_probe("hambatch.checks.doctor.import_child", *left, seconds=SECONDS)
+        troubles |= dict.fromkeys(result.reports, "")
+        if result.problem:
             # The first without an answer is to blame; those after it get another process.
             failed = next((name for name in left if name not in troubles), left[-1])
-            troubles[failed] = told.trouble
+            troubles[failed] = result.problem
     return troubles
 
 
@@ -310,14 +312,14 @@ VERIFY = "hambatch engines verify"
 
 def examine_engine(name: str = ScoreOptions.engine) -> Finding:
     """Load it in a process of its own, with the backend and precision of a plain `score` by CPU."""
-    told = ask(
+    result = run_probe(
         "hambatch.checks.doctor.engine_child",
         name,
-        ON_CPU,
+        "openvino",
         ScoreOptions.precision,
         seconds=ENGINE_SECONDS,
     )
-    said = dict(told.answers[0]) if told.answers else {"why": told.trouble, "next": VERIFY}
+    said = dict(result.reports[0]) if result.reports else {"why": result.problem, "next": VERIFY}
     if "why" in said:
         remedy = said["next"] or VERIFY
         return Finding("engine", name, BROKEN, SCORING, why=said["why"], next=remedy)

@@ -1,13 +1,13 @@
-"""Importing packages one after the other, for a process that they may take with them."""
+"""Importing packages one after the other, in a child process that they may crash."""
 
 import importlib
 import sys
 
-from hambatch.system.probe import answer
+from hambatch.system.probe import report
 
 
 def main() -> None:
-    """Answer with the name of each module that could be imported; the first that cannot ends it."""
+    """Report the name of each module that could be imported; the first that cannot ends it."""
     for name in sys.argv[1:]:
         importlib.import_module(name)
-        answer(name)
+        report(name)
