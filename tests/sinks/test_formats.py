@@ -13,7 +13,7 @@ import pytest
 from hambatch.errors import InputError
 from hambatch.sinks import parquet_table
 from hambatch.sinks.columns import COLUMNS, NUMBERS, MalformedTable
-from hambatch.sinks.formats import FORMATS, format_of, open_table, read_rows, read_what_there_is
+from hambatch.sinks.formats import FORMATS, format_of, open_table, read_rows, read_rows_leniently
 from hambatch.types import Row
 from tests.sinks.made_rows import random_rows, write_rows
 
@@ -169,7 +169,7 @@ def test_a_submission_holds_no_rows_to_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", READABLE)
 def test_a_whole_table_holds_nothing_malformed(tmp_path: Path, kind: str) -> None:
     path = write_rows(tmp_path / "table", kind, ROWS)
-    assert list(read_what_there_is(path, kind, "")) == ROWS
+    assert list(read_rows_leniently(path, kind, "")) == ROWS
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_one_malformed_row_hides_no_other(
     changed = lines[rows]
     changed[place] = line
     path.write_bytes(b"\n".join([*lines[: rows.start], *changed]))
-    found = list(read_what_there_is(path, kind, ""))
+    found = list(read_rows_leniently(path, kind, ""))
     assert isinstance(found.pop(place), MalformedTable)
     assert found == [row for row in ROWS if row is not ROWS[place]]
 
