@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.dali_lane import DaliScoring
+from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.pillow_lane import UndecodableImage, decode, resize_linear
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes, png_bytes
@@ -16,7 +16,7 @@ SPEC, HOW = InputSpec(), Preprocessing()
 
 
 def by_dali(content: bytes) -> np.ndarray:
-    lane = DaliScoring(1, 1, SPEC, HOW)
+    lane = DaliLane(1, 1, SPEC, HOW)
     lane.feed([Fetched(7, content, "")])
     indices, images = lane.collect()
     assert indices.tolist() == [7]

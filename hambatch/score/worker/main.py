@@ -98,10 +98,9 @@ def _pipeline(job: Job, prefetch: int, manifest: "Manifest", parent: Parent) -> 
         manifest.input,
         manifest.preprocessing,
         job.limits,
-        DecoderLog(must_hear=True),
+        DecoderLog(required=True),
         parent.say_alive,
-        device="cpu" if job.gpu is None else "mixed",
-        device_id=job.gpu or 0,
+        gpu=job.gpu,
         decoder=job.decoder,
     )
 
