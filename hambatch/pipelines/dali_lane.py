@@ -119,10 +119,8 @@ class DaliLane:
             raise refusals[0]
         if len(found) == 1:
             return found[0]
-        return (
-            np.concatenate([indices for indices, _ in found]),
-            np.concatenate([on_host(images) for _, images in found]),
-        )
+        indices, images = zip(*found, strict=True)
+        return np.concatenate(indices), np.concatenate([on_host(part) for part in images])
 
     def _start(self) -> None:
         # While one chunk is collected, the next is decoded.

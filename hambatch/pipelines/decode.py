@@ -45,10 +45,7 @@ def decode_and_resize(
 ) -> Any:
     """Build the graph from encoded images to ``[height, width, 3]`` uint8 RGB.
 
-    Parameters
-    ----------
-    encoded
-        DALI node of 1-D uint8 samples: whole JPEG or PNG files.
+    ``encoded`` is a DALI node of 1-D uint8 samples: whole JPEG or PNG files.
 
     Notes
     -----

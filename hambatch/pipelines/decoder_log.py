@@ -46,12 +46,7 @@ class DecoderLog:
 
     Where the descriptor is no file that can be read, as in a terminal, there is never a warning;
     workers always have such a file. Raises BackendError, here or at any look, if what the
-    decoders print would be lost.
-
-    Parameters
-    ----------
-    required
-        Whether a descriptor that cannot be read is an error.
+    decoders print would be lost: with ``required`` also if the descriptor cannot be read.
     """
 
     def __init__(self, descriptor: int = STDERR, *, required: bool = False) -> None:

@@ -83,11 +83,9 @@ def decode(
                 if reason := limits.too_many_pixels(*image.size):
                     raise UndecodableImage(reason)
                 pixels = _upright_rgb(image, how)
-    except _REFUSALS as error:
-        raise UndecodableImage(f"cannot be decoded: {_one_line(error)}") from error
-    except _MISHAPS as error:
-        what = f"{type(error).__name__}: {_one_line(error)}"
-        raise UndecodableImage(f"cannot be decoded: {what}") from error
+    except (*_REFUSALS, *_MISHAPS) as error:
+        kind = "" if isinstance(error, _REFUSALS) else f"{type(error).__name__}: "
+        raise UndecodableImage(f"cannot be decoded: {kind}{_one_line(error)}") from error
     return resize_linear(pixels, spec.height, spec.width)
 
 

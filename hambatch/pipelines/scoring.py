@@ -86,14 +86,8 @@ class CheckedLane:
     After a refused batch, indices of other files, or a decoder's warning there are no images of
     that batch, and the lane is closed, so that the batch can be decoded file by file while
     nothing else prints. The other batches in flight are fed again to a new lane. Building one
-    takes 10 ms, decoding a batch of 64 about 200 ms, on the CPU.
-
-    Attributes
-    ----------
-    own_pixels
-        As the lane's.
-    troubles
-        How often what happened: ``refused``, ``mismatched``, ``warned``.
+    takes 10 ms, decoding a batch of 64 about 200 ms, on the CPU. ``troubles`` counts what
+    happened: ``refused``, ``mismatched``, ``warned``.
     """
 
     def __init__(self, build: Callable[[], FastLane], log: DecoderLog) -> None:
@@ -174,13 +168,8 @@ class ScoringPipeline:
     """Turns fetched files into batches, in order; a bad file costs only itself.
 
     A batch of a GPU's lane stays on the device where all its images come from that lane;
-    with others among them, which is rare, it is put together on the host.
-
-    Parameters
-    ----------
-    alive
-        Called whenever a file of the slow lane is done: a batch of them may take
-        many times as long as one.
+    with others among them, which is rare, it is put together on the host. ``alive`` is called
+    whenever a file of the slow lane is done: a batch of them takes many times as long as one.
     """
 
     def __init__(
@@ -226,7 +215,10 @@ class ScoringPipeline:
         failures = self._salvage_rest([f for f in files if f.index not in done], single)
         kept = [f for f in files if f.index in done or f.index in single]
         if images is None or single:
-            images = self._put_together(kept, fast, images, single)
+            pixels = {index: alone for index, (alone, _) in single.items()}
+            if images is not None:
+                pixels |= zip((f.index for f in fast), on_host(images), strict=True)
+            images = self._stacked([pixels[f.index] for f in kept])
         return Batch(
             indices=np.array([f.index for f in kept], np.int64),
             images=images,
@@ -251,17 +243,7 @@ class ScoringPipeline:
                 single[file.index] = outcome
         return failures
 
-    def _put_together(
-        self,
-        kept: Sequence[Fetched],
-        fast: Sequence[Fetched],
-        images: Images | None,
-        single: dict[int, Salvaged],
-    ) -> NDArray[np.uint8]:
-        """Stack the pixels of the kept files on the host."""
-        pixels = {index: salvaged[0] for index, salvaged in single.items()}
-        if images is not None:
-            pixels |= zip((f.index for f in fast), on_host(images), strict=True)
-        if not kept:
-            return np.empty((0, self._spec.height, self._spec.width, 3), np.uint8)
-        return np.stack([pixels[f.index] for f in kept])
+    def _stacked(self, pixels: Sequence[Pixels]) -> NDArray[np.uint8]:
+        if pixels:
+            return np.stack(pixels)
+        return np.empty((0, self._spec.height, self._spec.width, 3), np.uint8)

@@ -55,11 +55,11 @@ def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
 
 
 def _schema(arrow: ModuleType) -> Any:
-    types = {name: arrow.float64() if name in NUMBERS else arrow.string() for name in COLUMNS}
-    always = ("image", "status")
-    return arrow.schema(
-        [arrow.field(name, kind, nullable=name not in always) for name, kind in types.items()]
-    )
+    def field(name: str) -> Any:
+        kind = arrow.float64() if name in NUMBERS else arrow.string()
+        return arrow.field(name, kind, nullable=name not in ("image", "status"))
+
+    return arrow.schema(map(field, COLUMNS))
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:

@@ -93,12 +93,8 @@ def find_images(
 
     Names are relative to ``root``, with ``/`` between parts and surrogate escapes for
     undecodable bytes. A symbolic link to a folder is followed only with ``follow_symlinks``,
-    and never into a folder that was already seen. Raises InputError if ``root`` is no folder.
-
-    Parameters
-    ----------
-    leave
-        Files that get no row, such as the table itself.
+    and never into a folder that was already seen. Files of ``leave``, such as the table itself,
+    get no row. Raises InputError if ``root`` is no folder.
     """
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"

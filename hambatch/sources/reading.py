@@ -87,15 +87,10 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Which files may be read.
+    """Which files may be read: of the limits only ``max_bytes`` counts here.
 
-    Attributes
-    ----------
-    root
-        Only files that really lie below this folder, itself free of symbolic
-        links; None for no such check.
-    limits
-        Of which ``max_bytes`` counts here.
+    ``root`` is a folder, itself free of symbolic links, that the files really have to lie below;
+    None for no such check.
     """
 
     root: Path | None = None

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.pillow_lane import decode
 from hambatch.pipelines.slow_lane import NotAlone, Salvage
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 from hambatch.types import Failure
 from tests.conftest import jpeg_bytes, png_bytes
+from tests.pipelines.lanes import HOW, SPEC
 from tests.pipelines.odd import (
     as_jpeg,
     chunk,
@@ -22,7 +22,6 @@ from tests.pipelines.odd import (
     with_size,
 )
 
-SPEC, HOW = InputSpec(), Preprocessing()
 LENIENT = Limits(UNLIMITED.max_bytes, UNLIMITED.max_pixels, salvage_truncated=True)
 
 pytestmark = pytest.mark.usefixtures("stderr_file")
