@@ -9,8 +9,7 @@ import numpy as np
 from hambatch.bench.measuring import Loaded, timed
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
-from hambatch.pipelines.decode import DEFAULTS
-from hambatch.pipelines.options import DecoderOptions
+from hambatch.pipelines.options import DEFAULTS, DecoderOptions
 from hambatch.pipelines.scoring import ScoringPipeline, build_pipeline
 from hambatch.sources.reading import Item, read_ahead
 from hambatch.types import Batch, on_host
@@ -82,8 +81,7 @@ class Decoding:
             PREFETCH,
             manifest.input,
             manifest.preprocessing,
-            device="cpu" if self.gpu is None else "mixed",
-            device_id=self.gpu or 0,
+            gpu=self.gpu,
             decoder=self.decoder,
         )
 

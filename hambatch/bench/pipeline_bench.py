@@ -13,8 +13,7 @@ from hambatch.bench.measuring import Show, Task, take_turns, unseen
 from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.result import document, throughput_entry
 from hambatch.engines.loading import find_engine, load_engine
-from hambatch.pipelines.decode import DEFAULTS
-from hambatch.pipelines.options import DecoderOptions
+from hambatch.pipelines.options import DEFAULTS, DecoderOptions
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import AUTO
 from hambatch.system.cpu import share_cores

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.engines.classes import NAMES
-from hambatch.pipelines.header import PNG_START, orientation_of, read_header
+from hambatch.pipelines.header import orientation_of, read_header
+from hambatch.sources.folder import PNG_START
 from hambatch.system.plotting import new_figure, png
 from hambatch.types import Row
 

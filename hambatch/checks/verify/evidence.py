@@ -15,7 +15,7 @@ from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import CPU, ON_CPU, ON_GPU
 from hambatch.score.rows import predict_files
 from hambatch.sinks.columns import MalformedTable, refusing_malformed
-from hambatch.sinks.formats import read_what_there_is
+from hambatch.sinks.formats import read_rows_leniently
 from hambatch.sources.reading import Bounds, Fetched, Item, Limits, fetch
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name, encode_name
@@ -72,7 +72,7 @@ def read_table(path: Path, kind: str, record: dict[str, Any]) -> ReadTable:
             Difference("", "the table is not the one that was recorded", wanted, found)
         )
     before = ""
-    for row in read_what_there_is(path, kind, NEXT):
+    for row in read_rows_leniently(path, kind, NEXT):
         if isinstance(row, MalformedTable):
             table.differences.append(_no_row(row))
             continue

@@ -156,7 +156,7 @@ def _where_it_can_be(engine: Engine, options: ScoreOptions) -> tuple[ScoreOption
 
 def _depends_on_place(options: ScoreOptions) -> bool:
     """Tell rows of a sample's other places, which another of a GPU's decoders may decode."""
-    return options.backend == ON_GPU and options.decoder.parts_groups
+    return options.backend == ON_GPU and options.decoder.splits_batches
 
 
 def _one_device(options: ScoreOptions) -> str:

@@ -45,7 +45,7 @@ def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
         "plan_sha256": plan.sha256,
         "hw_decoder_load": options.decoder.hw_decoder_load,
         "jpeg_fancy_upsampling": options.decoder.jpeg_fancy_upsampling,
-        **(groups if options.decoder.parts_groups else {}),
+        **(groups if options.decoder.splits_batches else {}),
     }
 
 

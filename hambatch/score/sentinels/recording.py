@@ -104,7 +104,7 @@ def _recorded(engine: Engine, names: list[str], precision: str) -> Recorded:
 
 def _scored(engine: Engine, names: list[str], precision: str) -> tuple[dict[str, Known], str]:
     options = ScoreOptions.on_cpu(engine=str(engine.folder), precision=precision, force=True)
-    items = [Item(k, engine.folder / name, trusted=True) for k, name in enumerate(names)]
+    items = [Item(k, engine.folder / name, sentinel=True) for k, name in enumerate(names)]
     known: dict[str, Known] = {}
     with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
         for answer in worker.answers([items]):

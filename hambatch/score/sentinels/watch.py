@@ -271,7 +271,7 @@ class SentinelWatch:
         # same again and again.
         picture = use - 1 if use <= pictures else self._chance.randrange(pictures)
         self._sent[-use] = _Use(picture, self._batches + 1, images)
-        return Item(-use, self._pictures[picture], trusted=True)
+        return Item(-use, self._pictures[picture], sentinel=True)
 
     def _note_images(self, answer: Answer) -> None:
         for slot, index in enumerate(answer.indices.tolist()):

@@ -151,9 +151,9 @@ class SupervisedWorker:
                 if not waiting:
                     return
                 item, touched = waiting[0], self._worker.touched
-                if self._replaceable and (item.trusted or blamed):
+                if self._replaceable and (item.sentinel or blamed):
                     raise _device_lost(lost, item) from lost
-                if item.trusted and known_good_lost < KNOWN_GOOD_LOST_AT_MOST:
+                if item.sentinel and known_good_lost < KNOWN_GOOD_LOST_AT_MOST:
                     known_good_lost += 1
                 elif not (touched or lost.hung or item.index in tried_again):
                     # Nobody has begun with it: that worker died of something else.
@@ -197,7 +197,7 @@ class SupervisedWorker:
 
 
 def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
-    at = "at a known picture" if item.trusted else "at one file after the other"
+    at = "at a known picture" if item.sentinel else "at one file after the other"
     return DeviceLost(
         f"the worker process {lost.in_short}, {at}.\n"
         "Next: hambatch doctor, then run the same command again"

@@ -53,6 +53,7 @@ def install(put: Callable[[object, str, object], object]) -> None:
     import hambatch.backends.tensorrt.backend as backend
     import hambatch.backends.tensorrt.plans.build as plans
     import hambatch.pipelines.dali_lane as lane
+    import hambatch.pipelines.scoring as scoring
     import hambatch.score.plan as placement
     import hambatch.system.gpus as choosing
 
@@ -61,7 +62,7 @@ def install(put: Callable[[object, str, object], object]) -> None:
     put(placement, "_is_installed", lambda package: True)
     put(plans, "kept_plan_for", kept_plan_for)
     put(backend, "load", load)
-    put(lane, "DaliScoring", _lane(lane, put))
+    put(scoring, "DaliLane", _lane(lane, put))
 
 
 def probe() -> Any:
@@ -181,16 +182,16 @@ def _device() -> Any:
 
 
 def _lane(module: Any, put: Callable[[object, str, object], object]) -> type:
-    class HostLane(module.DaliScoring):  # type: ignore[misc]
-        """DALI's lane; ``mixed`` is the CPU's, and its batches are said to be on the device."""
+    class HostLane(module.DaliLane):  # type: ignore[misc]
+        """DALI's lane; a GPU's is the CPU's, and its batches are said to be on the device."""
 
         def __init__(self, *arguments: Any, **named: Any) -> None:
             given = [*arguments]
-            mixed = len(given) > 4 and given[4] == "mixed"
-            if mixed:
-                given[4] = "cpu"
+            on_gpu = len(given) > 4 and given[4] is not None
+            if on_gpu:
+                given[4] = None
             super().__init__(*given, **named)
-            if mixed:
+            if on_gpu:
                 self.own_pixels, self.name = True, "dali-gpu"
 
         def feed(self, files: Any) -> None:

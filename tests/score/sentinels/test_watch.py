@@ -106,7 +106,7 @@ def test_every_image_passes_once_and_in_order_whatever_is_added(engine: Engine) 
         assert [index for part in seen for index in part.indices.tolist()] == list(range(count))
         assert all(len(part.sha256) == len(part.logits) == len(part.indices) for part in seen)
         added = [item for group in groups for item in group if is_sentinel(item)]
-        assert all(item.trusted for item in added)
+        assert all(item.sentinel for item in added)
         assert watch.summary()["checked"] == len(added) == len({item.index for item in added})
 
 

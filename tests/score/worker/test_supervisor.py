@@ -159,11 +159,11 @@ def test_the_limits_and_the_root_of_the_job_hold_in_the_worker(
     (image_folder / "wide.jpg").write_bytes(jpeg_bytes(5, 2000, 600))
     names = ["out.jpg", "heavy.jpg", "wide.jpg", "last.png"]
     items = [Item(k, image_folder / name) for k, name in enumerate(names)]
-    trusted = Item(-1, tmp_path / "elsewhere.jpg", trusted=True)
+    sentinel = Item(-1, tmp_path / "elsewhere.jpg", sentinel=True)
     options = ScoreOptions(engine=str(tiny_engine), max_megabytes=0.1, max_megapixels=1)
     job = replace(job_for(tiny_engine, options), root=image_folder.resolve(), follow_symlinks=False)
     with SupervisedWorker(job, 30) as worker:
-        (answer,) = worker.answers([[*items, trusted]])
+        (answer,) = worker.answers([[*items, sentinel]])
     assert answer.indices.tolist() == [3, -1]
     assert [f.reason for f in answer.failures] == [
         "symbolic link out of the folder (--follow-symlinks reads it)",
@@ -180,7 +180,7 @@ def test_a_worker_lost_at_a_known_good_file_is_not_that_files_fault(
     known = tmp_path / "known.jpg"
     known.write_bytes(marked(90, b"crash-here", "main"))
     job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
-    items = [Item(-1, known, trusted=True), Item(0, image_folder / "last.png")]
+    items = [Item(-1, known, sentinel=True), Item(0, image_folder / "last.png")]
     with SupervisedWorker(job, 30) as worker:
         first, second = worker.answers([items])
     assert first.failures[0].index == -1

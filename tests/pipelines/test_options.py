@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pytest
 
-from hambatch.pipelines.dali_lane import DaliScoring, scoring_graph
+from hambatch.pipelines.dali_lane import DaliLane
+from hambatch.pipelines.decode import scoring_graph
 from hambatch.pipelines.options import DecoderOptions
-from hambatch.pipelines.training import build_training_pipeline
+from hambatch.pipelines.training import training_graph
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import HOW, SPEC
@@ -20,12 +21,12 @@ class Misspelt(DecoderOptions):
     hw_decoder_laod: float = 1.0
 
 
-def for_scoring(device: str, decoder: DecoderOptions) -> object:
-    return scoring_graph(16, 2, SPEC, HOW, device, 3, decoder)
+def for_scoring(gpu: int | None, decoder: DecoderOptions) -> object:
+    return scoring_graph(16, 2, SPEC, HOW, gpu, decoder)
 
 
-def for_training(device: str, decoder: DecoderOptions) -> object:
-    return build_training_pipeline(iter([]), 16, SPEC, HOW, device, 3, decoder)
+def for_training(gpu: int | None, decoder: DecoderOptions) -> object:
+    return training_graph(iter([]), 16, SPEC, HOW, gpu, decoder)
 
 
 BOTH = pytest.mark.parametrize("construct", [for_scoring, for_training])
@@ -34,13 +35,13 @@ BOTH = pytest.mark.parametrize("construct", [for_scoring, for_training])
 @BOTH
 @pytest.mark.parametrize("decoder", [DecoderOptions(), OTHER])
 def test_the_gpu_pipelines_are_constructed_with_all_options(construct, decoder) -> None:
-    assert construct("mixed", decoder).device_id == 3
+    assert construct(3, decoder).device_id == 3
 
 
 @BOTH
 def test_a_wrong_name_is_caught_without_a_gpu(construct) -> None:
     with pytest.raises(KeyError, match="hw_decoder_laod"):
-        construct("mixed", Misspelt())
+        construct(3, Misspelt())
 
 
 @BOTH
@@ -49,7 +50,7 @@ def test_a_wrong_name_is_caught_without_a_gpu(construct) -> None:
 )
 def test_a_value_of_another_type_is_caught_without_a_gpu(construct, field, value) -> None:
     with pytest.raises((TypeError, ValueError)):
-        construct("mixed", DecoderOptions(**{field: value}))
+        construct(3, DecoderOptions(**{field: value}))
 
 
 def test_every_option_is_the_decoders_own_and_differs_from_a_default_somewhere() -> None:
@@ -61,14 +62,14 @@ def test_every_option_is_the_decoders_own_and_differs_from_a_default_somewhere()
 
 
 @BOTH
-def test_the_cpu_pipelines_ask_for_no_gpu(construct) -> None:
-    assert construct("cpu", DecoderOptions()).device_id is None
+def test_the_cpu_pipelines_need_no_gpu(construct) -> None:
+    assert construct(None, DecoderOptions()).device_id is None
 
 
 def test_the_options_change_nothing_on_the_cpu() -> None:
     found = []
     for decoder in (DecoderOptions(), OTHER, Misspelt()):
-        lane = DaliScoring(1, 1, SPEC, HOW, "cpu", 3, decoder)
+        lane = DaliLane(1, 1, SPEC, HOW, None, decoder)
         lane.feed([Fetched(0, jpeg_bytes(1, 300, 225), "")])
         found.append(np.array(lane.collect()[1]))
         lane.close()
