@@ -11,7 +11,7 @@ from hambatch.checks.verify.verify import verify
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import EngineError, InputError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import Plan
+from hambatch.score.plan import RunPlan
 from hambatch.score.record import options_of, read_record
 from hambatch.score.run import score
 from hambatch.score.sentinels.recording import record_sentinels
@@ -35,8 +35,8 @@ def engine(made: Path) -> Path:
     return made
 
 
-def run(images: Path, out: Path, engine: Path, **options: Any) -> tuple[dict[str, Any], Plan]:
-    plans: list[Plan] = []
+def run(images: Path, out: Path, engine: Path, **options: Any) -> tuple[dict[str, Any], RunPlan]:
+    plans: list[RunPlan] = []
     again = {k: options.pop(k) for k in ("overwrite", "retry_failed") if k in options}
     chosen = ScoreOptions(engine=str(engine), **options)
     score(images, out, "csv", chosen, tell=plans.append, **again)
@@ -63,7 +63,7 @@ def test_auto_scores_with_int8_and_says_so(
     assert record["fingerprint"]["backend"] == {"name": "openvino", "precision": "int8"}
     # What was typed stays what was typed.
     assert options_of(record["options"]) == ScoreOptions(engine=str(engine))
-    assert plan.options.precision == "int8"
+    assert plan.used.precision == "int8"
 
 
 def test_its_known_pictures_are_held_against_what_int8_gave(

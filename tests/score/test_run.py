@@ -15,7 +15,7 @@ from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, EngineError, InputError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.rows import predict_files
 from hambatch.score.run import score
 from hambatch.score.worker.process import Worker
@@ -143,7 +143,7 @@ def test_nothing_is_left_behind_when_the_run_cannot_be_done(
 def test_a_worker_that_dies_is_an_error_with_its_last_words_not_a_hang(
     image_folder: Path, tiny_engine: Path
 ) -> None:
-    with Worker(job_for(tiny_engine, options(tiny_engine)), patience=30) as worker:
+    with Worker(plan_run(tiny_engine, options(tiny_engine)).job, patience=30) as worker:
         worker.wait_ready()
         pid = worker._process.pid
         assert pid is not None

@@ -100,10 +100,10 @@ def test_notes_of_an_earlier_start_are_kept(tmp_path: Path) -> None:
     with open_journal(out) as journal:
         store(["a.jpg"], journal.listing_path)
         journal.begin({"listing": {"sha256": "ab"}}, SURVEY, "2026-01-01T00:00:00+00:00")
-        journal.of_this_start(DeviceHistory({"0": "requests hold 32 images"}))
+        journal.note_devices(DeviceHistory({"0": "requests hold 32 images"}))
     for _ in range(2):
         with open_journal(out) as journal:
-            journal.of_this_start(DeviceHistory({"1": "requests hold 16 images"}))
+            journal.note_devices(DeviceHistory({"1": "requests hold 16 images"}))
     with open_journal(out) as journal:
         assert journal.devices.notes == {
             "0": "requests hold 32 images",
