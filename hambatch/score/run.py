@@ -61,7 +61,7 @@ def score(
     overwrite: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
-    tell: Callable[[RunPlan], None] | None = None,
+    on_plan: Callable[[RunPlan], None] | None = None,
 ) -> Outcome:
     """Score a folder of images into a table and its record; a run that was stopped is resumed.
 
@@ -73,7 +73,7 @@ def score(
         Replace ``out`` if it exists, and forget what an earlier start finished.
     retry_failed
         Score only the failed rows of the finished table ``out`` again.
-    tell
+    on_plan
         Called with the run plan, before anything is computed.
 
     Raises
@@ -93,8 +93,8 @@ def score(
 
         folder = find_engine(options.engine)
         plan = plan_run(folder, options, source, began_on_gpu=journal.began_on_gpu)
-        if tell:
-            tell(plan)
+        if on_plan:
+            on_plan(plan)
 
         # The workers load while the parent lists: both take a second or more.
         with DevicePool(plan) as devices:

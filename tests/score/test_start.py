@@ -1,6 +1,5 @@
 """A start is fresh, resumes a run that was stopped in any way, or retries what failed."""
 
-import csv
 import json
 import os
 import resource
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hambatch.errors import HambatchError, InputError
+from hambatch.score import start as starting
 from hambatch.score.journal.folder import journal_folder
 from hambatch.score.options import ScoreOptions
 from hambatch.score.run import Outcome, score
@@ -92,26 +92,21 @@ def stopped(all_images: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def begun(stopped: Path, tmp_path: Path) -> Path:
     """The same, to resume."""
-    shutil.copytree(journal_folder(stopped), journal_folder(tmp_path / "p.csv"))
-    return tmp_path / "p.csv"
+    out = tmp_path / "p.csv"
+    shutil.copytree(journal_folder(stopped), journal_folder(out))
+    return out
 
 
-def command(source: Path, out: Path, engine: Path, *more: str) -> list[str]:
-    named = ["score", source, "--out", out, "--engine", engine, "--batch-size", 8]
-    return [sys.executable, "-m", "hambatch", *map(str, named), *more]
-
-
-def start(*arguments: object, limit_bytes: int | None = None) -> subprocess.Popen[str]:
+def start(
+    source: Path, out: Path, engine: Path, limit_bytes: int | None = None
+) -> subprocess.Popen[str]:
     def confine() -> None:
         if limit_bytes:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
-    return subprocess.Popen(
-        command(*arguments),  # type: ignore[arg-type]
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=confine,
-    )
+    named = ["score", source, "--out", out, "--engine", engine, "--batch-size", 8]
+    command = [sys.executable, "-m", "hambatch", *map(str, named)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=confine)
 
 
 def wait_for_rows(out: Path, count: int) -> None:
@@ -120,9 +115,6 @@ def wait_for_rows(out: Path, count: int) -> None:
     while not rows.exists() or rows.read_bytes().count(b"\n") < count:
         assert time.monotonic() < until, "the run wrote no rows"
         time.sleep(0.005)
-
-
-# Resuming
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -178,10 +170,9 @@ def test_what_came_and_went_since_the_run_began_is_counted(
     (many / "00399.jpg").unlink()
     outcome = score(many, out, "csv", options(tiny_engine))
     assert (outcome.changes.added, outcome.changes.gone) == (1, 1)
-    with out.open(newline="", encoding="utf-8") as stream:
-        rows = {row["image"]: row for row in csv.DictReader(stream)}
+    rows = {row.image: row for row in read_rows(out, "csv")}
     assert "00001x.jpg" not in rows
-    assert rows["00399.jpg"]["reason"] == "cannot be read: No such file or directory"
+    assert rows["00399.jpg"].reason == "cannot be read: No such file or directory"
 
 
 def test_a_full_disk_is_one_error_and_loses_nothing_finished(
@@ -257,19 +248,14 @@ def test_a_broken_mount_stops_the_run_and_mends_when_it_is_back(
 
 
 def _when_listed(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    from hambatch.score import start
-
-    real = start.list_images
+    real = starting.list_images
 
     def list_then_act(*arguments: object, **named: object) -> object:
         listing = real(*arguments, **named)  # type: ignore[arg-type]
         act()
         return listing
 
-    patch.setattr(start, "list_images", list_then_act)
-
-
-# Retrying
+    patch.setattr(starting, "list_images", list_then_act)
 
 
 @pytest.fixture(scope="module")
