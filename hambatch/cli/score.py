@@ -205,6 +205,6 @@ def score(
     decoder = DecoderOptions(hw_decoder_load, *preallocate)
     chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
     again = {"overwrite": overwrite, "retry_failed": retry_failed}
-    outcome = run(source, out, kind, chosen, **again, progress=show_rows, tell=show_plan)
+    outcome = run(source, out, kind, chosen, **again, progress=show_rows, on_plan=show_plan)
     click.echo(describe(outcome, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

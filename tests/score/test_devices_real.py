@@ -15,14 +15,17 @@ from tests.conftest import jpeg_bytes
 
 __all__ = ["host_gpus"]
 
+on_host = pytest.mark.usefixtures("host_gpus")
+
+
 PROBABILITIES = [f"p_{name}" for name in ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")]
 
-Score = Callable[..., pd.DataFrame]
+Rows = Callable[..., pd.DataFrame]
 
 
 @pytest.fixture
-def score(tmp_path: Path, tiny_engine: Path) -> Score:
-    """Score ten pictures and a broken one; gives the rows."""
+def rows(tmp_path: Path, tiny_engine: Path) -> Rows:
+    """Score ten pictures and a broken one, and verify the table; gives the rows."""
     images = tmp_path / "images"
     images.mkdir()
     for k in range(10):
@@ -34,30 +37,31 @@ def score(tmp_path: Path, tiny_engine: Path) -> Score:
         words = ["score", images, "--out", out, "--engine", tiny_engine, "--batch-size", 4]
         ran = CliRunner().invoke(hambatch, [*map(str, words), *options])
         assert ran.exit_code == 3, ran.exception
-        verify = ["verify", str(out), str(images)]
-        ran = CliRunner().invoke(hambatch, verify)
+        ran = CliRunner().invoke(hambatch, ["verify", str(out), str(images)])
         assert ran.exit_code == 0, ran.output
         return pd.read_csv(out, index_col="image")
 
     return run
 
 
-def check_rows(score: Score) -> None:
-    check_like_the_cpu(score)
+def check_rows(rows: Rows) -> None:
+    check_like_the_cpu(rows)
 
 
-def check_views(score: Score) -> None:
-    check_like_the_cpu(score, "--tta", "4")
+def check_views(rows: Rows) -> None:
+    check_like_the_cpu(rows, "--tta", "4")
 
 
-def check_half(score: Score) -> None:
-    check_like_the_cpu(score, only_on_gpu=("--precision", "fp16"))
+def check_half(rows: Rows) -> None:
+    check_like_the_cpu(rows, only_on_gpu=("--precision", "fp16"))
 
 
-def check_like_the_cpu(score: Score, *options: str, only_on_gpu: tuple[str, ...] = ()) -> None:
+def check_like_the_cpu(
+    rows: Rows, *options: str, only_on_gpu: tuple[str, ...] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """On a card the decoder rounds otherwise, so its rows are near those of the CPU, not equal."""
-    by_gpu = score("gpu", "--device", "gpu", *options, *only_on_gpu)
-    by_cpu = score("cpu", "--device", "cpu", *options)
+    by_gpu = rows("gpu", "--device", "gpu", *options, *only_on_gpu)
+    by_cpu = rows("cpu", "--device", "cpu", *options)
     assert list(by_gpu["status"]) == list(by_cpu["status"])
     fine = by_gpu["status"] == "ok"
     assert fine.sum() == 10
@@ -65,30 +69,24 @@ def check_like_the_cpu(score: Score, *options: str, only_on_gpu: tuple[str, ...]
     assert set(by_gpu["decoder"][fine]) == {"dali-gpu"}
     apart = by_gpu.loc[fine, PROBABILITIES] - by_cpu.loc[fine, PROBABILITIES]
     assert np.abs(apart.to_numpy()).max() < 0.1
+    return by_gpu, by_cpu
 
 
-CHECKS = [check_rows, check_views, check_half]
+@on_host
+def test_views_on_a_gpu_of_host_memory_are_those_of_the_cpu(rows: Rows) -> None:
+    by_gpu, by_cpu = check_like_the_cpu(rows, "--tta", "8")
+    assert np.array_equal(by_gpu[PROBABILITIES], by_cpu[PROBABILITIES], equal_nan=True)
 
 
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.usefixtures("host_gpus")
-def test_a_gpu_of_host_memory_scores_as_the_cpu(
-    score: Score, check: Callable[[Score], None]
-) -> None:
-    check(score)
+@on_host
+def test_fp16_on_a_gpu_of_host_memory_is_near_the_cpu(rows: Rows) -> None:
+    check_half(rows)
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", [check_rows, check_views, check_half])
 def test_a_real_gpu_scores_as_the_cpu(
-    score: Score, check: Callable[[Score], None], tiny_engine: Path
+    rows: Rows, check: Callable[[Rows], None], tiny_engine: Path
 ) -> None:
     real_backend(tiny_engine).close()
-    check(score)
-
-
-@pytest.mark.usefixtures("host_gpus")
-def test_views_on_a_gpu_are_those_of_the_cpu(score: Score) -> None:
-    by_gpu = score("gpu", "--device", "gpu", "--tta", "8")[PROBABILITIES].to_numpy()
-    by_cpu = score("cpu", "--device", "cpu", "--tta", "8")[PROBABILITIES].to_numpy()
-    assert np.array_equal(by_gpu, by_cpu, equal_nan=True)
+    check(rows)

@@ -1,14 +1,16 @@
-"""A journal is private, has one holder, and is only gone on with if it is whole."""
+"""A journal is private, has one holder, and is resumed only if it is whole."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.score.journal.folder import journal_folder, open_journal
+from hambatch.score.journal.folder import DeviceHistory, journal_folder, open_journal
 from hambatch.sources.folder import LeftOut, Survey
 from hambatch.sources.listing import store
 
@@ -129,3 +131,55 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
     for out in (tmp_path / "nowhere" / "p.csv", tmp_path / "file" / "p.csv"):
         with pytest.raises(InputError, match="cannot write"), open_journal(out):
             pass
+
+
+def test_notes_of_an_earlier_start_are_kept(tmp_path: Path) -> None:
+    out = tmp_path / "rows.csv"
+    with open_journal(out) as journal:
+        store(["a.jpg"], journal.listing_path)
+        journal.begin({"listing": {"sha256": "ab"}}, SURVEY, "2026-01-01T00:00:00+00:00")
+        journal.note_devices(DeviceHistory({"0": "requests hold 32 images"}))
+    for _ in range(2):
+        with open_journal(out) as journal:
+            journal.note_devices(DeviceHistory({"1": "requests hold 16 images"}))
+    with open_journal(out) as journal:
+        assert journal.devices.notes == {
+            "0": "requests hold 32 images",
+            "1": "requests hold 16 images",
+        }
+        journal.clear()
+        assert journal.devices == DeviceHistory()
+
+
+def test_the_histories_of_two_starts_add_up() -> None:
+    first = DeviceHistory({"0": "half"}, [{"from": "GPU 1", "to": "GPU 0", "why": "Xid 79"}])
+    later = DeviceHistory({"0": "quarter"}, [{"from": "GPU 0", "to": "the CPU", "why": "Xid 48"}])
+    both = first.then(later)
+    assert both.notes == {"0": "quarter"}
+    assert [handed["from"] for handed in both.handed_over] == ["GPU 1", "GPU 0"]
+    assert len(first.handed_over) == 1
+
+
+@pytest.mark.parametrize(
+    "raw", [[], {"notes": {"0": 1}}, {"handed_over": {}}, {"handed_over": [{"from": None}]}]
+)
+def test_a_journal_whose_devices_are_damaged_is_refused(raw: Any, tmp_path: Path) -> None:
+    out = tmp_path / "preds.csv"
+    begun(out)
+    path = journal_folder(out) / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"devices": raw}))
+    with pytest.raises(InputError, match=r"devices.* is .*, wanted "), open_journal(out):
+        pass
+
+
+def test_a_journal_of_before_devices_were_remembered_is_read(tmp_path: Path) -> None:
+    out = tmp_path / "preds.csv"
+    begun(out)
+    path = journal_folder(out) / "run.json"
+    found = json.loads(path.read_text())
+    assert [*found] == ["format", "begun_utc", "fingerprint", "survey", "devices"]
+    del found["devices"]
+    path.write_text(json.dumps(found))
+    with open_journal(out) as journal:
+        assert journal.begun
+        assert journal.devices == DeviceHistory()
