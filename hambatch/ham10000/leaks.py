@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
+from hambatch.system.text_table import first_names
 
 KNOWN_PAIRS = (
     ("ISIC_0024437", "ISIC_0031299"),
@@ -58,6 +59,10 @@ def on_one_side(table: pd.DataFrame) -> pd.Series:
     return sides
 
 
+SHOWN = 3
+"""How many leaks of a kind a message names before it only counts."""
+
+
 _TOGETHER = {
     "lesion_id": "lesions lie on several sides",
     "sha256": "byte-identical images lie on several sides",
@@ -65,9 +70,7 @@ _TOGETHER = {
 
 
 def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
-    """Refuse a split table with a lesion, or identical bytes, on two sides.
-
-    The photographs of a known pair (:mod:`hambatch.ham10000.leaks`) are one lesion.
+    """Refuse a split table with a lesion, identical bytes, or a known pair on two sides.
 
     Parameters
     ----------
@@ -79,27 +82,27 @@ def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
     Raises
     ------
     InputError
-        Naming the images of the first three leaks and the number of leaks.
+        Naming the images of the first leaks of each kind and the number of leaks.
     """
-    found = []
+    leaks = {}
     for column, what in _TOGETHER.items():
-        sides = table.groupby(column)["split"].nunique()
-        leaks = sides.index[sides > 1]
-        found += _told(what, [table[table[column] == leak] for leak in leaks])
+        apart = table.groupby(column)["split"].transform("nunique") > 1
+        leaks[what] = [rows for _, rows in table[apart].groupby(column)]
     pairs = [table.iloc[pair] for pair in known_pairs_in(table).tolist()]
-    apart = [pair for pair in pairs if pair["split"].nunique() > 1]
-    found += _told("known pairs of one lesion under two ids lie on several sides", apart)
+    leaks["known pairs of one lesion under two ids lie on several sides"] = [
+        rows for rows in pairs if rows["split"].nunique() > 1
+    ]
+    found = [
+        f"{len(some)} {what}: {first_names(list(map(_describe, some)), SHOWN, '; ')}"
+        for what, some in leaks.items()
+        if some
+    ]
     if found:
         raise InputError(
             f"{name} leaks: found {'; and '.join(found)}. "
             "Wanted every lesion, which a known pair is, and all identical bytes, on one side.\n"
             "Next: hambatch prepare HAM10000_DIR --out split.csv"
         )
-
-
-def _told(what: str, leaks: list[pd.DataFrame]) -> list[str]:
-    shown = "; ".join(map(_describe, leaks[:3])) + ("; ..." if len(leaks) > 3 else "")
-    return [f"{len(leaks)} {what}: {shown}"] if leaks else []
 
 
 def _describe(rows: pd.DataFrame) -> str:

@@ -9,10 +9,11 @@ References
 .. [1] Tschandl et al., Sci. Data 5:180161 (2018), doi:10.1038/sdata.2018.161
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import DisjointSet
 
 from hambatch.engines.classes import SPLITS
 from hambatch.errors import InputError
@@ -38,10 +39,6 @@ def assign_splits(
         Share of each class's *groups* held out, 0 < f < 1; train keeps the rest.
     seed
         The same seed gives the same split, whatever the order of the rows.
-
-    Returns
-    -------
-    Array of N strings.
 
     Raises
     ------
@@ -90,24 +87,27 @@ def assign_folds(
 
 
 def group_lesions(lesion_ids: Sequence[str], sha256: Sequence[str]) -> list[str]:
-    """Join lesions that share identical bytes, directly or through a third.
+    """Join lesions that share identical bytes; returns one group id an image."""
+    first_with: dict[str, str] = {}
+    links = [
+        (lesion, first_with.setdefault(digest, lesion))
+        for lesion, digest in zip(lesion_ids, sha256, strict=True)
+    ]
+    return join_groups(lesion_ids, links)
+
+
+def join_groups(groups: Sequence[str], links: Iterable[tuple[str, str]]) -> list[str]:
+    """Join groups that are linked, directly or through a third.
 
     Returns
     -------
-    One group id per image: the first, in sorting order, of its lesion ids.
+    One group id per image: the first, in sorting order, of those that were joined.
     """
-    parent = {lesion: lesion for lesion in lesion_ids}
-
-    def root(lesion: str) -> str:
-        while parent[lesion] != lesion:
-            lesion = parent[lesion]
-        return lesion
-
-    first_with: dict[str, str] = {}
-    for lesion, digest in zip(lesion_ids, sha256, strict=True):
-        low, high = sorted((root(lesion), root(first_with.setdefault(digest, lesion))))
-        parent[high] = low
-    return [root(lesion) for lesion in lesion_ids]
+    joined = DisjointSet(groups)
+    for link in links:
+        joined.merge(*link)
+    first = {group: min(members) for members in joined.subsets() for group in members}
+    return [first[group] for group in groups]
 
 
 def _share_out(
