@@ -24,7 +24,6 @@ from hambatch.evaluation.sample import (
 
 ISIC = "isic_2018_task3"
 
-
 RELIABILITY = "reliability"
 
 

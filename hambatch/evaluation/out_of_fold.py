@@ -23,7 +23,6 @@ from hambatch.types import Row
 
 TEST = "test"
 
-
 FREE = frozenset(
     "weights weights_licence seed folds device xla mixed_precision pipeline_version epochs patience"
     " val_every val_patience checkpoint_seconds final stop_step"
@@ -127,7 +126,6 @@ def _refused(path: Path, found: str, wanted: str, training: Mapping[str, Any]) -
 
 
 TABLE_NAME, FOLDS_NAME = "out_of_fold.csv", "folds.csv"
-
 
 _MALIGNANT = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
 

@@ -17,7 +17,6 @@ HEADLINES = {
     "log_loss": "log loss",
 }
 
-
 CLASS_COLUMNS = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
@@ -27,13 +26,11 @@ CLASS_COLUMNS = {
     "average_precision": "AP",
 }
 
-
 SUBGROUP_COLUMNS = {
     "balanced_accuracy": "balanced accuracy",
     "melanoma_sensitivity": "melanoma sensitivity",
     "roc_auc_malignant": "ROC AUC malignant",
 }
-
 
 SUBGROUPS = {
     "age": "age, years",
@@ -41,7 +38,6 @@ SUBGROUPS = {
     "localization": "localisation",
     "dx_type": "how the diagnosis was made (dx_type)",
 }
-
 
 RESEARCH = "Research use only: not a medical device."
 

@@ -16,7 +16,6 @@ from hambatch.system.text_table import TextTable, read_csv
 
 P_COLUMNS = PROBABILITIES
 
-
 ROWS_AT_ONCE = 10_000
 
 
@@ -125,7 +124,6 @@ def _classes_at(positions: NDArray[np.int64]) -> pd.Series:
 
 PATIENT_COLUMNS = ("age", "sex", "localization", "dx_type")
 """What HAM10000's metadata say of a lesion, for figures of subgroups."""
-
 
 NEXT_TRUTH = (
     "give --truth a table with columns image_id and dx, such as the split.csv of "

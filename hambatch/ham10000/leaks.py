@@ -28,7 +28,6 @@ KNOWN_PAIRS = (
     ("ISIC_0033421", "ISIC_0033481"),
 )
 
-
 _FIRST = ("train", "test", "val")
 """Where both end: nothing that was trained on is held out, and what was held out stays so."""
 
@@ -61,7 +60,6 @@ def on_one_side(table: pd.DataFrame) -> pd.Series:
 
 SHOWN = 3
 """How many leaks of a kind a message names before it only counts."""
-
 
 _TOGETHER = {
     "lesion_id": "lesions lie on several sides",

@@ -10,7 +10,6 @@ from hambatch.system.text_table import read_csv
 
 NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")
 
-
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 
 
@@ -60,5 +59,5 @@ def read_metadata(path: Path) -> pd.DataFrame:
     several = classes[classes.map(len) > 1]
     if len(several):
         found = f"lesion {several.index[0]} is {' and '.join(sorted(several.iloc[0]))}"
-        raise table.refused(f"{found} ({len(several)} such lesions)", "one dx a lesion")
+        raise table.refused(f"{found} ({len(several)} such lesions)", "one dx, as published")
     return rows

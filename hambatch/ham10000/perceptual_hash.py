@@ -21,10 +21,8 @@ from hambatch.types import on_host
 SIDE = 32
 """Of a thumbnail, as in the method's definition."""
 
-
 LOWEST = 8
 """Frequencies that are kept in each direction: 8 x 8 bits."""
-
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Grey from RGB as JPEG defines it (ITU-R BT.601)."""
@@ -65,13 +63,10 @@ def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
 VERSION = 1
 """Raise it when the same file gives another thumbnail."""
 
-
 BATCH = 256
 """Files that are decoded, and kept, at a time."""
 
-
 LIMITS = Limits(max_bytes=64_000_000, max_pixels=100_000_000)
-
 
 Thumbnails = dict[str, NDArray[np.uint8]]
 """Grey ``[32, 32]`` by the sha256 of the file's bytes."""
@@ -126,7 +121,6 @@ def _fetched(hashes: Sequence[str], files: Mapping[str, Path]) -> list[Fetched]:
 MOST_BITS = 6
 """Bits in which the hashes of two near-duplicates may differ."""
 
-
 LEAST_CORRELATION = 0.98
 """Of the thumbnails of two near-duplicates.
 
@@ -134,7 +128,6 @@ Both measured on HAM10000 by ``benchmarks/near_duplicates.py``: copies that were
 or scaled by 0.5 to 2, differ in 4 bits at most and correlate by 0.995 at least; of 18 million pairs
 of different lesions 405 differ in 6 bits at most, and none of these correlates by more than 0.965.
 """
-
 
 ROWS = 512
 """Hashes that are compared with all others at once."""

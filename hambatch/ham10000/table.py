@@ -15,7 +15,6 @@ COLUMNS = (
     *("file", "sha256", "split"),
 )
 
-
 NEXT = "hambatch prepare HAM10000_DIR --out split.csv"
 
 

@@ -87,12 +87,11 @@ class TextTable:
         self.check(column, ids != "", "a name in every row", column)
         twice = ids[ids.duplicated()].drop_duplicates()
         if len(twice):
-            rows = self.rows[column][ids == twice.iloc[0]]
-            found = (
-                f"{len(twice)} image_id in several rows: {first_names(list(twice))} "
-                f"({twice.iloc[0]} is {', '.join(rows.iloc[:NAMED])})"
-            )
-            raise self.refused(found, "one row for every image_id")
+            rows = np.flatnonzero(ids == twice.iloc[0])[:NAMED]
+            numbers, names = ", ".join(map(str, rows + 1)), ", ".join(self.rows[column].iloc[rows])
+            found = f"{len(twice)} image_id in several rows: {first_names(list(twice))}"
+            where = f"{twice.iloc[0]} in rows {numbers}: {names}"
+            raise self.refused(f"{found} ({where})", "one row for every image_id")
 
 
 def first_names(names: list[str], at_most: int = NAMED, separator: str = ", ") -> str:

@@ -107,12 +107,12 @@ def test_a_table_gives_its_highest_rows_of_a_label(explained: Explained, tmp_pat
     assert 2 < len(fitting) < len(rows), "an example in which label and number choose"
     wanted = sorted(fitting, key=lambda row: -max(row.probabilities))[:2]
     options = ExplainOptions(label=label, top=2, of_class="df")
-    asked = images_of_table(explained.table, None, options)
+    selection = images_of_table(explained.table, None, options)
     changed = explained.images / wanted[1].image
     kept = changed.read_bytes()
     try:
         changed.write_bytes(jpeg_bytes(1234))
-        outcome = explain(asked, tmp_path / "new" / "out", options)
+        outcome = explain(selection, tmp_path / "new" / "out", options)
     finally:
         changed.write_bytes(kept)
 
@@ -128,10 +128,10 @@ def test_a_table_gives_its_highest_rows_of_a_label(explained: Explained, tmp_pat
 def test_the_table_s_engine_and_limits_are_taken_unless_told_otherwise(
     explained: Explained, headed_engine: Path, tmp_path: Path
 ) -> None:
-    asked = images_of_table(explained.table, None, ExplainOptions())
-    assert asked.options.engine == str(headed_engine)
-    assert asked.root == explained.images
-    assert len(asked.names) == 12
+    selection = images_of_table(explained.table, None, ExplainOptions())
+    assert selection.options.engine == str(headed_engine)
+    assert selection.root == explained.images
+    assert len(selection.names) == 12
     other = images_of_table(explained.table, tmp_path, ExplainOptions(engine="other"))
     assert (other.options.engine, other.root) == ("other", tmp_path)
 
@@ -179,7 +179,7 @@ def test_an_engine_with_another_head_is_refused_before_anything_is_written(
     explained: Explained, tiny_engine: Path, tmp_path: Path
 ) -> None:
     options = ExplainOptions(engine=str(tiny_engine))
-    asked = named_images([explained.images / "last.png"], options)
+    selection = named_images([explained.images / "last.png"], options)
     with pytest.raises(EngineError, match="cannot be explained: its head has"):
-        explain(asked, tmp_path / "out", options)
+        explain(selection, tmp_path / "out", options)
     assert not (tmp_path / "out").exists()

@@ -18,7 +18,7 @@ from hambatch.ham10000.leaks import KNOWN_PAIRS
 from hambatch.ham10000.table import COLUMNS
 from hambatch.system.files import sha256_of_bytes, sha256_of_file
 from tests.engine_json import rewrite
-from tests.ham10000.pictures import COPIES, encoded, picture
+from tests.ham10000.images import COPIES, encoded, picture
 
 
 def digest(k):

@@ -10,7 +10,7 @@ from hambatch.ham10000.metadata import COLUMNS
 from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.prepare import prepare, summarize
 from hambatch.ham10000.table import dataset_root, read_split, record_path
-from tests.ham10000.pictures import COPIES, encoded, picture
+from tests.ham10000.images import COPIES, encoded, picture
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000"
 
