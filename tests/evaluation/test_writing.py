@@ -115,10 +115,10 @@ def test_a_sample_of_one_image_has_a_page_and_pictures_too(tmp_path):
     assert report["roc_auc_malignant"] is report["intervals"]["roc_auc_malignant"] is None
 
 
-def test_a_page_in_no_folder_is_refused(tmp_path):
-    first, truth, _ = tables(tmp_path)
+def test_a_page_in_no_folder_is_refused(tmp_path, written):
+    _, _, report = written
     with pytest.raises(InputError, match="cannot write"):
-        write_report(compare(first, truth), html=tmp_path / "absent" / "page.html")
+        write_report(report, html=tmp_path / "absent" / "page.html")
 
 
 def test_nothing_is_written_where_nothing_is_asked_for(tmp_path):

@@ -14,7 +14,7 @@ from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import EngineError, InputError
 from hambatch.explanation.document import as_text
-from hambatch.explanation.explain import Outcome, explain
+from hambatch.explanation.explain import explain
 from hambatch.explanation.options import ExplainOptions
 from hambatch.explanation.selection import images_of_table, named_images
 from hambatch.sinks.formats import read_rows
@@ -123,9 +123,10 @@ def test_a_table_gives_its_highest_rows_of_a_label(explained: Explained, tmp_pat
     assert (tmp_path / "new" / "out" / first["picture"]).is_file()
     assert second["reason"].startswith("not the file of the table: sha256 ")
     assert outcome.document["table"]["sha256"] == sha256_of_file(explained.table)
+    assert "another engine" not in as_text(outcome.document, tmp_path)
 
 
-def test_the_table_s_engine_and_limits_are_taken_unless_told_otherwise(
+def test_the_table_s_engine_and_limits_are_taken_unless_options_say_otherwise(
     explained: Explained, headed_engine: Path, tmp_path: Path
 ) -> None:
     selection = images_of_table(explained.table, None, ExplainOptions())
@@ -158,21 +159,15 @@ def test_a_table_that_was_changed_is_refused(explained: Explained, tmp_path: Pat
         images_of_table(changed, None, ExplainOptions())
 
 
-def test_an_engine_in_another_state_than_the_table_s_is_told(
+def test_an_engine_in_another_state_than_the_table_s_is_named(
     explained: Explained, headed_engine: Path, tmp_path: Path
 ) -> None:
-    document = explain_table(explained.table, tmp_path / "same").document
-    assert "another engine" not in as_text(document, tmp_path)
     other = tmp_path / "engine"
     shutil.copytree(headed_engine, other)
     write_manifest(other, replace(read_manifest(other), version="2"))
-    document = explain_table(explained.table, tmp_path / "other", str(other)).document
-    assert "scored with another engine, or another state" in as_text(document, tmp_path)
-
-
-def explain_table(table: Path, out: Path, engine: str | None = None) -> Outcome:
-    options = ExplainOptions(engine=engine, top=1)
-    return explain(images_of_table(table, None, options), out, options)
+    options = ExplainOptions(engine=str(other), top=1)
+    outcome = explain(images_of_table(explained.table, None, options), tmp_path / "out", options)
+    assert "scored with another engine, or another state" in as_text(outcome.document, tmp_path)
 
 
 def test_an_engine_with_another_head_is_refused_before_anything_is_written(
