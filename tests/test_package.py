@@ -47,6 +47,19 @@ def test_the_wheel_carries_every_package() -> None:
     assert listed == {"hambatch", *(module.name for module in walked if module.ispkg)}
 
 
+def test_the_wheel_carries_every_template() -> None:
+    checkout = Path(__file__).parent.parent
+    read = configparser.ConfigParser()
+    read.read(checkout / "setup.cfg")
+    found = {path.parent for path in (checkout / "hambatch").rglob("templates/*")}
+    assert found
+    for folder in found:
+        package = ".".join(folder.parent.relative_to(checkout).parts)
+        patterns = read["options.package_data"][package].split(", ")
+        carried = {path for pattern in patterns for path in folder.parent.glob(pattern)}
+        assert set(folder.iterdir()) <= carried
+
+
 def test_public_names_are_these() -> None:
     assert sorted(hambatch.__all__) == [
         "BackendError",

@@ -174,16 +174,12 @@ def _dichotomised(
     rejected = total - support - called + hits
     return {
         "accuracy": ratio(hits + rejected, total),
-        "sensitivity": _or_one(hits, support),
-        "specificity": _or_one(rejected, total - support),
-        "dice": _or_one(2 * hits, support + called),
-        "ppv": _or_one(hits, called),
-        "npv": _or_one(rejected, total - called),
+        "sensitivity": ratio(hits, support, 1.0),
+        "specificity": ratio(rejected, total - support, 1.0),
+        "dice": ratio(2 * hits, support + called, 1.0),
+        "ppv": ratio(hits, called, 1.0),
+        "npv": ratio(rejected, total - called, 1.0),
     }
-
-
-def _or_one(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.ones(part.shape), where=whole != 0)
 
 
 def _undecided(sample: Sample) -> NDArray[np.bool_]:

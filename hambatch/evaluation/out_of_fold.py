@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from hambatch import __version__
 from hambatch.engines.calibration import OUT_OF_FOLD
-from hambatch.engines.classes import CLASSES, MALIGNANT
+from hambatch.engines.classes import CLASSES
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
+from hambatch.evaluation.sample import MALIGNANT_CLASSES
 from hambatch.sinks.formats import open_table
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file, write_json, write_text
@@ -127,8 +128,6 @@ def _refused(path: Path, found: str, wanted: str, training: Mapping[str, Any]) -
 
 TABLE_NAME, FOLDS_NAME = "out_of_fold.csv", "folds.csv"
 
-_MALIGNANT = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
-
 
 def write_out_of_fold(
     folder: Path,
@@ -174,7 +173,7 @@ def _row(file: str, sha256: str, values: NDArray[np.float64], backend: str) -> R
         "ok",
         prediction=CLASSES[int(values.argmax())],
         probabilities=tuple(round(float(value), DECIMALS) for value in values),
-        malignant=round(float(values[_MALIGNANT].sum()), DECIMALS),
+        malignant=round(float(values[MALIGNANT_CLASSES].sum()), DECIMALS),
         backend=backend,
         sha256=sha256,
     )

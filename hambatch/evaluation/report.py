@@ -107,12 +107,8 @@ def coverage(counts: dict[str, Any]) -> list[str]:
 def format_report(report: dict[str, Any]) -> str:
     """Lay out an evaluation as a few lines and two tables.
 
-    Parameters
-    ----------
-    report
-        What :func:`hambatch.evaluation.measures.evaluate` returns; with
-        ``counts``, ``intervals``, ``leak_check`` and ``against``, as in
-        :func:`hambatch.evaluation.evaluate.compare`, it says more.
+    It says more of a report of :func:`hambatch.evaluation.evaluate.compare` than of bare figures
+    of :func:`hambatch.evaluation.measures.evaluate`.
     """
     intervals = report.get("intervals", {})
     lines = coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]

@@ -53,10 +53,12 @@ def nested(values: Mapping[Place, Any]) -> dict[str, Any]:
     return report
 
 
-def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide; NaN where ``whole`` is 0."""
+def ratio(
+    part: NDArray[np.float64], whole: NDArray[np.float64], otherwise: float = np.nan
+) -> NDArray[np.float64]:
+    """Divide; ``otherwise`` where ``whole`` is 0."""
     part, whole = np.broadcast_arrays(part, whole)
-    quotient: NDArray[np.float64] = np.full(part.shape, np.nan)
+    quotient: NDArray[np.float64] = np.full(part.shape, otherwise)
     return np.divide(part, whole, out=quotient, where=whole != 0)
 
 
@@ -146,7 +148,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 
 _ELEMENTS = 2**20
-"""Weights held at once: 8 MB, some thirty times over while figures are worked out."""
+"""Weights held at once: 8 MB, some thirty times over while figures are computed."""
 
 
 def drawn(

@@ -88,11 +88,6 @@ def explanation_png(found: Explanation, pixels: NDArray[np.uint8], classes: Sequ
         uint8 ``[height, width, 3]``, as the engine saw it.
     classes
         The order of ``maps`` and probabilities.
-
-    Raises
-    ------
-    MissingDependency
-        If matplotlib is not installed.
     """
     if found.maps is None:
         raise ValueError(f"found no maps of {found.row.image}; wanted an image that was scored")

@@ -43,12 +43,7 @@ def on_one_side(table: pd.DataFrame) -> pd.Series:
     """Move the lesions of every pair to one side; all other rows keep theirs.
 
     Afterwards, and not by joining groups before the split is drawn, so that the draw is the same
-    with and without them.
-
-    Parameters
-    ----------
-    table
-        Needs ``image_id``, ``group`` and ``split``.
+    with and without them. ``table`` needs ``image_id``, ``group`` and ``split``.
     """
     sides, groups = table["split"].copy(), table["group"]
     # Two pairs never share a lesion, so one pass is enough.

@@ -25,12 +25,7 @@ class Compared(NamedTuple):
 def compare_images(table: pd.DataFrame, root: Path, apart: str) -> Compared:
     """Look for near-duplicates among rows that differ in the column ``apart``.
 
-    Parameters
-    ----------
-    table
-        Needs ``file``, ``sha256`` and that column.
-    root
-        Folder that ``file`` is relative to.
+    ``table`` needs ``sha256`` and ``file``, which is relative to ``root``.
     """
     known = thumbnails(files_of(table, root))
     decoded = table["sha256"].isin(list(known)).to_numpy(bool)
@@ -44,14 +39,8 @@ def compare_images(table: pd.DataFrame, root: Path, apart: str) -> Compared:
 def refuse_near_duplicates(table: pd.DataFrame, root: Path, name: str) -> int:
     """Refuse a split table with images on two sides that look the same.
 
-    Returns
-    -------
-    How many images could not be compared, as they cannot be read or decoded.
-
-    Raises
-    ------
-    InputError
-        Naming the first pairs, and how many there are.
+    Raises InputError, naming the first pairs, and how many there are. Returns how many images
+    could not be compared, as they cannot be read or decoded.
     """
     pairs, unseen = compare_images(table, root, "split")
     if len(pairs):
@@ -67,17 +56,8 @@ def refuse_near_duplicates(table: pd.DataFrame, root: Path, name: str) -> int:
 def joined_groups(table: pd.DataFrame, pairs: NDArray[np.int64], name: str) -> list[str]:
     """Join the groups of rows that look the same; returns one group id a row.
 
-    Parameters
-    ----------
-    table
-        Needs ``group``, ``dx`` and ``image_id``.
-    name
-        What to call the table in the message.
-
-    Raises
-    ------
-    InputError
-        If two such rows have different dx: one of the labels is wrong.
+    ``table`` needs ``group``, ``dx`` and ``image_id``. Raises InputError, with the table's
+    ``name``, if two such rows have different dx: one of the labels is wrong.
     """
     dx = table["dx"].to_numpy(str)
     wrong = pairs[dx[pairs[:, 0]] != dx[pairs[:, 1]]]

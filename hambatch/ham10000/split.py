@@ -62,24 +62,13 @@ def assign_folds(
 ) -> NDArray[np.int64]:
     """Give every image the fold in which it is validated, by lesion, stratified by class.
 
-    Parameters
-    ----------
-    lesion_ids
-        One per image, length N; the groups of :func:`group_lesions` do as well.
-    dx
-        One class per image, length N; the same throughout a lesion.
-    folds
-        How many, at least 2.
+    ``lesion_ids`` (or groups) and ``dx`` are as in :func:`assign_splits`. Raises ValueError if
+    there are fewer than 2 folds, or a lesion has several classes.
 
     Returns
     -------
     int64 ``[N]``, values 0 to ``folds - 1``; the folds of a class differ by one
     lesion at most.
-
-    Raises
-    ------
-    ValueError
-        If ``folds`` is below 2, or a lesion has several classes.
     """
     if folds < 2:
         raise ValueError(f"found {folds} folds, wanted at least 2")
