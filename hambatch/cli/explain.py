@@ -62,7 +62,7 @@ def explain(
 ) -> None:
     """Draw where each IMAGE, or image of a table, holds the evidence for a class.
 
-    A picture shows which cells of 32 x 32 pixels of its input the network relies on, not what is
+    A heat map shows which cells of 32 x 32 pixels of its input the network relies on, not what is
     ill. Exit codes: 0 all explained; 1 could not be done; 2 usage; 3 done, but some images failed.
     """
     from hambatch.explanation.document import as_text

@@ -76,13 +76,13 @@ def leak_check(found: dict[str, Any]) -> str:
     unseen = found["pictures_not_compared"]
     if any(unseen.values()):
         text += (
-            f"; NOTE: pictures of {unseen['evaluated']} evaluated and {unseen['training']} "
-            "training images are not here, so near-duplicates of theirs were not looked for"
+            f"; NOTE: {unseen['evaluated']} evaluated and {unseen['training']} training images "
+            "cannot be read here, so their near-duplicates were not looked for"
         )
     if found["validation_images"]:
         text += (
             f"; NOTE: {found['validation_images']} of the evaluated images are validation images "
-            "of the training, which chose by them: the figures flatter"
+            "of the training, which selected the model by them: the figures are optimistic"
         )
     return text
 

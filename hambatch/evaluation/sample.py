@@ -139,7 +139,7 @@ class Sample:
         return total.round(12)
 
     def at(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Sample":
-        """Take some of the images, in the order asked for."""
+        """Take some of the images, in the order of ``chosen``."""
         return Sample(self.truth[chosen], self.predicted[chosen], self.probabilities[chosen])
 
 

@@ -8,7 +8,7 @@ from hambatch import __version__
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import FP32
 from hambatch.engines.probabilities import temperature_of
-from hambatch.explanation.picture import RESEARCH_USE_ONLY, Explanation
+from hambatch.explanation.heat_map import RESEARCH_USE_ONLY, Explanation
 from hambatch.explanation.selection import Selection
 from hambatch.system.packages import library_versions
 from hambatch.system.text import encode_name

@@ -10,8 +10,8 @@ from hambatch.backends.openvino_cpu import REQUEST_SIZE
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.precision import FP32
 from hambatch.explanation.document import as_document
+from hambatch.explanation.heat_map import PURPOSE, Explanation, explanation_png, shown_size
 from hambatch.explanation.options import ExplainOptions
-from hambatch.explanation.picture import PURPOSE, Explanation, explanation_png, shown_size
 from hambatch.explanation.selection import Selection
 from hambatch.score.plan import job_for
 from hambatch.score.rows import Unwatched, rows_of_answer

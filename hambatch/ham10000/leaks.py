@@ -1,4 +1,4 @@
-"""The leak check: nothing that is seen in training is held out."""
+"""The leak check of a split: what is trained on is not held out."""
 
 import numpy as np
 import pandas as pd

@@ -44,7 +44,7 @@ def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Hash grey thumbnails ``[n, 32, 32]`` [1]_: uint64 ``[n]``.
 
     A bit says whether one of the 64 lowest coefficients of the thumbnail's discrete cosine
-    transform is above their median, the mean brightness left out of it. Alike pictures differ
+    transform is above their median, the mean brightness left out of it. Similar images differ
     in few bits.
 
     References
@@ -114,7 +114,7 @@ def _decoded(files: Mapping[str, Path]) -> Iterator[tuple[list[str], NDArray[np.
 def _fetched(hashes: Sequence[str], files: Mapping[str, Path]) -> list[Fetched]:
     bounds = Bounds(limits=LIMITS)
     found = [fetch(Item(index, files[sha256]), bounds) for index, sha256 in enumerate(hashes)]
-    # A hash stands for its bytes; what lies in that file now may be another picture.
+    # A hash stands for its bytes; what lies in that file now may be another image.
     return [file for file, sha256 in zip(found, hashes, strict=True) if file.sha256 == sha256]
 
 

@@ -107,4 +107,4 @@ def test_images_that_are_not_here_are_counted(tmp_path, data):
     table = predictions(tmp_path / "p.csv", ["i8", "i9"], [hashes["i8"], hashes["i9"]])
     report = compare(table, data, "test", data=data)
     assert report["leak_check"]["pictures_not_compared"] == {"evaluated": 1, "training": 3}
-    assert "pictures of 1 evaluated and 3 training images are not here" in format_report(report)
+    assert "1 evaluated and 3 training images cannot be read here" in format_report(report)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from hambatch.engines.classes import CLASSES
-from hambatch.explanation.picture import Explanation, explanation_png, shown_size, spread
+from hambatch.explanation.heat_map import Explanation, explanation_png, shown_size, spread
 from hambatch.types import Row
 from tests.conftest import jpeg_bytes, png_bytes
 
