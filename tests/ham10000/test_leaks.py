@@ -1,8 +1,13 @@
+"""Nothing that is seen in training is held out; known pairs go to one side."""
+
+import itertools
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.ham10000.leaks import KNOWN_PAIRS, check_leaks
+from hambatch.ham10000.leaks import KNOWN_PAIRS, check_leaks, known_pairs_in, on_one_side
 
 
 def table(*rows):
@@ -45,3 +50,34 @@ def test_what_stays_together_passes():
             ("ISIC_3", "HAM_2", "b", "test"),
         )
     )
+
+
+ONE, OTHER = KNOWN_PAIRS[5]
+
+
+def pair_table(one: str, other: str) -> pd.DataFrame:
+    """The pair, a second photograph of the other's lesion, and two strangers."""
+    names = [ONE, "ISIC_1", OTHER, "ISIC_2", "ISIC_3"]
+    sides = [one, "val", other, other, "test"]
+    return pd.DataFrame({"image_id": names, "group": [*"abccd"], "split": sides})
+
+
+def test_no_image_is_in_two_pairs() -> None:
+    assert len(set(itertools.chain(*KNOWN_PAIRS))) == 2 * len(KNOWN_PAIRS) == 36
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "side"),
+    [("train", "val", "train"), ("val", "test", "test"), ("test", "train", "train")],
+)
+def test_both_lesions_go_to_one_side_and_nothing_else_moves(
+    one: str, other: str, side: str
+) -> None:
+    for pair in ((one, other), (other, one)):
+        assert list(on_one_side(pair_table(*pair))) == [side, "val", side, side, "test"]
+
+
+def test_half_a_pair_moves_nothing() -> None:
+    half = pair_table("val", "test").iloc[1:].reset_index(drop=True)
+    assert np.array_equal(on_one_side(half), half["split"])
+    assert known_pairs_in(half).shape == (0, 2)

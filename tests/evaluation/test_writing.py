@@ -13,7 +13,7 @@ from PIL import Image
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.evaluation.evaluate import compare
-from hambatch.evaluation.writing import pictures, write_report
+from hambatch.evaluation.writing import draw_plots, write_report
 
 VOID = {"meta", "img", "br"}
 EVIL = "<script>alert(1)</script>&\"'"
@@ -55,13 +55,14 @@ def tables(folder, sex=EVIL):
     return folder / "a.csv", folder / "t.csv", folder / "b<i>.csv"
 
 
-@pytest.fixture
-def written(tmp_path):
-    first, truth, second = tables(tmp_path)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    place = tmp_path_factory.mktemp("written")
+    first, truth, second = tables(place)
     report = compare(first, truth, against=second)
-    write_report(report, html=tmp_path / "page.html")
+    write_report(report, html=place / "page.html")
     page = Page()
-    source = (tmp_path / "page.html").read_text(encoding="utf-8")
+    source = (place / "page.html").read_text(encoding="utf-8")
     page.feed(source)
     return source, page, report
 
@@ -85,10 +86,10 @@ def test_what_tables_say_is_shown_and_never_run(written):
     assert "<i>" not in source
 
 
-def test_the_pictures_are_those_of_the_report(written):
+def test_the_plots_are_those_of_the_report(written):
     source, _, report = written
     inside = re.findall(r"base64,([A-Za-z0-9+/=]+)", source)
-    assert [base64.b64decode(one) for one in inside] == list(pictures(report).values())
+    assert [base64.b64decode(one) for one in inside] == list(draw_plots(report).values())
     sizes = [Image.open(BytesIO(base64.b64decode(one))).size for one in inside]
     assert sizes == [(1050, 870), (900, 900), (900, 1050)]
 
@@ -114,10 +115,10 @@ def test_a_sample_of_one_image_has_a_page_and_pictures_too(tmp_path):
     assert report["roc_auc_malignant"] is report["intervals"]["roc_auc_malignant"] is None
 
 
-def test_a_page_in_no_folder_is_refused(tmp_path):
-    first, truth, _ = tables(tmp_path)
+def test_a_page_in_no_folder_is_refused(tmp_path, written):
+    _, _, report = written
     with pytest.raises(InputError, match="cannot write"):
-        write_report(compare(first, truth), html=tmp_path / "absent" / "page.html")
+        write_report(report, html=tmp_path / "absent" / "page.html")
 
 
 def test_nothing_is_written_where_nothing_is_asked_for(tmp_path):

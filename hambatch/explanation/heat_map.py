@@ -18,7 +18,7 @@ from hambatch.types import Row
 class Explanation:
     """An image's row in FP32, and the rest if its ``status`` is ``ok``.
 
-    ``maps`` are float32 ``[classes, rows, columns]``; ``size`` is the picture's own width and
+    ``maps`` are float32 ``[classes, rows, columns]``; ``size`` is the image's own width and
     height, if known; ``file`` the PNG's name, which shows the map of ``of_class``. ``in_table``
     is the row that the image was taken from, if there was a table.
     """
@@ -33,10 +33,8 @@ class Explanation:
 
 _JPEG_EXIF, _PNG_EXIF = b"Exif\0\0", b"eXIf"
 
-
 _MOST_EXIF = 65_536
 """Bytes: a JPEG's segment holds no more."""
-
 
 LYING = (5, 6, 7, 8)
 """Orientations in which width and height change places."""
@@ -45,10 +43,7 @@ LYING = (5, 6, 7, 8)
 def shown_size(content: bytes, *, exif_orientation: bool) -> tuple[int, int] | None:
     """Give width and height in pixels; None where the header does not say for certain.
 
-    Parameters
-    ----------
-    exif_orientation
-        Whether the engine's preprocessing turns pictures upright.
+    ``exif_orientation``: whether the engine's preprocessing turns images upright.
     """
     header = read_header(content)
     if header is None or header.odd_exif or not header.pixels:
@@ -61,31 +56,24 @@ def shown_size(content: bytes, *, exif_orientation: bool) -> tuple[int, int] | N
 
 def _exif(content: bytes) -> bytes:
     mark = _PNG_EXIF if content.startswith(PNG_START) else _JPEG_EXIF
-    start = content.find(mark) + len(mark)
-    return content[start : start + _MOST_EXIF] if start >= len(mark) else b""
+    return content.partition(mark)[2][:_MOST_EXIF]
 
 
 PURPOSE = "hambatch explain"
 
-
 RESEARCH_USE_ONLY = "Research use only: not a medical device."
-
 
 HEIGHT, PANEL = 4.4, 3.5
 """Inches: of the figure, and of either panel."""
 
-
 WIDEST, NARROWEST = 2.0, 0.5
-"""Width by height of the right panel; a picture beyond that is shown smaller in it."""
-
+"""Width by height of the right panel; an image beyond that is shown smaller in it."""
 
 STRONGEST = 0.65
-"""Opacity of the heat map at its largest value; at 0 it lets all of the picture through."""
-
+"""Opacity of the heat map at its largest value; at 0 all of the image shows through."""
 
 COLOURS = "viridis"
-"""Neither skin nor lesion has them, and they are told apart without seeing red or green."""
-
+"""Neither skin nor lesion has them, and they differ without seeing red or green."""
 
 NAME_AT_MOST = 60
 
@@ -101,12 +89,11 @@ def explanation_png(found: Explanation, pixels: NDArray[np.uint8], classes: Sequ
         uint8 ``[height, width, 3]``, as the engine saw it.
     classes
         The order of ``maps`` and probabilities.
-
-    Raises
-    ------
-    MissingDependency
-        If matplotlib is not installed.
     """
+    if found.maps is None:
+        raise ValueError(f"found no maps of {found.row.image}; wanted an image that was scored")
+    row, place = found.row, classes.index(found.of_class)
+    heat = found.maps[place]
     rows, columns = pixels.shape[:2]
     width, height = found.size or (columns, rows)
     share = min(max(width / height, NARROWEST), WIDEST)
@@ -116,37 +103,31 @@ def explanation_png(found: Explanation, pixels: NDArray[np.uint8], classes: Sequ
         axes.set_axis_off()
     left.imshow(pixels)
     left.set_title(f"as the engine sees it, {columns} x {rows}", fontsize=9)
-    place = classes.index(found.of_class)
-    heat = _heat(found, place)
-    right.set_title(_right_title(found, heat, found.row.probabilities[place]), fontsize=9)
+    title = f"for {found.of_class} ({NAMES[found.of_class]}), p = {row.probabilities[place]:.3f}"
+    none = "" if heat.any() else "\nno cell speaks for it: the map is 0"
+    right.set_title(title + none, fontsize=9)
     colours = _overlay(right, pixels, heat, (width, height))
     cells = " x ".join(map(str, heat.shape))
     figure.colorbar(colours, ax=right, fraction=0.05).set_label(
         f"share of the largest of {cells} cells,\nwhich adds {heat.max():.3g} to the logit",
         fontsize=8,
     )
-    figure.suptitle(_title(found), fontsize=10, parse_math=False)
+    title = f"{_printable(row.image)}: predicted {row.prediction} {max(row.probabilities):.3f}"
+    figure.suptitle(title, fontsize=10, parse_math=False)
     figure.supxlabel(f"Grad-CAM. {RESEARCH_USE_ONLY}", fontsize=8)
     return png(figure)
-
-
-def _heat(found: Explanation, place: int) -> NDArray[np.float32]:
-    if found.maps is None:
-        raise ValueError(f"found no maps of {found.row.image}; wanted an image that was scored")
-    heat: NDArray[np.float32] = found.maps[place]
-    return heat
 
 
 def _overlay(
     axes: Any, pixels: NDArray[np.uint8], heat: NDArray[np.float32], size: tuple[int, int]
 ) -> Any:
-    """Show the map over the picture, at its own width and height; give the plain colours."""
+    """Show the map over the image, at its own width and height; give the plain colours."""
     extent = (0, size[0], size[1], 0)
     axes.imshow(pixels, extent=extent)
     shares = spread(heat, pixels.shape[:2])
     look: dict[str, Any] = {"cmap": COLOURS, "vmin": 0, "vmax": 1, "extent": extent}
     axes.imshow(shares, alpha=STRONGEST * shares, **look)
-    # The bar would show the first value's opacity: it gets a picture of which nothing is seen.
+    # The bar would show the first value's opacity: it gets an image that is not visible.
     return axes.imshow(shares, visible=False, **look)
 
 
@@ -156,27 +137,11 @@ def spread(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.floa
     A cell's value stands at its centre; beyond the outermost centres it stays the same.
     A map of zeros stays one.
     """
-    values = heat.astype(np.float64)
-    values /= values.max() or 1.0
-    for axis, wanted in enumerate(shape):
-        count = values.shape[axis]
-        at = (np.arange(wanted) + 0.5) * count / wanted - 0.5
-        lower = np.clip(np.floor(at), 0, count - 1).astype(int)
-        upper = np.minimum(lower + 1, count - 1)
-        weight = np.expand_dims(np.clip(at - lower, 0, 1), 1 - axis)
-        first, second = (np.take(values, places, axis) for places in (lower, upper))
-        values = first * (1 - weight) + second * weight
-    return values
+    from scipy.ndimage import zoom
 
-
-def _title(found: Explanation) -> str:
-    row = found.row
-    return f"{_printable(row.image)}: predicted {row.prediction} {max(row.probabilities):.3f}"
-
-
-def _right_title(found: Explanation, heat: NDArray[np.float32], probability: float) -> str:
-    name = f"for {found.of_class} ({NAMES[found.of_class]}), p = {probability:.3f}"
-    return name if heat.any() else f"{name}\nno cell speaks for it: the map is 0"
+    shares = heat.astype(np.float64) / (heat.max() or 1.0)
+    factors = np.divide(shape, heat.shape)
+    return np.asarray(zoom(shares, factors, order=1, mode="nearest", grid_mode=True))
 
 
 def _printable(name: str) -> str:

@@ -10,7 +10,7 @@ from hambatch.ham10000.metadata import COLUMNS
 from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.prepare import prepare, summarize
 from hambatch.ham10000.table import dataset_root, read_split, record_path
-from tests.ham10000.pictures import COPIES, encoded, picture
+from tests.ham10000.images import COPIES, encoded, picture
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000"
 
@@ -53,34 +53,28 @@ def test_no_lesion_is_on_both_sides_and_every_class_is_on_all(download):
     assert (table.groupby("dx")["split"].nunique() == 3).all()
 
 
-def test_identical_bytes_are_never_on_two_sides_whatever_the_seed(download):
-    twins = [0, 2, 5, 9]  # of four lesions
-    for i in twins:
-        (download / f"HAM10000_images_part_{1 + i % 2}" / f"{image(i)}.jpg").write_bytes(b"same")
-    for seed in range(8):
-        record, out = run(download, seed=seed)
-        table = read_split(out).set_index("image_id")
-        assert table.loc[[image(i) for i in twins], "split"].nunique() == 1
-    assert record["identical"] == [[image(i) for i in twins]]
-    assert " = ".join(image(i) for i in twins) in summarize(record)
-
-
 def put(root, i, content):
     (root / f"HAM10000_images_part_{1 + i % 2}" / f"{image(i)}.jpg").write_bytes(content)
 
 
-def test_nearly_the_same_picture_is_never_on_two_sides_whatever_the_seed(download):
-    copies = [0, 2, 5]  # of three lesions, all akiec
+def test_identical_bytes_and_near_duplicates_are_never_on_two_sides_whatever_the_seed(download):
+    copies, twins = [0, 2, 5], [10, 12, 15, 19]  # of three lesions and of four
     for i, change in zip(copies, list(COPIES.values())[:3], strict=True):
         put(download, i, change(picture(0)))
     put(download, 9, encoded(picture(1)))
+    for i in twins:
+        put(download, i, b"same")
     for seed in range(8):
         record, out = run(download, seed=seed)
         table = read_split(out).set_index("image_id")
-        assert table.loc[[image(i) for i in copies], "split"].nunique() == 1
+        for together in (copies, twins):
+            assert table.loc[[image(i) for i in together], "split"].nunique() == 1
+    assert record["identical"] == [[image(i) for i in twins]]
     assert record["near_duplicates"] == [[image(i), image(j)] for i, j in ((0, 2), (0, 5), (2, 5))]
     assert len(record["not_compared"]) == 70 - 4
-    assert f"nearly the same picture: 3 ({image(0)} = {image(2)}, " in summarize(record)
+    summary = summarize(record)
+    assert " = ".join(image(i) for i in twins) in summary
+    assert f"nearly the same picture: 3 ({image(0)} = {image(2)}, " in summary
 
 
 def test_nearly_the_same_picture_with_two_labels_is_refused(download):
@@ -92,7 +86,7 @@ def test_nearly_the_same_picture_with_two_labels_is_refused(download):
 
 def test_identical_bytes_with_two_labels_are_refused(download):
     for i in (0, 68):
-        (download / "HAM10000_images_part_1" / f"{image(i)}.jpg").write_bytes(b"same")
+        put(download, i, b"same")
     with pytest.raises(InputError, match=f"{image(0)} is akiec, {image(68)} is vasc"):
         run(download)
 

@@ -5,12 +5,12 @@ import pytest
 
 from hambatch.errors import InputError
 from hambatch.ham10000.near_duplicates import (
-    compare_pictures,
+    compare_images,
     joined_groups,
     refuse_near_duplicates,
 )
 from hambatch.system.files import sha256_of_bytes
-from tests.ham10000.pictures import COPIES, encoded, picture
+from tests.ham10000.images import COPIES, encoded, picture
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ def test_copies_on_one_side_pass_and_what_cannot_be_seen_is_counted(table, tmp_p
 
 
 def test_copies_are_joined_even_through_a_third(table, tmp_path):
-    pairs, unseen = compare_pictures(table, tmp_path, "group")
+    pairs, unseen = compare_images(table, tmp_path, "group")
     assert unseen == []
     assert joined_groups(table, pairs[[0, 2]], "my.csv") == ["La", "La", "Lc", "La"]
     assert joined_groups(table, pairs[:0], "my.csv") == ["La", "Lb", "Lc", "Ld"]
 
 
 def test_copies_with_two_labels_are_refused_by_name(table, tmp_path):
-    pairs, _ = compare_pictures(table, tmp_path, "group")
+    pairs, _ = compare_images(table, tmp_path, "group")
     wrong = table.assign(dx=["nv", "mel", "nv", "nv"])
     with pytest.raises(InputError, match="a is nv and b is mel; b is mel and d is nv; wanted one"):
         joined_groups(wrong, pairs, "my.csv")

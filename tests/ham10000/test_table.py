@@ -49,11 +49,11 @@ def test_a_value_that_prepare_would_not_write_is_refused_with_its_line(tmp_path,
     path = write(tmp_path, ROW, {**ROW, "image_id": "ISIC_2", **change})
     with pytest.raises(InputError) as error:
         read_split(path)
-    assert f"{path}: found {column} {value!r} in line 3" in str(error.value)
+    assert f"{path}: found {column} {value!r} in row 2" in str(error.value)
 
 
 def test_an_image_listed_twice_is_refused(tmp_path):
-    with pytest.raises(InputError, match="each image once"):
+    with pytest.raises(InputError, match="ISIC_1 in rows 1, 2"):
         read_split(write(tmp_path, ROW, ROW))
 
 

@@ -42,11 +42,11 @@ def test_a_folder_without_metadata_is_refused_with_the_names_wanted(tmp_path):
     [
         (["image_id,dx", "ISIC_1,nv"], "no column lesion_id, dx_type"),
         ([HEADER], "no rows"),
-        ([""], "not a readable table"),
-        ([HEADER, ROW.replace("nv", "scc")], "dx 'scc' for ISIC_1"),
-        ([HEADER, ROW, ROW], "listed twice, ISIC_1"),
+        ([""], "no readable table"),
+        ([HEADER, ROW.replace("nv", "scc")], "dx 'scc' in row 1 (image_id 'ISIC_1')"),
+        ([HEADER, ROW, ROW], "several rows: ISIC_1 (ISIC_1 in rows 1, 2: ISIC_1, ISIC_1)"),
         ([HEADER, ROW, "HAM_1,ISIC_2,mel,histo,40.0,male,back"], "HAM_1 is mel and nv"),
-        ([HEADER, ROW, ",ISIC_2,mel,histo,40.0,male,back"], "empty lesion_id in line 3"),
+        ([HEADER, ROW, ",ISIC_2,mel,histo,40.0,male,back"], "lesion_id '' in row 2"),
     ],
 )
 def test_a_table_that_would_mislead_is_refused(tmp_path, lines, message):

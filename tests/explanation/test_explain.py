@@ -14,7 +14,7 @@ from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import EngineError, InputError
 from hambatch.explanation.document import as_text
-from hambatch.explanation.explain import Outcome, explain
+from hambatch.explanation.explain import explain
 from hambatch.explanation.options import ExplainOptions
 from hambatch.explanation.selection import images_of_table, named_images
 from hambatch.sinks.formats import read_rows
@@ -107,12 +107,12 @@ def test_a_table_gives_its_highest_rows_of_a_label(explained: Explained, tmp_pat
     assert 2 < len(fitting) < len(rows), "an example in which label and number choose"
     wanted = sorted(fitting, key=lambda row: -max(row.probabilities))[:2]
     options = ExplainOptions(label=label, top=2, of_class="df")
-    asked = images_of_table(explained.table, None, options)
+    selection = images_of_table(explained.table, None, options)
     changed = explained.images / wanted[1].image
     kept = changed.read_bytes()
     try:
         changed.write_bytes(jpeg_bytes(1234))
-        outcome = explain(asked, tmp_path / "new" / "out", options)
+        outcome = explain(selection, tmp_path / "new" / "out", options)
     finally:
         changed.write_bytes(kept)
 
@@ -123,15 +123,16 @@ def test_a_table_gives_its_highest_rows_of_a_label(explained: Explained, tmp_pat
     assert (tmp_path / "new" / "out" / first["picture"]).is_file()
     assert second["reason"].startswith("not the file of the table: sha256 ")
     assert outcome.document["table"]["sha256"] == sha256_of_file(explained.table)
+    assert "another engine" not in as_text(outcome.document, tmp_path)
 
 
-def test_the_table_s_engine_and_limits_are_taken_unless_told_otherwise(
+def test_the_table_s_engine_and_limits_are_taken_unless_options_say_otherwise(
     explained: Explained, headed_engine: Path, tmp_path: Path
 ) -> None:
-    asked = images_of_table(explained.table, None, ExplainOptions())
-    assert asked.options.engine == str(headed_engine)
-    assert asked.root == explained.images
-    assert len(asked.names) == 12
+    selection = images_of_table(explained.table, None, ExplainOptions())
+    assert selection.options.engine == str(headed_engine)
+    assert selection.root == explained.images
+    assert len(selection.names) == 12
     other = images_of_table(explained.table, tmp_path, ExplainOptions(engine="other"))
     assert (other.options.engine, other.root) == ("other", tmp_path)
 
@@ -158,28 +159,22 @@ def test_a_table_that_was_changed_is_refused(explained: Explained, tmp_path: Pat
         images_of_table(changed, None, ExplainOptions())
 
 
-def test_an_engine_in_another_state_than_the_table_s_is_told(
+def test_an_engine_in_another_state_than_the_table_s_is_named(
     explained: Explained, headed_engine: Path, tmp_path: Path
 ) -> None:
-    document = explain_table(explained.table, tmp_path / "same").document
-    assert "another engine" not in as_text(document, tmp_path)
     other = tmp_path / "engine"
     shutil.copytree(headed_engine, other)
     write_manifest(other, replace(read_manifest(other), version="2"))
-    document = explain_table(explained.table, tmp_path / "other", str(other)).document
-    assert "scored with another engine, or another state" in as_text(document, tmp_path)
-
-
-def explain_table(table: Path, out: Path, engine: str | None = None) -> Outcome:
-    options = ExplainOptions(engine=engine, top=1)
-    return explain(images_of_table(table, None, options), out, options)
+    options = ExplainOptions(engine=str(other), top=1)
+    outcome = explain(images_of_table(explained.table, None, options), tmp_path / "out", options)
+    assert "scored with another engine, or another state" in as_text(outcome.document, tmp_path)
 
 
 def test_an_engine_with_another_head_is_refused_before_anything_is_written(
     explained: Explained, tiny_engine: Path, tmp_path: Path
 ) -> None:
     options = ExplainOptions(engine=str(tiny_engine))
-    asked = named_images([explained.images / "last.png"], options)
+    selection = named_images([explained.images / "last.png"], options)
     with pytest.raises(EngineError, match="cannot be explained: its head has"):
-        explain(asked, tmp_path / "out", options)
+        explain(selection, tmp_path / "out", options)
     assert not (tmp_path / "out").exists()
