@@ -1,4 +1,4 @@
-"""The graph that a plan is built from; FP16 is made from FP32, and checked against it."""
+"""The graph that a plan is built from: FP16 is converted from FP32, and checked against it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,21 +15,75 @@ from hambatch.engines.probabilities import compare
 from hambatch.errors import EngineError
 from hambatch.system.packages import require
 
-SUFFIX = ".half"
+FP16 = "fp16"
 
+SUFFIX = ".half"
+"""Of the FP16 twin of a value."""
 
 IN_FP32 = frozenset({"Cast", "Constant", "ConstantOfShape", "LogSoftmax", "Softmax", "Sub"})
 """Operators that stay. ``Sub`` takes the mean off pixels: what is before it stays as well, so the
 difference is that of the FP32 graph, rounded once."""
 
+WEIGHTS_LIMIT = 1e-3
+"""Of any probability, with the weights rounded; an engine of the published recipe has 1.2e-4 on its
+sentinels (``benchmarks/results/fp16_rounding.json``, like the next)."""
+
+VALUES_LIMIT = 5e-3
+"""With values rounded too. That engine has 1.1e-3 on its sentinels, which are chosen to be moved by
+little, and 3.2e-3 at most on 500 images of HAM10000, where no label changed."""
+
+SPLITTER = np.float32(2**13 + 1)
+"""Veltkamp's: of t = SPLITTER x, t - (t - x) is x rounded to 24 - 13 bits (Dekker 1971)."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A serialized model; ``conversion`` says how far an FP16 one is from FP32."""
+
+    content: bytes
+    conversion: dict[str, Any] = field(default_factory=dict)
+
+
+def source_of(engine: Engine, precision: str) -> str:
+    """Name the file of the graph in the engine's folder; EngineError if there is none."""
+    return engine.variant(FP32 if precision == FP16 else precision).file
+
+
+def graph_of(engine: Engine, precision: str, images: Images) -> Graph:
+    """Read the graph; FP16 is converted from FP32, and checked on the images.
+
+    Raises EngineError if the engine has no such graph, or FP16 is too far from FP32.
+    """
+    content = (engine.folder / source_of(engine, precision)).read_bytes()
+    if precision != FP16:
+        return Graph(content)
+    half = to_fp16(content)
+    return Graph(half, check_fp16(content, half, images))
+
+
+def check_fp16(content: bytes, half: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:
+    """Compare a serialized FP32 model with ``half``, which :func:`to_fp16` made of it.
+
+    Returns ``weights`` and ``values``: each ``images``, ``max_difference`` and
+    ``mean_difference`` (of the softmax), ``label_flips``. Raises EngineError if a probability
+    differs by more than its limit.
+    """
+    wanted = openvino_probabilities(content, images)
+    weights = compare(wanted, openvino_probabilities(half, images))
+    values = compare(wanted, openvino_probabilities(as_if_fp16(content), images))
+    for found, limit in ((weights, WEIGHTS_LIMIT), (values, VALUES_LIMIT)):
+        if not found["max_difference"] <= limit:
+            raise EngineError(
+                f"in FP16 a probability of this engine moves by {found['max_difference']:.1e}, "
+                f"wanted {limit:.0e} at most.\nNext: hambatch build --precision fp32"
+            )
+    return {"weights": weights, "values": values}
+
 
 def to_fp16(content: bytes) -> bytes:
     """Convert a serialized FP32 model; its inputs and outputs keep their types.
 
-    Raises
-    ------
-    EngineError
-        If a weight is not finite, or too large for FP16 (65504).
+    Raises EngineError if a weight is not finite, or too large for FP16 (65504).
     """
     onnx = require("onnx", extra="gpu", purpose="hambatch build --precision fp16")
     # Types of all values; the graph has float inputs nowhere else than where they are named.
@@ -38,26 +92,6 @@ def to_fp16(content: bytes) -> bytes:
     onnx.checker.check_model(converted, full_check=True)
     serialized: bytes = converted.SerializeToString(deterministic=True)
     return serialized
-
-
-def stays(graph: Any) -> set[int]:
-    """Number the nodes that stay in FP32.
-
-    Those named above, all that lead to a ``Sub``, and the convolution that reads pixels: rounded
-    to FP16, its weights alone move a known picture of an engine of the published recipe by
-    2.9e-3, and those of all others by 1.2e-4. The INT8 graph leaves it in FP32 as well.
-    """
-    nodes = list(graph.node)
-    maker = {name: k for k, node in enumerate(nodes) for name in node.output}
-    kept = {k for k, node in enumerate(nodes) if node.op_type in IN_FP32}
-    left = [k for k in kept if nodes[k].op_type == "Sub"]
-    centred = {name for k in left for name in nodes[k].output}
-    kept |= {k for k, n in enumerate(nodes) if n.op_type == "Conv" and n.input[0] in centred}
-    while left:
-        before = {maker[name] for name in nodes[left.pop()].input if name in maker}
-        left += before - kept
-        kept |= before
-    return kept
 
 
 @dataclass
@@ -112,7 +146,7 @@ class _Conversion:
         self.nodes.append(node)
 
     def _half(self, name: str) -> str:
-        """Name the FP16 twin of a value, made if need be."""
+        """Name the FP16 twin of a value, which is made if there is none."""
         if name not in self.halves:
             self.halves[name] = name + SUFFIX
             if name in self.weights:
@@ -122,7 +156,7 @@ class _Conversion:
         return self.halves[name]
 
     def _widen(self, names: Iterable[str]) -> None:
-        """See to it that values exist in FP32."""
+        """Make the FP32 values that do not exist yet."""
         for name in names:
             if name in self.halves and name not in self.wide:
                 self._cast(self.halves[name], name, self.onnx.TensorProto.FLOAT)
@@ -143,78 +177,6 @@ class _Conversion:
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(self.nodes)
         graph.initializer.extend(weights)
-
-
-def rounded_weight(values: Any, name: str) -> Any:
-    """Round to FP16.
-
-    Raises
-    ------
-    EngineError
-        If a value is not finite or too large.
-    """
-    largest = np.abs(values).max(initial=0)
-    if not largest <= np.finfo(np.float16).max:
-        raise EngineError(
-            f"the weight {name} holds {largest}, wanted finite values of at most 65504, "
-            "what FP16 can hold.\nNext: hambatch build --precision fp32"
-        )
-    return values.astype(np.float16)
-
-
-def float_values(onnx: Any, graph: Any) -> set[str]:
-    """Name the values that are FP32 now."""
-    kind = onnx.TensorProto.FLOAT
-    typed = [*graph.input, *graph.output, *graph.value_info]
-    found = {value.name for value in typed if value.type.tensor_type.elem_type == kind}
-    return found | {tensor.name for tensor in graph.initializer if tensor.data_type == kind}
-
-
-WEIGHTS_LIMIT = 1e-3
-"""Of any probability, with the weights rounded; an engine of the published recipe has 1.2e-4 on its
-known pictures (``benchmarks/results/fp16_rounding.json``, like the next)."""
-
-
-VALUES_LIMIT = 5e-3
-"""With values rounded too. That engine has 1.1e-3 on its known pictures, which are chosen
-to be moved by little, and 3.2e-3 at most on 500 images of HAM10000, where no label changed."""
-
-
-SPLITTER = np.float32(2**13 + 1)
-"""Veltkamp's: of t = SPLITTER x, t - (t - x) is x rounded to 24 - 13 bits (Dekker 1971)."""
-
-
-def check_fp16(content: bytes, half: bytes, images: NDArray[np.uint8]) -> dict[str, Any]:
-    """Compare a serialized FP32 model with what FP16 makes of it.
-
-    Parameters
-    ----------
-    half
-        What :func:`hambatch.backends.tensorrt.plans.fp16.to_fp16` made of ``content``.
-    images
-        uint8 RGB ``[n, height, width, 3]``.
-
-    Returns
-    -------
-    dict
-        ``weights`` and ``values``: each ``images``, ``max_difference`` and ``mean_difference``
-        (of the softmax), ``label_flips``.
-
-    Raises
-    ------
-    EngineError
-        If a probability differs by more than its limit.
-    """
-    wanted = openvino_probabilities(content, images)
-    weights = compare(wanted, openvino_probabilities(half, images))
-    values = compare(wanted, openvino_probabilities(as_if_fp16(content), images))
-    for found, limit in ((weights, WEIGHTS_LIMIT), (values, VALUES_LIMIT)):
-        if not found["max_difference"] <= limit:
-            raise EngineError(
-                f"in FP16 a probability of this engine moves by {found['max_difference']:.1e}, "
-                f"wanted {limit:.0e} at most.\nNext: hambatch build --precision fp32"
-            )
-    return {"weights": weights, "values": values}
 
 
 def as_if_fp16(content: bytes) -> bytes:
@@ -259,7 +221,7 @@ class _Rounding:
         return self._nodes
 
     def _round(self, name: str) -> str:
-        """Name the rounded twin of what is read, made if need be."""
+        """Name the rounded twin of a value, which is made if there is none."""
         if name not in self._rounded:
             self._rounded[name] = f"{name}.rounded"
             if name in self._weights:
@@ -283,38 +245,40 @@ class _Rounding:
         ]
 
 
-FP16 = "fp16"
+def stays(graph: Any) -> set[int]:
+    """Number the nodes that stay in FP32.
 
-
-@dataclass(frozen=True)
-class Graph:
-    """A serialized model; ``conversion`` says how far an FP16 one is from FP32."""
-
-    content: bytes
-    conversion: dict[str, Any] = field(default_factory=dict)
-
-
-def source_of(engine: Engine, precision: str) -> str:
-    """Name the file of the engine's folder that it is made from.
-
-    Raises
-    ------
-    EngineError
-        If the engine has no such graph.
+    Those named above, all that lead to a ``Sub``, and the convolution that reads pixels: rounded
+    to FP16, its weights alone move a sentinel of an engine of the published recipe by
+    2.9e-3, and those of all others by 1.2e-4. The INT8 graph leaves it in FP32 as well.
     """
-    return engine.variant(FP32 if precision == FP16 else precision).file
+    nodes = list(graph.node)
+    maker = {name: k for k, node in enumerate(nodes) for name in node.output}
+    kept = {k for k, node in enumerate(nodes) if node.op_type in IN_FP32}
+    left = [k for k in kept if nodes[k].op_type == "Sub"]
+    centred = {name for k in left for name in nodes[k].output}
+    kept |= {k for k, n in enumerate(nodes) if n.op_type == "Conv" and n.input[0] in centred}
+    while left:
+        before = {maker[name] for name in nodes[left.pop()].input if name in maker}
+        left += before - kept
+        kept |= before
+    return kept
 
 
-def graph_of(engine: Engine, precision: str, images: Images) -> Graph:
-    """Read the graph; FP16 is converted from FP32, and checked on the images.
+def rounded_weight(values: Any, name: str) -> Any:
+    """Round to FP16; raises EngineError if a value is not finite or too large."""
+    largest = np.abs(values).max(initial=0)
+    if not largest <= np.finfo(np.float16).max:
+        raise EngineError(
+            f"the weight {name} holds {largest}, wanted finite values of at most 65504, "
+            "what FP16 can hold.\nNext: hambatch build --precision fp32"
+        )
+    return values.astype(np.float16)
 
-    Raises
-    ------
-    EngineError
-        If the engine has no such graph, or FP16 is too far from FP32.
-    """
-    content = (engine.folder / source_of(engine, precision)).read_bytes()
-    if precision != FP16:
-        return Graph(content)
-    half = to_fp16(content)
-    return Graph(half, check_fp16(content, half, images))
+
+def float_values(onnx: Any, graph: Any) -> set[str]:
+    """Name the values that are FP32 now."""
+    kind = onnx.TensorProto.FLOAT
+    typed = [*graph.input, *graph.output, *graph.value_info]
+    found = {value.name for value in typed if value.type.tensor_type.elem_type == kind}
+    return found | {tensor.name for tensor in graph.initializer if tensor.data_type == kind}
