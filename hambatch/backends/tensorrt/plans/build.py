@@ -152,7 +152,7 @@ def find_or_build(
     if it cannot be built; InputError if it cannot be kept.
     """
     key = wanted.key
-    with plan_cache() as cache, cache.alone(key):
+    with plan_cache() as cache, cache.building(key):
         try:
             if wanted.options.rebuild:
                 raise NoPlan("--rebuild")

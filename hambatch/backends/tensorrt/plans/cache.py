@@ -78,7 +78,7 @@ class PlanCache:
             raise NoPlan(f"its record is of another plan: {nearest([record.key], key)}")
         return KeptPlan(self._plan(record), record)
 
-    def keep(self, record: PlanRecord, content: bytes) -> Path:
+    def keep(self, record: PlanRecord, content: bytes) -> None:
         """Write a plan, then its record, then remove what the record no longer names.
 
         Raises InputError if the folder cannot be written to.
@@ -95,7 +95,6 @@ class PlanCache:
                 f"the plan cannot be kept in {self.folder}: {error.strerror}.\n"
                 f"Next: {_remedy(error)}"
             ) from error
-        return self.folder / record.file
 
     def entries(self) -> list[Entry]:
         """Read every record; only :meth:`examine` hashes plans."""
@@ -127,7 +126,7 @@ class PlanCache:
             write_private(self.place, name + TIMING, line, content)
 
     @contextmanager
-    def alone(self, key: PlanKey) -> Iterator[None]:
+    def building(self, key: PlanKey) -> Iterator[None]:
         """Hold the lock of this plan while the block builds it; waits for another process."""
         with ExitStack() as held:
             try:
@@ -142,7 +141,7 @@ class PlanCache:
         locks = [name for name in self.names() if name.endswith(LOCK)]
         return {name.removesuffix(LOCK) for name in locks if is_held(self.place, name)}
 
-    def strange(self) -> set[str]:
+    def irregular(self) -> set[str]:
         """Name what is no regular file, so was not kept by this program."""
         return {name for name in self.names() if not is_file(self.place, name)}
 

@@ -88,95 +88,85 @@ def to_fp16(content: bytes) -> bytes:
     onnx = require("onnx", extra="gpu", purpose="hambatch build --precision fp16")
     # Types of all values; the graph has float inputs nowhere else than where they are named.
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content), strict_mode=True)
-    converted = _Conversion(onnx, model).run()
-    onnx.checker.check_model(converted, full_check=True)
-    serialized: bytes = converted.SerializeToString(deterministic=True)
+    _Conversion(onnx, model.graph).run()
+    onnx.checker.check_model(model, full_check=True)
+    serialized: bytes = model.SerializeToString(deterministic=True)
     return serialized
 
 
-@dataclass
 class _Conversion:
-    """One pass over the nodes.
+    """Walks over the nodes; ``halves`` maps a value to its FP16 twin, ``wide`` exist in FP32."""
 
-    ``halves`` maps a value to its FP16 twin; ``wide`` are those that exist in FP32.
-    """
+    def __init__(self, onnx: Any, graph: Any) -> None:
+        self._onnx, self._graph = onnx, graph
+        self._floats = float_values(onnx, graph)
+        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+        self._wide = {value.name for value in graph.input} | set(self._weights)
+        self._halves: dict[str, str] = {}
+        self._nodes: list[Any] = []
 
-    onnx: Any
-    model: Any
-    halves: dict[str, str] = field(default_factory=dict)
-    wide: set[str] = field(default_factory=set)
-    nodes: list[Any] = field(default_factory=list)
-
-    def run(self) -> Any:
-        """Convert the model, in place."""
-        graph = self.model.graph
-        self.weights = {tensor.name: tensor for tensor in graph.initializer}
-        self.floats = float_values(self.onnx, graph)
-        self.wide = {value.name for value in graph.input} | set(self.weights)
-        kept = stays(graph)
-        for k, node in enumerate(graph.node):
+    def run(self) -> None:
+        """Convert the graph, in place."""
+        kept = stays(self._graph)
+        for k, node in enumerate(self._graph.node):
             if self._is_stored_half(node):
-                self.halves[node.output[0]] = node.input[0]
+                self._halves[node.output[0]] = node.input[0]
             elif k in kept:
                 self._keep(node)
             else:
                 self._convert(node)
-        self._widen(value.name for value in graph.output)
-        self._replace(graph)
-        return self.model
+        self._widen(value.name for value in self._graph.output)
+        used = {name for node in self._nodes for name in node.input}
+        weights = [tensor for name, tensor in self._weights.items() if name in used]
+        del self._graph.node[:], self._graph.initializer[:], self._graph.value_info[:]
+        self._graph.node.extend(self._nodes)
+        self._graph.initializer.extend(weights)
 
     def _is_stored_half(self, node: Any) -> bool:
         """Whether it only makes FP32 of a weight that is stored as FP16."""
-        weight = self.weights.get(node.input[0]) if node.op_type == "Cast" else None
-        half = self.onnx.TensorProto.FLOAT16
-        return weight is not None and weight.data_type == half and node.output[0] in self.floats
+        weight = self._weights.get(node.input[0]) if node.op_type == "Cast" else None
+        half = self._onnx.TensorProto.FLOAT16
+        return weight is not None and weight.data_type == half and node.output[0] in self._floats
 
     def _keep(self, node: Any) -> None:
         self._widen(node.input)
-        self.nodes.append(node)
-        self.wide.update(node.output)
+        self._nodes.append(node)
+        self._wide.update(node.output)
 
     def _convert(self, node: Any) -> None:
         for k, name in enumerate(node.input):
-            if name in self.floats:
+            if name in self._floats:
                 node.input[k] = self._half(name)
         for k, name in enumerate(node.output):
-            if name in self.floats:
-                node.output[k] = self.halves[name] = name + SUFFIX
-        self.nodes.append(node)
+            if name in self._floats:
+                node.output[k] = self._halves[name] = name + SUFFIX
+        self._nodes.append(node)
 
     def _half(self, name: str) -> str:
         """Name the FP16 twin of a value, which is made if there is none."""
-        if name not in self.halves:
-            self.halves[name] = name + SUFFIX
-            if name in self.weights:
+        if name not in self._halves:
+            self._halves[name] = name + SUFFIX
+            if name in self._weights:
                 self._round(name)
             else:
-                self._cast(name, self.halves[name], self.onnx.TensorProto.FLOAT16)
-        return self.halves[name]
+                self._cast(name, self._halves[name], self._onnx.TensorProto.FLOAT16)
+        return self._halves[name]
 
     def _widen(self, names: Iterable[str]) -> None:
         """Make the FP32 values that do not exist yet."""
         for name in names:
-            if name in self.halves and name not in self.wide:
-                self._cast(self.halves[name], name, self.onnx.TensorProto.FLOAT)
-                self.wide.add(name)
+            if name in self._halves and name not in self._wide:
+                self._cast(self._halves[name], name, self._onnx.TensorProto.FLOAT)
+                self._wide.add(name)
 
     def _cast(self, source: str, target: str, kind: int) -> None:
-        make = self.onnx.helper.make_node
-        self.nodes.append(make("Cast", [source], [target], name=f"{target}.cast", to=kind))
+        node = self._onnx.helper.make_node
+        self._nodes.append(node("Cast", [source], [target], name=f"{target}.cast", to=kind))
 
     def _round(self, name: str) -> None:
-        half = self.halves[name]
-        values = rounded_weight(self.onnx.numpy_helper.to_array(self.weights[name]), name)
-        self.weights[half] = self.onnx.numpy_helper.from_array(values, half)
-
-    def _replace(self, graph: Any) -> None:
-        used = {name for node in self.nodes for name in node.input}
-        weights = [tensor for name, tensor in self.weights.items() if name in used]
-        del graph.node[:], graph.initializer[:], graph.value_info[:]
-        graph.node.extend(self.nodes)
-        graph.initializer.extend(weights)
+        half = self._halves[name]
+        values = rounded_weight(self._onnx.numpy_helper.to_array(self._weights[name]), name)
+        self._weights[half] = self._onnx.numpy_helper.from_array(values, half)
 
 
 def as_if_fp16(content: bytes) -> bytes:
@@ -193,7 +183,7 @@ def as_if_fp16(content: bytes) -> bytes:
 
 
 class _Rounding:
-    """Walks over the nodes; ``rounded`` maps a value to its rounded twin, if it has one."""
+    """Walks over the nodes; ``rounded`` maps a value to its rounded twin."""
 
     def __init__(self, onnx: Any, graph: Any) -> None:
         self._onnx, self._graph = onnx, graph

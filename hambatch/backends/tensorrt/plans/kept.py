@@ -112,8 +112,8 @@ def prune_plans(*, everything: bool) -> Pruned:
     """
     machine = None if everything else this_machine()
     with plan_cache() as cache:
-        strange, building = cache.strange(), cache.being_built()
-        entries = [entry for entry in cache.entries() if entry.name not in strange]
+        irregular, building = cache.irregular(), cache.being_built()
+        entries = [entry for entry in cache.entries() if entry.name not in irregular]
         gone = [
             entry
             for entry in entries
@@ -124,7 +124,7 @@ def prune_plans(*, everything: bool) -> Pruned:
         files = {entry.name for entry in gone} | {n for n in cache.names() if _stem(n) in stems}
         files |= _loose(cache, {_stem(entry.name) for entry in entries} | building, everything)
         freed = sum(map(cache.remove, sorted(files)))
-    notes = _notes(kept, machine, building, strange)
+    notes = _notes(kept, machine, building, irregular)
     return Pruned(len(gone), len(kept), freed, "; ".join(notes))
 
 
@@ -148,7 +148,7 @@ def _loose(cache: PlanCache, taken: set[str], everything: bool) -> set[str]:
 
 
 def _notes(
-    kept: list[Entry], machine: Machine | None, building: set[str], strange: set[str]
+    kept: list[Entry], machine: Machine | None, building: set[str], irregular: set[str]
 ) -> list[str]:
     """Say why plans were kept that do not simply fit."""
     notes = []
@@ -160,8 +160,8 @@ def _notes(
             notes.append(f"{others} of them for GPUs that are not here: --all removes these too")
     if building:
         notes.append(f"being built now: {len(building)}")
-    if strange:
-        notes.append(f"left, as no regular file: {', '.join(map(repr, sorted(strange)))}")
+    if irregular:
+        notes.append(f"left, as no regular file: {', '.join(map(repr, sorted(irregular)))}")
     return notes
 
 

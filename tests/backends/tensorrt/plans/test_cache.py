@@ -195,7 +195,7 @@ def test_a_folder_in_place_of_a_record_or_a_lock_is_named(folder: Path) -> None:
 
 
 def lock_it() -> None:
-    with plan_cache() as cache, cache.alone(KEY):
+    with plan_cache() as cache, cache.building(KEY):
         pass
 
 
@@ -270,7 +270,7 @@ def test_two_builds_at_once_leave_one_plan_whole(own_cache: Path) -> None:
 
 def build_slowly(cache_home: str, began: "multiprocessing.synchronize.Event") -> None:
     os.environ["XDG_CACHE_HOME"] = cache_home
-    with plan_cache() as cache, cache.alone(KEY):
+    with plan_cache() as cache, cache.building(KEY):
         began.set()
         # Long enough that the other would be caught without the lock.
         time.sleep(0.3)
@@ -283,7 +283,7 @@ def test_a_second_build_waits_and_reads_what_the_first_one_built(own_cache: Path
     first = context.Process(target=build_slowly, args=(str(own_cache.parents[1]), began))
     first.start()
     assert began.wait(60)
-    with plan_cache() as cache, cache.alone(KEY):
+    with plan_cache() as cache, cache.building(KEY):
         assert cache.find(KEY).content == CONTENT
     first.join(20)
     assert first.exitcode == 0

@@ -100,7 +100,7 @@ def test_pruning_all_spares_what_a_build_in_progress_holds(folder: Path) -> None
     for name in (fresh, old):
         (folder / name).write_bytes(b"half")
     os.utime(folder / old, (1, 1))
-    with plan_cache() as cache, cache.alone(KEY):
+    with plan_cache() as cache, cache.building(KEY):
         done = prune_plans(everything=True)
         assert (done.removed, done.kept) == (3, 1)
         assert "being built now: 1" in str(done)
