@@ -11,8 +11,9 @@ import pytest
 
 from hambatch.backends import Backend, load_backend
 from hambatch.backends.openvino_cpu import load
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine, load_engine, write_manifest
+from hambatch.engines.loading import find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import EngineError
 from hambatch.types import Batch
 from tests.backends.contract import BackendContract, batch_of, pictures, scores
@@ -88,7 +89,8 @@ def test_a_batch_that_shares_a_request_with_the_next_one_does_not_wait_for_it(
 CHECK = """
 import numpy as np
 from hambatch.backends.openvino_cpu import REQUEST_SIZE, load
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine, load_engine
+from hambatch.engines.loading import find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from tests.backends.contract import pictures, scores
 
 images = np.concatenate([pictures(3), np.zeros((1, 224, 224, 3), np.uint8)])

@@ -7,7 +7,8 @@ import pytest
 from hambatch.backends.tensorrt.plans.fp16 import to_fp16
 from hambatch.backends.tensorrt.plans.invariance import Images
 from hambatch.backends.tensorrt.plans.trial import decode_sentinels
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 
 
 @pytest.fixture(scope="session")
