@@ -10,12 +10,12 @@ Variables of the environment:
 HOST_GPUS           how many there are; default 2
 HOST_GPU_FAILS      ``1:3``: GPU 1 fails at its third request of every process;
                     ``*:3``: each does; ``1:3:kill``: its process dies of SIGABRT then;
-                    ``1:3:hang``: it never answers; ``1:close``: it fails as it is released;
+                    ``1:3:hang``: it never returns; ``1:close``: it fails as it is released;
                     ``1:load``: its engine is refused; ``1:import``: its process ends
                     with an ImportError
 HOST_GPU_CRASHES_AT SHA-256 of files: decoding one on a GPU kills the process
 HOST_CPU_CRASHES_AT likewise, on the CPU
-HOST_GPU_WRONG      ``1``: GPU 1 answers wrongly
+HOST_GPU_WRONG      ``1``: GPU 1 gives wrong scores
 HOST_GPU_BUILDS     ``refused``: no plan is kept
 """
 
@@ -113,7 +113,7 @@ def load(
     backend = TensorRtBackend(f"tensorrt-{precision}", device, host.make_context, form, 2)
     _fail_outside_requests(backend, ordinal)
     if os.environ.get("HOST_GPU_WRONG") == str(ordinal):
-        _answer_wrongly(backend)
+        _give_wrong_scores(backend)
     return backend
 
 
@@ -159,7 +159,7 @@ def _fail_outside_requests(backend: Any, ordinal: int) -> None:
         backend.close = close
 
 
-def _answer_wrongly(backend: Any) -> None:
+def _give_wrong_scores(backend: Any) -> None:
     real = backend._finished
 
     def finished(pending: Any) -> Any:

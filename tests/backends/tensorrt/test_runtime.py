@@ -30,24 +30,24 @@ def test_a_plan_that_fits_makes_contexts(trt: Any) -> None:
     context.close()
 
 
-def test_a_refused_plan_is_told_with_errors_and_without_chatter(trt: Any) -> None:
+def test_a_refused_plan_is_reported_with_errors_and_without_chatter(trt: Any) -> None:
     trt.says = [("warning", "chatter"), ("error", "engine plan file is of version 10.3")]
-    with pytest.raises(BackendError, match=r"version 10\.3.*\nNext: hambatch build") as told:
+    with pytest.raises(BackendError, match=r"version 10\.3.*\nNext: hambatch build") as refused:
         LoadedPlan(b"other")
-    assert "chatter" not in str(told.value)
-    assert not isinstance(told.value, OutOfMemory)
+    assert "chatter" not in str(refused.value)
+    assert not isinstance(refused.value, OutOfMemory)
 
 
-def test_memory_that_runs_out_is_told_apart(trt: Any) -> None:
+def test_memory_that_runs_out_is_an_error_of_its_own(trt: Any) -> None:
     plan = LoadedPlan(b"plan")
     plan._log.errors.append("[defaultAllocator] Cuda failure: out of memory")
     trt.plan.refused = {"context"}
     with pytest.raises(OutOfMemory, match="no execution context"):
         plan.make_context()
     # Said once: the next failure has a reason of its own, or none.
-    with pytest.raises(BackendError, match="does not say why") as told:
+    with pytest.raises(BackendError, match="does not say why") as refused:
         plan.make_context()
-    assert not isinstance(told.value, OutOfMemory)
+    assert not isinstance(refused.value, OutOfMemory)
 
 
 def test_a_plan_of_another_graph_is_refused(trt: Any) -> None:
@@ -61,9 +61,9 @@ def test_an_illegal_access_is_not_taken_for_memory_that_ran_out(trt: Any) -> Non
     plan = LoadedPlan(b"plan")
     plan._log.errors.append("Cuda Runtime (an illegal memory access was encountered)")
     trt.plan.refused = {"context"}
-    with pytest.raises(BackendError, match="illegal memory access") as told:
+    with pytest.raises(BackendError, match="illegal memory access") as refused:
         plan.make_context()
-    assert not isinstance(told.value, OutOfMemory)
+    assert not isinstance(refused.value, OutOfMemory)
 
 
 def test_a_plan_for_smaller_requests_is_refused(trt: Any) -> None:

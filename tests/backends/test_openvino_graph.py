@@ -24,7 +24,7 @@ def kinds(model: Any) -> list[str]:
     return [node.get_type_name() for node in model.get_ops()]
 
 
-def answers(model: Any, images: np.ndarray, name: str = "logits") -> np.ndarray:
+def outputs_of(model: Any, images: np.ndarray, name: str = "logits") -> np.ndarray:
     how = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
     compiled = openvino.Core().compile_model(model, "CPU", how)
     return np.concatenate([compiled(image[None])[name].copy() for image in images])
@@ -49,7 +49,7 @@ def test_scores_are_those_of_the_file(
 ) -> None:
     model = read(made[0])
     assert with_unsigned_activations(model)
-    wanted, found = logits_of(made[0], others), answers(model, others)
+    wanted, found = logits_of(made[0], others), outputs_of(model, others)
     # A sum that is rounded otherwise may fall on the next code: a fraction of what INT8 costs.
     cost = np.sqrt(((wanted - logits_of(residual.SerializeToString(), others)) ** 2).mean())
     assert np.sqrt(((found - wanted) ** 2).mean()) < 0.1 * cost
@@ -83,7 +83,7 @@ def test_a_graph_of_another_form_stays_as_it_is(residual: Any, others: np.ndarra
     content = residual.SerializeToString()
     model = read(content)
     assert with_unsigned_activations(model) == 0
-    np.testing.assert_array_equal(answers(model, others[:2]), logits_of(content, others[:2]))
+    np.testing.assert_array_equal(outputs_of(model, others[:2]), logits_of(content, others[:2]))
 
 
 def test_other_scales_in_the_file_are_left_to_openvino(made: tuple[bytes, list[str]]) -> None:

@@ -5,15 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.backends.tensorrt.plans import kept as listing
-from hambatch.backends.tensorrt.plans import kept as pruning
 from hambatch.backends.tensorrt.plans.cache import plan_cache
 from hambatch.backends.tensorrt.plans.kept import Machine, plan_lines, prune_plans
 from tests.backends.tensorrt.plans.made_plans import CONTENT, KEY, record
 from tests.backends.tensorrt.plans.rtx import CARD, CUDA
 
 HERE = Machine("11.4.0.106", "580.1", CUDA, (CARD,))
-NOWHERE = Machine(problem="no NVIDIA driver was found")
 
 
 @pytest.fixture
@@ -32,8 +29,7 @@ def folder(own_cache: Path) -> Path:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (listing, pruning):
-        monkeypatch.setattr(module, "this_machine", lambda: HERE)
+    monkeypatch.setattr("hambatch.backends.tensorrt.plans.kept.this_machine", lambda: HERE)
 
 
 @pytest.mark.usefixtures("here")
@@ -57,14 +53,14 @@ def test_every_plan_is_listed_with_its_state(folder: Path) -> None:
     assert any("its gpu is NVIDIA Other (8.9), here NVIDIA Made-Up (8.9)" in line for line in lines)
 
 
-def test_a_driver_of_unknown_version_is_told_by_its_cuda() -> None:
+def test_a_driver_of_unknown_version_is_compared_by_its_cuda() -> None:
     here = Machine(KEY.tensorrt, "", CUDA, (CARD,))
     assert here.misfit(record(driver="").key) == ""
     assert here.misfit(record(driver="", cuda=12040).key) == "its cuda is 12040, here 13000"
 
 
 def test_without_a_gpu_whether_a_plan_fits_is_not_claimed(folder: Path) -> None:
-    assert sum("whether it fits cannot be told" in line for line in plan_lines()) == 3
+    assert sum("unknown whether it fits" in line for line in plan_lines()) == 3
 
 
 def test_an_empty_folder_names_the_command(own_cache: Path) -> None:
@@ -91,7 +87,7 @@ def test_pruning_leaves_what_fits_and_what_is_for_other_cards(folder: Path) -> N
 def test_pruning_without_a_gpu_removes_what_is_damaged_and_says_so(folder: Path) -> None:
     done = prune_plans(everything=False)
     assert (done.removed, done.kept) == (1, 3)
-    assert "whether they fit cannot be told" in str(done)
+    assert "unknown whether they fit" in str(done)
 
 
 def test_pruning_all_leaves_nothing(folder: Path) -> None:
@@ -104,7 +100,7 @@ def test_pruning_all_spares_what_a_build_in_progress_holds(folder: Path) -> None
     for name in (fresh, old):
         (folder / name).write_bytes(b"half")
     os.utime(folder / old, (1, 1))
-    with plan_cache() as cache, cache.alone(KEY):
+    with plan_cache() as cache, cache.building(KEY):
         done = prune_plans(everything=True)
         assert (done.removed, done.kept) == (3, 1)
         assert "being built now: 1" in str(done)
@@ -115,7 +111,7 @@ def test_pruning_all_spares_what_a_build_in_progress_holds(folder: Path) -> None
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("everything", [True, False])
-def test_what_is_no_regular_file_is_passed_over_and_told(folder: Path, everything: bool) -> None:
+def test_what_is_no_regular_file_is_left_and_named(folder: Path, everything: bool) -> None:
     odd = folder / f"{'e' * 64}.json"
     odd.mkdir()
     (folder / "folder").mkdir()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hambatch.backends import load_backend
-from hambatch.backends.openvino_compile import KEPT, cache_folder, exported_once
+from hambatch.backends.openvino_compile import KEPT, cache_folder, compiled_or_kept
 from hambatch.engines.loading import load_engine
 from hambatch.score.options import ScoreOptions
 from hambatch.score.rows import predict_files
@@ -33,7 +33,7 @@ class Compiler:
         return self.core.compile_model(self.graph, "CPU")
 
     def once(self, folder: Path, key: str = KEY) -> Any:
-        compiled, blob = exported_once(
+        compiled, blob = compiled_or_kept(
             folder, key, self.compile, lambda blob: self.core.import_model(blob, "CPU")
         )
         assert blob

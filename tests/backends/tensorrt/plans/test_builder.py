@@ -3,58 +3,40 @@
 import signal
 import sys
 import time
+from dataclasses import replace
 from subprocess import PIPE, Popen
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from hambatch.backends.tensorrt.plans.builder import Recipe, build_plan, configure
-from hambatch.backends.tensorrt.plans.fp16 import graph_of
-from hambatch.backends.tensorrt.plans.invariance import Images
+from hambatch.backends.tensorrt.options import BuildOptions
+from hambatch.backends.tensorrt.plans.builder import build_plan, configure
 from hambatch.backends.tensorrt.runtime import log_of
 from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import InputSpec
 from hambatch.errors import BackendError, EngineError
-from tests.backends.tensorrt.plans.rtx import rtx
+from tests.backends.tensorrt.plans.rtx import Phases, rtx
 
 trt = rtx()
 
 SPEC = InputSpec()
-RECIPE = Recipe((1, 8, 8), workspace_megabytes=1024)
+OPTIONS = BuildOptions(max_batch=8, workspace_megabytes=1024)
 
 # Of the weights alone: 23.6 million in the convolutions, 1.05 million in the head.
 SIZES = {"fp32": (94e6, 105e6), "fp16": (47e6, 53e6), "int8": (24e6, 40e6)}
 
 
-class Phases:
-    """Notes what a build does; ``stop_at`` is the step at which Ctrl-C comes."""
-
-    def __init__(self, stop_at: int = 0) -> None:
-        self.begun: list[str] = []
-        self.over: list[str] = []
-        self.steps, self.stop_at = 0, stop_at
-
-    def start(self, phase: str, steps: int) -> None:
-        self.begun.append(phase)
-
-    def step(self, phase: str) -> None:
-        self.steps += 1
-        if self.steps == self.stop_at:
-            raise KeyboardInterrupt
-
-    def finish(self, phase: str) -> None:
-        self.over.append(phase)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", SIZES)
 def test_every_precision_of_the_default_engine_builds(
-    default_engine: Engine, known_pictures: Images, precision: str
+    default_engine: Engine, half: bytes, precision: str
 ) -> None:
-    content = graph_of(default_engine, precision, known_pictures).content
+    content = half
+    if precision != "fp16":
+        content = (default_engine.folder / default_engine.variant(precision).file).read_bytes()
     phases = Phases()
-    built = build_plan(trt, content, RECIPE, SPEC, progress=phases)
+    built = build_plan(trt, content, OPTIONS, SPEC, phases)
     smallest, largest = SIZES[precision]
     assert smallest < len(built.plan) < largest
     assert built.timing is None
@@ -66,7 +48,8 @@ def test_every_precision_of_the_default_engine_builds(
 def test_fp32_is_no_tf32_and_slots_are_independent(compatible: bool) -> None:
     config = trt.Builder(log_of(trt)).create_builder_config()
     config.set_flag(trt.BuilderFlag.TF32)
-    configure(trt, config, Recipe((1, 2, 4), 100, compatible, compatible))
+    options = BuildOptions(workspace_megabytes=100, version_compatible=compatible)
+    configure(trt, config, replace(options, hardware_compatible=compatible))
     assert not config.get_flag(trt.BuilderFlag.TF32)
     assert config.get_flag(trt.BuilderFlag.DISTRIBUTIVE_INDEPENDENCE)
     assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 10**8
@@ -74,15 +57,15 @@ def test_fp32_is_no_tf32_and_slots_are_independent(compatible: bool) -> None:
 
 
 def test_the_flags_that_make_a_plan_fit_elsewhere_build(tiny: bytes) -> None:
-    built = build_plan(trt, tiny, Recipe((1, 2, 4), 64, hardware_compatible=True), SPEC)
-    assert built.plan
+    options = BuildOptions(max_batch=4, workspace_megabytes=64, hardware_compatible=True)
+    assert build_plan(trt, tiny, options, SPEC, Phases()).plan
 
 
 def test_ctrl_c_ends_a_build_at_its_next_step(tiny: bytes) -> None:
     whole, stopped = Phases(), Phases(stop_at=1)
-    build_plan(trt, tiny, RECIPE, SPEC, progress=whole)
+    build_plan(trt, tiny, OPTIONS, SPEC, whole)
     with pytest.raises(KeyboardInterrupt):
-        build_plan(trt, tiny, RECIPE, SPEC, progress=stopped)
+        build_plan(trt, tiny, OPTIONS, SPEC, stopped)
     assert stopped.steps < whole.steps
 
 
@@ -93,16 +76,16 @@ from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import tensorrt_rtx_bindings as trt
 from hambatch.engines.manifest import InputSpec
-from hambatch.backends.tensorrt.plans.builder import Recipe, build_plan
+from hambatch.backends.tensorrt.options import BuildOptions
+from hambatch.backends.tensorrt.plans.builder import build_plan
 
-class Tells:
+class Prints:
     def start(self, phase, steps):
         print("began", flush=True)
     def step(self, phase): ...
     def finish(self, phase): ...
 
-build_plan(trt, Path(sys.argv[1]).read_bytes(), Recipe((1, 8, 8), 1024), InputSpec(),
-           progress=Tells())
+build_plan(trt, Path(sys.argv[1]).read_bytes(), BuildOptions(max_batch=8), InputSpec(), Prints())
 print("built")
 """
 
@@ -127,7 +110,7 @@ def test_a_transpose_of_uint8_is_caught_and_named() -> None:
     first = helper.make_node("Transpose", ["images"], ["planes"], "turn", perm=[0, 3, 1, 2])
     rest = helper.make_node("Cast", ["planes"], ["floats"], "widen", to=TensorProto.FLOAT)
     with pytest.raises(EngineError, match=r"(?s)Transpose node 'turn'.*Next: hambatch export"):
-        build_plan(trt, graph([first, rest]), RECIPE, SPEC)
+        build_plan(trt, graph([first, rest]), OPTIONS, SPEC, Phases())
 
 
 def test_everything_that_the_parser_refuses_is_reported() -> None:
@@ -137,7 +120,7 @@ def test_everything_that_the_parser_refuses_is_reported() -> None:
         helper.make_node("Kelvin", ["floats"], ["b"], "second", domain="no.such"),
     ]
     with pytest.raises(EngineError) as refused:
-        build_plan(trt, graph(strange, source="floats"), RECIPE, SPEC)
+        build_plan(trt, graph(strange, source="floats"), OPTIONS, SPEC, Phases())
     said = str(refused.value)
     assert "'first'" in said
     assert "'second'" in said
@@ -147,19 +130,19 @@ def test_a_fixed_batch_is_refused_with_what_was_found(tiny: bytes) -> None:
     model = onnx.load_from_string(tiny)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
     with pytest.raises(EngineError, match=r"(?s)found .*\[4,224,224,3\].*has to be dynamic"):
-        build_plan(trt, model.SerializeToString(), RECIPE, SPEC)
+        build_plan(trt, model.SerializeToString(), OPTIONS, SPEC, Phases())
 
 
 def test_other_outputs_are_refused(tiny: bytes) -> None:
     model = onnx.load_from_string(tiny)
     del model.graph.output[1]
-    with pytest.raises(EngineError, match=r"outputs cannot be built for.*features"):
-        build_plan(trt, model.SerializeToString(), RECIPE, SPEC)
+    with pytest.raises(EngineError, match=r"built for the graph's outputs.*features"):
+        build_plan(trt, model.SerializeToString(), OPTIONS, SPEC, Phases())
 
 
 def test_what_is_no_graph_is_refused() -> None:
     with pytest.raises(EngineError, match="does not take this graph"):
-        build_plan(trt, b"no graph", RECIPE, SPEC)
+        build_plan(trt, b"no graph", OPTIONS, SPEC, Phases())
 
 
 def test_a_builder_that_cannot_be_had_is_one_message(tiny: bytes) -> None:
@@ -174,7 +157,7 @@ def test_a_builder_that_cannot_be_had_is_one_message(tiny: bytes) -> None:
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
     with pytest.raises(BackendError, match=r"(?s)cannot build the plan.*Next: "):
-        build_plan(Without, tiny, RECIPE, SPEC)
+        build_plan(Without, tiny, OPTIONS, SPEC, Phases())
 
 
 @pytest.fixture

@@ -16,11 +16,6 @@ from hambatch.errors import EngineError
 from tests.backends.tensorrt.plans.rtx import openvino_predict
 
 
-@pytest.fixture(scope="module")
-def half(fp32: bytes) -> bytes:
-    return to_fp16(fp32)
-
-
 def types_of(content: bytes) -> dict[str, int]:
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
     graph = model.graph
@@ -58,15 +53,15 @@ def test_the_same_graph_gives_the_same_bytes(half: bytes, fp32: bytes) -> None:
     assert to_fp16(fp32) == half
 
 
-def test_rounding_moves_the_known_pictures_by_little_and_no_label(
-    fp32: bytes, half: bytes, known_pictures: Images, default_engine: Engine
+def test_rounding_moves_the_sentinels_by_little_and_no_label(
+    fp32: bytes, half: bytes, sentinels: Images, default_engine: Engine
 ) -> None:
-    measured = check_fp16(fp32, half, known_pictures)
+    measured = check_fp16(fp32, half, sentinels)
     assert 1e-5 < measured["weights"]["max_difference"] < 2e-4
     assert 2e-4 < measured["values"]["max_difference"] < 2e-3
     assert measured["weights"]["label_flips"] == measured["values"]["label_flips"] == 0
     wanted = [p.probabilities for p in default_engine.manifest.sentinels.pictures]
-    found = openvino_probabilities(half, known_pictures)
+    found = openvino_probabilities(half, sentinels)
     np.testing.assert_allclose(found, np.array(wanted), atol=2e-4, rtol=0)
 
 
@@ -122,11 +117,11 @@ def test_a_weight_that_fp16_cannot_hold_is_named(value: float) -> None:
         to_fp16(small(np.full((3, 7), value)))
 
 
-def test_an_engine_that_fp16_spoils_is_refused(known_pictures: Images) -> None:
-    # Logits of some hundreds that differ by less than FP16 can tell.
+def test_an_engine_that_fp16_spoils_is_refused(sentinels: Images) -> None:
+    # Logits of some hundreds that differ by less than FP16 resolves.
     content = small((1000 + np.random.default_rng(0).normal(0, 0.02, (3, 7))) / 300)
     with pytest.raises(EngineError, match=r"(?s)moves by .*--precision fp32"):
-        check_fp16(content, to_fp16(content), known_pictures)
+        check_fp16(content, to_fp16(content), sentinels)
 
 
 def test_the_tiny_engine_without_a_mean_is_converted_too(tiny_engine: Path) -> None:
