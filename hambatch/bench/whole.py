@@ -1,4 +1,4 @@
-"""A whole run as `score` does it: worker process, known pictures, journal."""
+"""A whole run as `score` does it: worker process, sentinels, journal; and its table alone."""
 
 import multiprocessing
 import os
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hambatch.bench.inference import refuse_other
-from hambatch.bench.measuring import Loaded, Turn, cpu_seconds, peak_rss_mb, timed
+from hambatch.bench.measuring import Case, Loaded, Turn, cpu_seconds, peak_rss_mb, timed
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import InputError
 from hambatch.score.journal.rows import RowLog
@@ -44,6 +44,10 @@ class Writing:
     table: Path
     count: int
 
+    def case(self) -> Case:
+        """Name what is measured."""
+        return Case("write, csv", "write", {"format": "csv"}, self)
+
     def load(self) -> Loaded:
         """Nothing to load."""
 
@@ -54,16 +58,16 @@ class Writing:
                     write(ROW)
             return rows
 
-        return Loaded("csv", lambda: timed(work))
+        return Loaded(lambda: timed(work))
 
 
 @dataclass(frozen=True)
 class Whole:
     """Score every file into a journal, in a worker that starts anew each turn.
 
-    The clock runs from the first group sent to the last row received. What comes
-    before, loading the engine, is the turn's ``start_s``. Known pictures cost time
-    and count as no images.
+    The clock runs from the first batch sent to the last row received. What comes
+    before, loading the engine, is the turn's ``start_s``. Sentinels cost time, and are
+    not counted as images.
     """
 
     engine: Path
@@ -75,8 +79,7 @@ class Whole:
     def load(self) -> Loaded:
         """Load what the parent of a run loads."""
         engine = load_engine(self.engine)
-        precision = job_for(self.engine, self.options).precision
-        return Loaded(f"{self.options.backend}-{precision}", lambda: self._turn(engine))
+        return Loaded(lambda: self._turn(engine))
 
     def _turn(self, engine: Engine) -> Turn:
         begun = time.perf_counter()
@@ -88,9 +91,8 @@ class Whole:
         ):
             size, every = self.options.batch_size, self.options.sentinel_every
             ready = worker.wait_ready()
-            backend = ready.backend
-            refuse_other(backend, f"{job.backend}-{job.precision}", ready.note)
-            with SentinelWatch(engine, size, every, backend, Path(place)) as watch:
+            refuse_other(ready.backend, f"{job.backend}-{job.precision}", ready.note)
+            with SentinelWatch(engine, size, every, ready.backend, Path(place)) as watch:
                 return self._timed(engine, worker, watch, log, begun)
 
     def _timed(
