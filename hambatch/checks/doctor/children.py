@@ -7,6 +7,7 @@ package that is broken, or not installed, must not stop what does without it.
 import importlib
 import io
 import sys
+from collections.abc import Callable
 
 from hambatch.errors import HambatchError
 from hambatch.system.probe import answer
@@ -20,7 +21,12 @@ NEAR = 3
 def main() -> None:
     """Try what the first argument names."""
     what, *arguments = sys.argv[1:]
-    {"import": import_modules, "decode": decode, "load": load}[what](*arguments)
+    tries: dict[str, Callable[..., None]] = {
+        "import": import_modules,
+        "decode": decode,
+        "load": load,
+    }
+    tries[what](*arguments)
 
 
 def import_modules(*names: str) -> None:
