@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contenders.task import Setting, Task
 from hambatch.engines.loading import load_engine
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.rows import rows_of
 from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.supervisor import SupervisedWorker
@@ -32,7 +32,7 @@ def build(task: Task, setting: Setting) -> Callable[[], float]:
     engine = load_engine(task.engine)
 
     def seconds(names: tuple[str, ...]) -> float:
-        with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
+        with SupervisedWorker(plan_run(engine.folder, options).job) as worker:
             worker.wait_ready()
             started = time.perf_counter()
             backend = f"openvino-{task.precision}"

@@ -18,7 +18,7 @@ from hambatch.bench.whole import Whole, Writing
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import numbers_in, plan_of
+from hambatch.score.plan import numbers_in, plan_run
 from hambatch.system.cpu import available_cores
 from hambatch.system.text import plural
 
@@ -65,7 +65,7 @@ def resolve(engine: Path, options: BenchScoreOptions) -> ScoreOptions:
     InputError
         If several GPUs are named.
     HambatchError
-        As :func:`hambatch.score.plan.plan_of` says.
+        As :func:`hambatch.score.plan.plan_run` says.
     """
     refuse_several(options.device)
     given = ScoreOptions(
@@ -81,11 +81,11 @@ def resolve(engine: Path, options: BenchScoreOptions) -> ScoreOptions:
         readers=options.readers,
         decoder=DecoderOptions(hw_decoder_load=options.hw_decoder_load),
     )
-    plan = plan_of(engine, given)
+    plan = plan_run(engine, given)
     return replace(
-        plan.options,
-        streams=streams_of(plan.options.backend, plan.sharing.streams),
-        decode_threads=plan.sharing.decode_threads,
+        plan.used,
+        streams=streams_of(plan.used.backend, plan.job.streams),
+        decode_threads=plan.job.decode_threads,
     )
 
 

@@ -14,9 +14,10 @@ from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import InputError
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.rows import rows_of
 from hambatch.score.sentinels.watch import SentinelWatch
+from hambatch.score.worker.protocol import Job
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sinks.formats import open_table
 from hambatch.types import Row
@@ -78,20 +79,19 @@ class Whole:
 
     def load(self) -> Loaded:
         """Load what the parent of a run loads."""
-        engine = load_engine(self.engine)
-        return Loaded(lambda: self._turn(engine))
+        engine, job = load_engine(self.engine), plan_run(self.engine, self.options).job
+        return Loaded(lambda: self._turn(engine, job))
 
-    def _turn(self, engine: Engine) -> Turn:
+    def _turn(self, engine: Engine, job: Job) -> Turn:
         begun = time.perf_counter()
-        job = job_for(engine.folder, self.options)
         with (
             tempfile.TemporaryDirectory(dir=self.scratch) as place,
             closing(RowLog(Path(place) / "rows", len(self.names))) as log,
-            SupervisedWorker(job, self.options.decode_seconds) as worker,
+            SupervisedWorker(job) as worker,
         ):
             size, every = self.options.batch_size, self.options.sentinel_every
             ready = worker.wait_ready()
-            refuse_other(ready.backend, f"{job.backend}-{job.precision}", ready.note)
+            refuse_other(ready.backend, job.backend_name, ready.note)
             with SentinelWatch(engine, size, every, ready.backend, Path(place)) as watch:
                 return self._timed(engine, worker, watch, log, begun)
 
@@ -106,8 +106,8 @@ class Whole:
         cpu, started = _cpu_seconds(), time.perf_counter()
         seconds, busy, peak = 0.0, 0.0, 0.0
         rows = rows_of(worker, enumerate(self.names), self.root, engine.manifest, watch)
-        for _, vouched in rows:
-            log.append(vouched)
+        for _, proven in rows:
+            log.append(proven)
             # Now, and not after the loop: with its last answer given, the worker ends.
             seconds, busy = time.perf_counter() - started, _cpu_seconds() - cpu
             peak = max(peak, sum(map(peak_rss_mb, _processes())))

@@ -48,7 +48,7 @@ DEFAULTS = ScoreOptions()
     "--force",
     is_flag=True,
     default=DEFAULTS.force,
-    help="Use --precision int8 whatever its gate says; the record tells.",
+    help="Use --precision int8 whatever its gate says; the record says so.",
 )
 @click.option(
     "--model-cache/--no-model-cache",
@@ -59,7 +59,7 @@ DEFAULTS = ScoreOptions()
     "--batch-size",
     default=DEFAULTS.batch_size,
     type=click.IntRange(1, 1024),
-    help="Images a group.",
+    help="Images in a batch.",
 )
 @click.option(
     "--threads",
@@ -86,7 +86,7 @@ DEFAULTS = ScoreOptions()
     "--prefetch",
     default=DEFAULTS.prefetch,
     type=click.IntRange(1, 32),
-    help="Groups decoded ahead.",
+    help="Batches decoded ahead.",
 )
 @click.option(
     "--follow-symlinks",
@@ -140,13 +140,13 @@ DEFAULTS = ScoreOptions()
     "--sentinel-every",
     default=DEFAULTS.sentinel_every,
     type=click.IntRange(1),
-    help="Groups between known pictures that check the run.",
+    help="One batch in so many carries a sentinel, which checks the run.",
 )
 @click.option(
     "--hw-decoder-load",
     default=DEFAULTS.decoder.hw_decoder_load,
     type=FiniteRange(0, 1),
-    help="Share of a group that the GPU's JPEG engine decodes; between 0 and 1 rows may depend on "
+    help="Share of a batch that the GPU's JPEG engine decodes; between 0 and 1 rows may depend on "
     "their place in it.",
 )
 @click.option(
@@ -174,7 +174,7 @@ def score(
 ) -> None:
     """Score every JPEG and PNG below SOURCE into a table, one row an image.
 
-    Stopped in any way, the same command goes on where it was.
+    A run that was stopped in any way is resumed by the same command.
 
     Exit codes: 0 all scored; 1 could not be done; 2 usage; 3 done, but some
     images failed or some folders could not be read; 130 interrupted.

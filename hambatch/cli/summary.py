@@ -1,11 +1,11 @@
-"""What a run tells its user when it is done."""
+"""What `hambatch score` says before and after a run."""
 
 from pathlib import Path
 
 import click
 
 from hambatch.pipelines.decode import has_dali
-from hambatch.score.plan import Plan
+from hambatch.score.plan import RunPlan
 from hambatch.score.record import Tally
 from hambatch.score.run import Outcome
 from hambatch.system.text import encode_name, plural
@@ -13,23 +13,18 @@ from hambatch.system.text import encode_name, plural
 SHOWN = 5
 
 
-def show_plan(plan: Plan) -> None:
-    """Say on stderr what is about to compute."""
-    click.echo(describe_plan(plan), err=True)
-
-
-def describe_plan(plan: Plan) -> str:
-    """Name device and graph and why they were chosen, how the cores are shared, the kernels."""
-    choice, sharing = plan.choice, plan.sharing
+def show_plan(plan: RunPlan) -> None:
+    """Say on stderr what is about to compute, and why: device, graph, cores, kernels."""
+    choice, place, job, problem = plan.choice, plan.placement, plan.job, plan.cache_problem
     why = f"{choice.why}, --force" if choice.forced else choice.why
-    no_cache = f"\n  compiled graphs are not kept: {plan.no_cache}" if plan.no_cache else ""
-    place = plan.placement
-    return (
+    no_cache = f"\n  compiled graphs are not kept: {problem}" if problem else ""
+    click.echo(
         f"{place.named} ({place.why}), "
-        f"{place.backend}-{choice.used} ({why}), {_views(plan.options.tta)}"
-        f"{plural(sharing.streams, 'stream')}, "
-        f"{plural(sharing.decode_threads, 'decode thread')} on {plural(plan.cores, 'core')} "
-        f"({_kernels(plan.instruction_set)}){no_cache}"
+        f"{place.backend}-{choice.used} ({why}), {_views(plan.used.tta)}"
+        f"{plural(job.streams, 'stream')}, "
+        f"{plural(job.decode_threads, 'decode thread')} on {plural(plan.cores, 'core')} "
+        f"({_kernels(plan.instruction_set)}){no_cache}",
+        err=True,
     )
 
 

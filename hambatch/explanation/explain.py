@@ -13,7 +13,7 @@ from hambatch.explanation.document import as_document
 from hambatch.explanation.options import ExplainOptions
 from hambatch.explanation.picture import PURPOSE, Explanation, explanation_png, shown_size
 from hambatch.explanation.selection import Asked
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.rows import Unwatched, rows_of_answer
 from hambatch.score.worker.protocol import Answer, Job
 from hambatch.score.worker.supervisor import SupervisedWorker
@@ -81,7 +81,7 @@ def explain(
     require("matplotlib", extra="plot", purpose=PURPOSE)
     engine = load_engine(find_engine(asked.options.engine))
     run = _Run(asked, options.of_class, out, engine, _job(asked, engine))
-    with stopping() as stop, SupervisedWorker(run.job, asked.options.decode_seconds) as worker:
+    with stopping() as stop, SupervisedWorker(run.job) as worker:
         backend = worker.wait_ready().backend
         with refusing(out):
             out.mkdir(parents=True, exist_ok=True)
@@ -97,8 +97,8 @@ def explain(
 def _job(asked: Asked, engine: Engine) -> Job:
     """Take the job of a run in FP32 on the CPU, in small groups, by the backend that explains."""
     how = replace(asked.options, precision=FP32, batch_size=REQUEST_SIZE)
-    job = job_for(engine.folder, how, asked.root if asked.bounded else None)
-    return replace(job, backend=MAPS)
+    plan = plan_run(engine.folder, how, asked.root if asked.bounded else None)
+    return replace(plan.job, backend=MAPS)
 
 
 def _explanations(
@@ -106,7 +106,7 @@ def _explanations(
 ) -> Iterator[Explanation]:
     names = dict(enumerate(run.asked.names))
     items = (Item(index, run.asked.root / name) for index, name in names.items())
-    for answer in worker.answers(Unwatched(REQUEST_SIZE).groups(items)):
+    for answer in worker.answers(Unwatched(REQUEST_SIZE).batches(items)):
         for index, row in rows_of_answer(answer, names, run.engine.manifest, backend):
             if stop.requested:
                 raise Interrupted

@@ -1,6 +1,9 @@
 """How a GPU decodes: the arguments of DALI's decoder, with reasoned defaults."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class DecoderOptions:
     .. [4] https://github.com/NVIDIA/DALI/pull/4662
     """
 
-    hw_decoder_load: float = 1.0
+    hw_decoder_load: Annotated[float, Meta(ge=0, le=1)] = 1.0
     preallocate_width_hint: int = 1024
     preallocate_height_hint: int = 1024
     device_memory_padding: int = 16_777_216

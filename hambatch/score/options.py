@@ -1,54 +1,63 @@
-"""Defaults of `hambatch score`: option name = field name = key in the record."""
+"""Options of `hambatch score`: option name = field name = key in the record."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from hambatch.backends.test_time_augmentation import MOST
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.pipelines.options import DecoderOptions
+
+Threads = Annotated[int, Meta(ge=0, le=1024)]
+Amount = Annotated[float, Meta(ge=0, le=1e300)]
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """`hambatch score`.
+    """`hambatch score`: defaults, and what a record may hold.
 
     ``threads``, ``streams`` and ``decode_threads`` 0 mean: chosen from the cores of
-    this machine (:mod:`hambatch.system.cpu`). ``max_megabytes``
-    (10^6 bytes), ``max_megapixels`` and ``decode_seconds`` are limits a file;
-    ``fail_over`` is the percentage of failed images that a run puts up with;
-    probabilities are the mean over ``tta`` views of an image
-    (:mod:`hambatch.backends.test_time_augmentation`);
-    ``calibration`` applies the engine's fitted temperature, if it has one;
-    every ``sentinel_every``-th group carries a known picture. ``precision`` ``auto``
-    is resolved by :mod:`hambatch.engines.precision`, which ``force`` overrules.
-    ``model_cache`` keeps what is compiled (:mod:`hambatch.backends.openvino_compile`).
-    ``device`` and ``backend`` ``auto`` are resolved by :mod:`hambatch.score.plan`; numbers of
-    GPUs are CUDA's. ``decoder`` changes nothing on the CPU.
+    this machine (:mod:`hambatch.system.cpu`). ``max_megabytes`` (10^6 bytes),
+    ``max_megapixels`` and ``decode_seconds`` are limits of one file; ``fail_over`` is the
+    percentage of failed images above which a run stops. Probabilities are the mean over
+    ``tta`` views of an image (:mod:`hambatch.backends.test_time_augmentation`);
+    ``calibration`` applies the engine's fitted temperature, if it has one; every
+    ``sentinel_every``-th batch carries a sentinel. :mod:`hambatch.score.plan` resolves ``auto``
+    of ``device``, ``backend`` and ``precision``; ``force`` uses INT8 whatever its gate says.
+    ``model_cache`` keeps compiled graphs (:mod:`hambatch.backends.openvino_compile`).
+    ``decoder`` changes nothing on the CPU.
     """
 
-    engine: str = DEFAULT_ENGINE
+    engine: Annotated[str, Meta(min_length=1)] = DEFAULT_ENGINE
     device: str = "auto"
     backend: str = "auto"
     precision: str = "auto"
     force: bool = False
     model_cache: bool = True
-    batch_size: int = 64
-    threads: int = 0
-    streams: int = 0
-    decode_threads: int = 0
-    readers: int = 2
-    prefetch: int = 2
+    batch_size: Annotated[int, Meta(ge=1, le=1024)] = 64
+    threads: Annotated[int, Meta(ge=0, le=10**6)] = 0
+    streams: Threads = 0
+    decode_threads: Threads = 0
+    readers: Annotated[int, Meta(ge=1, le=256)] = 2
+    prefetch: Annotated[int, Meta(ge=1, le=32)] = 2
     follow_symlinks: bool = False
-    max_megabytes: float = 64.0
-    max_megapixels: float = 100.0
-    decode_seconds: float = 30.0
+    max_megabytes: Amount = 64.0
+    max_megapixels: Amount = 100.0
+    decode_seconds: Annotated[float, Meta(ge=0, le=1e9)] = 30.0
     salvage_truncated: bool = False
-    tta: int = 1
+    tta: Annotated[int, Meta(ge=1, le=MOST)] = 1
     calibration: bool = True
-    fail_over: float = 100.0
-    sentinel_every: int = 1
+    fail_over: Annotated[float, Meta(ge=0, le=100)] = 100.0
+    sentinel_every: Annotated[int, Meta(ge=1, le=10**18)] = 1
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
 
     @classmethod
     def on_cpu(cls, **chosen: Any) -> "ScoreOptions":
         """Give the options with which every machine does the same: OpenVINO on the CPU."""
         return cls(**{"device": "cpu", "backend": "openvino", **chosen})
+
+    @property
+    def device_is_open(self) -> bool:
+        """Whether device and backend are both ``auto``: then the CPU may do a GPU's work."""
+        return (self.device, self.backend) == ("auto", "auto")

@@ -1,40 +1,35 @@
 """The run plan: device, backend, precision and cores, resolved once before a run starts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from hambatch.backends.openvino_compile import cache_folder
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
-from hambatch.engines.precision import Choice, choose_precision
+from hambatch.engines.precision import Choice, choose_precision, cpu_precision
 from hambatch.errors import BackendError, HambatchError, InputError
 from hambatch.score.options import ScoreOptions
 from hambatch.score.worker.protocol import Job
 from hambatch.sources.reading import Limits
 from hambatch.system.cache import problem_with
-from hambatch.system.cpu import Sharing, available_cores, instruction_set, share_cores
+from hambatch.system.cpu import available_cores, instruction_set, share_cores
 from hambatch.system.gpus import Gpu, Probe, chosen_gpu, probe_gpus
 
 AUTO, CPU, GPU = "auto", "cpu", "gpu"
 
-
 ON_CPU, ON_GPU = "openvino", "tensorrt"
-"""The backend of each, where none is asked for."""
-
+"""The backend of each, where ``--backend`` is ``auto``."""
 
 BACKENDS_OF_CPU = (ON_CPU, "keras")
-
 
 FOR_GPU = ("nvidia.dali", "tensorrt", "pycuda")
 """Packages without which ``auto`` does not look for a GPU."""
 
-
 DIGITS_AT_MOST = 6
-
-
-Ask = Callable[[], Probe]
+"""Of a GPU's number: Python refuses to read numbers of thousands of digits."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,8 @@ class Placement:
         return f"gpu {self.device}" if self.gpus else CPU
 
 
-def place(device: str, backend: str, ask: Ask | None = None) -> Placement:
-    """Settle what ``auto`` leaves open.
+def place(device: str, backend: str, probe: Callable[[], Probe] | None = None) -> Placement:
+    """Choose backend and GPUs where ``auto`` leaves them open.
 
     Parameters
     ----------
@@ -65,17 +60,17 @@ def place(device: str, backend: str, ask: Ask | None = None) -> Placement:
         ``auto``, ``cpu``, ``gpu`` (the first), or numbers of GPUs, such as ``0,2``.
     backend
         ``auto``, ``openvino``, ``keras`` or ``tensorrt``.
-    ask
-        What asks the driver; default: :func:`hambatch.system.gpus.probe_gpus`.
+    probe
+        Reads the GPUs from the driver; default: :func:`hambatch.system.gpus.probe_gpus`.
 
     Raises
     ------
     InputError
-        If ``device`` is none of these, or not where the backend computes.
+        If ``device`` is none of these, or the backend does not compute there.
     BackendError
-        If a GPU is asked for that is not there, or several of different models.
+        If a GPU is wanted that is not there, or several of different models.
     """
-    numbers, ask = numbers_in(device), ask or probe_gpus
+    numbers, probe = numbers_in(device), probe or probe_gpus
     if backend in BACKENDS_OF_CPU:
         if device not in (AUTO, CPU):
             raise _elsewhere(backend, "CPU", device, ON_GPU)
@@ -85,29 +80,27 @@ def place(device: str, backend: str, ask: Ask | None = None) -> Placement:
             raise _elsewhere(backend, "GPU", device, ON_CPU)
         return Placement(ON_CPU, (), "as asked")
     if device == AUTO and backend == AUTO:
-        return _usable(ask)
-    probe = ask()
-    if not probe.usable:
+        return _usable(probe)
+    found = probe()
+    if not found.usable:
         raise BackendError(
-            f"TensorRT needs a GPU: {probe.problem}.\nNext: {probe.next}, or --device cpu"
+            f"TensorRT needs a GPU: {found.problem}.\nNext: {found.next}, or --device cpu"
         )
-    gpus = tuple(chosen_gpu(probe, number) for number in numbers or (0,))
+    gpus = tuple(chosen_gpu(found, number) for number in numbers or (0,))
     _refuse_different(gpus)
     return Placement(ON_GPU, gpus, f"as asked, {gpus[0].name}")
 
 
 def numbers_in(device: str) -> tuple[int, ...]:
-    """Read the numbers of GPUs; none for ``auto``, ``cpu`` and ``gpu``.
-
-    Raises
-    ------
-    InputError
-        If it is anything else.
-    """
+    """Read the numbers of GPUs; none for ``auto``, ``cpu`` and ``gpu``, else InputError."""
     if device in (AUTO, CPU, GPU):
         return ()
     words = device.split(",")
-    numbers = tuple(int(word) for word in words if _is_number(word))
+    numbers = tuple(
+        int(word)
+        for word in words
+        if word.isascii() and word.isdigit() and len(word) <= DIGITS_AT_MOST
+    )
     if len(numbers) == len(words) == len(set(numbers)):
         return numbers
     raise InputError(
@@ -116,19 +109,14 @@ def numbers_in(device: str) -> tuple[int, ...]:
     )
 
 
-def _is_number(word: str) -> bool:
-    """No machine has a million GPUs; Python refuses to read numbers of thousands of digits."""
-    return word.isascii() and word.isdigit() and len(word) <= DIGITS_AT_MOST
-
-
-def _usable(ask: Ask) -> Placement:
+def _usable(probe: Callable[[], Probe]) -> Placement:
     for package in FOR_GPU:
         if not _is_installed(package):
             return Placement(ON_CPU, (), f"{package} is not installed")
-    probe = ask()
-    if not probe.usable:
-        return Placement(ON_CPU, (), probe.problem)
-    return Placement(ON_GPU, probe.gpus[:1], probe.gpus[0].name)
+    found = probe()
+    if not found.usable:
+        return Placement(ON_CPU, (), found.problem)
+    return Placement(ON_GPU, found.gpus[:1], found.gpus[0].name)
 
 
 def _is_installed(package: str) -> bool:
@@ -158,100 +146,124 @@ def _elsewhere(backend: str, where: str, device: str, other: str) -> InputError:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The options with what is used where ``auto`` was given, why, and how the cores are shared.
+class RunPlan:
+    """What a run computes with, resolved once from its options, its engine and this machine.
 
-    ``given`` are the options as they were given. ``no_cache`` says why compiled graphs cannot
-    be kept; empty if they can, or need not be.
+    Attributes
+    ----------
+    given, used
+        The options as they were given, and with device, backend and precision resolved.
+    jobs
+        The job of each worker by device: ``cpu``, or the number of a GPU. A run on GPUs has one
+        for the CPU too, which goes on where every GPU fails.
+    takes_over
+        Whether the CPU resumes what a GPU began that ``auto`` had chosen.
+    cache_problem
+        Why compiled graphs cannot be kept; empty if they can, or need not be.
     """
 
     given: ScoreOptions
-    options: ScoreOptions
+    used: ScoreOptions
     placement: Placement
     choice: Choice
-    sharing: Sharing
+    jobs: Mapping[str, Job]
     cores: int
     instruction_set: str
-    no_cache: str = ""
+    takes_over: bool
+    cache_problem: str
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Name the devices that the run starts on: keys of ``jobs``."""
+        return tuple(str(gpu.ordinal) for gpu in self.placement.gpus) or (CPU,)
+
+    @property
+    def job(self) -> Job:
+        """The job of the first device."""
+        return self.jobs[self.devices[0]]
 
 
-def plan_of(engine_folder: Path, options: ScoreOptions) -> Plan:
-    """Settle what the options leave open; on a GPU, a TensorRT plan is built if none is kept.
+def plan_run(
+    engine: Path,
+    options: ScoreOptions,
+    source: Path | None = None,
+    *,
+    began_on_gpu: bool = False,
+    build: bool = True,
+) -> RunPlan:
+    """Resolve what the options leave open.
+
+    Parameters
+    ----------
+    engine
+        The engine's folder.
+    source
+        Only files that really lie below it are read, unless the options follow symbolic
+        links; None: files anywhere.
+    began_on_gpu
+        Whether the run resumes one that began on a GPU. Where that was chosen by ``auto`` and
+        is gone, the CPU does the rest.
+    build
+        Whether to build the TensorRT plan that a GPU needs, if none is kept.
 
     Raises
     ------
     EngineError
-        If the precision is one that the engine lacks, or should not be used here.
+        If the engine lacks the precision, or its gate failed or was not measured here.
     HambatchError
-        If the device that is asked for is not there, or cannot be used.
+        If the device that is wanted is not there, or cannot be used.
     """
-    manifest = read_manifest(engine_folder)
+    manifest = read_manifest(engine)
     placement = place(options.device, options.backend)
-    choice = choose_precision(manifest, placement.backend, options.precision, force=options.force)
     if placement.gpus:
-        placement = _with_plan(engine_folder, options, placement, choice.used)
+        choice = choose_precision(manifest, ON_GPU, options.precision, force=options.force)
+        if build:
+            placement = _with_tensorrt_plan(engine, options, placement, choice.used)
+    takes_over = began_on_gpu and options.device_is_open and not placement.gpus
     if not placement.gpus:
-        backend = placement.backend
-        choice = choose_precision(manifest, backend, options.precision, force=options.force)
-    cache = cache_folder(choice.used) if not placement.gpus else None
-    return Plan(
+        wanted = cpu_precision(options.precision) if takes_over else options.precision
+        choice = choose_precision(manifest, placement.backend, wanted, force=options.force)
+        choice = replace(choice, wanted=options.precision)
+    jobs = _jobs(engine, options, source, placement, choice.used)
+    cache = None if placement.gpus else jobs[CPU].model_cache
+    used = replace(options, device=placement.device, backend=placement.backend)
+    return RunPlan(
         given=options,
-        options=replace(
-            options,
-            device=placement.device,
-            backend=placement.backend,
-            precision=choice.used,
-        ),
+        used=replace(used, precision=choice.used),
         placement=placement,
         choice=choice,
-        sharing=share_cores(options.threads, options.streams, options.decode_threads),
+        jobs=jobs,
         cores=min(options.threads or available_cores(), available_cores()),
         instruction_set=instruction_set(),
-        no_cache=problem_with(cache) if cache and options.model_cache else "",
+        takes_over=takes_over,
+        cache_problem=problem_with(cache) if cache else "",
     )
 
 
-def _with_plan(
-    engine_folder: Path, options: ScoreOptions, placement: Placement, precision: str
+def _with_tensorrt_plan(
+    engine: Path, options: ScoreOptions, placement: Placement, precision: str
 ) -> Placement:
-    """See to it that there is a TensorRT plan; where nobody asked for a GPU, do without."""
+    """Build the TensorRT plan if none is kept; where that fails and ``auto`` chose: the CPU."""
     from hambatch.backends.tensorrt.plans.build import ensure_plan
 
     try:
-        ensure_plan(load_engine(engine_folder), precision, placement.gpus[0])
+        ensure_plan(load_engine(engine), precision, placement.gpus[0])
     except HambatchError as error:
-        if (options.device, options.backend) != (AUTO, AUTO):
+        if not options.device_is_open:
             raise
         why = str(error).partition("\n")[0]
         return Placement(ON_CPU, (), f"{placement.gpus[0].name} is there, but {why}")
     return placement
 
 
-def job_for(
-    engine_folder: Path, options: ScoreOptions, root: Path | None = None, gpu: int | None = None
-) -> Job:
-    """Resolve the options that depend on the machine.
-
-    With ``root`` only files that really lie below it are read, unless the
-    options follow symbolic links. Of several GPUs the job is that of number ``gpu``,
-    or of the first.
-
-    Raises
-    ------
-    EngineError
-        If the precision is one that the engine lacks, or should not be used here.
-    HambatchError
-        As :func:`hambatch.score.plan.place` says.
-    """
-    manifest = read_manifest(engine_folder)
-    options = placed(options)
-    choice = choose_precision(manifest, options.backend, options.precision, force=options.force)
-    numbers = numbers_in(options.device)
+def _jobs(
+    engine: Path, options: ScoreOptions, source: Path | None, placement: Placement, precision: str
+) -> dict[str, Job]:
+    """Make the job of every device, and of the CPU, which goes on where every GPU fails."""
     shared = share_cores(options.threads, options.streams, options.decode_threads)
-    return Job(
-        engine=engine_folder,
-        backend=options.backend,
-        precision=choice.used,
+    job = partial(
+        Job,
+        engine=engine,
         batch_size=options.batch_size,
         streams=shared.streams,
         decode_threads=shared.decode_threads,
@@ -262,18 +274,18 @@ def job_for(
             max_pixels=int(options.max_megapixels * 1e6),
             salvage_truncated=options.salvage_truncated,
         ),
-        root=root.resolve() if root else None,
+        decode_seconds=options.decode_seconds,
+        root=source.resolve() if source else None,
         follow_symlinks=options.follow_symlinks,
-        model_cache=cache_folder(choice.used) if options.model_cache else None,
-        gpu=gpu if gpu is not None or not numbers else numbers[0],
         decoder=options.decoder,
         tta=options.tta,
     )
-
-
-def placed(options: ScoreOptions) -> ScoreOptions:
-    """Settle device and backend, if they are open."""
-    if options.device != AUTO and options.device != GPU and options.backend != AUTO:
-        return options
-    placement = place(options.device, options.backend)
-    return replace(options, device=placement.device, backend=placement.backend)
+    jobs = {
+        str(gpu.ordinal): job(backend=ON_GPU, precision=precision, gpu=gpu.ordinal)
+        for gpu in placement.gpus
+    }
+    # No gate was measured on a GPU: INT8 there was forced, and stays INT8 on the CPU.
+    on_cpu = (ON_CPU, cpu_precision(precision)) if jobs else (placement.backend, precision)
+    cache = cache_folder(on_cpu[1]) if options.model_cache else None
+    jobs[CPU] = job(backend=on_cpu[0], precision=on_cpu[1], model_cache=cache)
+    return jobs

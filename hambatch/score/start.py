@@ -1,14 +1,14 @@
-"""How a run starts: fresh, resumed or for a retry, and what is refused before any work."""
+"""How a run starts: fresh, resumed or as a retry; and what is refused before any work."""
 
-from collections import Counter
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 from hambatch.engines.loading import Engine
+from hambatch.engines.precision import choose_precision
 from hambatch.errors import InputError
-from hambatch.score.devices import as_on_gpu, hand_over, takes_over
 from hambatch.score.journal.fingerprint import (
     Fingerprint,
     fingerprint_of,
@@ -16,11 +16,9 @@ from hambatch.score.journal.fingerprint import (
     refuse_stricter,
     without_limits,
 )
-from hambatch.score.journal.folder import Journal, history_of, survey_of
-from hambatch.score.journal.rows import RowLog
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import Plan
-from hambatch.score.record import options_of, read_record, utc_now
+from hambatch.score.journal.folder import DeviceHistory, Journal, survey_of
+from hambatch.score.plan import ON_GPU, RunPlan
+from hambatch.score.record import history_of, options_of, read_record, utc_now
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import outputs_of, record_path
@@ -29,40 +27,25 @@ from hambatch.system.files import sha256_of_file
 from hambatch.system.packages import require
 from hambatch.types import Row
 
-ASKED_AT_MOST = 1000
-"""Failed rows that are asked for their reasons."""
-
+log = logging.getLogger(__name__)
 
 COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
-"""Suffixes that promise what nothing here writes."""
+"""Suffixes of compressed files, which are not written."""
+
+ROWS_AT_ONCE = 1000
+"""Rows of a table that a retry copies into its journal at a time."""
 
 
-def refuse_format(out: Path, kind: str) -> None:
-    """Find out before any work that a table could not be written.
-
-    Raises
-    ------
-    InputError
-        If the suffix promises a compressed file, which nothing here writes.
-    MissingDependency
-        If the format needs a package that is not installed.
-    """
-    if out.suffix.lower() in COMPRESSED:
-        raise InputError(
-            f"{out} promises a compressed file, wanted a plain table or .parquet.\n"
-            f"Next: --out {out.with_suffix('')}"
-        )
-    if kind == "parquet":
-        require("pyarrow", extra="parquet", purpose="a Parquet table")
-
-
-def refuse_impossible(out: Path) -> None:
+def check_output(out: Path, kind: str) -> None:
     """Find an output that can never be written, before anything is made beside it.
 
     Raises
     ------
     InputError
-        If ``out`` or its record is a folder, lies in none, or has no possible name.
+        If ``out`` or its record is a folder, lies in none, has no possible name, or a suffix of
+        compressed files.
+    MissingDependency
+        If the format needs a package that is not installed.
     """
     try:
         is_folder, has_parent = not out.name or out.is_dir(), out.parent.is_dir()
@@ -81,16 +64,17 @@ def refuse_impossible(out: Path) -> None:
         raise InputError(
             f"{record_path(out)} is a folder, wanted room for the record.\nNext: name another --out"
         )
+    if out.suffix.lower() in COMPRESSED:
+        raise InputError(
+            f"{out} promises a compressed file, wanted a plain table or .parquet.\n"
+            f"Next: --out {out.with_suffix('')}"
+        )
+    if kind == "parquet":
+        require("pyarrow", extra="parquet", purpose="a Parquet table")
 
 
 def refuse_existing(out: Path, *, replace: bool) -> None:
-    """Protect a finished output.
-
-    Raises
-    ------
-    InputError
-        If ``out`` or its record exists and is not to be replaced.
-    """
+    """Raise InputError if ``out`` or its record exists, unless it is to be replaced."""
     existing = [path for path in (out, record_path(out)) if path.exists()]
     if existing and not replace:
         raise InputError(
@@ -100,13 +84,7 @@ def refuse_existing(out: Path, *, replace: bool) -> None:
 
 
 def refuse_repeated_ids(listing: Listing, kind: str) -> None:
-    """Refuse a submission in which nobody could tell two images apart.
-
-    Raises
-    ------
-    InputError
-        If the format names images by their id, and several have the same.
-    """
+    """Raise InputError if a submission, which names images by their id, has an id twice."""
     repeated = repeated_ids(listing) if kind == "isic" else []
     if repeated:
         raise InputError(
@@ -116,119 +94,115 @@ def refuse_repeated_ids(listing: Listing, kind: str) -> None:
         )
 
 
-def refuse_too_many_failed(log: RowLog, listing: Listing, percent: float) -> None:
-    """Stop when more than ``percent`` of the listing's images have failed.
-
-    The failed rows are taken back: what made them fail was likely not the
-    images, so going on tries them again.
-
-    Raises
-    ------
-    InputError
-        With the most common reasons.
-    """
-    # 100 % can never be passed; asking first keeps the count off the path of most runs.
-    if percent >= 100 or log.failed <= listing.count * percent / 100:
-        return
-    failures = log.failures()
-    reasons = Counter(log.row(index, "").reason for index in islice(failures, ASKED_AT_MOST))
-    log.void(failures)
-    named = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-    raise InputError(
-        f"{len(failures)} of {listing.count} images failed, more than --fail-over {percent:g} %: "
-        f"{named}.\nNext: see what they have in common, then run the same command again: "
-        "it tries them once more"
-    )
+def is_published(journal: Journal, out: Path) -> bool:
+    """Tell whether a kill came between writing the table of this journal and removing it."""
+    if journal.about is None:
+        return False
+    try:
+        record = read_record(record_path(out))
+        same_run = record["timing"]["begun_utc"] == journal.about.begun_utc
+        return bool(same_run) and sha256_of_file(out) == record["output"]["sha256"]
+    except (InputError, OSError, KeyError, TypeError):
+        return False
 
 
-ROWS_AT_ONCE = 1000
-
-
-def begin(
-    journal: Journal, source: Path, engine: Engine, options: ScoreOptions, out: Path
-) -> Changes:
+def fresh(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> Changes:
     """List the folder for a new run: nothing can have changed since."""
     journal.clear()
-    listing = _list(source, journal.listing_path, options, out)
-    about = fingerprint_of(source, listing, engine, options)
-    journal.begin(about, listing.survey, utc_now())
+    listing = _list(source, journal.listing_path, plan, out)
+    journal.begin(fingerprint_of(source, listing, engine, plan), listing.survey, utc_now())
     return Changes()
 
 
-def go_on(journal: Journal, source: Path, engine: Engine, plan: Plan, out: Path) -> Changes:
-    """Make sure that the run that began is the one that is asked for now.
+def resume(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> Changes:
+    """Make sure that the run that began is the one that is wanted now.
 
-    The listing stays as it was, so that a resumed run gives what an
-    uninterrupted one gives; what came and went since is counted. Where a GPU is gone that
-    nobody asked for, the CPU may do its part.
-
-    Raises
-    ------
-    InputError
-        If anything that decides a row differs, naming it.
+    The listing stays as it was, so that a resumed run gives what an uninterrupted one gives;
+    what came and went since is counted. Where ``auto`` had chosen a GPU that is gone, the CPU
+    does the rest. Raises InputError if anything that decides a row differs, naming it.
     """
-    listing, began = journal.listing(), journal.about["fingerprint"]
-    now = fingerprint_of(source, listing, engine, plan.options)
-    by_cpu = takes_over(journal, plan)
+    listing, began = journal.listing(), journal.begun_with.fingerprint
+    now = fingerprint_of(source, listing, engine, plan)
     refuse_other(
         began,
-        as_on_gpu(journal, plan, engine, now) if by_cpu else now,
+        _as_on_gpu(began, now, engine, plan) if plan.takes_over else now,
         "an unfinished run of other settings has this --out",
         f"{_restored(began, now)}, add --overwrite to start afresh, or name another --out",
     )
-    if by_cpu:
-        hand_over(journal, plan)
-    return _changes_since(listing, source, plan.options, out)
+    if plan.takes_over:
+        _note_take_over(journal, plan)
+    return _changes_since(listing, source, plan, out)
 
 
-def begin_again(
-    journal: Journal, out: Path, kind: str, source: Path, engine: Engine, options: ScoreOptions
+def _as_on_gpu(began: Fingerprint, now: Fingerprint, engine: Engine, plan: RunPlan) -> Fingerprint:
+    """Give the CPU's fingerprint what only the GPU has: everything else has to be the same."""
+    given = plan.given
+    used = choose_precision(engine.manifest, ON_GPU, given.precision, force=given.force).used
+    return {
+        **now,
+        "backend": {**now["backend"], "name": ON_GPU, "precision": used},
+        "device": {**began["device"], "instruction_set": now["device"]["instruction_set"]},
+        "versions": {**began["versions"], **now["versions"]},
+    }
+
+
+def _note_take_over(journal: Journal, plan: RunPlan) -> None:
+    """Tell the user and the journal; a later start does not note it again."""
+    gpu, why = journal.begun_with.fingerprint["device"]["gpu"], plan.placement.why
+    log.warning("the run began on a GPU (%s): %s; the CPU does the rest of its images", gpu, why)
+    entry = {"from": gpu, "to": "the CPU", "why": why}
+    if entry not in journal.devices.handed_over[-1:]:
+        journal.note_before_start(DeviceHistory(handed_over=[entry]))
+
+
+def retry(
+    journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path, kind: str
 ) -> Changes:
     """Begin with the scored rows of a finished table; its failed ones are what is missing.
 
-    As in :func:`go_on`, the listing stays as it was.
-
-    Raises
-    ------
-    InputError
-        If the table is not the one that its record describes, or was made with
-        anything else that decides a scored row, or under higher limits.
+    As in :func:`resume`, the listing stays as it was. Raises InputError if the table is not the
+    one that its record describes, or was made with anything else that decides a scored row, or
+    under higher limits.
     """
     journal.clear()
     record = read_record(record_path(out))
     _refuse_changed(out, record["output"]["sha256"])
     listing = store((row.image for row in read_rows(out, kind)), journal.listing_path)
-    wanted = fingerprint_of(source, listing, engine, options)
-    _refuse_other_settings(out, record["fingerprint"], wanted)
-    refuse_stricter(options_of(record["options"]), options, f"{out} was made with other limits")
-    changes = _changes_since(listing, source, options, out)
-    with closing(journal.rows(listing.count)) as log:
+    began, now = record["fingerprint"], fingerprint_of(source, listing, engine, plan)
+    refuse_other(
+        without_limits(began),
+        without_limits(now),
+        f"{out} was made with other settings",
+        f"{_restored(began, now)}, or add --overwrite to score all of it again",
+    )
+    refuse_stricter(options_of(record["options"]), plan.used, f"{out} was made with other limits")
+    changes = _changes_since(listing, source, plan, out)
+    with closing(journal.rows(listing.count)) as rows:
         scored = ((k, row) for k, row in enumerate(read_rows(out, kind)) if row.status == "ok")
-        for rows in _some(scored):
-            log.append(rows)
-        log.sync()
-    devices = history_of(record.get("device", {}))
-    journal.begin(wanted, survey_of(record["not_scored"]), utc_now(), devices)
+        for some in _parts(scored):
+            rows.append(some)
+        rows.sync()
+    journal.begin(now, survey_of(record["not_scored"]), utc_now(), history_of(record))
     return changes
 
 
 def _restored(found: Fingerprint, now: Fingerprint) -> str:
-    """Say how to get back to what a run began with: of a GPU that is no matter of settings."""
+    """Say how to get back to what a run began with; no setting gives a GPU back."""
     gpu = found.get("device", {}).get("gpu")
     if gpu and found["device"] != now["device"]:
         return f"run it where its GPU ({gpu}), its driver and its plan are, with its settings"
     return "give the settings it began with"
 
 
-def _list(source: Path, path: Path, options: ScoreOptions, out: Path) -> Listing:
-    follow = options.follow_symlinks
+def _list(source: Path, path: Path, plan: RunPlan, out: Path) -> Listing:
+    follow = plan.used.follow_symlinks
     return list_images(source, path, follow_symlinks=follow, leave=outputs_of(out))
 
 
-def _changes_since(listing: Listing, source: Path, options: ScoreOptions, out: Path) -> Changes:
+def _changes_since(listing: Listing, source: Path, plan: RunPlan, out: Path) -> Changes:
     again = listing.path.with_name("listing.now")
     try:
-        return compare(listing, _list(source, again, options, out))
+        return compare(listing, _list(source, again, plan, out))
     finally:
         again.unlink(missing_ok=True)
 
@@ -249,25 +223,6 @@ def _refuse_changed(out: Path, wanted: str) -> None:
         )
 
 
-def _refuse_other_settings(out: Path, found: Fingerprint, wanted: Fingerprint) -> None:
-    refuse_other(
-        without_limits(found),
-        without_limits(wanted),
-        f"{out} was made with other settings",
-        f"{_restored(found, wanted)}, or add --overwrite to score all of it again",
-    )
-
-
-def _some(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+def _parts(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
     while taken := list(islice(rows, ROWS_AT_ONCE)):
         yield taken
-
-
-def is_published(journal: Journal, out: Path) -> bool:
-    """Tell whether a kill came between writing the table of this journal and removing it."""
-    try:
-        record = read_record(record_path(out))
-        same_run = record["timing"]["begun_utc"] == journal.about["begun_utc"]
-        return bool(same_run) and sha256_of_file(out) == record["output"]["sha256"]
-    except (InputError, OSError, KeyError, TypeError):
-        return False

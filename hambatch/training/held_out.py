@@ -20,7 +20,7 @@ from hambatch.evaluation.out_of_fold import (
 )
 from hambatch.evaluation.tables import read_predictions
 from hambatch.evaluation.training_split import TRAIN
-from hambatch.score.record import precision_used, read_record, temperature_used
+from hambatch.score.record import read_record, temperature_used
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import canonical_id
@@ -198,7 +198,7 @@ def _about(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path)
     if graph not in {engine.manifest.files[variant.file].sha256 for variant in variants}:
         raise _refused(path, f"scores of graph {graph}", f"a graph of {engine.manifest.name}")
     refuse_trained_on(engine, dataset, parts)
-    precision = precision_used(record)
+    precision = record["fingerprint"]["backend"]["precision"]
     return FittedOn(SCORED, dataset.split_sha256, parts, 0, 0, precision, digest)
 
 

@@ -27,8 +27,8 @@ from hambatch.score.journal.fingerprint import (
     fingerprint_of,
 )
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import CPU, ON_CPU, ON_GPU, job_for, numbers_in
-from hambatch.score.record import backend_used, options_of, precision_used, read_record
+from hambatch.score.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_run
+from hambatch.score.record import options_of, read_record
 from hambatch.sinks.formats import format_of
 from hambatch.sinks.publish import outputs_of, record_path
 from hambatch.sources.listing import Listing, list_images
@@ -68,9 +68,10 @@ def verify(
     record = read_record(record_path(table))
     chosen = _as_recorded(record, options.engine)
     engine = load_engine(find_engine(chosen.engine))
-    chosen, tolerance = _where_it_can_be(engine, chosen)
+    plan, tolerance = _where_it_can_be(engine, chosen, source)
+    chosen = plan.used
     found = read_table(table, format_of(table, kind), record)
-    now = _compare_with_folder(found, table, source, chosen, engine, progress)
+    now = _compare_with_folder(found, table, source, plan, engine, progress)
     other_engine = _engine_differences(record["fingerprint"], now)
     found.differences += other_engine
     # Another engine gives other rows: one line says it better than a sample of them.
@@ -93,23 +94,22 @@ def _compare_with_folder(
     found: ReadTable,
     table: Path,
     source: Path,
-    options: ScoreOptions,
+    plan: RunPlan,
     engine: Engine,
     progress: Progress | None,
 ) -> Fingerprint:
     """Add what differs between rows and files; give the fingerprint of a run that began now."""
-    follow = options.follow_symlinks
+    follow, limits = plan.used.follow_symlinks, plan.job.limits
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
         path, leave = Path(place) / "listing", outputs_of(table)
         listing = list_images(source, path, follow_symlinks=follow, leave=leave)
         found.differences += _unreadable(listing)
-        limits = job_for(engine.folder, options).limits
         compared = compare_files(
             found.rows, listing, reading(source, limits, follow_symlinks=follow)
         )
         shown = progress(compared, listing.count) if progress else compared
         found.differences += [difference for difference in shown if difference]
-        return fingerprint_of(source, listing, engine, options)
+        return fingerprint_of(source, listing, engine, plan)
 
 
 def _unreadable(listing: Listing) -> list[Difference]:
@@ -127,31 +127,32 @@ def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
     Backend and precision are those that were used, whatever would be chosen here and now; so
     is the device, of which one GPU is enough.
     """
-    precision, backend = precision_used(record), backend_used(record)
-    recorded = options_of(record["options"])
-    recorded = replace(recorded, precision=precision, backend=backend, force=True)
+    backend = record["fingerprint"]["backend"]
+    used = {"precision": backend["precision"], "backend": backend["name"]}
+    recorded = replace(options_of(record["options"]), **used, force=True)
     recorded = replace(recorded, device=_one_device(recorded))
     installed = {folder.name: str(folder) for folder in installed_engines()}
     named = installed.get(recorded.engine, recorded.engine)
     return replace(recorded, engine=named if engine is None else engine)
 
 
-def _where_it_can_be(engine: Engine, options: ScoreOptions) -> tuple[ScoreOptions, float]:
-    """Where there is no such GPU, or no plan, the CPU scores again what it did.
+def _where_it_can_be(engine: Engine, options: ScoreOptions, source: Path) -> tuple[RunPlan, float]:
+    """Where there is no such GPU, or no TensorRT plan, the CPU scores again what it did.
 
-    Beside the options, what a probability may differ by on another machine than the run's, or
+    Beside the run plan, what a probability may differ by on another machine than the run's, or
     in another place.
     """
     tolerance = engine.manifest.sentinels.elsewhere(options.precision)
     if _depends_on_place(options):
         tolerance = max(tolerance, OTHER_DECODER)
     try:
-        computing_device(engine, options)
+        plan = plan_run(engine.folder, options, source, build=False)
+        computing_device(engine, plan)
     except (BackendError, MissingDependency):
         precision = graph_precision(options.precision)
         on_cpu = replace(options, device=CPU, backend=ON_CPU, precision=precision)
-        return on_cpu, max(tolerance, OTHER_DECODER)
-    return options, tolerance
+        return plan_run(engine.folder, on_cpu, source), max(tolerance, OTHER_DECODER)
+    return plan, tolerance
 
 
 def _depends_on_place(options: ScoreOptions) -> bool:

@@ -1,83 +1,48 @@
-"""What a run's rows depend on; with anything else, its journal is not gone on with."""
+"""What a run's rows depend on: a journal begun with anything else cannot be resumed."""
 
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import BACKEND_OF_GPU, graph_precision
+from hambatch.engines.precision import graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import numbers_in
+from hambatch.score.plan import ON_GPU, RunPlan
 from hambatch.sources.listing import Listing
-from hambatch.system.cpu import instruction_set
 from hambatch.system.packages import BINDINGS, library_versions
 from hambatch.system.text import encode_name
-
-
-def computing_device(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
-    """Name the processor; on a GPU the card, its driver, and the very plan.
-
-    Two plans built of one graph may differ in the last bits of their scores. How many GPUs of
-    that model there are changes no row, nor does the size of groups, unless the decoder parts
-    them.
-
-    Raises
-    ------
-    BackendError
-        If the GPU is asked for and there is none, or no plan is kept for it.
-    """
-    processor = {"kind": "cpu", "instruction_set": instruction_set()}
-    if options.backend != BACKEND_OF_GPU:
-        return processor
-    from hambatch.backends.tensorrt.plans.build import kept_plan_for
-    from hambatch.backends.tensorrt.requests import REQUEST_SIZE
-
-    gpus = numbers_in(options.device) or (0,)
-    plan = kept_plan_for(engine, options.precision, REQUEST_SIZE, gpus[0]).record
-    groups = {"batch_size": options.batch_size, "gpus": len(gpus)}
-    return {
-        **processor,
-        "kind": "gpu",
-        "gpu": plan.key.gpu,
-        "driver": plan.key.driver,
-        "plan_sha256": plan.sha256,
-        "hw_decoder_load": options.decoder.hw_decoder_load,
-        "jpeg_fancy_upsampling": options.decoder.jpeg_fancy_upsampling,
-        **(groups if options.decoder.parts_groups else {}),
-    }
-
 
 LIBRARIES = {
     "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
     "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", *BINDINGS, "openvino"),
     "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
 }
-"""What decodes and computes with a backend; another version may change a row. OpenVINO does
-what GPUs that failed have left."""
-
+"""What decodes and computes with a backend: another version may change a row. OpenVINO goes on
+where GPUs fail."""
 
 LIMITS = "limits"
 """The part that decides which files fail: with higher ones, every scored row stays as it is."""
 
-
 HIGHER_IS_LOOSER = ("max_megabytes", "max_megapixels", "decode_seconds")
 
-
 CALIBRATION = "calibration"
-"""The part with the temperature; absent where none is applied, as before there were any."""
-
+"""The part with the temperature; absent where none is applied, as in old journals."""
 
 Fingerprint = dict[str, dict[str, Any]]
 
 
 def fingerprint_of(
-    root: os.PathLike[str], listing: Listing, engine: Engine, options: ScoreOptions
+    root: os.PathLike[str], listing: Listing, engine: Engine, plan: RunPlan
 ) -> Fingerprint:
     """Collect everything that decides a row: JSON values, in named parts."""
-    graph = engine.manifest.files[engine.variant(graph_precision(options.precision)).file].sha256
-    versions = library_versions()
+    options, manifest, versions = plan.used, engine.manifest, library_versions()
+    graph = manifest.files[manifest.variant(graph_precision(options.precision)).file].sha256
+    temperature = temperature_of(as_wanted(manifest, options.calibration))
+    # Old journals know nothing of views and temperatures: one view and none are not written.
+    views = {"tta": options.tta} if options.tta > 1 else {}
+    calibration = {} if temperature is None else {CALIBRATION: {"temperature": temperature}}
     return {
         "listing": {
             "source": encode_name(os.path.realpath(root)),
@@ -86,12 +51,12 @@ def fingerprint_of(
             "follow_symlinks": options.follow_symlinks,
         },
         "engine": {
-            "name": engine.manifest.name,
+            "name": manifest.name,
             "engine_json_sha256": engine.manifest_sha256,
             "graph_sha256": graph,
         },
-        "backend": {"name": options.backend, "precision": options.precision} | _views(options),
-        "device": computing_device(engine, options),
+        "backend": {"name": options.backend, "precision": options.precision} | views,
+        "device": computing_device(engine, plan),
         "versions": {k: versions[k] for k in LIBRARIES[options.backend] if k in versions},
         LIMITS: {
             "max_megabytes": options.max_megabytes,
@@ -99,28 +64,40 @@ def fingerprint_of(
             "decode_seconds": options.decode_seconds,
             "salvage_truncated": options.salvage_truncated,
         },
-        **_calibration(engine, options),
+        **calibration,
     }
 
 
-def _views(options: ScoreOptions) -> dict[str, Any]:
-    """Say how many views; nothing of one, which journals of older versions have too."""
-    return {"tta": options.tta} if options.tta > 1 else {}
+def computing_device(engine: Engine, plan: RunPlan) -> dict[str, Any]:
+    """Name the processor; on a GPU the card, its driver, and the very TensorRT plan.
 
+    Two plans built of one graph may differ in the last bits of their scores. How many GPUs of
+    that model there are changes no row, nor does the size of batches, unless the decoder parts
+    them. Raises BackendError if no plan is kept for the GPU.
+    """
+    processor = {"kind": "cpu", "instruction_set": plan.instruction_set}
+    if plan.used.backend != ON_GPU:
+        return processor
+    from hambatch.backends.tensorrt.plans.build import kept_plan_for
+    from hambatch.backends.tensorrt.requests import REQUEST_SIZE
 
-def _calibration(engine: Engine, options: ScoreOptions) -> Fingerprint:
-    temperature = temperature_of(as_wanted(engine.manifest, options.calibration))
-    return {} if temperature is None else {CALIBRATION: {"temperature": temperature}}
+    gpus, options = plan.placement.gpus, plan.used
+    kept = kept_plan_for(engine, options.precision, REQUEST_SIZE, gpus[0].ordinal).record
+    batches = {"batch_size": options.batch_size, "gpus": len(gpus)}
+    return {
+        **processor,
+        "kind": "gpu",
+        "gpu": kept.key.gpu,
+        "driver": kept.key.driver,
+        "plan_sha256": kept.sha256,
+        "hw_decoder_load": options.decoder.hw_decoder_load,
+        "jpeg_fancy_upsampling": options.decoder.jpeg_fancy_upsampling,
+        **(batches if options.decoder.parts_groups else {}),
+    }
 
 
 def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: str) -> None:
-    """Compare a stored fingerprint with that of the present command.
-
-    Raises
-    ------
-    InputError
-        Naming ``what`` was found and every part that differs.
-    """
+    """Raise InputError if a stored fingerprint differs from the command's; it names each part."""
     differing = [
         f"{part} {key} was {_shown(found, part, key)}, is {_shown(wanted, part, key)}"
         for part in sorted(found.keys() | wanted.keys())
@@ -137,13 +114,7 @@ def without_limits(fingerprint: Fingerprint) -> Fingerprint:
 
 
 def refuse_stricter(before: ScoreOptions, now: ScoreOptions, what: str) -> None:
-    """Make sure that no row that was scored before would fail now.
-
-    Raises
-    ------
-    InputError
-        Naming ``what`` was found, every limit that is stricter, and the options to type.
-    """
+    """Raise InputError if a row that was scored before would fail now; it names each limit."""
     lower = {
         name: (getattr(before, name), getattr(now, name))
         for name in HIGHER_IS_LOOSER

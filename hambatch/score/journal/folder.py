@@ -9,24 +9,25 @@
         run.json           fingerprint, what else the folder held, and what became of devices;
                            written last, and again when a device hands over
 
-Without ``run.json`` nothing has begun: what else lies there is made again.
+Without ``run.json`` nothing has begun: everything else is made again.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hambatch.errors import InputError
 from hambatch.score.journal.rows import RowLog
-from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, LeftOut, Survey
+from hambatch.score.plan import ON_GPU
+from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, Survey
 from hambatch.sources.listing import Listing, read_listing
 from hambatch.system.files import refusing, sync, write_json
 from hambatch.system.locks import locked
+from hambatch.system.schema import convert, read_json
 from hambatch.system.text import encode_name
 
 
@@ -34,7 +35,7 @@ from hambatch.system.text import encode_name
 class DeviceHistory:
     """Notes of backends by device, the latest of each, and hand-overs in their order.
 
-    Both as in :class:`hambatch.score.devices.Crew`.
+    Both as in :class:`hambatch.score.devices.DevicePool`.
     """
 
     notes: dict[str, str] = field(default_factory=dict)
@@ -45,29 +46,29 @@ class DeviceHistory:
         return DeviceHistory({**self.notes, **later.notes}, [*self.handed_over, *later.handed_over])
 
 
-def history_of(raw: Any) -> DeviceHistory:
-    """Read a history back from JSON; versions that did not keep one had none to tell of.
+@dataclass(frozen=True)
+class Begun:
+    """``run.json``: what the rows of the journal belong to."""
 
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    if not isinstance(raw, dict):
-        raise ValueError(f"its devices are {raw!r}, wanted notes and handed_over")
-    notes, handed_over = raw.get("notes", {}), raw.get("handed_over", [])
-    if not _are_texts(notes):
-        raise ValueError(f"its notes of devices are {notes!r}, wanted text by device")
-    if not isinstance(handed_over, list) or not all(map(_are_texts, handed_over)):
-        raise ValueError(f"its handed_over is {handed_over!r}, wanted a list of from, to and why")
-    return DeviceHistory(notes, handed_over)
+    format: Literal[1]
+    begun_utc: str
+    fingerprint: dict[str, dict[str, Any]]
+    survey: dict[str, Any]
+    devices: DeviceHistory = field(default_factory=DeviceHistory)
 
-
-def _are_texts(raw: Any) -> bool:
-    return isinstance(raw, dict) and all(isinstance(value, str) for value in raw.values())
+    def __post_init__(self) -> None:
+        """Raise ValueError if the fingerprint names no listing, or the survey is not whole."""
+        if "sha256" not in self.fingerprint.get("listing", {}):
+            raise ValueError("fingerprint.listing.sha256 is missing")
+        survey_of(self.survey)
 
 
-FORMAT = 1
+def survey_of(raw: Any) -> Survey:
+    """Read a survey back from JSON; raises ValueError if a part is missing or unknown."""
+    survey = convert(raw, Survey)
+    if asdict(survey) != raw:
+        raise ValueError(f"it is {raw!r}, wanted the parts {asdict(Survey())!r}")
+    return survey
 
 
 _FILES = frozenset(
@@ -90,34 +91,34 @@ class Journal:
     listing_path
         Where the listing belongs, before :meth:`begin`.
     about
-        What :meth:`begin` was given, read back; empty before.
+        What the run began with; None before :meth:`begin`.
     devices
         What became of the run's devices, over all starts.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, about: Begun | None = None) -> None:
+        self.folder, self.about = folder, about
         self.listing_path = folder / "listing"
-        self.about: dict[str, Any] = {}
-        self.devices = self._earlier = DeviceHistory()
+        self.devices = self._earlier = about.devices if about else DeviceHistory()
         self._done = False
-
-    def load(self) -> None:
-        """Read what an earlier start left.
-
-        Raises
-        ------
-        InputError
-            If it is damaged, or of another version of hambatch.
-        """
-        if (self.folder / "run.json").exists():
-            self.about = _read(self.folder / "run.json")
-            self.devices = self._earlier = history_of(self.about.get("devices", {}))
 
     @property
     def begun(self) -> bool:
-        """Whether an earlier start left rows to go on from."""
-        return bool(self.about)
+        """Whether an earlier start left rows to resume."""
+        return self.about is not None
+
+    @property
+    def begun_with(self) -> Begun:
+        """What the run began with; AssertionError before :meth:`begin`."""
+        if self.about is None:
+            raise AssertionError("the journal has not begun")
+        return self.about
+
+    @property
+    def began_on_gpu(self) -> bool:
+        """Whether the run began with the backend of GPUs."""
+        backend = self.about.fingerprint.get("backend", {}) if self.about else {}
+        return bool(backend.get("name") == ON_GPU)
 
     def begin(
         self,
@@ -128,41 +129,28 @@ class Journal:
     ) -> None:
         """Bind the listing and the rows in the folder to a run; ``devices``: what made them."""
         self.devices = self._earlier = devices or DeviceHistory()
-        about = {
-            "format": FORMAT,
-            "begun_utc": begun_utc,
-            "fingerprint": fingerprint,
-            "survey": asdict(survey),
-            "devices": asdict(self.devices),
-        }
-        self._write(about)
+        self._write(Begun(1, begun_utc, fingerprint, asdict(survey), self.devices))
         with refusing(self.folder.parent):
             sync(self.folder.parent)
 
-    def of_this_start(self, devices: DeviceHistory) -> None:
+    def note_devices(self, devices: DeviceHistory) -> None:
         """Keep what became of devices since this start began; earlier starts' stays."""
         history = self._earlier.then(devices)
         if history != self.devices:
-            self._write(self.about | {"devices": asdict(history)})
+            self._write(replace(self.begun_with, devices=history))
             self.devices = history
 
-    def of_earlier_starts(self, devices: DeviceHistory) -> None:
+    def note_before_start(self, devices: DeviceHistory) -> None:
         """Keep what became of devices before this start computed anything."""
         self._earlier = self._earlier.then(devices)
-        self.of_this_start(DeviceHistory())
+        self.note_devices(DeviceHistory())
 
-    def _write(self, about: dict[str, Any]) -> None:
-        write_json(self.folder / "run.json", about)
+    def _write(self, about: Begun) -> None:
+        write_json(self.folder / "run.json", asdict(about))
         self.about = about
 
     def listing(self) -> Listing:
-        """Read the stored listing.
-
-        Raises
-        ------
-        InputError
-            If it is not the one that the run began with.
-        """
+        """Read the stored listing; raises InputError if the run began with another one."""
         try:
             found = read_listing(self.listing_path)
         except OSError as error:
@@ -170,13 +158,13 @@ class Journal:
                 f"{self.listing_path} cannot be read: {error.strerror}.\n"
                 "Next: add --overwrite to start afresh"
             ) from error
-        wanted = self.about["fingerprint"]["listing"]["sha256"]
+        wanted = self.begun_with.fingerprint["listing"]["sha256"]
         if found.sha256 != wanted:
             raise InputError(
                 f"{self.listing_path} is not the listing that the run began with: "
                 f"sha256 {found.sha256}, wanted {wanted}.\nNext: add --overwrite to start afresh"
             )
-        return Listing(found.path, found.count, found.sha256, survey_of(self.about["survey"]))
+        return Listing(found.path, found.count, found.sha256, survey_of(self.begun_with.survey))
 
     def rows(self, images: int) -> RowLog:
         """Open the file of rows."""
@@ -188,7 +176,7 @@ class Journal:
             # First what makes it a journal: a kill in between leaves nothing to go on from.
             for name in ("run.json", "rows", "listing"):
                 (self.folder / name).unlink(missing_ok=True)
-        self.about = {}
+        self.about = None
         self.devices = self._earlier = DeviceHistory()
 
     def done(self) -> None:
@@ -221,10 +209,8 @@ def open_journal(output: Path, *, forgotten: bool = False) -> Iterator[Journal]:
     folder = journal_folder(output)
     _refuse_foreign(folder)
     with locked(folder / JOURNAL_MARK, output):
-        journal = Journal(folder)
+        journal = Journal(folder, None if forgotten else _read(folder / "run.json"))
         try:
-            if not forgotten:
-                journal.load()
             yield journal
         finally:
             journal.close()
@@ -260,22 +246,14 @@ def _remove(folder: Path) -> None:
     folder.rmdir()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Begun | None:
+    """Read what an earlier start left; None if it had not begun."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT:
-            raise ValueError(f"format {found['format']!r}, wanted {FORMAT}")
-        # Looked up here, so that nothing later meets a journal without them.
-        found["fingerprint"]["listing"]["sha256"], found["begun_utc"], survey_of(found["survey"])
-        history_of(found.get("devices", {}))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return read_json(path.read_bytes(), Begun)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} is no journal that this hambatch can go on from: {error}.\n"
+            f"{path} is no journal that this hambatch can resume: {error}.\n"
             "Next: add --overwrite to start afresh"
         ) from error
-    return found
-
-
-def survey_of(raw: dict[str, Any]) -> Survey:
-    """Read a survey back from JSON."""
-    return Survey(LeftOut(**raw["others"]), raw["unreadable"], LeftOut(**raw["links_left"]))

@@ -21,7 +21,6 @@ from hambatch.types import Row
 SYNC_SECONDS = 1.0
 """At most so much work is done again after a power cut; after a kill, less."""
 
-
 _MISSING, _OK, _FAILED = range(3)
 
 
@@ -53,6 +52,11 @@ class RowLog:
         return self._states[index] != _MISSING
 
     @property
+    def images(self) -> int:
+        """Count the images of the run's listing."""
+        return len(self._states)
+
+    @property
     def done(self) -> int:
         """Count the images that have a row."""
         return len(self._states) - self._states.count(_MISSING)
@@ -69,10 +73,7 @@ class RowLog:
     def append(self, rows: Sequence[tuple[int, Row]]) -> None:
         """Write rows, in one call; synced to the disk about once a second.
 
-        Raises
-        ------
-        InputError
-            If the disk is full, or the folder is gone.
+        Raises InputError if the disk is full, or the folder is gone.
         """
         self._write([_row_line(index, row) for index, row in rows])
 
@@ -82,13 +83,7 @@ class RowLog:
         self.sync()
 
     def rows(self, names: Iterable[str]) -> Iterator[Row]:
-        """Yield the row of every image; ``names`` are the listing's, in order.
-
-        Raises
-        ------
-        AssertionError
-            If a line is not the row that was written there.
-        """
+        """Yield the row of every image; ``names`` are the listing's, in order."""
         with self._path.open("rb") as stream:
             for index, name in enumerate(names):
                 yield self._read(stream, index, name)

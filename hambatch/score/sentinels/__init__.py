@@ -1,1 +1,1 @@
-"""Images with known scores that go through every run."""
+"""Sentinels: images with known scores that go through every run."""

@@ -1,4 +1,4 @@
-"""What an engine says of the known pictures: recorded when it is made, measured again at will."""
+"""An engine's record of its sentinels: written when it is made, compared at any time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,34 +14,34 @@ from hambatch.engines.sentinels import ELSEWHERE, MeasuredOn, Recorded, Sentinel
 from hambatch.engines.synthetic import write_sentinel_images
 from hambatch.errors import EngineError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.sentinels.watch import SentinelWatch
-from hambatch.score.worker.protocol import Answer
+from hambatch.score.worker.protocol import Answer, Job
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
 from hambatch.system.cpu import instruction_set
 
 Known = tuple[tuple[float, ...], str]
-"""Seven probabilities, and who decoded the picture."""
+"""Seven probabilities, and who decoded the image."""
 
 
 def record_sentinels(folder: Path, *, same_fp32: bool = False) -> Manifest:
-    """Score the known pictures by the path of every other image, and write the answers down.
+    """Score the sentinels by the path of every other image, and write the answers down.
 
-    Every graph of the engine answers, the FP32 one first. The pictures are added to the
+    Every graph of the engine answers, the FP32 one first. The sentinels are added to the
     folder if they are not there; every other file stays.
 
     Parameters
     ----------
     same_fp32
-        Whether the FP32 graph is the one of the record: a machine that does not come near
-        what that says is not to be trusted with a new record.
+        Whether the FP32 graph is the one of the record: a machine whose answers are far from
+        that record writes no new one.
 
     Raises
     ------
     EngineError
-        If a file of the folder is not the one that ``engine.json`` names, or a
-        picture cannot be scored.
+        If a file of the folder is not the one that ``engine.json`` names, or a sentinel
+        cannot be scored.
     """
     engine = load_engine(folder)
     names = write_sentinel_images(folder)
@@ -63,30 +63,31 @@ def record_sentinels(folder: Path, *, same_fp32: bool = False) -> Manifest:
 def score_sentinels(engine: Engine, precision: str = "fp32") -> dict[str, Any]:
     """Compare the engine's record with what this machine computes: the summary of a watch.
 
-    Without a record in this precision, the pictures have to give numbers, each twice the same.
-
-    Raises
-    ------
-    SentinelError
-        If a picture is off.
+    Without a record in this precision, the sentinels have to give numbers, each twice the same.
+    Raises SentinelError if one is off.
     """
-    options = ScoreOptions.on_cpu(engine=str(engine.folder), precision=precision, force=True)
-    with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
+    job = _job(engine, precision)
+    with SupervisedWorker(job) as worker:
         backend = worker.wait_ready().backend
-        with SentinelWatch(engine, options.batch_size, backend=backend) as watch:
-            for answer in worker.answers(watch.groups([])):
+        with SentinelWatch(engine, job.batch_size, backend=backend) as watch:
+            for answer in worker.answers(watch.batches([])):
                 watch.check(answer)
             return watch.summary()
 
 
+def _job(engine: Engine, precision: str) -> Job:
+    options = ScoreOptions.on_cpu(engine=str(engine.folder), precision=precision, force=True)
+    return plan_run(engine.folder, options).job
+
+
 def _refuse_far_off(before: Sentinels, names: list[str], now: Recorded) -> None:
-    wanted = [picture.probabilities for picture in before.pictures]
-    if [picture.file for picture in before.pictures] != names:
+    wanted = [sentinel.probabilities for sentinel in before.pictures]
+    if [sentinel.file for sentinel in before.pictures] != names:
         return
     largest = float(np.abs(np.subtract(wanted, now.probabilities)).max())
     if not largest <= before.tolerance_elsewhere:
         raise EngineError(
-            f"the known pictures are {largest:.1e} from what the fp32 graph gave before, wanted "
+            f"the sentinels are {largest:.1e} from what the fp32 graph gave before, wanted "
             f"at most {before.tolerance_elsewhere:.0e}: this machine computes wrongly.\n"
             "Next: hambatch engines verify, and the same command on another machine"
         )
@@ -103,10 +104,9 @@ def _recorded(engine: Engine, names: list[str], precision: str) -> Recorded:
 
 
 def _scored(engine: Engine, names: list[str], precision: str) -> tuple[dict[str, Known], str]:
-    options = ScoreOptions.on_cpu(engine=str(engine.folder), precision=precision, force=True)
     items = [Item(k, engine.folder / name, trusted=True) for k, name in enumerate(names)]
     known: dict[str, Known] = {}
-    with SupervisedWorker(job_for(engine.folder, options), options.decode_seconds) as worker:
+    with SupervisedWorker(_job(engine, precision)) as worker:
         for answer in worker.answers([items]):
             known |= _known(answer, names)
         return known, worker.wait_ready().backend
@@ -115,7 +115,7 @@ def _scored(engine: Engine, names: list[str], precision: str) -> tuple[dict[str,
 def _known(answer: Answer, names: list[str]) -> dict[str, Known]:
     for failure in answer.failures:
         raise EngineError(
-            f"the known picture {names[failure.index]} cannot be scored: {failure.reason}.\n"
+            f"the sentinel {names[failure.index]} cannot be scored: {failure.reason}.\n"
             "Next: hambatch engines verify"
         )
     probabilities = softmax(answer.logits).tolist()
@@ -130,7 +130,7 @@ def _tolerance_elsewhere(manifest: Manifest) -> float:
     """Twice what separates the graph from Keras, which holds its weights unrounded.
 
     For an engine of the published recipe that is less than the 5e-4 that all get: another
-    instruction set (SSE4.1, AVX2) moved its pictures' probabilities by 9e-7, Pillow
+    instruction set (SSE4.1, AVX2) moved its sentinels' probabilities by 9e-7, Pillow
     not at all, Keras those of validation images by 9e-5; BF16 by 4e-3 and more.
     """
     stored = [v.parity["fp16_stored"] for v in manifest.variants if "fp16_stored" in v.parity]

@@ -1,4 +1,4 @@
-"""What each known picture must come back with: the engine's record, then a run's own answers."""
+"""What each sentinel must come back with: the engine's record, then the run's first answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from hambatch.engines.sentinels import LOGIT_TOLERANCE, MeasuredOn, Sentinels, p
 from hambatch.system.cpu import instruction_set
 
 Numbers = NDArray[np.float64]
-"""Of one picture: ``[7]``."""
+"""Of one sentinel: ``[7]``."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Miss:
 
 
 class Reference:
-    """Compares answers: a picture's first with the engine's record, the others with its first.
+    """Compares answers: a sentinel's first with the engine's record, the others with its first.
 
     Parameters
     ----------
     spec
-        Of the engine; without pictures, or without a record in this precision, a
-        picture's first answer has to be finite numbers and no more.
+        Of the engine; without sentinels, or without a record in this precision, a
+        sentinel's first answer only has to be finite numbers.
     backend
         Of this run, as the table names it.
     """
@@ -48,12 +48,12 @@ class Reference:
         self._at_start: tuple[float, float] | None = None
         self._largest = 0.0
 
-    def miss(self, picture: int, found: Numbers, logits: Numbers, decoder: str) -> Miss | None:
+    def miss(self, sentinel: int, found: Numbers, logits: Numbers, decoder: str) -> Miss | None:
         """Compare one answer; None if it is within the tolerance. NaN never is."""
-        if picture not in self._own:
-            self._own[picture] = found, logits
-            return self._first(picture, found, decoder)
-        wanted, wanted_logits = self._own[picture]
+        if sentinel not in self._own:
+            self._own[sentinel] = found, logits
+            return self._first(sentinel, found, decoder)
+        wanted, wanted_logits = self._own[sentinel]
         self._largest = max(self._largest, float(np.abs(found - wanted).max()))
         name = "its first answer of this run"
         scale = max(1.0, float(np.abs(wanted_logits).max()))
@@ -72,13 +72,13 @@ class Reference:
             "deviation": self._largest,
         }
 
-    def _first(self, picture: int, found: Numbers, decoder: str) -> Miss | None:
+    def _first(self, sentinel: int, found: Numbers, decoder: str) -> Miss | None:
         if not self._recorded:
             return _judge("p", found, found, self._spec.tolerance, "any finite number")
         here = MeasuredOn(self._backend, decoder, self._here, self._runtime)
         same = here == self._spec.measured_on
         tolerance = self._spec.tolerance if same else self._spec.tolerance_elsewhere
-        wanted = self._recorded[picture]
+        wanted = self._recorded[sentinel]
         largest = float(np.abs(found - wanted).max())
         before = self._at_start or (0.0, 0.0)
         self._at_start = (max(tolerance, before[0]), max(largest, before[1]))

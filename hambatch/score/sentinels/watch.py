@@ -1,8 +1,8 @@
-"""Sentinels: known pictures that go through a run, so that a wrong answer does not go unseen.
+"""Sentinels that go through a run, so that no wrong answer goes unnoticed.
 
 A backend can answer wrongly without an error: a driver that computes in another
 precision, a slot whose memory is damaged, a batch answered with another's
-scores. So known pictures take the path of all others: alone at the start, at
+scores. So sentinels take the path of all other images: alone at the start, at
 every slot in turn during the run, and in every slot at its end. The first answer
 to each is compared with the engine's record, the others with that answer.
 """
@@ -31,18 +31,13 @@ from hambatch.system.text import encode_name
 
 
 class Ledger:
-    """Remembers images until their slot has carried a known picture, and carried it right.
+    """Remembers images until a sentinel in their slot has come back right.
 
     Parameters
     ----------
     patience_of_slot, patience
-        Unproven images of one slot, and of all, after which ``overdue`` asks
-        for a sentinel in every slot: what is remembered stays bounded.
-
-    Attributes
-    ----------
-    overdue
-        Whether there are too many; whoever acts on it sets it back.
+        Unproven images of one slot, and of all, after which a sentinel in every slot is
+        ``overdue``: what is remembered stays bounded.
     """
 
     def __init__(self, patience_of_slot: int, patience: int) -> None:
@@ -54,7 +49,7 @@ class Ledger:
         self.overdue = False
 
     def carry(self, index: int, slot: int) -> None:
-        """An image was scored in a slot."""
+        """Remember an image that was scored in a slot."""
         self._since.append(index)
         self._in_slot[slot].append(index)
         self._unproven += 1
@@ -63,27 +58,23 @@ class Ledger:
             self.overdue = True
 
     def fail(self, index: int) -> None:
-        """An image was answered without being scored."""
+        """Remember an image that was answered without being scored."""
         self._since.append(index)
         self._failed.append(index)
         if len(self._failed) % self._patience == 0:
             self.overdue = True
 
     def prove(self, slots: Iterable[int]) -> list[int]:
-        """Sentinels in these slots, and no other of their batch, came back: all right.
+        """Give the images that right sentinels in these slots prove, and failed ones.
 
-        Returns
-        -------
-        list
-            The images that are vouched for by this: those of the slots, and
-            failed ones, which have none.
+        All sentinels of the batch are meant; a failed image has no slot.
         """
-        vouched, self._failed = self._failed, []
+        proven, self._failed = self._failed, []
         self._since.clear()
         for slot in slots:
-            vouched += self._in_slot.pop(slot, [])
+            proven += self._in_slot.pop(slot, [])
         self._unproven = sum(map(len, self._in_slot.values()))
-        return vouched
+        return proven
 
     def suspects(self, slots: Iterable[int]) -> list[int]:
         """Images since the last good sentinel, and those of wrong slots since theirs; sorted."""
@@ -91,7 +82,7 @@ class Ledger:
         return sorted({*self._since, *of_slots})
 
     def forget(self) -> None:
-        """Let go of all that is unproven: nobody can vouch for it any more."""
+        """Drop all that is unproven."""
         self._since.clear()
         self._failed.clear()
         self._in_slot.clear()
@@ -99,37 +90,36 @@ class Ledger:
 
 
 HELD_AT_MOST = 4096
-"""Images that may wait to be vouched for, before every slot is proven at once."""
-
+"""Images that may wait for proof, before every slot is proven at once."""
 
 SEED = 0
-"""Of which picture goes to which slot when: the same in every run."""
+"""Of the order of slots and sentinels: the same in every run."""
 
 
 @dataclass(frozen=True)
 class _Use:
-    """One sentinel on its way: which picture, in which batch with which images."""
+    """One sentinel on its way: which, and in which batch with which images."""
 
-    picture: int
+    sentinel: int
     batch: int
     images: Sequence[Item]
 
 
 class SentinelWatch:
-    """Adds sentinels to the groups of a run, and takes them out of its answers.
+    """Adds sentinels to the batches of a run, and takes them out of its answers.
 
     Parameters
     ----------
     batch_size
-        Most files a group may hold, its sentinel included.
+        Most files in a batch, its sentinel included.
     every
-        Every how many groups of images one carries a sentinel. A slot is
-        visited once in ``batch_size`` of them.
+        One batch of images in so many carries a sentinel, which visits each slot once in
+        ``batch_size`` of them.
     backend
         As the table names it; if empty, the engine's wider tolerance holds.
     scratch
-        Where to draw the pictures of an engine that has none; default: the
-        system's temporary folder.
+        Where to draw sentinels for an engine that has none; default: the system's temporary
+        folder.
 
     Attributes
     ----------
@@ -149,16 +139,16 @@ class SentinelWatch:
         self._manifest = engine.manifest
         self._size, self._every = batch_size, every
         self._drawn: tempfile.TemporaryDirectory[str] | None = None
-        self._pictures = [engine.folder / picture.file for picture in spec.pictures]
-        if not self._pictures:
+        self._files = [engine.folder / sentinel.file for sentinel in spec.pictures]
+        if not self._files:
             self._drawn = tempfile.TemporaryDirectory(prefix="hambatch-", dir=scratch)
             folder = Path(self._drawn.name)
             with refusing(folder):
-                self._pictures = [folder / name for name in write_sentinel_images(folder)]
+                self._files = [folder / name for name in write_sentinel_images(folder)]
         self._reference = Reference(spec, backend)
         # Twice the distance between visits: only failures that keep shifting slots get there.
         self._ledger = Ledger(2 * batch_size * every, max(HELD_AT_MOST, 32 * batch_size))
-        self._vouched: list[int] = []
+        self._proven: list[int] = []
         self._sent: dict[int, _Use] = {}
         self._chance = random.Random(SEED)  # noqa: S311
         self._uses, self._batches, self._widest = count(1), 0, 0
@@ -174,31 +164,31 @@ class SentinelWatch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Remove pictures that were drawn for this run."""
+        """Remove the sentinels that were drawn for this run."""
         if self._drawn is not None:
             self._drawn.cleanup()
 
-    def groups(self, items: Iterable[Item]) -> Iterator[list[Item]]:
-        """Cut images into groups of at most ``batch_size``, sentinels among them.
+    def batches(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Cut images into batches of at most ``batch_size``, sentinels among them.
 
-        The first group holds the sentinels alone; the last has one in every
+        The first batch holds sentinels only; the last has one in every
         slot that carried an image, so that each is proven after its last.
         """
-        for group in self._composed(iter(items)):
+        for batch in self._composed(iter(items)):
             self._batches += 1
-            yield group
+            yield batch
 
     def check(self, answer: Answer) -> Answer:
         """Compare an answer's sentinels with what they should be; give it without them.
 
-        Answers are taken in the order of their groups; sentinels are found by
-        index, whatever group they come back in.
+        Answers are taken in the order of their batches; sentinels are found by
+        index, whatever batch they come back in.
 
         Raises
         ------
         SentinelError
-            If one is off, not a number or failed. It names the batch and holds
-            the indices of the rows that can no longer be trusted.
+            If one is off, not a number or failed. It names the batch and holds the indices of
+            the images that are suspect.
         """
         failed = [failure for failure in answer.failures if failure.index < 0]
         slots = np.flatnonzero(answer.indices < 0).tolist()
@@ -208,23 +198,23 @@ class SentinelWatch:
             what = list(wrong.values()) + [(f.index, f.reason) for f in failed]
             raise self._error(what, self._ledger.suspects(wrong))
         if slots:
-            self._vouched += self._ledger.prove(slots)
+            self._proven += self._ledger.prove(slots)
             self.checked += len(slots)
         for index in answer.indices[slots].tolist():
             del self._sent[index]
         return answer.without(slots)
 
-    def vouched(self) -> list[int]:
-        """Give the images that the answers checked since the last call have vouched for.
+    def proven(self) -> list[int]:
+        """Give the images that the answers checked since the last call have proven.
 
-        An image is vouched for when a sentinel, answered later in the same
-        slot of the same worker, has come back right.
+        An image is proven when a sentinel, answered later in the same slot of the same worker,
+        has come back right.
         """
-        vouched, self._vouched = self._vouched, []
-        return vouched
+        proven, self._proven = self._proven, []
+        return proven
 
     def forget(self) -> None:
-        """Let go of what is not vouched for: the worker that answered it is lost."""
+        """Drop what is unproven: the worker that answered it is lost."""
         self._ledger.forget()
 
     def summary(self) -> dict[str, Any]:
@@ -232,7 +222,7 @@ class SentinelWatch:
         return {"checked": self.checked, "every": self._every, **self._reference.summary()}
 
     def _composed(self, items: Iterator[Item]) -> Iterator[list[Item]]:
-        yield from self._alone(len(self._pictures))
+        yield from self._alone(len(self._files))
         slots = self._slots()
         for number in count(1):
             if self._ledger.overdue:
@@ -257,7 +247,7 @@ class SentinelWatch:
             yield from order
 
     def _alone(self, width: int) -> Iterator[list[Item]]:
-        """Sentinels in as many slots, in groups of at most ``batch_size``."""
+        """Sentinels in as many slots, in batches of at most ``batch_size``."""
         for start in range(0, width, self._size):
             yield [self._sentinel([]) for _ in range(min(self._size, width - start))]
 
@@ -266,12 +256,12 @@ class SentinelWatch:
         return [*images[:slot], self._sentinel(images), *images[slot:]]
 
     def _sentinel(self, images: Sequence[Item]) -> Item:
-        use, pictures = next(self._uses), len(self._pictures)
-        # First all of them; then by chance, so that a slot that repeats itself is not asked the
-        # same again and again.
-        picture = use - 1 if use <= pictures else self._chance.randrange(pictures)
-        self._sent[-use] = _Use(picture, self._batches + 1, images)
-        return Item(-use, self._pictures[picture], trusted=True)
+        use, known = next(self._uses), len(self._files)
+        # First all of them; then by chance, so that a slot that repeats its last answer does
+        # not get the same sentinel again and again.
+        sentinel = use - 1 if use <= known else self._chance.randrange(known)
+        self._sent[-use] = _Use(sentinel, self._batches + 1, images)
+        return Item(-use, self._files[sentinel], trusted=True)
 
     def _note_images(self, answer: Answer) -> None:
         for slot, index in enumerate(answer.indices.tolist()):
@@ -290,21 +280,21 @@ class SentinelWatch:
         wrong = {}
         for k, slot in enumerate(slots):
             index = int(answer.indices[slot])
-            picture = self._sent[index].picture
-            miss = self._reference.miss(picture, found[k], logits[k], answer.decoders[slot])
+            sentinel = self._sent[index].sentinel
+            miss = self._reference.miss(sentinel, found[k], logits[k], answer.decoders[slot])
             if miss is not None:
-                said = labelled(miss, self._manifest.classes)
-                wrong[slot] = (index, f"in slot {slot} it has {said}")
+                what = labelled(miss, self._manifest.classes)
+                wrong[slot] = (index, f"in slot {slot} it has {what}")
         return wrong
 
     def _error(self, wrong: list[tuple[int, str]], suspect: list[int]) -> SentinelError:
         index, complaint = wrong[0]
         use = self._sent[index]
-        more = f" ({len(wrong)} of its known pictures are)" if len(wrong) > 1 else ""
+        more = f" ({len(wrong)} of its sentinels are)" if len(wrong) > 1 else ""
         ends = [encode_name(str(use.images[k].path)) for k in (0, -1)] if use.images else []
-        images = f"of {' to '.join(ends)}" if ends else "of known pictures only"
+        images = f"of {' to '.join(ends)}" if ends else "of sentinels only"
         return SentinelError(
-            f"the known picture {self._pictures[use.picture].name} came back wrong in batch "
+            f"the sentinel {self._files[use.sentinel].name} came back wrong in batch "
             f"{use.batch}, {images}{more}: {complaint}. The machine or its software cannot be "
             f"trusted; {len(suspect)} rows are suspect.\n"
             f"Next: hambatch engines verify {self._manifest.name}, "

@@ -1,7 +1,7 @@
 """The worker process: source -> pipeline -> backend; no decoder runs elsewhere.
 
-Spawned by the parent (:mod:`hambatch.score.worker.process`). Groups of items come in through
-a pipe, answers go out in the same order; the first answer says that the backend
+Spawned by the parent (:mod:`hambatch.score.worker.process`). Batches of items come in through
+a pipe, answers go out in the same order; the first message says that the backend
 is loaded, or why it cannot be.
 """
 
@@ -34,35 +34,32 @@ if TYPE_CHECKING:
     from hambatch.engines.manifest import Manifest
     from hambatch.pipelines.scoring import ScoringPipeline
 
-
 T = TypeVar("T")
-
 
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What a terminal, ``timeout`` or systemd sends to every process of a run."""
 
 
 def run(connection: Connection, job: Job, log: WorkerLog) -> None:
-    """Serve groups until the parent sends None; whatever it or a library prints goes to ``log``."""
+    """Answer batches until the parent sends None; whatever this process prints goes to ``log``."""
     # Decoders print a line for every broken file, from native code: the pipeline reads it there.
     log.become_stderr()
-    # The parent decides what they mean. It started this process with both blocked, so that
-    # none can come before these lines; what came meanwhile is dropped here.
+    # The parent handles them. It started this process with both blocked, so that none can come
+    # before these lines; what came meanwhile is dropped here.
     for number in GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     parent = Parent(connection)
     try:
-        _serve(parent, job)
+        _answer_all(parent, job)
     except HambatchError as error:
         parent.send(Refused(error))
 
 
-def _serve(parent: Parent, job: Job) -> None:
+def _answer_all(parent: Parent, job: Job) -> None:
     from hambatch.backends import load_backend
     from hambatch.engines.loading import load_engine
 
-    times = StageTimes()
-    started = time.perf_counter()
+    times, started = StageTimes(), time.perf_counter()
     engine = load_engine(job.engine)
     how = job.precision, job.streams, job.model_cache, job.gpu
     backend = load_backend(job.backend, engine, *how)
@@ -73,14 +70,18 @@ def _serve(parent: Parent, job: Job) -> None:
     # that waits for the parent.
     window = 1 if job.one_by_one else ahead + prefetch + backend.holds + 1
     parent.send(Ready(backend.name, pipeline.decoder, window, backend.note))
+
     fetched = read_ahead(_received(parent), job.readers, ahead, job.bounds)
-    groups = _timed(fetched, times, "read_wait_s")
+    files = _timed(fetched, times, "read_wait_s")
     if job.one_by_one:
-        groups = _announced(groups, parent)
-    batches = _timed(pipeline.batches(groups), times, "decode_wait_s")
-    predict = with_views(_one_by_one(backend) if job.one_by_one else backend.predict, job.tta)
+        files = _announced(files, parent)
+    batches = _timed(pipeline.batches(files), times, "decode_wait_s")
+    predict = _one_by_one(backend) if job.one_by_one else backend.predict
+    if job.tta > 1:
+        predict = with_views(predict, job.tta)
     for scored in _timed(predict(batches), times, "inference_wait_s"):
         parent.send(_answer(scored))
+
     backend.close()
     times.inference_wait_s -= times.decode_wait_s
     times.decode_wait_s -= times.read_wait_s
@@ -108,13 +109,12 @@ def _pipeline(job: Job, prefetch: int, manifest: "Manifest", parent: Parent) -> 
 
 def _answer(scored: Scored) -> Answer:
     batch = scored.batch
-    decoders, hashes, failures = list(batch.decoders), list(batch.sha256), list(batch.failures)
     return Answer(
         batch.indices,
         scored.logits,
-        decoders,
-        hashes,
-        failures,
+        list(batch.decoders),
+        list(batch.sha256),
+        list(batch.failures),
         views=scored.views,
         explained=scored.explained,
     )
@@ -128,26 +128,26 @@ def _one_by_one(backend: "Backend") -> Callable[[Iterable[Batch]], Iterator[Scor
     return predict
 
 
-def _announced(groups: Iterable[list[Fetched]], parent: Parent) -> Iterator[list[Fetched]]:
+def _announced(batches: Iterable[list[Fetched]], parent: Parent) -> Iterator[list[Fetched]]:
     # Should the decoder be lost now, the parent has the hash and need not read the file.
-    for group in groups:
-        parent.send(Touched(group[0].sha256))
-        yield group
+    for files in batches:
+        parent.send(Touched(files[0].sha256))
+        yield files
 
 
 def _received(parent: Parent) -> Iterator[list[Item]]:
-    # A thread receives, so that a group is at hand the moment a reader is free, and so that
+    # A thread receives, so that a batch is at hand the moment a reader is free, and so that
     # the parent can always send: it may not be reading what the main thread sends.
     waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
 
     def receive() -> None:
-        while (group := parent.receive()) is not None:
-            waiting.put(group)
+        while (items := parent.receive()) is not None:
+            waiting.put(items)
         waiting.put(None)
 
     threading.Thread(target=receive, daemon=True, name="receiver").start()
-    while (group := waiting.get()) is not None:
-        yield group
+    while (items := waiting.get()) is not None:
+        yield items
 
 
 def _timed(stream: Iterator[T], times: StageTimes, name: str) -> Iterator[T]:

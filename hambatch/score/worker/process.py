@@ -1,4 +1,4 @@
-"""The parent's side of a worker process: start it, feed it, take its answers, notice its end."""
+"""The parent's side of a worker process: start it, send batches, take answers, notice its end."""
 
 import atexit
 import multiprocessing
@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from hambatch.errors import BackendError, HambatchError
-from hambatch.score.worker import main as worker
-from hambatch.score.worker.main import GROUP_SIGNALS
+from hambatch.score.worker.main import GROUP_SIGNALS, run
 from hambatch.score.worker.protocol import (
     Alive,
     Answer,
@@ -27,12 +26,20 @@ from hambatch.score.worker.protocol import (
 )
 from hambatch.sources.reading import Item
 
+STOP_SECONDS = 5.0
+"""How long a process may take to end by itself."""
+
+READY_SECONDS = 300.0
+"""Loading takes 1 to 10 s; this is for a cold network disk and a machine that swaps."""
+
+LAST_WORDS = 4000
+"""Bytes of a dead worker's log that its error message shows."""
+
 
 class WorkerLost(BackendError):
-    """A worker died or hung; ``cause`` says which, in a few words.
+    """A worker died or hung; ``cause`` says which, in a few words, and ``hung`` which of the two.
 
-    ``hung`` tells the two apart; ``last_line`` is the last that the worker printed; ``loaded``
-    whether it had loaded its engine.
+    ``last_line`` is the last that the worker printed; ``loaded``: whether it had loaded its engine.
     """
 
     def __init__(
@@ -49,22 +56,11 @@ class WorkerLost(BackendError):
 
     @property
     def in_short(self) -> str:
-        """The cause, and what the worker said of it."""
-        # Who ends by an exit code has printed an exception: a bug of ours is to be seen. Native
-        # code that dies of a signal has at most printed what it thought of other files.
+        """The cause, and the exception that the worker printed, if it did."""
+        # With an exit code, an exception was printed: a bug of ours has to be seen. Native code
+        # that dies of a signal has at most printed warnings about other files.
         own_words = self.last_line if "exit code" in self.cause else ""
         return f"{self.cause}: {own_words[:200]}" if own_words else self.cause
-
-
-STOP_SECONDS = 5.0
-
-
-READY_SECONDS = 300.0
-"""Loading takes 1 to 10 s; this is for a cold network disk and a machine that swaps."""
-
-
-LAST_WORDS = 4000
-"""Bytes of a dead worker's log that its error message shows."""
 
 
 class Worker:
@@ -85,7 +81,7 @@ class Worker:
     troubles
         How many of its batches were not trusted, and why; filled likewise.
     touched
-        Of a worker that goes one by one: the file that it decodes; None while it reads.
+        The file that a worker that goes one by one decodes; None while it reads.
     lost_at_the_end
         Why the process was lost when it had answered everything; empty if it was not.
     """
@@ -97,9 +93,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._connection: Connection = ours
-        self._process = context.Process(
-            target=worker.run, args=(theirs, job, self._log), daemon=True
-        )
+        self._process = context.Process(target=run, args=(theirs, job, self._log), daemon=True)
         with _group_signals_blocked():
             self._process.start()
             # When the interpreter ends, multiprocessing sends SIGTERM, which a worker ignores,
@@ -134,18 +128,14 @@ class Worker:
         self._log.close()
 
     def kill(self) -> None:
-        """End the process now; whoever waits for it, on another thread, is told that it is lost."""
+        """End the process now; a thread that waits for its answer gets :class:`WorkerLost`."""
         self._process.kill()
 
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded.
 
-        Raises
-        ------
-        HambatchError
-            As the worker's own loading raised it.
-        WorkerLost
-            If the worker died, or takes longer than :data:`READY_SECONDS`.
+        Raises what loading raised in the worker, or WorkerLost if it died or takes longer than
+        :data:`READY_SECONDS`.
         """
         if self.ready is None:
             message = self._awaited(READY_SECONDS)
@@ -154,18 +144,15 @@ class Worker:
             self.ready = message
         return self.ready
 
-    def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[Answer]:
-        """Send groups, a bounded number ahead; yield their answers in order.
+    def answers(self, batches: Iterable[Sequence[Item]]) -> Iterator[Answer]:
+        """Send batches, a bounded number ahead; yield their answers in order.
 
-        Raises
-        ------
-        WorkerLost
-            If the process dies, or does not answer in time.
+        Raises WorkerLost if the process dies, or does not answer in time.
         """
         window = self.wait_ready().window
         unanswered = 0
-        for group in groups:
-            self._send(list(group))
+        for items in batches:
+            self._send(list(items))
             unanswered += 1
             if unanswered >= window:
                 yield self._answer()
@@ -173,10 +160,10 @@ class Worker:
         self._send(None)
         for _ in range(unanswered):
             yield self._answer()
-        self._take_leave()
+        self._finish()
 
-    def _take_leave(self) -> None:
-        # Every answer is there: a worker that is lost now costs its account only.
+    def _finish(self) -> None:
+        # Every answer is there: a worker that is lost now costs no row, only its times.
         try:
             message = self._awaited(self._patience)
         except WorkerLost as lost:
@@ -196,7 +183,7 @@ class Worker:
             self.touched = message
             message = self._awaited(self._patience)
         if not isinstance(message, Answer):
-            raise BackendError(f"the worker answered {message!r}, wanted a group's scores")
+            raise BackendError(f"the worker answered {message!r}, wanted a batch's scores")
         return message
 
     def _awaited(self, seconds: float) -> object:
@@ -207,15 +194,15 @@ class Worker:
             if not isinstance(message, Alive):
                 return message
 
-    def _send(self, group: list[Item] | None) -> None:
+    def _send(self, items: list[Item] | None) -> None:
         # What it touched last is answered: a loss from here on is of what is sent now.
         self.touched = None
-        # A worker receives whatever else it does; one that is stopped, or never lets go of the
-        # interpreter's lock, would let us wait for ever.
+        # A thread of the worker always receives; in a worker that is stopped, or never releases
+        # the interpreter's lock, it does not, and sending would wait for ever.
         if not _has_room(self._connection, self._patience):
             raise self._hung(f"took no work for {self._patience:g} s")
         try:
-            self._connection.send(group)
+            self._connection.send(items)
         except OSError as error:
             # It may have said why before it left.
             while self._connection.poll(0):

@@ -1,4 +1,4 @@
-"""What a worker and its supervisor send each other."""
+"""What a worker and its supervisor send each other: job, items, answers; and the worker's log."""
 
 import fcntl
 import os
@@ -22,15 +22,16 @@ from hambatch.types import Explained, Failure
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know before its first group.
+    """All that a worker needs before its first batch, resolved by :mod:`hambatch.score.plan`.
 
-    ``streams`` and ``decode_threads`` are at least 1.
+    ``streams`` and ``decode_threads`` are at least 1. A file that takes its decoder longer than
+    ``decode_seconds`` is a failed row.
     Unless ``follow_symlinks``, files that really lie outside ``root``, a path free of
     symbolic links, are not read; None switches the check off.
     ``tta`` views of every image are scored (:mod:`hambatch.backends.test_time_augmentation`).
     ``gpu`` is the number of the GPU that decodes and computes; None: the CPU does.
-    With ``one_by_one`` every group is answered before the next is touched: slow,
-    but the first unanswered group is then the one that the worker died of.
+    With ``one_by_one`` every batch is answered before the next is touched: slow,
+    but the first unanswered batch is then the one that the worker died of.
     """
 
     engine: Path
@@ -42,6 +43,7 @@ class Job:
     readers: int
     prefetch: int
     limits: Limits
+    decode_seconds: float
     root: Path | None = None
     follow_symlinks: bool = True
     one_by_one: bool = False
@@ -49,6 +51,11 @@ class Job:
     gpu: int | None = None
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
     tta: int = 1
+
+    @property
+    def backend_name(self) -> str:
+        """As the table names it: ``openvino-fp32``."""
+        return f"{self.backend}-{self.precision}"
 
     @property
     def bounds(self) -> Bounds:
@@ -60,7 +67,7 @@ class Job:
 class Ready:
     """The worker has loaded its engine.
 
-    ``window`` groups must be sent before it is waited for: its stages keep that
+    ``window`` batches must be sent before an answer is waited for: the stages keep that
     many before the first answer comes. ``note`` is the backend's.
     """
 
@@ -72,23 +79,23 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """The worker cannot work: the error to raise in the parent."""
+    """The worker cannot work: the error that the parent raises."""
 
     error: HambatchError
 
 
 @dataclass(frozen=True)
 class Touched:
-    """Of a worker that goes one by one: it has read a file, and decodes it now."""
+    """From a worker that goes one by one: it has read a file, and decodes it now."""
 
     sha256: str
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One group's outcome; arrays as in :class:`hambatch.types.Scored`.
+    """One batch's outcome; arrays as in :class:`hambatch.types.Scored`.
 
-    ``by_parent`` tells of a file at which its worker was lost: no worker says so.
+    With ``by_parent`` it is the supervisor's, for a file at which a worker was lost.
     """
 
     indices: NDArray[np.int64]
@@ -144,17 +151,17 @@ ALIVE_EVERY_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Alive:
-    """The worker has finished a file that it decodes alone; its group takes longer."""
+    """The worker has finished a file that it decodes alone; its batch takes longer."""
 
 
 class Parent:
-    """The other end of the pipe; where it is gone the process ends: nobody is left to tell.
+    """The worker's end of the pipe; where the parent is gone, the process ends.
 
     A parent that was killed leaves EOF, a reset, or half a message.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection, self._last_said = connection, 0.0
+        self._connection, self._last_sent = connection, 0.0
 
     def send(self, message: object) -> None:
         """Send a message; for the main thread only."""
@@ -162,30 +169,31 @@ class Parent:
             self._connection.send(message)
         except OSError:
             os._exit(1)
-        self._last_said = time.monotonic()
+        self._last_sent = time.monotonic()
 
     def say_alive(self) -> None:
-        """Tell that the main thread is getting on, if it has said nothing for a moment."""
-        if time.monotonic() - self._last_said > ALIVE_EVERY_SECONDS:
+        """Send a sign of life, if the main thread has sent nothing for a moment."""
+        if time.monotonic() - self._last_sent > ALIVE_EVERY_SECONDS:
             self.send(Alive())
 
     def receive(self) -> list[Item] | None:
-        """Wait for a group; None is the end."""
+        """Wait for a batch of items; None is the end."""
         try:
-            group: list[Item] | None = self._connection.recv()
+            items: list[Item] | None = self._connection.recv()
         except (EOFError, OSError):
             os._exit(1)
-        return group
+        return items
 
 
 STDERR = 2
+"""The file descriptor."""
 
 
 class WorkerLog:
-    """Made by the parent, inherited by the worker, which prints into it, and read by both.
+    """What a worker prints; made by the parent, inherited by the worker, and read by both.
 
     It lies in memory where the system can do that: on a full disk a decoder's
-    warning would be lost, and a damaged picture pass for a whole one.
+    warning would be lost, and a damaged image pass for a whole one.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
@@ -201,7 +209,7 @@ class WorkerLog:
         self.close()
 
     def last_words(self, most: int) -> str:
-        """Give the last ``most`` bytes as text, without the NULs of who tested the log."""
+        """Give the last ``most`` bytes as text, without NULs, which only test the log."""
         start = max(0, os.fstat(self._descriptor).st_size - most)
         said = os.pread(self._descriptor, most, start)
         return said.replace(b"\0", b"").decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""A worker that may be lost: replaced, and what it died of found and given a failed row."""
+"""A worker that may be lost: it is replaced, and the file that it died of gets a failed row."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,32 +14,29 @@ from hambatch.sources.reading import Item
 from hambatch.types import Failure
 
 LOST_AT_MOST = 100
-"""Workers that a run may lose. One file that kills its decoder costs two of them
+"""Workers that a device may lose. One file that kills its decoder costs two of them
 and some five seconds; a machine on which workers keep dying is a bad set-up."""
 
-
-KNOWN_GOOD_LOST_AT_MOST = 3
-"""Workers that may be lost at a trusted file, which it cannot be the fault of."""
-
-
 REPLACEABLE_LOST_AT_MOST = 20
-"""Workers that a device may lose whose work others can do: it is theirs the sooner."""
+"""Fewer for a device whose work others can do."""
 
+SENTINEL_LOST_AT_MOST = 3
+"""Workers that may be lost at a sentinel, which cannot be its fault."""
 
 SECONDS_AN_IMAGE = 1.0
-"""What a group may take an image beyond ``decode_seconds``, on the slowest machine."""
+"""What each image of a batch may take beyond ``decode_seconds``, on the slowest machine."""
 
 
 class SupervisedWorker:
-    """Answers for every group, whatever becomes of the process that computes them.
+    """Answers every batch, whatever becomes of the process that computes the answers.
 
-    After a loss the unanswered groups are done one file at a time: the file at
-    which the worker is lost again gets a failed answer, every other file its own.
-    A trusted file is tried again first.
+    After a loss the unanswered batches are done one file at a time: the file at which the
+    worker is lost again gets a failed answer, every other file its own. A sentinel is tried
+    again first.
 
     Where another device can do the work, a device that loses its worker once more at a
-    trusted file, or at a second of those files, has failed: two files that crash a
-    decoder are rarer side by side.
+    sentinel, or at a second of those files, has failed: two files in a row that crash a
+    decoder are rarer.
 
     Parameters
     ----------
@@ -61,19 +58,13 @@ class SupervisedWorker:
     note
         What the backend of the latest said of how it runs.
     stage_times
-        Where the time of the processes went that answered everything they were
-        asked; filled as they end.
+        Where the time of the processes went that answered everything; filled as they end.
     """
 
     def __init__(
-        self,
-        job: Job,
-        decode_seconds: float,
-        lost: list[str] | None = None,
-        *,
-        replaceable: bool = False,
+        self, job: Job, lost: list[str] | None = None, *, replaceable: bool = False
     ) -> None:
-        self._job, self._decode_seconds, self._replaceable = job, decode_seconds, replaceable
+        self._job, self._replaceable = job, replaceable
         self.lost = [] if lost is None else lost
         self.lost_at: set[int] = set()
         self.started = 0
@@ -107,38 +98,40 @@ class SupervisedWorker:
         return ready
 
     def abandon(self) -> None:
-        """Let :meth:`answers`, which another thread takes, end with an error; for any thread."""
+        """End :meth:`answers`, which another thread takes, with an error; for any thread."""
         self._abandoned = True
         self._worker.kill()
 
-    def answers(self, groups: Iterable[Sequence[Item]]) -> Iterator[Answer]:
+    def answers(self, batches: Iterable[Sequence[Item]]) -> Iterator[Answer]:
         """Yield answers in order; after a loss, one file an answer for a while.
 
-        Raises
-        ------
-        BackendError
-            If a worker is lost before it is ready, or too many are lost.
-        DeviceLost
-            If the device is replaceable and has failed.
+        Raises BackendError if a worker is lost before it is ready, or too many are lost, and
+        DeviceLost if the device is replaceable and has failed.
         """
-        source, unanswered = iter(groups), deque[Sequence[Item]]()
+        source, unanswered = iter(batches), deque[Sequence[Item]]()
+
+        def sent() -> Iterator[Sequence[Item]]:
+            for items in source:
+                unanswered.append(items)
+                yield items
+
         while True:
             self.wait_ready()
             try:
-                for answer in self._worker.answers(_noted(source, unanswered)):
+                for answer in self._worker.answers(sent()):
                     unanswered.popleft()
                     yield answer
-                self._add_account()
+                self._add_times()
                 return
             except WorkerLost as lost:
-                self._note(lost)
-            yield from self._one_by_one([item for group in unanswered for item in group])
+                self._count(lost)
+            yield from self._one_by_one([item for items in unanswered for item in items])
             unanswered.clear()
             self._start()
 
     def _one_by_one(self, items: Sequence[Item]) -> Iterator[Answer]:
-        waiting, known_good_lost, tried_again = deque(items), 0, set[int]()
-        blamed = 0
+        waiting, tried_again = deque(items), set[int]()
+        sentinel_lost, failed = 0, 0
         while waiting:
             self._start(one_by_one=True)
             self.wait_ready()
@@ -147,41 +140,41 @@ class SupervisedWorker:
                     waiting.popleft()
                     yield answer
             except WorkerLost as lost:
-                self._note(lost)
+                self._count(lost)
                 if not waiting:
                     return
                 item, touched = waiting[0], self._worker.touched
-                if self._replaceable and (item.trusted or blamed):
+                if self._replaceable and (item.trusted or failed):
                     raise _device_lost(lost, item) from lost
-                if item.trusted and known_good_lost < KNOWN_GOOD_LOST_AT_MOST:
-                    known_good_lost += 1
+                if item.trusted and sentinel_lost < SENTINEL_LOST_AT_MOST:
+                    sentinel_lost += 1
                 elif not (touched or lost.hung or item.index in tried_again):
-                    # Nobody has begun with it: that worker died of something else.
+                    # The worker had not begun with it: it died of something else.
                     tried_again.add(item.index)
                 else:
-                    blamed += 1
+                    failed += 1
                     self.lost_at.add(item.index)
                     yield _failed(waiting.popleft(), lost, touched)
             else:
-                self._add_account()
+                self._add_times()
                 self._worker.__exit__(None, None, None)
 
     def _start(self, *, one_by_one: bool = False) -> None:
         self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * job.tta
-        self._worker = Worker(job, self._decode_seconds + extra)
-        # Not before it can be found: whoever abandons meanwhile kills the one before it.
+        self._worker = Worker(job, job.decode_seconds + extra)
+        # Again, now that it is the current one: `abandon` may just have killed the one before it.
         if self._abandoned:
             self._worker.kill()
 
-    def _add_account(self) -> None:
+    def _add_times(self) -> None:
         self.stage_times += self._worker.stage_times
         self._troubles.update(self._worker.troubles)
         if self._worker.lost_at_the_end:
             self.lost.append(f"{self._worker.lost_at_the_end}, all its answers given")
 
-    def _note(self, lost: WorkerLost) -> None:
+    def _count(self, lost: WorkerLost) -> None:
         self._worker.__exit__(WorkerLost, lost, None)
         if self._abandoned:
             raise lost
@@ -197,19 +190,11 @@ class SupervisedWorker:
 
 
 def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
-    at = "at a known picture" if item.trusted else "at one file after the other"
+    at = "at a sentinel" if item.trusted else "at one file after the other"
     return DeviceLost(
         f"the worker process {lost.in_short}, {at}.\n"
         "Next: hambatch doctor, then run the same command again"
     )
-
-
-def _noted(
-    source: Iterator[Sequence[Item]], sent: deque[Sequence[Item]]
-) -> Iterator[Sequence[Item]]:
-    for group in source:
-        sent.append(group)
-        yield group
 
 
 def _failed(item: Item, lost: WorkerLost, touched: Touched | None) -> Answer:
