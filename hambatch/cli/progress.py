@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from hambatch.checks.doctor.examine import Look
-from hambatch.checks.verify.evidence import Difference
+from hambatch.checks.verify.table import Difference
 from hambatch.score.runner import Progressed
 
 

@@ -34,7 +34,7 @@ def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **option
     stdout as CSV. Exit codes: 0 all agrees; 1 could not be done; 2 usage;
     3 something differs.
     """
-    from hambatch.checks.verify.evidence import as_csv
+    from hambatch.checks.verify.table import as_csv
     from hambatch.checks.verify.verify import verify as run
 
     verdict = run(table, source, kind, VerifyOptions(**options), show_compared)  # type: ignore[arg-type]

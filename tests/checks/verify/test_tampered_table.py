@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hambatch.checks.verify.evidence import as_csv
+from hambatch.checks.verify.table import as_csv
 from hambatch.checks.verify.verify import verify
 from hambatch.errors import InputError
 from hambatch.score.options import ScoreOptions

@@ -1,4 +1,4 @@
-"""`hambatch verify` finds each way in which a table can stop being true, and no other."""
+"""`hambatch verify` finds each way in which a table can become wrong, and no other."""
 
 import csv
 import json
