@@ -25,7 +25,6 @@ from hambatch.types import Row
 ROWS_AT_LEAST = 10_000
 """A turn of fewer would be over before a clock could tell."""
 
-
 ROW = Row(
     "",
     "ok",

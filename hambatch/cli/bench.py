@@ -1,8 +1,7 @@
 """`hambatch bench`: latency and throughput, and what bounds them."""
 
 import json
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
@@ -142,19 +141,13 @@ def run(
     """Measure, write, and print the result."""
     from hambatch.bench.report import as_text
     from hambatch.bench.result import check_outputs, write_outputs
+    from hambatch.cli.progress import progress
 
     check_outputs(out, plots)
-    result = measure(source, options, show_turns)
+    result = measure(source, options, progress("turns"))
     written = write_outputs(result, out, plots)
     click.echo("".join(f"Wrote {path}\n" for path in written), nl=False, err=True)
     click.echo(as_text(result))
-
-
-def show_turns(schedule: Iterable[str], total: int) -> Iterable[str]:
-    """Pass turns on, showing how many are done."""
-    from tqdm import tqdm
-
-    return tqdm(schedule, total=total, unit=" turns", disable=not sys.stderr.isatty())
 
 
 class Replacement(click.ParamType[tuple[str, str]]):

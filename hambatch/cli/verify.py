@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hambatch.checks.options import VerifyOptions
-from hambatch.cli.progress import show_compared
+from hambatch.cli.progress import progress
 from hambatch.errors import ExitCode
 
 DEFAULTS = VerifyOptions()
@@ -37,7 +37,7 @@ def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **option
     from hambatch.checks.verify.table import as_csv
     from hambatch.checks.verify.verify import verify as run
 
-    verdict = run(table, source, kind, VerifyOptions(**options), show_compared)  # type: ignore[arg-type]
+    verdict = run(table, source, kind, VerifyOptions(**options), progress("files"))  # type: ignore[arg-type]
     if verdict.differences:
         click.echo(as_csv(verdict.differences), nl=False)
     click.echo(verdict.proven, err=True)
