@@ -35,15 +35,9 @@ FOLLOWS = 2.33
 class Outcome:
     """One pair, decided.
 
-    Attributes
-    ----------
-    speed
-        B's speed over A's: above 1 is faster, for a throughput and for a latency.
-        Its interval is that of this pair alone.
-    p
-        Of this pair, corrected for the number of pairs (Holm).
-    needed
-        Repeats a side that the scatter of these asks for.
+    ``speed`` is B's over A's: above 1 is faster, for a throughput and for a latency; its interval
+    is that of this pair alone. ``p`` is corrected for the number of pairs (Holm). ``needed`` are
+    the repeats a side that the scatter of these requires.
     """
 
     pair: Pair
@@ -79,23 +73,11 @@ class Comparison:
 def compare(
     a: Path, b: Path, series: tuple[str, str] | None, options: BenchCompareOptions
 ) -> Comparison:
-    """Compare two result files.
+    """Compare two result files of `hambatch bench`; the change is from A to B.
 
-    Parameters
-    ----------
-    a, b
-        Written by `hambatch bench`; the change is from A to B.
-    series
-        Text in the names of A's series, and what stands in its place in B's; None
-        joins as :func:`hambatch.bench.compare_pairs.join` says.
-    options
-        ``change`` is in percent.
-
-    Raises
-    ------
-    InputError
-        If a file is no such result, nothing in them can be compared, or there are
-        too few repeats to see a change of that size.
+    ``series`` pairs them as :func:`hambatch.bench.compare_pairs.join` says. Raises InputError if
+    a file is no such result, nothing in them can be compared, or there are too few repeats to see
+    a change of that size.
     """
     first, second = read_result(a), read_result(b)
     pairs = join(first, second, series)
@@ -119,19 +101,8 @@ def speed_of(pair: Pair, alpha: float = ALPHA) -> Difference:
 def check_repeats(what: str, pairs: Sequence[Pair], change: float) -> None:
     """Refuse repeats that would call a change noise too often.
 
-    Parameters
-    ----------
-    what
-        The subcommand of `hambatch bench` that can repeat more often.
-    pairs
-        All that are compared at once.
-    change
-        The smallest ratio that matters, such as 1.03.
-
-    Raises
-    ------
-    InputError
-        Naming the pair that needs most repeats, and how many to measure.
+    The InputError names the pair that needs most repeats, and how many to measure with the
+    subcommand ``what``. ``change`` is the smallest ratio that matters, such as 1.03.
     """
     missing = [(_repeats_to_ask_for(pair, change, len(pairs)), pair) for pair in pairs]
     wanted, worst = max(missing, key=lambda both: both[0])

@@ -22,18 +22,19 @@ Repeats = Annotated[tuple[Annotated[float, Meta(ge=1e-12, le=1e12)], ...], Meta(
 
 
 @dataclass(frozen=True)
-class _Throughput:
+class _Entry:
     name: Text
     stage: Text
     settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Throughput(_Entry):
     images_per_s: Repeats
 
 
 @dataclass(frozen=True)
-class _Latency:
-    name: Text
-    stage: Text
-    settings: dict[str, Any]
+class _Latency(_Entry):
     repeats_p50_ms: Repeats
 
 
@@ -54,16 +55,10 @@ class _File:
 
 @dataclass(frozen=True)
 class Series:
-    """One thing that was measured, repeatedly.
+    """One thing that was measured repeatedly, by a name that is unique within its kind.
 
-    Attributes
-    ----------
-    kind
-        ``throughput`` (images/s, more is better) or ``latency`` (ms, less is better).
-    name, stage, settings
-        What was measured; the name is unique within its kind.
-    repeats
-        One figure a repeat, in the order of measuring; all positive.
+    ``kind`` is ``throughput`` (images/s, more is better) or ``latency`` (ms, less is better);
+    ``repeats`` are in the order of measuring, all positive.
     """
 
     kind: str
@@ -126,7 +121,7 @@ def _result(path: Path, file: _File) -> Result:
     return Result(path, what, when, conditions, tuple(series))
 
 
-def _series(kind: str, entry: _Throughput | _Latency, repeats: tuple[float, ...]) -> Series:
+def _series(kind: str, entry: _Entry, repeats: tuple[float, ...]) -> Series:
     name, stage = encode_name(entry.name), encode_name(entry.stage)
     return Series(kind, name, stage, _scalars(entry.settings), repeats)
 

@@ -37,17 +37,10 @@ _PICKLED = (InputError, EngineError, BackendError, MissingDependency)
 class Turn:
     """What one repeat of one thing took.
 
-    Attributes
-    ----------
-    cpu_seconds, peak_rss_mb
-        Of all processes that worked on it; megabytes are 10^6 bytes, and the peak
-        is since the process started.
-    samples_ms
-        Latencies of single requests, where these are what is measured.
-    start_s
-        What came before the clock was started: loading, of a whole run.
-    sentinels
-        Scored in addition to the images, of a whole run.
+    CPU seconds and memory are of all processes that worked on it; megabytes are 10^6 bytes, and
+    the peak is since the process started. ``samples_ms`` are latencies of single requests, where
+    these are measured. Only a whole run has ``start_s``, its loading before the clock started,
+    and ``sentinels``, scored in addition to its images.
     """
 
     images: int

@@ -36,18 +36,10 @@ ASSURANCE = 0.9
 
 @dataclass(frozen=True)
 class Difference:
-    """B's repeats against A's.
+    """B's repeats against A's: the ratio of their geometric means, and its interval.
 
-    Attributes
-    ----------
-    ratio, low, high
-        Of the geometric means, B to A, and its 95 % interval.
-    p
-        Two-sided.
-    scatter
-        Pooled standard deviation of the logarithms: 0.01 is one percent.
-    freedom
-        Of ``scatter``.
+    ``p`` is two-sided; ``scatter`` is the pooled standard deviation of the logarithms, of
+    ``freedom`` degrees: 0.01 is one percent.
     """
 
     ratio: float
@@ -61,12 +53,7 @@ class Difference:
 def difference(a: Sequence[float], b: Sequence[float], alpha: float = ALPHA) -> Difference:
     """Compare the repeats of B with those of A, by Welch's test on their logarithms.
 
-    Parameters
-    ----------
-    a, b
-        Rates or times, all positive, at least two of each.
-    alpha
-        1 - the coverage of the interval.
+    They are rates or times, all positive, at least two of each; the interval covers 1 - ``alpha``.
     """
     x, y = np.log(np.asarray(a, float)), np.log(np.asarray(b, float))
     shift = float(y.mean() - x.mean())
@@ -116,19 +103,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def repeats_needed(scatter: float, change: float, comparisons: int = 1) -> int:
     """Count the repeats a side that see a change four times out of five.
 
-    Parameters
-    ----------
-    scatter
-        Standard deviation of the logarithms of the repeats.
-    change
-        The smallest ratio that matters, such as 1.03.
-    comparisons
-        How many are made at once; each has to stand the correction.
-
-    Returns
-    -------
-    int
-        From ``FEWEST`` to ``REPEATS_AT_MOST``, by bisection: more repeats always see more.
+    ``scatter`` is the standard deviation of their logarithms, ``change`` the smallest ratio that
+    matters, such as 1.03, ``comparisons`` how many are made at once: each has to stand the
+    correction. From ``FEWEST`` to ``REPEATS_AT_MOST``, by bisection: more repeats always see more.
     """
 
     def enough(repeats: int) -> bool:

@@ -88,35 +88,25 @@ class Whole:
             closing(RowLog(Path(place) / "rows", len(self.names))) as log,
             SupervisedWorker(job) as worker,
         ):
-            size, every = self.options.batch_size, self.options.sentinel_every
             ready = worker.wait_ready()
             refuse_other(ready.backend, job.backend_name, ready.note)
-            with SentinelWatch(engine, size, every, ready.backend, Path(place)) as watch:
-                return self._timed(engine, worker, watch, log, begun)
-
-    def _timed(
-        self,
-        engine: Engine,
-        worker: SupervisedWorker,
-        watch: SentinelWatch,
-        log: RowLog,
-        begun: float,
-    ) -> Turn:
-        cpu, started = _cpu_seconds(), time.perf_counter()
-        seconds, busy, peak = 0.0, 0.0, 0.0
-        rows = rows_of(worker, enumerate(self.names), self.root, engine.manifest, watch)
-        for _, proven in rows:
-            log.append(proven)
-            # Now, and not after the loop: with its last answer given, the worker ends.
-            seconds, busy = time.perf_counter() - started, _cpu_seconds() - cpu
-            peak = max(peak, sum(map(peak_rss_mb, _processes())))
-        if worker.lost or log.failed or log.done < len(self.names):
-            raise InputError(
-                f"{log.failed} of {len(self.names)} images failed, "
-                f"{len(worker.lost)} workers were lost; wanted a run without trouble.\n"
-                f"Next: hambatch score {self.root} --out preds.csv, which says what it was"
-            )
-        return Turn(len(self.names), seconds, busy, peak, (), started - begun, watch.checked)
+            how = self.options.batch_size, self.options.sentinel_every, ready.backend
+            with SentinelWatch(engine, *how, Path(place)) as watch:
+                cpu, started = _cpu_seconds(), time.perf_counter()
+                seconds, busy, peak = 0.0, 0.0, 0.0
+                rows = rows_of(worker, enumerate(self.names), self.root, engine.manifest, watch)
+                for _, proven in rows:
+                    log.append(proven)
+                    # Now, and not after the loop: with its last answer given, the worker ends.
+                    seconds, busy = time.perf_counter() - started, _cpu_seconds() - cpu
+                    peak = max(peak, sum(map(peak_rss_mb, _processes())))
+            if worker.lost or log.failed or log.done < len(self.names):
+                raise InputError(
+                    f"{log.failed} of {len(self.names)} images failed, "
+                    f"{len(worker.lost)} workers were lost; wanted a run without trouble.\n"
+                    f"Next: hambatch score {self.root} --out preds.csv, which says what it was"
+                )
+            return Turn(len(self.names), seconds, busy, peak, (), started - begun, watch.checked)
 
 
 def _processes() -> list[int]:

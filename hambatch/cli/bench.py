@@ -44,23 +44,16 @@ def option(defaults: object, flag: str, kind: Any, words: str = "") -> Callable[
 
 def shared(defaults: Options) -> Callable[[Command], Command]:
     """Add what all measurements take."""
-    folder, device = "Folder for PNGs.", "auto, cpu, gpu, or the number of a GPU, as CUDA counts."
+    device = "auto, cpu, gpu, or the number of a GPU, as CUDA counts."
+    count = "Images a repeat; fewer files are used again."
+    repeats = "Turns that count; one more comes before them, to warm up."
+    png, json_file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
     decorators: tuple[Callable[..., Any], ...] = (
         option(defaults, "--device", Device(), device),
-        click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help=folder),
-        click.option("--out", type=click.Path(path_type=Path), help="JSON result to write."),
-        option(
-            defaults,
-            "--count",
-            click.IntRange(1, 10**6),
-            "Images a repeat; fewer files are used again.",
-        ),
-        option(
-            defaults,
-            "--repeats",
-            click.IntRange(1, REPEATS_AT_MOST),
-            "Turns that count; one more comes before them, to warm up.",
-        ),
+        click.option("--plots", type=png, help="Folder for PNGs."),
+        click.option("--out", type=json_file, help="JSON result to write."),
+        option(defaults, "--count", click.IntRange(1, 10**6), count),
+        option(defaults, "--repeats", click.IntRange(1, REPEATS_AT_MOST), repeats),
         option(defaults, "--engine", click.STRING, "Name of an installed engine, or a folder."),
         click.argument("source", required=False, type=click.Path(path_type=Path)),
     )
@@ -72,28 +65,11 @@ def shared(defaults: Options) -> Callable[[Command], Command]:
 @option(ENGINE, "--backend", Listed(BACKENDS))
 @option(ENGINE, "--precision", Listed(click.STRING), "As the engine has.")
 @option(ENGINE, "--batch-size", Listed(COUNTS), "Images a request; 0: what score uses.")
-@option(
-    ENGINE,
-    "--streams",
-    Listed(COUNTS),
-    "Requests at the same time; 0: as many as the cores allow.",
-)
+@option(ENGINE, "--streams", Listed(COUNTS), "Requests at once; 0: as many as the cores allow.")
 @option(ENGINE, "--threads", Listed(SIZES), "Threads a stream.")
-@option(
-    ENGINE,
-    "--percentile",
-    FiniteRange(1, 99.99),
-    "Of latencies, to be valid with 99 % confidence.",
-)
-@option(
-    ENGINE,
-    "--samples",
-    click.IntRange(0, 10**7),
-    "Latencies to measure; 0: as many as the percentile needs.",
-)
-@option(
-    ENGINE, "--max-seconds", FiniteRange(0.01, 86_400), "Of measuring latencies, a combination."
-)
+@option(ENGINE, "--percentile", FiniteRange(1, 99.99), "Of latencies, with 99 % confidence.")
+@option(ENGINE, "--samples", click.IntRange(0, 10**7), "Latencies; 0: what --percentile needs.")
+@option(ENGINE, "--max-seconds", FiniteRange(0.01, 86_400), "Of latencies, a combination.")
 def engine(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """Inference alone, on arrays in memory; lists like 1,2,4,8: every combination is measured."""
     from hambatch.bench.engine import bench_engine

@@ -28,26 +28,11 @@ TRUTH, PARQUET, PLOTS = "evaluation and splits", "Parquet tables", "plots"
 
 @dataclass(frozen=True)
 class Finding:
-    """A part and its state.
+    """A part, whether it is ``usable``, ``missing`` or ``broken``, and what needs it.
 
-    Attributes
-    ----------
-    part
-        Its key, the same on every machine: a module, ``engine``, ``driver``, ``gpu 0``.
-    name
-        Its usual name: a distribution, an engine, a card.
-    state
-        ``usable``, ``missing`` or ``broken``.
-    needed_for
-        What does not work without it.
-    version
-        Empty if unknown.
-    about
-        What else is known of it.
-    why
-        Why it cannot be used, in a line; empty if it can.
-    next
-        What to type then.
+    ``part`` is the same on every machine: a module, ``engine``, ``driver``, ``gpu 0``; ``name``
+    is that of a distribution, an engine, a card. ``why`` it cannot be used, in a line, and what
+    to type ``next``, are empty if it can.
     """
 
     part: str
@@ -68,18 +53,8 @@ class Finding:
 class Package(NamedTuple):
     """A package: how it is imported, under which names pip knows it, how it is installed.
 
-    Attributes
-    ----------
-    module
-        What is imported to see whether it works.
-    distributions
-        The names under which it is distributed; the first is shown where none is installed.
-    needed_for
-        One of the purposes above.
-    install
-        The line to type.
-    least
-        The oldest version that works, where pip does not enforce that.
+    The first of its names is shown where none is installed. ``least`` is the oldest version that
+    works, where pip does not enforce that.
     """
 
     module: str
