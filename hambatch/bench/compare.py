@@ -104,7 +104,7 @@ def check_repeats(what: str, pairs: Sequence[Pair], change: float) -> None:
     The InputError names the pair that needs most repeats, and how many to measure with the
     subcommand ``what``. ``change`` is the smallest ratio that matters, such as 1.03.
     """
-    missing = [(_repeats_to_ask_for(pair, change, len(pairs)), pair) for pair in pairs]
+    missing = [(_repeats_wanted(pair, change, len(pairs)), pair) for pair in pairs]
     wanted, worst = max(missing, key=lambda both: both[0])
     if wanted:
         found = f"{len(worst.a.repeats)} repeats in A and {len(worst.b.repeats)} in B"
@@ -115,10 +115,10 @@ def check_repeats(what: str, pairs: Sequence[Pair], change: float) -> None:
         )
 
 
-def _repeats_to_ask_for(pair: Pair, change: float, comparisons: int) -> int:
-    """Count the repeats to ask for; 0 when there are enough."""
+def _repeats_wanted(pair: Pair, change: float, comparisons: int) -> int:
+    """Count the repeats that a refusal recommends; 0 when there are enough."""
     found = min(len(pair.a.repeats), len(pair.b.repeats))
-    if found < FEWEST:  # a scatter that is hardly known asks for any number
+    if found < FEWEST:  # their scatter is hardly known
         return FEWEST
     speed = speed_of(pair, ALPHA / comparisons)
     needed = repeats_needed(speed.scatter, change, comparisons)
@@ -128,7 +128,7 @@ def _repeats_to_ask_for(pair: Pair, change: float, comparisons: int) -> int:
 
 
 def _is_beyond(speed: Difference, change: float) -> bool:
-    """Tell whether the whole interval is: then more repeats would not turn the answer."""
+    """Tell whether the whole interval is: then more repeats would not change the word."""
     return log(speed.low) > log(change) or log(speed.high) < -log(change)
 
 

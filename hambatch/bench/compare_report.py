@@ -1,4 +1,4 @@
-"""A comparison as text for people, and as JSON."""
+"""A comparison as text, and as JSON."""
 
 from math import floor, log10
 from statistics import median

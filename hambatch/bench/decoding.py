@@ -66,7 +66,7 @@ class Decoding:
         return threads if self.gpu is None else threads + load
 
     def case(self, batch_size: int) -> Case:
-        """Name what is measured; on the CPU nothing is said of a GPU."""
+        """Name what is measured; settings of a GPU only where it decodes."""
         on_cpu = "dali-cpu" if has_dali() else "pillow"
         decoder = on_cpu if self.gpu is None else "dali-gpu"
         settings: dict[str, str | int | float] = {
@@ -88,7 +88,7 @@ class Decoding:
             if done != total:
                 raise InputError(
                     f"{total - done} of {total} images could not be decoded any more.\n"
-                    "Next: run the same command again when nobody changes the folder"
+                    "Next: run the same command again when the folder does not change any more"
                 )
             return done
 

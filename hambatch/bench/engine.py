@@ -11,7 +11,7 @@ from hambatch.bench.decoding import Unpacking
 from hambatch.bench.inference import BATCH, Offline, Setting, SingleStream, own_request_size
 from hambatch.bench.machine import gpu_facts, measured_gpu
 from hambatch.bench.material import Material, open_material
-from hambatch.bench.measuring import Child, Show, measure, unseen
+from hambatch.bench.measuring import Show, child_of, measure, unseen
 from hambatch.bench.options import BenchEngineOptions
 from hambatch.bench.report import latency_verdict, throughput_verdict
 from hambatch.bench.result import document, key_of, latency_entry, samples_needed, throughput_entry
@@ -52,11 +52,8 @@ def bench_engine(
             latency_entry(*done, options.percentile)
             for done in measure(single, options.repeats, show)
         ]
-        verdicts = (
-            throughput_verdict(throughput),
-            latency_verdict(latency, key_of(options.percentile)),
-        )
-        verdict = "; ".join(verdicts)
+        lowest = latency_verdict(latency, key_of(options.percentile))
+        verdict = f"{throughput_verdict(throughput)}; {lowest}"
         return document("engine", engine, material, options, throughput, verdict, latency, gpu=gpu)
 
 
@@ -129,6 +126,7 @@ def unpack(engine: Path, material: Material) -> Path:
     pixels = material.scratch / "pixels.npy"
     batches = material.batches(len(material.names), BATCH)
     threads = share_cores().decode_threads
-    with Child(Unpacking(engine, batches, ScoreOptions.readers, threads, pixels=pixels)) as child:
-        child.turn()
+    task = Unpacking(engine, batches, ScoreOptions.readers, threads, pixels=pixels)
+    with child_of(task) as decode:
+        decode()
     return pixels

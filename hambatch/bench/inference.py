@@ -51,7 +51,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """As people say it."""
+        """As a result shows it."""
         return (
             f"{self.backend}-{self.precision}, batch {self.batch_size}, "
             f"{plural(self.streams, 'stream')} x {plural(self.threads_a_stream, 'thread')}"
@@ -59,7 +59,7 @@ class Setting:
 
     @property
     def facts(self) -> dict[str, str | int | float]:
-        """What the result says of it; on the CPU nothing of a GPU."""
+        """As a result lists them; ``gpu`` only where there is one."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

@@ -18,7 +18,7 @@ from hambatch.system.packages import library_versions
 def measured_with(engine: Engine, gpu: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Give the parts of a result that say what it was measured on, and with what.
 
-    ``gpu`` is what :func:`gpu_facts` says of the one that was measured.
+    ``gpu`` comes from :func:`gpu_facts`, where one was measured.
     """
     return {
         "machine": machine_facts() | dict(gpu or {}),

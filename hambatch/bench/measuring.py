@@ -8,12 +8,11 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from hambatch.errors import BackendError, EngineError, HambatchError, InputError, MissingDependency
@@ -110,64 +109,54 @@ class Task(Protocol):
         ...
 
 
-class Child:
-    """The process of one task, a context manager; raises what the task's loading raised."""
+@contextmanager
+def child_of(task: Task) -> Iterator[Callable[[], Turn]]:
+    """Load a task in a process of its own; gives what has it take a turn, and waits for that.
 
-    def __init__(self, task: Task) -> None:
-        # Spawn: a fork would share the parent's memory, and its peak.
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        # No daemon: these may have no children, and a whole run has its worker.
-        self._process = context.Process(target=serve, args=(theirs, task))
-        self._process.start()
-        theirs.close()
+    Raises what the task raised as it was loaded, or in its turn.
+    """
+    # Spawn: a fork would share the parent's memory, and its peak.
+    context = multiprocessing.get_context("spawn")
+    connection, theirs = context.Pipe()
+    # No daemon: these may have no children, and a whole run has its worker.
+    process = context.Process(target=serve, args=(theirs, task))
+    process.start()
+    theirs.close()
+
+    def receive() -> Any:
         try:
-            self._receive()
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
-
-    def __enter__(self) -> "Child":
-        """Return the running process."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let it end; after an error, end it."""
-        if error is not None:
-            self._process.kill()
-        self._connection.close()
-        self._process.join(STOP_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    def turn(self) -> Turn:
-        """Let it take a turn, and wait for it; raises HambatchError if that fails."""
-        self._connection.send(True)
-        turn: Turn = self._receive()
-        return turn
-
-    def _receive(self) -> Any:
-        try:
-            answer = self._connection.recv()
+            answer = connection.recv()
         except (EOFError, ConnectionResetError):
-            self._process.join(STOP_SECONDS)
+            process.join(STOP_SECONDS)
             raise BackendError(
-                f"the measuring process was lost (exit code {self._process.exitcode}).\n"
+                f"the measuring process was lost (exit code {process.exitcode}).\n"
                 "Next: measure less at once: a smaller --batch-size, fewer combinations"
             ) from None
         if isinstance(answer, HambatchError):
             raise answer
         return answer
 
+    def turn() -> Turn:
+        connection.send(True)
+        taken: Turn = receive()
+        return taken
+
+    try:
+        receive()
+        yield turn
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        connection.close()
+        process.join(STOP_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
 
 def serve(connection: Connection, task: Task) -> None:
-    """Load, then take a turn whenever the parent says so, until it is gone."""
+    """Load, then take a turn at each request of the parent, until it is gone."""
     # The parent decides what Ctrl-C means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -224,11 +213,11 @@ def take_turns(tasks: Mapping[str, Task], repeats: int, show: Show = unseen) -> 
             "Next: give fewer values at once, and compare the results: hambatch bench compare"
         )
     with ExitStack() as stack:
-        children = {key: stack.enter_context(Child(task)) for key, task in tasks.items()}
+        children = {key: stack.enter_context(child_of(task)) for key, task in tasks.items()}
         turns: dict[str, list[Turn]] = {key: [] for key in tasks}
         order = schedule(list(tasks), repeats + 1)
         for key in show(order, len(order)):
-            turns[key].append(children[key].turn())
+            turns[key].append(children[key]())
     return {key: Measured(tuple(found[1:]), found[0].images) for key, found in turns.items()}
 
 
@@ -240,7 +229,7 @@ def schedule(keys: Sequence[str], rounds: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Case:
-    """A task, and what a result says of it."""
+    """A task, and how a result names and describes it."""
 
     name: str
     stage: str

@@ -1,4 +1,4 @@
-"""A result as people read it: verdicts in a sentence, tables, and the verdict last."""
+"""A result as text: tables, and the verdict in a sentence."""
 
 from collections.abc import Sequence
 from statistics import median

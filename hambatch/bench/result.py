@@ -136,7 +136,7 @@ def document(
 ) -> dict[str, Any]:
     """Put a result together; of several entries of a stage, its best is the stage's rate.
 
-    ``gpu`` is what :func:`hambatch.bench.machine.gpu_facts` says of the one that was measured.
+    ``gpu`` comes from :func:`hambatch.bench.machine.gpu_facts`, where one was measured.
     """
     stages: dict[str, float] = {}
     for entry in throughput:

@@ -23,7 +23,7 @@ from hambatch.sinks.formats import open_table
 from hambatch.types import Row
 
 ROWS_AT_LEAST = 10_000
-"""A turn of fewer would be over before a clock could tell."""
+"""A turn of fewer is too short to be timed."""
 
 ROW = Row(
     "",

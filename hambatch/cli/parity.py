@@ -1,4 +1,4 @@
-"""`hambatch parity`: whether every way of scoring says the same here."""
+"""`hambatch parity`: whether every way of scoring gives the same rows here."""
 
 from pathlib import Path
 

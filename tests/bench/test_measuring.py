@@ -13,9 +13,9 @@ import pytest
 
 from hambatch.bench.measuring import (
     TASKS_AT_MOST,
-    Child,
     Loaded,
     Turn,
+    child_of,
     cpu_seconds,
     peak_rss_mb,
     schedule,
@@ -85,8 +85,8 @@ def test_what_cannot_be_loaded_is_refused_as_it_is() -> None:
 
 
 def test_a_process_that_dies_is_an_error() -> None:
-    with Child(Dying()) as child, pytest.raises(BackendError, match="exit code 7"):
-        child.turn()
+    with child_of(Dying()) as turn, pytest.raises(BackendError, match="exit code 7"):
+        turn()
 
 
 def test_too_many_combinations_are_refused_before_any_starts() -> None:

@@ -27,7 +27,7 @@ recipe by up to 0.16 and by 0.0052 in the mean, on 500 images
 plan's arithmetic alone is judged when it is built, within ``elsewhere``."""
 
 CONFIDENCE = 0.99
-"""That more labels changed than by chance: few images cannot tell 2 % from 3 %."""
+"""That more labels changed than by chance: few images cannot separate 2 % from 3 %."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _refuse_changed_files(pairs: Sequence[tuple[Row, Row]]) -> None:
 class Tolerance:
     """The largest and the mean difference of probabilities, and how many labels may change.
 
-    None: not judged. ``source`` says what the numbers are from.
+    None: not judged. ``source`` is where the numbers are from.
     """
 
     source: str

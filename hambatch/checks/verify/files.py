@@ -59,7 +59,7 @@ def _compared(
             seen.update(names)
             yield from pool.map(compare, names, [rows.get(name) for name in names])
     for name, row in rows.items():
-        # A row that says that its file could not be read is true of a file that does not exist.
+        # A row without a sha256 records that its file could not be read.
         if name not in seen and row.sha256:
             yield Difference(name, "row without a file", row.sha256)
 

@@ -79,7 +79,7 @@ def _by_device(
 
 
 def _differ_in_request_size(row: Row, now: Row) -> bool:
-    """Tell ``tensorrt-fp32-b32`` from ``tensorrt-fp32``, but not from ``tensorrt-fp16``."""
+    """Tell whether only the size of requests differs: ``tensorrt-fp32-b32``, ``tensorrt-fp32``."""
     then, here = (each.backend.split("-") for each in (row, now))
     return then[:2] == here[:2] and then != here
 

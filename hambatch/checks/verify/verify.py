@@ -63,7 +63,7 @@ def verify(
         now = fingerprint_of(source, listing, engine, plan)
     other_engine = _engine_differences(recorded, now)
     differences += other_engine
-    # Another engine gives other rows: one line says it better than a sample of them.
+    # Another engine gives other rows: one line is clearer than a sample of them.
     count = 0 if other_engine else options.sample
     wrong = {difference.image for difference in differences}
     unsuspected = {image: row for image, row in rows.items() if image not in wrong}
