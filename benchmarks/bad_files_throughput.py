@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from machine import cpu_name
 
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
+from hambatch.engines.loading import find_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.system.cpu import available_cores
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions

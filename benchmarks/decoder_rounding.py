@@ -24,7 +24,8 @@ from picture_folders import described, pictures
 from PIL import Image
 
 from hambatch.backends.openvino_graph import openvino_probabilities
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import compare
 from hambatch.pipelines.decode import decode
 from hambatch.system.files import write_json

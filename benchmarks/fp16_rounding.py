@@ -22,7 +22,8 @@ from picture_folders import described, pictures
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.backends.tensorrt.plans.fp16 import VALUES_LIMIT, WEIGHTS_LIMIT, as_if_fp16, to_fp16
 from hambatch.backends.tensorrt.plans.trial import decode_known_pictures
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import compare
 from hambatch.pipelines.decode import decode
 from hambatch.system.files import write_json

@@ -19,7 +19,8 @@ from machine import cpu_name
 
 from hambatch.backends.openvino_compile import How, compile_copies
 from hambatch.backends.openvino_graph import read_graph
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions
 from hambatch.training.export.parity import read_images

@@ -1,6 +1,6 @@
 """Which synthetic pictures does an engine tell apart best, without being sure of any?
 
-They become its known pictures (`hambatch.engines.synthetic.PICTURES`). Each seed is drawn
+They become its known pictures (`hambatch.engines.synthetic.SENTINELS`). Each seed is drawn
 in four sizes from which DALI and Pillow resize to the same pixels. Of those that the engine gives
 at most `--most` to, four of different classes and sizes are chosen whose probabilities are
 farthest apart: the largest difference of the nearest two. What INT8, or weights or values
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.backends.tensorrt.plans.fp16 import as_if_fp16, to_fp16
 from hambatch.engines.classes import CLASSES
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
-from hambatch.engines.synthetic import write_picture
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
+from hambatch.engines.synthetic import write_sentinel_image
 from hambatch.pipelines.decode import decode
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions
@@ -95,7 +96,7 @@ def drawn(engine: Engine, pictures: list[Picture]) -> NDArray[np.uint8]:
     with tempfile.TemporaryDirectory(prefix="hambatch-known-") as place:
         paths = [Path(place) / f"{k}.jpg" for k in range(len(pictures))]
         for path, picture in zip(paths, pictures, strict=True):
-            write_picture(path, *picture)
+            write_sentinel_image(path, *picture)
         return decode(paths, engine.manifest.input, engine.manifest.preprocessing)
 
 

@@ -34,7 +34,8 @@ from picture_folders import described, pictures, resized
 from PIL import Image
 
 from hambatch.backends import load_backend
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import softmax
 from hambatch.system.cpu import available_cores
 from hambatch.system.files import write_json

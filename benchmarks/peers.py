@@ -41,7 +41,8 @@ from contenders.turns import Turns, take_turns
 from machine import cpu_name
 from picture_folders import described, filled, pictures
 
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine, load_engine
+from hambatch.engines.loading import find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.system.cpu import available_cores
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions

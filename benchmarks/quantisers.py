@@ -33,14 +33,9 @@ import numpy as np
 from machine import cpu_name
 
 from hambatch.backends.openvino_cpu import load
-from hambatch.engines.loading import (
-    DEFAULT_ENGINE,
-    Engine,
-    find_engine,
-    load_engine,
-    write_manifest,
-)
+from hambatch.engines.loading import Engine, find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Variant
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.precision import FP32, INT8
 from hambatch.engines.probabilities import softmax
 from hambatch.engines.sentinels import Sentinels

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from machine import cpu_name
 
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
+from hambatch.engines.loading import find_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.evaluation.evaluate import compare
 from hambatch.system.cpu import available_cores
 from hambatch.system.files import sha256_of_file, write_json

@@ -6,11 +6,11 @@
     ├── InputError           a path, a table or an option that cannot be used
     ├── EngineError          an engine folder that is incomplete, altered or unsuited
     ├── BackendError         a runtime that cannot execute the engine
-    │   ├── OutOfMemory      a device that has not so much memory left
-    │   └── DeviceLost       a device that failed while it worked: others may go on
-    ├── ReaderGone           nobody reads standard output any more: no message is owed
+    │   ├── OutOfMemory      too little memory is left on a device
+    │   └── DeviceLost       a device that failed at work: others may continue
+    ├── ReaderGone           the reader of standard output closed it: no message is shown
     ├── MissingDependency    an optional package that is not installed
-    └── SentinelError        a known picture that came back wrong: nothing here can be trusted
+    └── SentinelError        a sentinel with wrong scores: this machine's rows are not valid
 
 A bad image is none of these: it is a row with ``status`` ``failed``.
 Every message names the thing, what was found, what was wanted, and the next
@@ -37,15 +37,15 @@ class BackendError(HambatchError):
 
 
 class OutOfMemory(BackendError):
-    """A device has not so much memory left; smaller requests may fit."""
+    """Too little memory is left on a device; smaller requests may fit."""
 
 
 class DeviceLost(BackendError):
-    """A device failed while it worked; nothing that it was working on is answered."""
+    """A device failed at work; the batches in flight on it have no scores."""
 
 
 class ReaderGone(HambatchError):
-    """Whoever read standard output has closed it; the command line ends without a word."""
+    """The reader of standard output closed it; the command line ends without a message."""
 
 
 class MissingDependency(HambatchError):
@@ -53,7 +53,7 @@ class MissingDependency(HambatchError):
 
 
 class SentinelError(HambatchError):
-    """A known picture came back wrong; ``suspect`` holds the indices of rows not to trust."""
+    """A sentinel had wrong scores; ``suspect`` holds the indices of rows that may be wrong too."""
 
     def __init__(self, message: str, suspect: list[int]) -> None:
         super().__init__(message)
@@ -67,6 +67,6 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_IMAGES_FAILED = 3
-    SLOWER = 3  # of `bench compare`: done, but not as hoped
+    SLOWER = 3  # of `bench compare`: done, and slower than the requirement
     BEYOND_TOLERANCE = 3  # of `parity`: done, and something differs too much
     INTERRUPTED = 130

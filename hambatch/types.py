@@ -16,13 +16,7 @@ class Event(Protocol):
         ...
 
     def wait(self) -> None:
-        """Block until it has passed.
-
-        Raises
-        ------
-        DeviceLost
-            If work before it failed.
-        """
+        """Block until it has passed; raises DeviceLost if work before it failed."""
         ...
 
 
@@ -37,9 +31,9 @@ class DeviceImages:
     shape
         ``(n, height, width, 3)``; uint8, RGB.
     owner
-        What holds the memory: kept until whatever was queued to read it is done.
+        Holds the memory: kept until all queued work that reads it is done.
     ready
-        The event behind which the pixels are there; None if they are there already.
+        The event after which the pixels are there; None if they are there already.
     """
 
     pointer: int
@@ -58,7 +52,7 @@ Images = NDArray[np.uint8] | DeviceImages
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that nobody could decode: its index, and why, in one line."""
+    """An image that could not be decoded: its index, and why, in one line."""
 
     index: int
     sha256: str
@@ -74,13 +68,13 @@ class Batch:
     indices
         int64 ``[n]``: position of each image in the run's listing.
     images
-        uint8 ``[n, 224, 224, 3]``, RGB; :func:`on_host` for whoever works on the host.
+        uint8 ``[n, 224, 224, 3]``, RGB; :func:`on_host` gives them to code of the host.
     decoders
-        Who decoded each image: ``dali-cpu``, ``dali-gpu``, ``pillow``; length n.
+        ``dali-cpu``, ``dali-gpu`` or ``pillow`` for each image; length n.
     sha256
         Of the bytes that each image was decoded from; length n.
     failures
-        The group's other files.
+        Images of the batch that could not be decoded.
     """
 
     indices: NDArray[np.int64]
@@ -102,14 +96,10 @@ def on_host(images: Images) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Explained:
-    """What `hambatch explain` is answered beside the scores.
+    """What `hambatch explain` gets beside the scores.
 
-    Attributes
-    ----------
-    images
-        uint8 ``[n, height, width, 3]``: what the engine saw.
-    maps
-        float32 ``[n, classes, rows, columns]``, at least 0: :mod:`hambatch.explanation`.
+    ``images`` are uint8 ``[n, height, width, 3]``, the input of the engine; ``maps`` float32
+    ``[n, classes, rows, columns]``, at least 0: :mod:`hambatch.explanation`.
     """
 
     images: NDArray[np.uint8]
@@ -122,12 +112,10 @@ class Explained:
 
 @dataclass(frozen=True)
 class Scored:
-    """The backend's answer to a batch, in the order of its images.
+    """The scores of a batch, in the order of its images.
 
     Attributes
     ----------
-    batch
-        The batch that was scored.
     logits
         float32 ``[n, 7]``, before temperature and softmax.
     features
@@ -136,7 +124,7 @@ class Scored:
         Logits of further views of the images, each as ``logits``:
         :mod:`hambatch.backends.test_time_augmentation`.
     explained
-        Of the backend that explains; None of all others.
+        From the backend of `hambatch explain`; None from all others.
     """
 
     batch: Batch

@@ -1,4 +1,4 @@
-"""What `hambatch engines` says."""
+"""`hambatch engines list` and `verify`."""
 
 from pathlib import Path
 
@@ -22,45 +22,35 @@ def engine_lines() -> list[str]:
 
 
 def verify_engine(folder: Path) -> str:
-    """Verify hashes, load every graph, score the known pictures; a line says what was proven.
+    """Verify hashes, load every graph, score the sentinels; a line says what was proven.
 
-    Raises
-    ------
-    EngineError
-        At the first thing that is wrong.
-    SentinelError
-        If this machine scores a known picture wrongly.
+    Raises EngineError at the first thing that is wrong, SentinelError if this machine scores a
+    sentinel wrongly.
     """
     engine = load_engine(folder)
     for variant in engine.manifest.variants:
         load_backend("openvino", engine, variant.precision, streams=1).close()
     present = [name for name in engine.manifest.files if (folder / name).is_file()]
     graphs = ", ".join(variant.file for variant in engine.manifest.variants)
+    sentinels = "no sentinels to check the scores with"
+    if engine.manifest.sentinels.pictures:
+        scored = (_sentinels(engine, variant.precision) for variant in engine.manifest.variants)
+        sentinels = "; ".join(scored)
+    choice = choose_precision(engine.manifest, "openvino", AUTO)
     return (
         f"{engine.manifest.name}: {len(present)} files match their sha256; "
-        f"graphs load: {graphs}; {_sentinels(engine)}; {_used(engine)}"
+        f"graphs load: {graphs}; {sentinels}; "
+        f"--precision auto runs {choice.used} here ({choice.why})"
     )
 
 
-def _used(engine: Engine) -> str:
-    choice = choose_precision(engine.manifest, "openvino", AUTO)
-    return f"--precision auto runs {choice.used} here ({choice.why})"
-
-
-def _sentinels(engine: Engine) -> str:
-    spec = engine.manifest.sentinels
-    if not spec.pictures:
-        return "no known pictures to check the scores with"
-    return "; ".join(_known(engine, variant.precision) for variant in engine.manifest.variants)
-
-
-def _known(engine: Engine, precision: str) -> str:
+def _sentinels(engine: Engine, precision: str) -> str:
     recorded = engine.manifest.sentinels.of(precision)
     found = score_sentinels(engine, precision)
     if recorded is None:
-        return f"{precision}: nothing is recorded to check the known pictures with"
+        return f"{precision}: no scores are recorded to check the sentinels with"
     return (
-        f"{found['checked']} known pictures are within {found['deviation_at_start']:.0e} of what "
+        f"{found['checked']} sentinels are within {found['deviation_at_start']:.0e} of what "
         f"{recorded.measured_on.backend} gave on {recorded.measured_on.instruction_set} "
         f"(tolerance {found['tolerance_at_start']:.0e})"
     )

@@ -6,11 +6,9 @@ from typing import Any
 
 import click
 
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import ExitCode
-from hambatch.score.options import ScoreOptions
 from hambatch.training.options import CalibrateOptions
-
-DEFAULT = ScoreOptions().engine
 
 
 @click.group(context_settings={"show_default": True})
@@ -30,7 +28,7 @@ def list_engines() -> None:
 
 
 @engines.command()
-@click.argument("engine", default=DEFAULT)
+@click.argument("engine", default=DEFAULT_ENGINE)
 def show(engine: str) -> None:
     """Print the engine.json of ENGINE, a name or a folder."""
     from hambatch.engines.loading import find_engine
@@ -40,7 +38,7 @@ def show(engine: str) -> None:
 
 
 @engines.command()
-@click.argument("engine", default=DEFAULT)
+@click.argument("engine", default=DEFAULT_ENGINE)
 @click.option("--gate", is_flag=True, help="Measure what int8 costs against fp32, here.")
 @click.option(
     "--data",
@@ -75,7 +73,7 @@ def verify(
 
 
 @engines.command()
-@click.argument("engine", default=DEFAULT)
+@click.argument("engine", default=DEFAULT_ENGINE)
 @click.option(
     "--data",
     metavar="SPLIT",

@@ -1,10 +1,14 @@
 """Progress on stderr; silent where stderr is no terminal."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from hambatch.score.runner import Progressed
+if TYPE_CHECKING:
+    # The doctor shows its progress on machines that lack packages which this needs.
+    from hambatch.score.runner import Progressed
 
 T = TypeVar("T")
 

@@ -6,10 +6,8 @@ doi:10.1038/sdata.2018.161.
 
 CLASSES: tuple[str, ...] = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 
-
 MALIGNANT: frozenset[str] = frozenset({"akiec", "bcc", "mel"})
 """Malignant or pre-malignant classes."""
-
 
 NAMES: dict[str, str] = {
     "akiec": "actinic keratosis / intraepithelial carcinoma",
@@ -21,10 +19,8 @@ NAMES: dict[str, str] = {
     "vasc": "vascular lesion",
 }
 
-
 ISIC_COLUMNS: tuple[str, ...] = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 """Column order of the ISIC 2018 Task 3 submission file, after ``image``."""
-
 
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 """The parts of a split table: fitted to, chosen by, and looked at last."""

@@ -8,8 +8,6 @@ from hambatch.engines.manifest import MANIFEST_NAME, EngineFile, Manifest, Varia
 from hambatch.errors import EngineError
 from hambatch.system.files import sha256_of_file, write_json
 
-DEFAULT_ENGINE = "ham10000-resnet50"
-
 
 def engines_folder() -> Path:
     """Folder of the engines that came with the package.
@@ -30,10 +28,7 @@ def installed_engines() -> list[Path]:
 def find_engine(name_or_path: str) -> Path:
     """Resolve ``--engine NAME|PATH`` to a folder; a path wins over a name.
 
-    Raises
-    ------
-    EngineError
-        If it is neither a folder with an ``engine.json`` nor an installed name.
+    Raises EngineError if it is neither a folder with an ``engine.json`` nor an installed name.
     """
     for folder in (Path(name_or_path), engines_folder() / name_or_path):
         if (folder / MANIFEST_NAME).is_file():
@@ -55,23 +50,14 @@ class Engine:
     manifest_sha256: str
 
     def variant(self, precision: str) -> Variant:
-        """Find the graph of one precision.
-
-        Raises
-        ------
-        EngineError
-            If the engine has no such graph.
-        """
+        """Find the graph of one precision; raises EngineError if the engine has none."""
         return self.manifest.variant(precision)
 
 
 def load_engine(folder: Path) -> Engine:
     """Read the manifest and verify every file that it names.
 
-    Raises
-    ------
-    EngineError
-        If a file is missing (and not optional) or its sha256 differs.
+    Raises EngineError if a file is missing (and not optional) or its sha256 differs.
     """
     manifest = read_manifest(folder)
     for name, wanted in manifest.files.items():
@@ -79,18 +65,18 @@ def load_engine(folder: Path) -> Engine:
         if not path.is_file():
             if wanted.optional:
                 continue
-            raise EngineError(
-                f"{path} is missing, engine.json names it.\n"
-                "Next: install hambatch again, or train the engine again"
-            )
+            raise _damaged(f"{path} is missing, engine.json names it")
         found = sha256_of_file(path)
         if found != wanted.sha256:
-            raise EngineError(
+            raise _damaged(
                 f"{path} is not the file that the engine was made with: "
-                f"sha256 {found}, wanted {wanted.sha256}.\n"
-                "Next: install hambatch again, or train the engine again"
+                f"sha256 {found}, wanted {wanted.sha256}"
             )
     return Engine(folder, manifest, sha256_of_file(folder / MANIFEST_NAME))
+
+
+def _damaged(problem: str) -> EngineError:
+    return EngineError(f"{problem}.\nNext: install hambatch again, or train the engine again")
 
 
 OPTIONAL_FILES = frozenset({"model.weights.h5"})
@@ -98,37 +84,23 @@ OPTIONAL_FILES = frozenset({"model.weights.h5"})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Hash the folder's files and write ``engine.json``, after all of them.
+    """Hash the folder's files, write ``engine.json`` after all of them, and read it back.
 
     Hidden files and folders inside are no part of an engine; nothing reads them.
     An optional file that ``manifest`` names and that is not here keeps its entry.
-
-    Returns
-    -------
-    Manifest
-        As read back from the file, ``files`` filled.
-
-    Raises
-    ------
-    EngineError
-        If a graph that ``manifest`` names is not in the folder.
+    Raises EngineError if a graph that ``manifest`` names is not in the folder.
     """
-    found = {path.name: _entry(path) for path in folder.iterdir() if _belongs(path)}
-    absent = {n: e for n, e in manifest.files.items() if e.optional and n not in found}
-    files = dict(sorted({**found, **absent}.items()))
+    files = {name: entry for name, entry in manifest.files.items() if entry.optional}
+    for path in folder.iterdir():
+        if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith("."):
+            optional = path.name in OPTIONAL_FILES
+            files[path.name] = EngineFile(sha256_of_file(path), path.stat().st_size, optional)
     for variant in manifest.variants:
         if variant.file not in files:
             raise EngineError(
                 f"{folder / variant.file} is missing: the {variant.precision} graph is to be "
                 "written before engine.json.\nNext: hambatch export, or hambatch train"
             )
-    write_json(folder / MANIFEST_NAME, replace(manifest, files=files).to_json())
+    manifest = replace(manifest, files=dict(sorted(files.items())))
+    write_json(folder / MANIFEST_NAME, manifest.to_json())
     return read_manifest(folder)
-
-
-def _belongs(path: Path) -> bool:
-    return path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
-
-
-def _entry(path: Path) -> EngineFile:
-    return EngineFile(sha256_of_file(path), path.stat().st_size, path.name in OPTIONAL_FILES)

@@ -1,52 +1,34 @@
-"""`engine.json`: the contract of an engine folder, as typed values."""
+"""`engine.json`: the contract of an engine folder. Types and ranges of its fields stand here."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
-from hambatch.engines.calibration import Calibration, read_calibration
+from msgspec import Meta
+
 from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
-from hambatch.engines.gates import Gate, read_gate
-from hambatch.engines.sentinels import Sentinels, problem_with, read_sentinels
+from hambatch.engines.sentinels import Sentinels, problem_with
 from hambatch.errors import EngineError
 from hambatch.system.files import sha256_of_bytes
+from hambatch.system.schema import convert, read_json
 
-SEAL = "sha256"
-
-
-def sealed(values: dict[str, Any]) -> dict[str, Any]:
-    """Add the seal of JSON-able ``values``, in the place of any that they have."""
-    return {**values, SEAL: seal_of(values)}
-
-
-def seal_of(values: dict[str, Any]) -> str:
-    """Hash all values but the seal itself, whatever their order and the white space.
-
-    SHA-256, lowercase hexadecimal, of the values as JSON in ASCII: keys sorted, no spaces.
-    """
-    others = {name: value for name, value in values.items() if name != SEAL}
-    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
-    return sha256_of_bytes(text.encode("ascii"))
-
-
-def broken(values: dict[str, Any]) -> str | None:
-    """Say how values as read differ from those that were written; an old file has no seal."""
-    found = seal_of(values)
-    wanted = values.get(SEAL, found)
-    if wanted == found:
-        return None
-    return f"it was changed after it was written: its values have sha256 {found}, not {wanted!r}"
-
+MANIFEST_NAME = "engine.json"
 
 FORMAT = 1
 """Version of the fields below; any other is refused."""
 
+FEATURES = 2048
+"""Values an image of the output ``features``: the channels of ResNet50's last block."""
 
-MANIFEST_NAME = "engine.json"
-
-
-Section = TypeVar("Section")
+Count = Annotated[int, Meta(ge=1)]
+Figure = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Points = Annotated[float, Meta(ge=-100, le=100)]
+Text = Annotated[str, Meta(min_length=1)]
+Temperature = Annotated[float, Meta(gt=0)]
+Interval = tuple[Figure, Figure]
 
 
 @dataclass(frozen=True)
@@ -57,8 +39,8 @@ class InputSpec:
     dtype: str = "uint8"
     layout: str = "NHWC"
     colour: str = "RGB"
-    height: int = 224
-    width: int = 224
+    height: Count = 224
+    width: Count = 224
 
 
 @dataclass(frozen=True)
@@ -81,6 +63,76 @@ class EngineFile:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What INT8 may cost: a share of the labels, and percentage points of two figures."""
+
+    label_flip_share: float = 0.02
+    balanced_accuracy_loss: float = 0.5
+    melanoma_sensitivity_loss: float = 1.0
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure by either graph on the same images.
+
+    ``change`` is INT8 minus FP32 in percentage points, and ``interval`` its 95 %
+    interval by bootstrap over lesions.
+    """
+
+    fp32: Share
+    int8: Share
+    interval: tuple[Points, Points]
+    change: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        """Compute the change; rounded, or one melanoma of 100 would be more than a point."""
+        if self.interval[0] > self.interval[1]:
+            raise ValueError(f"interval is {list(self.interval)}, wanted the lower bound first")
+        object.__setattr__(self, "change", round(100 * (self.int8 - self.fp32), 9))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """INT8 measured against FP32 on validation images, by one backend on one instruction set.
+
+    It holds for the graphs of ``fp32_sha256`` and ``int8_sha256`` only; ``split_sha256`` is of
+    the split table. The last three fields are computed, whatever a file says.
+    """
+
+    backend: Text
+    instruction_set: Text
+    images: Count
+    lesions: Count
+    label_flips: Annotated[int, Meta(ge=0)]
+    balanced_accuracy: Change
+    melanoma_sensitivity: Change
+    split_sha256: Text
+    fp32_sha256: Text
+    int8_sha256: Text
+    versions: dict[Text, Text] = field(default_factory=dict)
+    label_flip_share: float = field(init=False, default=0.0)
+    limits: Limits = field(init=False, default=LIMITS)
+    passed: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        """Judge the numbers by the limits: by the estimates, not by their intervals."""
+        for name in ("lesions", "label_flips"):
+            if getattr(self, name) > self.images:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted at most its images")
+        share = self.label_flips / self.images
+        passed = (
+            share <= LIMITS.label_flip_share
+            and self.balanced_accuracy.change >= -LIMITS.balanced_accuracy_loss
+            and self.melanoma_sensitivity.change >= -LIMITS.melanoma_sensitivity_loss
+        )
+        for name, value in (("label_flip_share", share), ("limits", LIMITS), ("passed", passed)):
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True)
 class Variant:
     """One graph of the engine and how far it is from the Keras reference.
 
@@ -93,8 +145,51 @@ class Variant:
     gates: tuple[Gate, ...] = ()
 
 
-FEATURES = 2048
-"""Values an image of the output ``features``: the channels of ResNet50's last block."""
+SCORED, OUT_OF_FOLD = "scored", "out of fold"
+"""Predictions of the engine itself, or of the networks of a cross-validation."""
+
+
+@dataclass(frozen=True)
+class FittedOn:
+    """The predictions that a temperature was fitted on.
+
+    ``parts`` of the split table whose sha256 is ``split_sha256``; ``precision`` of the graph,
+    empty where no graph was scored with; ``predictions_sha256`` of a table that was given.
+    """
+
+    source: str
+    split_sha256: str
+    parts: Annotated[tuple[str, ...], Meta(min_length=1)]
+    images: Count
+    lesions: Count
+    precision: str = ""
+    predictions_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """A figure without and with the temperature, and its 95 % intervals by lesion."""
+
+    before: Figure
+    before_interval: Interval
+    after: Figure
+    after_interval: Interval
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``temperature``: probabilities are raised to the power of 1 / temperature and normalised."""
+
+    temperature: Temperature
+    fitted_on: FittedOn
+    log_loss: Improvement
+    ece: Improvement
+
+    def __post_init__(self) -> None:
+        """Refuse errors of calibration that are no shares."""
+        ece = self.ece
+        if max(ece.before, *ece.before_interval, ece.after, *ece.after_interval) > 1:
+            raise ValueError(f"ece is {ece}, wanted 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -102,7 +197,7 @@ class Manifest:
     """All of ``engine.json``.
 
     ``files`` names every file of the folder but ``engine.json`` itself;
-    ``sentinels`` are pictures whose probabilities are known. ``calibration`` comes after them
+    ``sentinels`` are images whose probabilities are known. ``calibration`` comes after them
     and is for users (:mod:`hambatch.engines.probabilities`); None: there is none.
     ``metrics`` and ``data`` say what was measured on what; ``training`` is the configuration
     that made the weights.
@@ -136,13 +231,7 @@ class Manifest:
         return sealed(values)
 
     def variant(self, precision: str) -> Variant:
-        """Find the graph of one precision.
-
-        Raises
-        ------
-        EngineError
-            If the engine has no such graph.
-        """
+        """Find the graph of one precision; raises EngineError if the engine has none."""
         for variant in self.variants:
             if variant.precision == precision:
                 return variant
@@ -151,6 +240,24 @@ class Manifest:
             f"the engine {self.name} has no {precision} graph; it has: {offered}.\n"
             f"Next: hambatch engines show {self.name}"
         )
+
+
+SEAL = "sha256"
+
+
+def sealed(values: dict[str, Any]) -> dict[str, Any]:
+    """Add the seal of JSON-able ``values``, in the place of any that they have."""
+    return {**values, SEAL: seal_of(values)}
+
+
+def seal_of(values: dict[str, Any]) -> str:
+    """Hash all values but the seal itself, whatever their order and the white space.
+
+    SHA-256, lowercase hexadecimal, of the values as JSON in ASCII: keys sorted, no spaces.
+    """
+    others = {name: value for name, value in values.items() if name != SEAL}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return sha256_of_bytes(text.encode("ascii"))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -165,73 +272,65 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        manifest = _typed(read_json(path.read_bytes(), dict[str, Any]))
     except OSError as error:
         raise EngineError(
             f"no engine at {folder}: {MANIFEST_NAME} cannot be read ({error.strerror}).\n"
             "Next: hambatch engines list"
         ) from error
     except ValueError as error:
-        raise _refused(path, f"it is not JSON ({error})") from error
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if found != FORMAT:
-        raise _refused(path, f"its format is {found!r}, this hambatch reads {FORMAT}")
-    return _manifest(path, raw)
-
-
-def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
-    why = broken(raw)
-    if why:
-        raise _refused(path, why)
-    values = {name: value for name, value in raw.items() if name != SEAL}
-    try:
-        values["input"] = InputSpec(**raw["input"])
-        values["preprocessing"] = Preprocessing(**raw["preprocessing"])
-        values["files"] = {name: EngineFile(**entry) for name, entry in raw["files"].items()}
-        values["variants"] = tuple(_variant(**entry) for entry in raw["variants"])
-        values["classes"] = tuple(raw["classes"])
-        values["malignant"] = tuple(raw["malignant"])
-        # Engines from before calibrations have one, which nothing ever set to another number.
-        graphs_own = values.pop("temperature", 1.0)
-        if "calibration" in raw:
-            values["calibration"] = read_calibration(raw["calibration"])
-        if "sentinels" in raw:
-            values["sentinels"] = read_sentinels(raw["sentinels"])
-        manifest = Manifest(**values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        known = ", ".join(f.name for f in fields(Manifest))
-        raise _refused(path, f"{error}; the fields are: {known}") from error
-    if graphs_own != 1.0:
-        raise _refused(path, f"its temperature is {graphs_own!r}, wanted a calibration instead")
-    _check(path, manifest)
+        raise _refused(path, str(error)) from error
+    problem = next(_problems(manifest), "")
+    if problem:
+        raise _refused(path, problem)
     return manifest
 
 
-def _variant(gates: Any = (), **others: Any) -> Variant:
-    return Variant(**others, gates=tuple(read_gate(gate) for gate in gates))
+_REQUIRED = ("classes", "malignant", "input", "preprocessing")
+"""Fields with a default that a file has to state all the same."""
 
 
-def _check(path: Path, manifest: Manifest) -> None:
+def _typed(raw: dict[str, Any]) -> Manifest:
+    if raw.get("format") != FORMAT:
+        raise ValueError(f"its format is {raw.get('format')!r}, this hambatch reads {FORMAT}")
+    found = seal_of(raw)
+    # Engines from before there were seals have none.
+    wanted = raw.pop(SEAL, found)
+    if wanted != found:
+        raise ValueError(
+            f"it was changed after it was written: its values have sha256 {found}, not {wanted!r}"
+        )
+    # Engines from before calibrations have one, which nothing ever set to another number.
+    temperature = raw.pop("temperature", 1.0)
+    if temperature != 1.0:
+        raise ValueError(f"its temperature is {temperature!r}, wanted a calibration instead")
+    missing = [name for name in _REQUIRED if name not in raw]
+    if missing:
+        raise ValueError(f"it has no {', '.join(missing)}")
+    if raw.get("calibration", raw) is None:
+        raise ValueError("calibration is null, wanted an object, or no such field")
+    return convert(raw, Manifest, exact=True)
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    """Say what is wrong with values that contradict each other."""
     if manifest.classes != CLASSES:
-        raise _refused(path, f"its classes are {manifest.classes}, wanted {CLASSES}")
+        yield f"its classes are {manifest.classes}, wanted {CLASSES}"
     if not set(manifest.malignant) <= set(manifest.classes):
-        raise _refused(path, f"malignant {manifest.malignant} is not a subset of its classes")
+        yield f"malignant {manifest.malignant} is not a subset of its classes"
     trained_on = manifest.data.get("trained_on", ())
     if not set(trained_on) <= set(SPLITS):
-        raise _refused(path, f"it was trained on {trained_on}, wanted parts of {SPLITS}")
+        yield f"it was trained on {trained_on}, wanted parts of {SPLITS}"
     for name in manifest.files:
         if Path(name).name != name or name in {"", ".", "..", MANIFEST_NAME}:
-            raise _refused(path, f"{name!r} is not the name of a file in its folder")
+            yield f"{name!r} is not the name of a file in its folder"
     for variant in manifest.variants:
         if variant.file not in manifest.files:
-            raise _refused(path, f"the {variant.precision} graph {variant.file!r} has no sha256")
-        if len({(gate.backend, gate.instruction_set) for gate in variant.gates}) < len(
-            variant.gates
-        ):
-            raise _refused(path, f"the {variant.precision} graph has two gates of one machine")
-    problem = problem_with(manifest.sentinels, manifest.files, len(manifest.classes))
-    if problem:
-        raise _refused(path, problem)
+            yield f"the {variant.precision} graph {variant.file!r} has no sha256"
+        machines = {(gate.backend, gate.instruction_set) for gate in variant.gates}
+        if len(machines) < len(variant.gates):
+            yield f"the {variant.precision} graph has two gates of one machine"
+    yield from filter(None, [problem_with(manifest.sentinels, manifest.files)])
 
 
 def _refused(path: Path, why: str) -> EngineError:

@@ -2,41 +2,36 @@
 
 from dataclasses import dataclass
 
-from hambatch.engines.gates import Gate
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.manifest import Gate, Manifest
 from hambatch.errors import EngineError
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.packages import library_versions
 
 AUTO, FP32, FP16, INT8 = "auto", "fp32", "fp16", "int8"
 
-
 WANTED = (AUTO, FP32, FP16, INT8)
 
-
 USED = (FP32, FP16, INT8)
-
 
 BACKEND_OF_GATES = "openvino"
 """The one whose gates are measured; no gate was measured on a GPU yet."""
 
-
 BACKEND_OF_GPU = "tensorrt"
-
 
 OF_BACKEND = {BACKEND_OF_GATES: (FP32, INT8), BACKEND_OF_GPU: USED, "keras": (FP32,)}
 """What each runs; FP16 is what a GPU makes of the FP32 graph."""
 
-
 PASSED, FAILED = "passed", "failed"
-
-
 NOT_MEASURED, NOT_NEEDED = "not measured here", "not needed"
+"""States of a gate, as the run record has them."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The precision that was ``wanted`` and the one that is ``used``; ``gate`` as named above."""
+    """The precision that was ``wanted``, the one that is ``used``, and whether by ``--force``.
+
+    The run record holds these fields.
+    """
 
     wanted: str
     used: str
@@ -48,7 +43,7 @@ class Choice:
 def choose_precision(
     manifest: Manifest, backend: str, wanted: str, *, force: bool = False
 ) -> Choice:
-    """Take the INT8 graph where its gate was measured here and passed, unless told otherwise.
+    """Choose INT8 by itself only where its gate was measured here and passed.
 
     Parameters
     ----------
@@ -62,46 +57,36 @@ def choose_precision(
     EngineError
         If a precision is wanted that cannot be had, or should not be.
     """
-    if wanted not in (AUTO, *OF_BACKEND[backend]):
+    offered = OF_BACKEND[backend]
+    if wanted not in (AUTO, *offered):
         where = "--device gpu where there is one" if wanted == FP16 else "--backend openvino"
         raise EngineError(
-            f"the {backend} backend runs {' and '.join(OF_BACKEND[backend])} only, wanted "
+            f"the {backend} backend runs {' and '.join(offered)} only, wanted "
             f"{wanted}.\nNext: --precision fp32, or {where}"
         )
     if wanted in (FP32, FP16):
-        return Choice(wanted, wanted, f"{wanted} was asked for")
+        return Choice(wanted, wanted, f"--precision {wanted}")
     if wanted == AUTO and backend != BACKEND_OF_GATES:
-        only = len(OF_BACKEND[backend]) == 1
-        return Choice(
-            wanted, FP32, f"the {backend} backend runs fp32 only" if only else "the most exact"
-        )
+        only = f"the {backend} backend runs fp32 only"
+        return Choice(wanted, FP32, only if len(offered) == 1 else "the most exact")
     if wanted == AUTO and all(variant.precision != INT8 for variant in manifest.variants):
         return Choice(wanted, FP32, "the engine has no int8 graph")
-    gate = gate_for(manifest, backend)
+    gate = _gate_here(manifest, backend)
     state = NOT_MEASURED if gate is None else PASSED if gate.passed else FAILED
-    told = _told(gate, backend)
+    why = _result(gate, backend)
     if wanted == AUTO:
-        return Choice(wanted, INT8 if state == PASSED else FP32, told, state)
+        return Choice(wanted, INT8 if state == PASSED else FP32, why, state)
     if state != PASSED and not force:
-        raise _refused(manifest, backend, told)
-    return Choice(wanted, INT8, told, state, forced=state != PASSED)
+        raise _refused(manifest, backend, why)
+    return Choice(wanted, INT8, why, state, forced=state != PASSED)
 
 
-def gate_for(manifest: Manifest, backend: str, here: str = "") -> Gate | None:
-    """Find what was measured of the present graphs on this instruction set.
-
-    Raises
-    ------
-    EngineError
-        If the engine lacks one of the graphs.
-    """
-    hashes = tuple(manifest.files[manifest.variant(p).file].sha256 for p in (FP32, INT8))
+def _gate_here(manifest: Manifest, backend: str) -> Gate | None:
+    """Find what was measured of the present graphs on this instruction set."""
+    fp32, int8 = (manifest.files[manifest.variant(p).file].sha256 for p in (FP32, INT8))
+    here = (backend, int8_kernels(), fp32, int8)
     for gate in manifest.variant(INT8).gates:
-        at = gate.backend, gate.instruction_set
-        if at == (backend, here or int8_kernels()) and hashes == (
-            gate.fp32_sha256,
-            gate.int8_sha256,
-        ):
+        if (gate.backend, gate.instruction_set, gate.fp32_sha256, gate.int8_sha256) == here:
             return gate
     return None
 
@@ -112,15 +97,17 @@ def graph_precision(precision: str) -> str:
 
 
 def cpu_precision(precision: str) -> str:
-    """Name the precision in which the CPU goes on with a GPU's run: FP16 is none of its own."""
+    """Name the precision in which the CPU continues a GPU's run: it has no FP16."""
     return INT8 if precision == INT8 else FP32
 
 
-def _told(gate: Gate | None, backend: str) -> str:
+def _result(gate: Gate | None, backend: str) -> str:
     if gate is None:
         where = "this instruction set" if backend == BACKEND_OF_GATES else "a GPU"
         return f"int8 gate not measured on {where}"
-    flips = f"{100 * gate.label_flip_share:.1f} % of labels change{_otherwise(gate)}"
+    then, now = gate.versions.get(BACKEND_OF_GATES), library_versions().get(BACKEND_OF_GATES)
+    otherwise = f", measured with {BACKEND_OF_GATES} {then}" if then != now else ""
+    flips = f"{100 * gate.label_flip_share:.1f} % of labels change{otherwise}"
     if gate.passed:
         return f"gate passed: {flips}"
     return (
@@ -129,20 +116,14 @@ def _told(gate: Gate | None, backend: str) -> str:
     )
 
 
-def _otherwise(gate: Gate) -> str:
-    """Say so if it was measured with another version than is installed."""
-    then, now = gate.versions.get(BACKEND_OF_GATES), library_versions().get(BACKEND_OF_GATES)
-    return f", measured with {BACKEND_OF_GATES} {then}" if then != now else ""
-
-
-def _refused(manifest: Manifest, backend: str, told: str) -> EngineError:
+def _refused(manifest: Manifest, backend: str, why: str) -> EngineError:
     if backend != BACKEND_OF_GATES:
         return EngineError(
-            f"the int8 graph of {manifest.name} is not to be used by {backend}: {told}.\n"
+            f"the int8 graph of {manifest.name} is not to be used by {backend}: {why}.\n"
             "Next: --precision fp16 or fp32, --device cpu if its gate passed there, or --force"
         )
     return EngineError(
-        f"the int8 graph of {manifest.name} is not to be used: {told}; "
+        f"the int8 graph of {manifest.name} is not to be used: {why}; "
         f"wanted a gate that passed on {int8_kernels()}.\n"
         f"Next: hambatch engines verify --gate --data split.csv {manifest.name}, "
         "or --precision fp32, or --force"

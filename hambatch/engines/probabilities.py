@@ -26,22 +26,16 @@ def as_wanted(manifest: Manifest, calibration: bool) -> Manifest:
 
 
 def temperature_of(manifest: Manifest) -> float | None:
-    """Give the fitted temperature; None where the engine has none."""
+    """The fitted temperature; None where the engine has none."""
     return manifest.calibration.temperature if manifest.calibration else None
 
 
 def tempered(probabilities: NDArray[np.float64], temperature: float | None) -> NDArray[np.float64]:
-    """Raise to the power of 1 / temperature and normalise [1]_: a softmax of logits / temperature.
+    """Raise ``[7]`` or ``[n, 7]`` to the power of 1 / temperature and normalise [1]_.
 
-    The order stays, but two that differ in their last bits may come out equal: take the label
-    from what is given here, not from what comes back.
-
-    Parameters
-    ----------
-    probabilities
-        float64 ``[7]`` or ``[n, 7]``, finite, 0 to 1.
-    temperature
-        Above 0. With None or 1 they are given back as they are, bit for bit.
+    That is the softmax of logits / temperature. The order stays, but two values that differ in
+    their last bits may become equal: take the label from the argument, not from the result.
+    With a temperature of None or 1 the argument itself comes back.
 
     References
     ----------
@@ -58,7 +52,7 @@ def tempered(probabilities: NDArray[np.float64], temperature: float | None) -> N
 
 
 def widened(tolerance: float, temperature: float | None) -> float:
-    """Give what a probability may differ by where uncalibrated ones may by ``tolerance``.
+    """Scale a tolerance of uncalibrated probabilities to calibrated ones.
 
     A difference of logits moves the most uncertain probabilities most, and those 1 / temperature
     times as far; above 1, the tolerance stays.

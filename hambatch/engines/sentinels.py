@@ -1,9 +1,23 @@
-"""The `sentinels` of `engine.json`: known pictures and what the engine says about them."""
+"""The `sentinels` of `engine.json`: images whose probabilities are known."""
 
 import math
 from collections.abc import Container
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated
+
+from msgspec import Meta
+
+from hambatch.engines.classes import CLASSES
+
+Tolerance = Annotated[float, Meta(gt=0, lt=1)]
+Probabilities = Annotated[tuple[float, ...], Meta(min_length=len(CLASSES), max_length=len(CLASSES))]
+"""In the order of the classes."""
+
+LOGIT_TOLERANCE = 1e-3
+"""Of a logit, as a share of the largest (at least 1). About what 1e-4 is to a
+probability near a half; but it also shows a wrong logit whose class is so
+improbable for the known picture that its probability hardly moves. Within a
+run on one device answers were equal to the last bit."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +35,10 @@ class MeasuredOn:
 
 @dataclass(frozen=True)
 class Sentinel:
-    """A synthetic picture of the engine's folder and its probabilities, in the order of classes."""
+    """A synthetic image of the engine's folder and its probabilities."""
 
     file: str
-    probabilities: tuple[float, ...]
+    probabilities: Probabilities
 
 
 ELSEWHERE = {"int8": 0.05, "fp16": 0.02}
@@ -42,17 +56,17 @@ that answers for another picture: no two known pictures are nearer than 0.2."""
 
 @dataclass(frozen=True)
 class Recorded:
-    """What another graph of the engine says of the same pictures, in their order."""
+    """What another graph of the engine gives for the same images, in their order."""
 
     precision: str
     measured_on: MeasuredOn
-    tolerance_elsewhere: float
-    probabilities: tuple[tuple[float, ...], ...]
+    tolerance_elsewhere: Tolerance
+    probabilities: tuple[Probabilities, ...]
 
 
 @dataclass(frozen=True)
 class Sentinels:
-    """Known pictures; an engine without any is checked against a run's own first answers.
+    """Known images; an engine without any is checked against a run's own first scores.
 
     ``tolerance`` is the largest difference of a probability where backend,
     decoder, instruction set and runtime are those of ``measured_on``;
@@ -61,8 +75,8 @@ class Sentinels:
     """
 
     pictures: tuple[Sentinel, ...] = ()
-    tolerance: float = 1e-4
-    tolerance_elsewhere: float = 5e-4
+    tolerance: Tolerance = 1e-4
+    tolerance_elsewhere: Tolerance = 5e-4
     measured_on: MeasuredOn = MeasuredOn()
     also: tuple[Recorded, ...] = ()
 
@@ -98,75 +112,29 @@ def precision_of(backend: str) -> str:
     return backend.partition("-")[2].partition("-")[0]
 
 
-def read_sentinels(raw: dict[str, Any]) -> Sentinels:
-    """Type the section; raises TypeError, KeyError or ValueError at what does not belong."""
-    values = dict(raw)
-    values["pictures"] = tuple(_picture(**entry) for entry in raw["pictures"])
-    values["measured_on"] = MeasuredOn(**raw["measured_on"])
-    for name in ("tolerance", "tolerance_elsewhere"):
-        values[name] = float(raw[name])
-    values["also"] = tuple(_recorded(**entry) for entry in raw.get("also", ()))
-    return Sentinels(**values)
-
-
-def _picture(file: Any, probabilities: Any) -> Sentinel:
-    return Sentinel(str(file), tuple(map(float, probabilities)))
-
-
-def _recorded(
-    precision: Any, measured_on: Any, tolerance_elsewhere: Any, probabilities: Any
-) -> Recorded:
-    known = tuple(tuple(map(float, of_picture)) for of_picture in probabilities)
-    where = MeasuredOn(**measured_on)
-    return Recorded(str(precision), where, float(tolerance_elsewhere), known)
-
-
-def problem_with(sentinels: Sentinels, files: Container[str], classes: int) -> str:
+def problem_with(sentinels: Sentinels, files: Container[str]) -> str:
     """Say what is wrong with the section; empty if nothing is."""
-    if not 0 < sentinels.tolerance <= sentinels.tolerance_elsewhere < 1:
-        return (
-            f"its sentinels' tolerances are {sentinels.tolerance} and, elsewhere, "
-            f"{sentinels.tolerance_elsewhere}, wanted 0 < the first <= the second < 1"
-        )
     for picture in sentinels.pictures:
         if picture.file not in files:
             return f"the sentinel {picture.file!r} has no sha256"
-        problem = _no_probabilities(picture.probabilities, classes)
-        if problem:
-            return f"the sentinel {picture.file} has {problem}"
-    return _problem_with_others(sentinels, classes)
-
-
-def _problem_with_others(sentinels: Sentinels, classes: int) -> str:
-    known = [precision_of(sentinels.measured_on.backend)]
-    for other in sentinels.also:
-        what = f"the sentinels' record in {other.precision}"
-        if other.precision in known:
+    own = Recorded(
+        precision_of(sentinels.measured_on.backend),
+        sentinels.measured_on,
+        sentinels.tolerance_elsewhere,
+        tuple(picture.probabilities for picture in sentinels.pictures),
+    )
+    seen: set[str] = set()
+    for record in (own, *sentinels.also):
+        what = f"the sentinels' record in {record.precision}"
+        if record.precision in seen:
             return f"{what} is not the only one"
-        known.append(other.precision)
-        if not sentinels.tolerance <= other.tolerance_elsewhere < 1:
-            return (
-                f"{what} has the tolerance {other.tolerance_elsewhere}, "
-                f"wanted {sentinels.tolerance} or more, below 1"
-            )
-        if len(other.probabilities) != len(sentinels.pictures):
-            return f"{what} is of {len(other.probabilities)} pictures"
-        for probabilities in other.probabilities:
-            problem = _no_probabilities(probabilities, classes)
-            if problem:
-                return f"{what} has {problem}"
+        seen.add(record.precision)
+        if record.tolerance_elsewhere < sentinels.tolerance:
+            wanted = f"wanted its tolerance {sentinels.tolerance} or more"
+            return f"{what} has tolerance_elsewhere {record.tolerance_elsewhere}, {wanted}"
+        if len(record.probabilities) != len(sentinels.pictures):
+            return f"{what} is of {len(record.probabilities)} images"
+        for total in map(sum, record.probabilities):
+            if not math.isclose(total, 1, abs_tol=1e-6):
+                return f"{what} has probabilities that sum to {total}, wanted 1"
     return ""
-
-
-def _no_probabilities(found: tuple[float, ...], classes: int) -> str:
-    total = sum(found)
-    if len(found) == classes and math.isclose(total, 1, abs_tol=1e-6):
-        return ""
-    return f"{len(found)} probabilities that sum to {total}, wanted {classes} that sum to 1"
-
-
-LOGIT_TOLERANCE = 1e-3
-"""Of a logit, as a share of the largest (at least 1). About what 1e-4 is to a
-probability near a half; but it also shows a wrong logit whose class is so
-improbable for the known picture that its probability hardly moves. Within a
-run on one device answers were equal to the last bit."""

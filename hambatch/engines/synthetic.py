@@ -18,27 +18,14 @@ Plane = NDArray[np.float32]
 
 # Mean colours of skin and of pigment, judged by eye against HAM10000.
 SKIN = ((232, 176, 168), (214, 186, 190), (236, 158, 150), (205, 190, 205), (222, 184, 160))
-
-
 PIGMENT = ((120, 72, 44), (150, 84, 60), (84, 48, 38), (168, 90, 84), (112, 70, 56))
-
-
 CORE = ((56, 34, 34), (70, 42, 32), (92, 96, 122), (110, 42, 44), (46, 30, 36))
 
 
 def synthesize(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint8]:
-    """Draw one synthetic dermatoscopic photograph.
+    """Draw one synthetic dermatoscopic photograph, RGB, of a size in pixels.
 
-    Parameters
-    ----------
-    rng
-        The only source of chance: the same state gives the same pixels.
-    width, height
-        Size in pixels, each at least 1.
-
-    Returns
-    -------
-    uint8 ``[height, width, 3]``, RGB.
+    The same state of ``rng`` gives the same pixels, uint8 ``[height, width, 3]``.
     """
     light = _skin(rng, width, height)
     _add_lesion(rng, light)
@@ -186,9 +173,8 @@ def _add_vignette(rng: np.random.Generator, light: Plane) -> None:
 
 
 SIZES = ((600, 450), (450, 600), (1024, 768), (640, 480), (224, 224), (301, 467), (767, 1022))
-
-
 SHARES = (0.7, 0.06, 0.06, 0.06, 0.04, 0.04, 0.04)
+"""Width and height of samples, and how often each is drawn."""
 
 
 def write_samples(folder: Path, options: SampleOptions) -> list[Path]:
@@ -197,20 +183,15 @@ def write_samples(folder: Path, options: SampleOptions) -> list[Path]:
     Image ``i`` depends on the seed and on ``i`` alone, so a larger ``count``
     only adds to a smaller one.
 
-    Raises
-    ------
-    InputError
-        If the folder cannot be created, or holds files that this call would
-        not itself replace. Names that begin with a dot do not count.
+    Raises InputError if the folder cannot be created, or holds files that this call would
+    not itself replace. Names that begin with a dot do not count.
     """
     paths = [folder / f"sample_{index:05d}.jpg" for index in range(options.count)]
     _claim(folder, {path.name for path in paths})
     for index, path in enumerate(tqdm(paths, unit=" images", disable=None)):
         rng = np.random.default_rng([options.seed, index])
-        width, height = SIZES[rng.choice(len(SIZES), p=SHARES)]
-        picture = Image.fromarray(synthesize(rng, width, height))
-        with replacing(path) as temporary:
-            picture.save(temporary, format="JPEG", quality=int(rng.integers(75, 96)))
+        pixels = synthesize(rng, *SIZES[rng.choice(len(SIZES), p=SHARES)])
+        _save(path, pixels, quality=int(rng.integers(75, 96)))
     return paths
 
 
@@ -235,7 +216,7 @@ def _claim(folder: Path, names: set[str]) -> None:
         )
 
 
-PICTURES = ((116, 336, 280), (52, 252, 336), (23, 280, 210), (119, 336, 252))
+SENTINELS = ((116, 336, 280), (52, 252, 336), (23, 280, 210), (119, 336, 252))
 """Seed, width and height of each.
 
 The default engine calls these akiec, bcc, mel and nv, none with more than 0.65, so that a small
@@ -245,20 +226,20 @@ Resized from these sizes, DALI and Pillow give the same pixels; from 320 x 240 o
 differed by a grey level, and a probability by up to 0.0035."""
 
 
-QUALITY = 90
-
-
 def write_sentinel_images(folder: Path) -> list[str]:
     """Write ``sentinel_0.jpg`` and so on; one that is there already stays as it is."""
-    names = [f"sentinel_{number}.jpg" for number in range(len(PICTURES))]
-    for name, picture in zip(names, PICTURES, strict=True):
+    names = [f"sentinel_{number}.jpg" for number in range(len(SENTINELS))]
+    for name, (seed, width, height) in zip(names, SENTINELS, strict=True):
         if not (folder / name).exists():
-            write_picture(folder / name, *picture)
+            write_sentinel_image(folder / name, seed, width, height)
     return names
 
 
-def write_picture(path: Path, seed: int, width: int, height: int) -> None:
-    """Draw one and write it as a JPEG; what is there is replaced."""
-    picture = Image.fromarray(synthesize(np.random.default_rng(seed), width, height))
+def write_sentinel_image(path: Path, seed: int, width: int, height: int) -> None:
+    """Draw one and write it as a JPEG, in place of what is there."""
+    _save(path, synthesize(np.random.default_rng(seed), width, height), quality=90)
+
+
+def _save(path: Path, pixels: NDArray[np.uint8], quality: int) -> None:
     with replacing(path) as temporary:
-        picture.save(temporary, format="JPEG", quality=QUALITY)
+        Image.fromarray(pixels).save(temporary, format="JPEG", quality=quality)

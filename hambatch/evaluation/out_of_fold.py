@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch import __version__
-from hambatch.engines.calibration import OUT_OF_FOLD
 from hambatch.engines.classes import CLASSES, MALIGNANT
+from hambatch.engines.manifest import OUT_OF_FOLD
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
 from hambatch.sinks.formats import open_table

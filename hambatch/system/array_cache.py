@@ -1,13 +1,12 @@
-"""Pooled features on disk, one row for each (image, view): computed once, shared by all runs.
+"""Arrays on disk, one row for each (image, view): computed once, shared by all runs.
 
-A folder of blocks, each ``NAME.npy`` (float32 ``[n, 2048]``, or rows of another kind)
+A folder of blocks, each ``NAME.npy`` (pooled features, float32 ``[n, 2048]``, or other rows)
 with ``NAME.json`` (its n pairs). A block is complete before its ``.json`` appears, so a killed run
 loses the block in hand and nothing else. Blocks are only ever added.
 """
 
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
+from hambatch.system.cache import user_cache
 from hambatch.system.files import replacing, sha256_of_bytes, write_text
+from hambatch.system.schema import read_json
 
 FLOAT32 = np.dtype(np.float32)
+_NAME_ANOTHER = "name a folder that you may write to with --cache, or in XDG_CACHE_HOME"
 
 
 class Pair(NamedTuple):
@@ -28,26 +30,17 @@ class Pair(NamedTuple):
 
 
 def default_cache() -> Path:
-    """The user's cache folder, by the XDG base directory specification."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
-    return root / "hambatch" / "features"
+    """The folder of features in the user's cache; raises InputError where the user has none."""
+    folder = user_cache("features")
+    if folder is None:
+        raise InputError(f"this user has no home to keep features in.\nNext: {_NAME_ANOTHER}")
+    return folder
 
 
 class FeatureCache:
-    """The rows of one key: same weights, same pixels.
+    """The rows of one key: same weights, same pixels, in a folder that is made if need be.
 
-    Parameters
-    ----------
-    folder
-        Of the key; made if it is not there.
-    columns, dtype
-        Of a row.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written to, or a block in it is damaged.
+    Raises InputError if the folder cannot be written to, or a block in it is damaged.
     """
 
     def __init__(self, folder: Path, columns: int, dtype: np.dtype[Any] = FLOAT32) -> None:
@@ -57,8 +50,7 @@ class FeatureCache:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"cannot keep features in {folder}: {error.strerror}.\n"
-                "Next: name a folder that you may write to with --cache, or in XDG_CACHE_HOME"
+                f"cannot keep features in {folder}: {error.strerror}.\nNext: {_NAME_ANOTHER}"
             ) from error
         for index in sorted(folder.glob("*.json")):
             self._add(index.with_suffix(".npy"), _pairs_of(index))
@@ -89,8 +81,7 @@ class FeatureCache:
             out[to] = np.load(block, mmap_mode="r", allow_pickle=False)[source]
         return out
 
-    def _add(self, block: Path, pairs: Iterable[Pair]) -> None:
-        pairs = list(pairs)
+    def _add(self, block: Path, pairs: Sequence[Pair]) -> None:
         try:
             shape = np.load(block, mmap_mode="r", allow_pickle=False).shape
         except (OSError, ValueError) as error:
@@ -102,8 +93,8 @@ class FeatureCache:
 
 def _pairs_of(index: Path) -> list[Pair]:
     try:
-        return [Pair(str(sha256), int(view)) for sha256, view in json.loads(index.read_text())]
-    except (OSError, ValueError, TypeError) as error:
+        return read_json(index.read_bytes(), list[Pair])
+    except (OSError, ValueError) as error:
         raise _damaged(index, str(error)) from error
 
 

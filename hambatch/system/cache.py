@@ -1,12 +1,11 @@
-"""A folder of the user's cache that nobody else can write to or read, and files in it.
+"""The user's cache, and folders in it that no other user can write to or read.
 
-What is kept there is handed to native code, so it is believed only where nobody but this user
-can have put it: the folder is no link, belongs to this user and has mode 0700; a file is a
-regular one of this user that nobody else may read or write. Files are written beside and
+What is kept in a private folder is handed to native code, so it is read only where no other
+user can have put it: the folder is no link, belongs to this user and has mode 0700; a file is a
+regular one of this user that no other user may read or write. Files are written beside and
 renamed, so several processes at once are safe.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -18,15 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from hambatch.system.files import sha256_of_bytes
+
 LEFT_AFTER_SECONDS = 3600
-"""What is older and belongs to nothing was left by a process that died."""
+"""A temporary file that is older was left by a process that died."""
 
 
 class CacheRefused(Exception):
-    """The folder or a file cannot be believed, or cannot be used; says why in a few words.
-
-    ``remedy`` is a command that helps, or empty.
-    """
+    """The folder or a file is not private, or cannot be used; ``remedy`` is a command or empty."""
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why)
@@ -44,17 +42,14 @@ def user_cache(name: str) -> Path | None:
 
 def key_of(parts: dict[str, Any]) -> str:
     """Hash everything that decides what is kept: JSON values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return sha256_of_bytes(json.dumps(parts, sort_keys=True).encode())
 
 
 @contextmanager
 def private(folder: Path) -> Iterator[int]:
     """Open the folder, made if need be; what it yields stays that folder whatever is renamed.
 
-    Raises
-    ------
-    CacheRefused
-        If it cannot be had, or if anybody but this user can write to it or read it.
+    Raises CacheRefused if it cannot be had, or another user can write to it or read it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,7 +64,7 @@ def private(folder: Path) -> Iterator[int]:
 
 
 def problem_with(folder: Path) -> str:
-    """Say why there will be no cache; empty if there will be one."""
+    """Say why the folder cannot be used; empty if it can."""
     try:
         with private(folder):
             return ""
@@ -80,10 +75,8 @@ def problem_with(folder: Path) -> str:
 def read_private(place: int, name: str) -> bytes:
     """Give a file's content, and mark it as used now.
 
-    Raises
-    ------
-    CacheRefused
-        If it is not there, is no regular file, or anybody else can write to it or read it.
+    Raises CacheRefused if it is not there, is no regular file, or another user can write to it
+    or read it.
     """
     try:
         # A pipe would block the opening until somebody writes to it.
@@ -143,7 +136,7 @@ def write_private(place: int, name: str, *parts: bytes) -> None:
 
 
 def left_behind(place: int, names: Iterable[str]) -> list[str]:
-    """Choose the files that are so old that no process can still be at them."""
+    """Choose the files that are so old that no process can still be writing them."""
     oldest = time.time() - LEFT_AFTER_SECONDS
     old = []
     for name in names:

@@ -21,16 +21,11 @@ class Sharing(NamedTuple):
 
 
 def share_cores(threads: int = 0, streams: int = 0, decode_threads: int = 0) -> Sharing:
-    """Choose what 0 leaves open.
+    """Choose what 0 leaves open: all cores, one stream and one decoding thread for each.
 
-    Parameters
-    ----------
-    threads
-        Cores to use; 0: all that this process may use.
-    streams, decode_threads
-        0: one a core. Both work ahead by a bounded number of groups, so whichever
-        is the bottleneck gets the cores, and the other sleeps: small pictures leave
-        nearly all of them to inference, large ones to decoding.
+    Both stages work ahead by a bounded number of batches, so whichever is the bottleneck gets
+    the cores, and the other sleeps: small images leave nearly all of them to inference, large
+    ones to decoding.
     """
     cores = threads or available_cores()
     return Sharing(streams or cores, decode_threads or cores)
@@ -41,7 +36,6 @@ EXTENSIONS = (
     "sse4_2 avx avx2 fma avx_vnni avx512f avx512_vnni avx512_bf16 avx512_fp16 "
     "amx_tile amx_int8 amx_bf16 asimd asimdhp asimddp bf16 i8mm sve sve2"
 ).split()
-
 
 INT8_BEST = "amx_int8 avx512_vnni avx_vnni avx512f avx2 sse4_2 i8mm asimddp asimd".split()
 """In the order in which a library prefers them for INT8."""

@@ -26,18 +26,9 @@ def sha256_of_bytes(content: bytes) -> str:
 def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it takes its place.
 
-    The temporary file is fsynced and renamed when the block ends without an
-    exception, and removed when it does not.
-
-    Parameters
-    ----------
-    temporary
-        Another place for the temporary file, on the same file system.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written to.
+    The temporary file is fsynced and renamed when the block ends without an exception, and
+    removed when it does not. ``temporary`` names another place for it, on the same file system.
+    Raises InputError if the folder cannot be written to.
     """
     temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with refusing(path):
@@ -54,7 +45,7 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """Turn what the file system says (a full disk, a missing right) into an InputError."""
+    """Turn an error of the file system (a full disk, a missing right) into an InputError."""
     try:
         yield
     except OSError as error:
@@ -102,11 +93,8 @@ Stream = TypeVar("Stream", bound=IO[Any])
 def closed_at_the_end(stream: Stream) -> Iterator[Stream]:
     """Close an output stream, which writes what is still buffered.
 
-    Raises
-    ------
-    OSError
-        If that fails, after a block that went well: a full disk must not pass
-        unnoticed. A block that did not raises its own exception.
+    Raises OSError if that fails after a block that went well: a full disk must not pass
+    unnoticed. A block that did not raises its own exception.
     """
     try:
         yield stream

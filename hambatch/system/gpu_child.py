@@ -1,7 +1,7 @@
-"""What the NVIDIA driver's own libraries say: for a process that they may take with them.
+"""What the NVIDIA driver's own libraries say, in a child process that they may crash.
 
-Run by :func:`hambatch.system.gpus.probe_gpus`. It answers piece by piece, so that what was
-learnt before a crash is kept. Calls and numbers: CUDA driver API and NVML API references.
+Run by :func:`hambatch.system.gpus.probe_gpus`. It reports piece by piece, so that what was
+found before a crash is kept. Calls and numbers: CUDA driver API and NVML API references.
 """
 
 import ctypes
@@ -9,32 +9,31 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from hambatch.system.probe import answer
+from hambatch.system.probe import report
 
 CAPABILITY = (75, 76)
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
-
 
 UUIDS = ("cuDeviceGetUuid_v2", "cuDeviceGetUuid")
 """The first one tells the parts of a divided card apart; old drivers lack it."""
 
 
 def main() -> None:
-    """Answer with parts of one dictionary."""
+    """Report parts of one dictionary."""
     library, management = sys.argv[1:]
     try:
         cuda = ctypes.CDLL(library)
     except OSError as error:
-        answer({"not_loaded": str(error)})
+        report({"not_loaded": str(error)})
         return
     version = ctypes.c_int()
     if cuda.cuDriverGetVersion(ctypes.byref(version)) == 0:
-        answer({"cuda": version.value})
+        report({"cuda": version.value})
     refused = cuda.cuInit(0)
-    answer({"error": refused})
+    report({"error": refused})
     if not refused:
-        answer({"gpus": list(gpus(cuda))})
-    answer({"driver": driver_version(management)})
+        report({"gpus": list(gpus(cuda))})
+    report({"driver": driver_version(management)})
 
 
 def gpus(cuda: Any) -> Iterator[dict[str, Any]]:
@@ -60,7 +59,7 @@ def gpus(cuda: Any) -> Iterator[dict[str, Any]]:
 
 
 def call(cuda: Any, name: str, *arguments: Any) -> None:
-    """Call a function of the driver; any error ends the questions."""
+    """Call a function of the driver; any error ends the probe."""
     error = getattr(cuda, name)(*arguments)
     if error:
         raise RuntimeError(f"{name} gave error {error}")
@@ -76,7 +75,7 @@ def uuid(cuda: Any, device: ctypes.c_int) -> str:
 
 
 def driver_version(management: str) -> str:
-    """Ask NVML, which containers may lack."""
+    """Give NVML's answer, or nothing: containers may lack it."""
     try:
         nvml = ctypes.CDLL(management)
     except OSError:

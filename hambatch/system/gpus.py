@@ -1,16 +1,13 @@
 """The NVIDIA GPUs of this machine, as the driver names them."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hambatch.errors import BackendError
-from hambatch.system.probe import LEAN, Told, ask
+from hambatch.system.probe import LEAN, ProbeResult, run_probe
 
 NO_DEVICE = 100
-
-
 LOOK = "nvidia-smi"
 
 
@@ -21,14 +18,15 @@ class Refusal(NamedTuple):
     next: str
 
 
+TOO_OLD = Refusal("the driver is too old", "install a newer NVIDIA driver, then nvidia-smi")
 KNOWN = {
     2: Refusal("out of memory", LOOK),
     34: Refusal(
         "the stub of a CUDA toolkit was loaded in place of the driver",
         "take the toolkit's stubs out of LD_LIBRARY_PATH",
     ),
-    35: Refusal("the driver is too old", "install a newer NVIDIA driver, then nvidia-smi"),
-    36: Refusal("the driver is too old", "install a newer NVIDIA driver, then nvidia-smi"),
+    35: TOO_OLD,
+    36: TOO_OLD,
     46: Refusal(
         "the GPU is not available: another process has it for itself, or it is prohibited",
         "nvidia-smi -q -d COMPUTE",
@@ -58,15 +56,12 @@ KNOWN = {
 }
 
 
-def explain(error: int, environment: Mapping[str, str] = os.environ) -> Refusal:
+def explain(error: int) -> Refusal:
     """Say what an error of ``cuInit`` means; 100 also stands for a count of none."""
-    if error == NO_DEVICE:
-        return _no_device(environment.get("CUDA_VISIBLE_DEVICES"))
-    known = KNOWN.get(error, Refusal("see CUresult in the CUDA driver API", LOOK))
-    return Refusal(f"cuInit gave error {error}: {known.meaning}", known.next)
-
-
-def _no_device(visible: str | None) -> Refusal:
+    if error != NO_DEVICE:
+        known = KNOWN.get(error, Refusal("see CUresult in the CUDA driver API", LOOK))
+        return Refusal(f"cuInit gave error {error}: {known.meaning}", known.next)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return Refusal(
             f"no GPU is visible: CUDA_VISIBLE_DEVICES is {visible!r}", "unset CUDA_VISIBLE_DEVICES"
@@ -77,12 +72,10 @@ def _no_device(visible: str | None) -> Refusal:
 
 
 LEAST_CUDA = 12000
-"""What the CUDA 12 packages of DALI and TensorRT ask of a driver, as it numbers versions."""
-
+"""The CUDA that the CUDA 12 packages of DALI and TensorRT need, as the driver numbers versions."""
 
 INSTALL = "install NVIDIA's driver, 525 or newer, then nvidia-smi"
 """525 is the oldest driver of CUDA 12 (NVIDIA, CUDA compatibility, minor versions)."""
-
 
 SECONDS = 60.0
 """A driver that nothing keeps loaded needs seconds to start each of its GPUs."""
@@ -103,20 +96,10 @@ class Gpu:
 class Probe:
     """What the driver said.
 
-    Attributes
-    ----------
-    driver
-        Its version, such as ``550.54.15``; empty if unknown.
-    cuda
-        The newest CUDA that it runs, as it numbers versions: 12040 is 12.4; 0 if unknown.
-    gpus
-        By ordinal.
-    problem
-        Why no GPU can be used, in a line; empty if one can.
-    next
-        What to type or do then.
-    absent
-        Whether there is no driver at all, which is no fault on a machine without a GPU.
+    ``driver`` is its version, such as ``550.54.15``, or empty; ``cuda`` the newest CUDA that it
+    runs, as it numbers versions: 12040 is 12.4; 0 if unknown. ``problem`` says in a line why no
+    GPU can be used, and ``next`` what to type then; both are empty if one can. ``absent``: there
+    is no driver at all, which is no fault on a machine without a GPU.
     """
 
     driver: str
@@ -138,46 +121,36 @@ def probe_gpus(
     *,
     seconds: float = SECONDS,
 ) -> Probe:
-    """Ask the driver in a process of its own: a broken one crashes or hangs that, not this.
+    """Query the driver in a child process: a broken driver crashes or hangs that, not this.
 
-    Parameters
-    ----------
-    library, management
-        The driver's libraries, CUDA and NVML: names that the loader finds, or paths.
-    seconds
-        How long they may take.
+    ``library`` and ``management`` are the driver's CUDA and NVML: names that the loader finds,
+    or paths; ``seconds`` is how long they may take.
     """
     module = "hambatch.system.gpu_child"
-    told = ask(module, library, management, seconds=seconds, flags=LEAN)
+    result = run_probe(module, library, management, seconds=seconds, flags=LEAN)
     said: dict[str, Any] = {}
-    for part in told.answers:
+    for part in result.reports:
         said |= part
-    found = (Gpu(**{**one, "capability": tuple(one["capability"])}) for one in said.get("gpus", ()))
-    absent = _is_absent(library, said)
+    gpus = (Gpu(**{**one, "capability": tuple(one["capability"])}) for one in said.get("gpus", ()))
+    # A library that is there may lack another one: that is a fault.
+    missing = f"{library}: cannot open shared object file"
+    absent = str(said.get("not_loaded", "")).startswith(missing)
     problem = Refusal(f"no {library}: no NVIDIA driver is installed", INSTALL)
     if not absent:
-        problem = _problem(library, said, told)
-    driver, cuda = said.get("driver", ""), said.get("cuda", 0)
-    return Probe(driver, cuda, tuple(found), *problem, absent)
+        problem = _problem(library, said, result)
+    return Probe(said.get("driver", ""), said.get("cuda", 0), tuple(gpus), *problem, absent)
 
 
-def _is_absent(library: str, said: dict[str, Any]) -> bool:
-    """Tell a library that is not there from one that lacks another one."""
-    missing = f"{library}: cannot open shared object file"
-    return str(said.get("not_loaded", "")).startswith(missing)
-
-
-def _problem(library: str, said: dict[str, Any], told: Told) -> Refusal:
+def _problem(library: str, said: dict[str, Any], result: ProbeResult) -> Refusal:
     if "not_loaded" in said:
         return Refusal(f"{library} cannot be loaded: {said['not_loaded']}", INSTALL)
     if said.get("error", 0) == 0 and "gpus" not in said:
-        return Refusal(f"{library} cannot be asked: {told.trouble}", LOOK)
+        return Refusal(f"{library} does not answer: {result.problem}", LOOK)
     if said["error"]:
         return explain(said["error"])
     if said.get("cuda", 0) < LEAST_CUDA:
-        wanted = f"{LEAST_CUDA // 1000}.{LEAST_CUDA % 1000 // 10}"
         found = f"the driver is too old: it runs CUDA {cuda_version(said.get('cuda', 0))}"
-        return Refusal(f"{found}, wanted {wanted} or newer", INSTALL)
+        return Refusal(f"{found}, wanted {cuda_version(LEAST_CUDA)} or newer", INSTALL)
     return Refusal("", "") if said["gpus"] else explain(NO_DEVICE)
 
 
@@ -187,20 +160,15 @@ def cuda_version(number: int) -> str:
 
 
 def usable_gpu(ordinal: int) -> tuple[Gpu, Probe]:
-    """Ask the driver for the GPU of that number; see :func:`chosen_gpu`."""
+    """Find the GPU of that number, and all that the driver said; see :func:`chosen_gpu`."""
     probe = probe_gpus()
     return chosen_gpu(probe, ordinal), probe
 
 
 def chosen_gpu(probe: Probe, ordinal: int) -> Gpu:
-    """Find the GPU of that number, before anything is created on it.
+    """Find the GPU of that number before TensorRT starts: without a GPU it ends the process.
 
-    Without a usable GPU TensorRT takes the process with it.
-
-    Raises
-    ------
-    BackendError
-        If there is none, or none can be used.
+    Raises BackendError if there is none of that number, or none can be used.
     """
     if not probe.usable:
         raise BackendError(f"TensorRT needs a GPU: {probe.problem}.\nNext: {probe.next}")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run goes on: the first asks, the second insists."""
+"""Ctrl-C and SIGTERM: the first lets a run stop in order, the second ends it at once."""
 
 import signal
 import threading
@@ -10,18 +10,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run stopped because it was asked to; the message says what was kept."""
+    """The run stopped after a signal; the message says what was kept."""
 
 
 class Stop:
-    """Whether somebody has asked the run to stop."""
+    """Whether a signal has requested the run to stop."""
 
     requested = False
 
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Let the first signal be noted in the result, and any later one raise KeyboardInterrupt.
+    """Note the first signal in the result; any later one raises KeyboardInterrupt.
 
     A signal that is ignored stays so, as a shell wants it of jobs in the
     background. Outside the main thread, where Python allows no handlers,
@@ -32,13 +32,13 @@ def stopping() -> Iterator[Stop]:
         yield stop
         return
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         if stop.requested:
             signal.default_int_handler(number, frame)
         stop.requested = True
 
-    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, ask) for number in heard}
+    handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in handled}
     try:
         yield stop
     finally:

@@ -1,4 +1,4 @@
-"""Locks of files, which the system gives back when their holder dies."""
+"""Lock files: the system gives a lock back when its holder dies."""
 
 import fcntl
 import os
@@ -10,86 +10,98 @@ from hambatch.errors import InputError
 from hambatch.system.files import refusing
 
 MARK = b"hambatch run, process "
-"""How the file begins: what the folder of a journal is known by."""
+"""How the lock file of a journal begins: what its folder is known by."""
+
+
+class NoLocks(OSError):
+    """The file system has no locks."""
+
+
+def acquire(path: Path | str, folder: int | None = None, *, wait: bool, make: bool = True) -> int:
+    """Open a lock file and lock it; closing the descriptor gives the lock back.
+
+    ``path`` may be relative to ``folder``, the descriptor of an open one. The file is made, with
+    mode 0600, unless ``make`` is false. ``wait``: until no other process holds the lock; a file
+    system without locks then counts as free.
+
+    Raises BlockingIOError if another process holds the lock, NoLocks if the file system has
+    none, OSError if the file cannot be opened.
+    """
+    # A pipe would block the opening.
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_CREAT if make else 0)
+    while True:
+        descriptor = os.open(path, flags, 0o600, dir_fd=folder)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        except OSError as error:
+            if not wait:
+                os.close(descriptor)
+                raise NoLocks(*error.args) from error
+        with suppress(OSError):
+            found = os.stat(path, dir_fd=folder, follow_symlinks=False)
+            if os.path.samestat(found, os.fstat(descriptor)):
+                return descriptor
+        # Its last holder has finished and removed the file meanwhile.
+        os.close(descriptor)
 
 
 @contextmanager
 def locked(path: Path, output: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` (created, mode 0600) while the block runs.
+    """Hold the lock of the journal of ``output``; its folder is made if need be.
 
-    Raises
-    ------
-    InputError
-        If another run holds it, or it cannot be created.
+    Raises InputError if another run holds it, or it cannot be created.
     """
-    descriptor = _acquire(path, output)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _acquire(path: Path, output: Path) -> int:
-    while True:
-        with refusing(path):
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with refusing(path):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = acquire(path, wait=False)
         except BlockingIOError as error:
-            holder = os.read(descriptor, 40).removeprefix(MARK).decode(errors="replace").strip()
-            os.close(descriptor)
             raise InputError(
-                f"another run is writing {output} (process {holder or 'unknown'}).\n"
+                f"another run is writing {output} (process {_holder(path)}).\n"
                 "Next: wait for it, or name another --out"
             ) from error
-        except OSError as error:
-            os.close(descriptor)
+        except NoLocks as error:
             raise InputError(
                 f"{path.parent} is on a file system without locks ({error.strerror}).\n"
                 "Next: name an --out on a local disk"
             ) from error
-        if _still_there(path, descriptor):
-            with refusing(path):
-                os.truncate(descriptor, 0)
-                os.write(descriptor, MARK + f"{os.getpid()}\n".encode())
-            return descriptor
-        # The run that held it has finished and removed it meanwhile.
+    try:
+        with refusing(path):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, MARK + f"{os.getpid()}\n".encode())
+        yield
+    finally:
         os.close(descriptor)
 
 
-def _still_there(path: Path, descriptor: int) -> bool:
+def _holder(path: Path) -> str:
     with suppress(OSError):
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    return False
+        return path.read_bytes()[:40].removeprefix(MARK).decode(errors="replace").strip()
+    return "unknown"
 
 
 @contextmanager
-def locked_in(place: int, name: str) -> Iterator[None]:
-    """Wait for the lock of a file in a folder, made if need be; raises OSError if it cannot be."""
-    lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=place)
+def locked_in(folder: int, name: str) -> Iterator[None]:
+    """Wait for the lock of a file, made if need be; raises OSError if it cannot be opened.
+
+    Without locks (some network folders) two holders at once cost time, and spoil nothing.
+    """
+    descriptor = acquire(name, folder, wait=True)
     try:
-        # Without locks (some network folders) two builds cost time, and spoil nothing.
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
-def is_held(place: int, name: str) -> bool:
-    """Say whether somebody holds the lock of a file; what cannot be locked is held by nobody."""
+def is_held(folder: int, name: str) -> bool:
+    """Say whether a process holds the lock of a file; what cannot be locked is not held."""
     try:
-        # A pipe would block the opening, and nobody holds one.
-        lock = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(acquire(name, folder, wait=False, make=False))
     except BlockingIOError:
         return True
     except OSError:
         return False
-    finally:
-        os.close(lock)
     return False

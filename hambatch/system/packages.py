@@ -11,20 +11,9 @@ from hambatch.errors import MissingDependency
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """Import ``module``, or say what needs it and how to install it.
 
-    Parameters
-    ----------
-    module
-        Dotted module name, such as ``"keras"``.
-    extra
-        The extra of hambatch that brings it; ``""`` for the base install.
-    purpose
-        What needs it, as the start of a sentence: ``"hambatch train"``.
-
-    Raises
-    ------
-    MissingDependency
-        If the module's top-level package is not installed. A package that is
-        installed but broken raises its own error.
+    ``extra`` of hambatch brings it (``""``: the base install); ``purpose`` starts the sentence:
+    ``"hambatch train"``. Raises MissingDependency if its top-level package is not installed; one
+    that is installed but broken raises its own error.
     """
     try:
         return importlib.import_module(module)
@@ -40,19 +29,16 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
 
 
 OLDEST = (11, 4)
-"""The version whose bindings every name that is used was compared with, and the bound of the
-extra ``gpu``. From 11 on every network is strongly typed: its precision is what the ONNX says, and
-``create_network(0)`` makes such a one. With 10 and before the same call makes a weakly typed
-network, which TensorRT may compute in other precisions."""
-
+"""The oldest TensorRT that is used: every name was compared with its bindings, and it is the
+bound of the extra ``gpu``. From 11 on every network is strongly typed: its precision is what the
+ONNX says. With 10 and before ``create_network(0)`` makes a weakly typed network, which TensorRT
+may compute in other precisions."""
 
 BINDINGS = ("tensorrt-cu12-bindings", "tensorrt-cu13-bindings")
 """What brings the module, for CUDA 12 or 13; all other packages depend on one of them."""
 
-
 DISTRIBUTIONS = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", *BINDINGS)
 """All names, those that bring the libraries first."""
-
 
 LIBRARIES = (
     "hambatch",

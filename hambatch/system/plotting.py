@@ -11,10 +11,7 @@ BLUE, ORANGE, GREY = "#08306b", "#d95f02", "0.6"
 def new_figure(width: float, height: float, purpose: str) -> Any:
     """Make an empty figure, in inches at 150 pixels each.
 
-    Raises
-    ------
-    MissingDependency
-        If matplotlib, which ``purpose`` needs, is not installed.
+    Raises MissingDependency if matplotlib, which ``purpose`` needs, is not installed.
     """
     # Not pyplot: it keeps every figure alive, and picks a backend for a screen.
     figures = require("matplotlib.figure", extra="plot", purpose=purpose)

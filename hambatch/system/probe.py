@@ -1,4 +1,7 @@
-"""Questions that may crash or hang: a child process answers them, within a time limit."""
+"""Code that may crash or hang, run in a child process within a time limit.
+
+The parent calls :func:`run_probe`; the ``main`` that runs in the child calls :func:`report`.
+"""
 
 import importlib
 import json
@@ -7,7 +10,6 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +20,11 @@ import hambatch
 LEAN = ("-I", "-S")
 """Python with nothing but its own library: for what needs no package."""
 
-
 WITH_PACKAGES = ("-P",)
-"""All that is installed, but nothing from the folder that the user happens to be in."""
+"""All that is installed, but nothing from the current folder."""
 
-
-GONE_SECONDS = 2.0
-"""How long a killed process may take: one that waits inside a driver is never gone."""
+KILL_SECONDS = 2.0
+"""How long a killed process may take to end: one that waits inside a driver never does."""
 
 
 # The package is found where this one lies; afterwards its folder hides nobody's modules.
@@ -33,38 +33,38 @@ import sys
 root, module = sys.argv[1:3]
 del sys.argv[1:3]
 sys.path.insert(0, root)
-from hambatch.system.probe import serve
+from hambatch.system.probe import run_child
 sys.path.remove(root)
-serve(module)
+run_child(module)
 """
 
 
 @dataclass(frozen=True)
-class Told:
-    """What came back: every answer, in order, and what went wrong, in a line."""
+class ProbeResult:
+    """Every value that the child reported, in order, and what went wrong, in a line."""
 
-    answers: tuple[Any, ...]
-    trouble: str = ""
+    reports: tuple[Any, ...]
+    problem: str = ""
 
 
-def ask(
+def run_probe(
     module: str, *arguments: str, seconds: float, flags: tuple[str, ...] = WITH_PACKAGES
-) -> Told:
-    """Run ``main`` of a module, which calls :func:`hambatch.system.probe.answer`.
+) -> ProbeResult:
+    """Run ``main`` of a module in a child process.
 
     Parameters
     ----------
     module
         Dotted name; its ``main`` finds ``arguments`` in ``sys.argv[1:]``.
     seconds
-        What is not done by then is killed; what it answered so far is kept.
+        A child that takes longer is killed; what it reported so far is kept.
     flags
         Of the Python interpreter: :data:`LEAN` or :data:`WITH_PACKAGES`.
 
     Raises
     ------
     KeyboardInterrupt
-        If Ctrl-C ended that process: it is meant for whoever asks, in whatever thread.
+        If Ctrl-C ended the child: in whatever thread, it is meant for this process too.
     """
     root = str(Path(hambatch.__file__).resolve().parent.parent)
     try:
@@ -77,30 +77,29 @@ def ask(
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
     except OSError as error:
-        return Told((), f"cannot start {sys.executable}: {error.strerror}")
-    return _listen(process, seconds)
-
-
-def _listen(process: subprocess.Popen[bytes], seconds: float) -> Told:
+        return ProbeResult((), f"cannot start {sys.executable}: {error.strerror}")
+    late = ""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        out = _stop(process)
-        # It may have come to its end, and left somebody behind who keeps its output open.
-        trouble = "" if any(_said(out, "done")) else f"gave no answer in {seconds:g} s"
-        return Told(tuple(_said(out, "answer")), trouble)
+        late, out, err = f"gave no answer in {seconds:g} s", _kill(process), b""
     finally:
         process.kill()
     if process.returncode == -signal.SIGINT:
         raise KeyboardInterrupt
-    return Told(tuple(_said(out, "answer")), _trouble(process.returncode, out, err))
+    said = _messages(out)
+    # It may have come to its end, and left a process behind that keeps its output open.
+    problem = "" if said["done"] else late or " ".join(said["error"])
+    if not (problem or said["done"]):
+        problem = _end_of(process.returncode, err)
+    return ProbeResult(tuple(said["report"]), problem)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> bytes:
-    """Kill it, and give what it said; one that cannot be killed is left behind."""
+def _kill(process: subprocess.Popen[bytes]) -> bytes:
+    """Kill it, and give its output; one that cannot be killed is left behind."""
     process.kill()
     try:
-        return process.communicate(timeout=GONE_SECONDS)[0]
+        return process.communicate(timeout=KILL_SECONDS)[0]
     except subprocess.TimeoutExpired as still_there:
         process.poll()
         for stream in (process.stdout, process.stderr):
@@ -109,65 +108,60 @@ def _stop(process: subprocess.Popen[bytes]) -> bytes:
         return still_there.output or b""
 
 
-def _trouble(code: int, out: bytes, err: bytes) -> str:
-    last = first_line("\n".join(reversed(err.decode(errors="replace").splitlines())))
-    if code < 0:
-        return f"died of signal {-code} ({signal.strsignal(-code)})" + (f": {last}" if last else "")
-    errors = [str(error) for error in _said(out, "error")]
-    if errors or any(_said(out, "done")):
-        return " ".join(errors)
-    return f"ended by itself with exit code {code}" + (f": {last}" if last else "")
-
-
-def _said(out: bytes, kind: str) -> Iterator[Any]:
+def _messages(out: bytes) -> dict[str, list[Any]]:
+    """Sort what :func:`_send` wrote by its kind."""
+    found: dict[str, list[Any]] = {"report": [], "error": [], "done": []}
     for line in out.decode(errors="replace").splitlines():
         if line.startswith(MARK):
-            said = json.loads(line.removeprefix(MARK))
-            if kind in said:
-                yield said[kind]
+            for kind, value in json.loads(line.removeprefix(MARK)).items():
+                found[kind].append(value)
+    return found
+
+
+def _end_of(code: int, err: bytes) -> str:
+    last = _first_line("\n".join(reversed(err.decode(errors="replace").splitlines())))
+    how = f"ended by itself with exit code {code}"
+    if code < 0:
+        how = f"died of signal {-code} ({signal.strsignal(-code)})"
+    return f"{how}: {last}" if last else how
 
 
 MARK = "@hambatch "
-"""Libraries print too: a line with this in front is an answer."""
-
+"""Libraries print too: a line with this in front is a message."""
 
 LONGEST = 300
 """Characters of an error that are passed on: some libraries write pages."""
 
 
-def answer(value: Any) -> None:
-    """Tell the asking process something; it counts even if this process dies afterwards."""
-    _say("answer", value)
-
-
-def serve(module: str) -> None:
-    """Run ``main`` of a module, say that it came to its end, and end."""
+def run_child(module: str) -> None:
+    """Run ``main`` of a module in this process, say that it came to its end, and end."""
     # Ctrl-C reaches this process too, and has to end it in the middle of an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.excepthook = _say_error
-    _leave_no_core()
+    sys.excepthook = _send_error
+    # A crash is a result here; its memory is not worth a file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     importlib.import_module(module).main()
-    _say("done", True)
-    # What a library does while it is taken down is nobody's question, and it may crash.
+    _send("done", True)
+    # A library that crashes while it is taken down does not matter any more.
     os._exit(0)
 
 
-def first_line(text: str) -> str:
-    """Give the first line that says anything, shortened."""
-    said = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return said if len(said) <= LONGEST else f"{said[:LONGEST]} ..."
+def report(value: Any) -> None:
+    """Send a value (JSON) to the parent; it counts even if this process dies afterwards."""
+    _send("report", value)
 
 
-def _say(kind: str, value: Any) -> None:
+def _send(kind: str, value: Any) -> None:
     os.write(1, f"\n{MARK}{json.dumps({kind: value})}\n".encode())
 
 
-def _say_error(
+def _send_error(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    _say("error", f"{kind.__name__}: {first_line(str(error))}")
+    _send("error", f"{kind.__name__}: {_first_line(str(error))}")
 
 
-def _leave_no_core() -> None:
-    """A crash is an answer here; nobody wants its memory on disk."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+def _first_line(text: str) -> str:
+    """Give the first line that is not blank, shortened."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."

@@ -1,6 +1,7 @@
 """JSON that is read: its types and ranges stand once, in dataclasses; msgspec checks them."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,11 +15,8 @@ _SHOWN = 80
 def read_json(content: bytes | str, kind: type[T]) -> T:
     """Read JSON text as ``kind``: a dataclass, a ``msgspec.Struct``, or any other annotated type.
 
-    Raises
-    ------
-    ValueError
-        If it is no JSON (NaN and infinities are none), or does not fit: the message names the
-        field, what was found and what was wanted.
+    Raises ValueError if it is no JSON (NaN and infinities are none), or does not fit: the message
+    names the field, what was found and what was wanted.
     """
     import msgspec
 
@@ -31,14 +29,34 @@ def read_json(content: bytes | str, kind: type[T]) -> T:
     return convert(raw, kind)
 
 
-def convert(raw: Any, kind: type[T]) -> T:
-    """Give a part of JSON that was read already as ``kind``; raises as :func:`read_json`."""
+def convert(raw: Any, kind: type[T], *, exact: bool = False) -> T:
+    """Convert JSON that was decoded already; ``exact`` also refuses fields that ``kind`` lacks.
+
+    Raises ValueError as :func:`read_json` does.
+    """
     import msgspec
 
     try:
-        return msgspec.convert(raw, type=kind)
+        value = msgspec.convert(raw, type=kind)
     except msgspec.ValidationError as error:
         raise ValueError(_message(str(error), raw)) from error
+    unknown = ", ".join(_unknown(raw, msgspec.to_builtins(value))) if exact else ""
+    if unknown:
+        raise ValueError(f"unknown fields: {unknown}")
+    return value
+
+
+def _unknown(raw: Any, known: Any, place: str = "") -> Iterator[str]:
+    """Name the keys of ``raw``, at any depth, that ``known`` lacks."""
+    if isinstance(raw, dict):
+        for name in raw:
+            if name in known:
+                yield from _unknown(raw[name], known[name], f"{place}{name}.")
+            else:
+                yield f"{place}{name}"
+    elif isinstance(raw, list):
+        for index, (one, other) in enumerate(zip(raw, known, strict=True)):
+            yield from _unknown(one, other, f"{place[:-1]}[{index}].")
 
 
 def _message(problem: str, raw: Any) -> str:

@@ -4,12 +4,9 @@ import re
 
 _LOOKS_ENCODED = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 
-
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\udc80-\udcff]")
 
-
 _FORMULA = re.compile("((?:^|[;,|\"'])\\s*)([-=+@\uff0d\uff1d\uff0b\uff20])")
-
 
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
 

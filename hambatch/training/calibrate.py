@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from hambatch.engines.calibration import Calibration
 from hambatch.engines.card import calibration_lines, with_section
 from hambatch.engines.loading import Engine, load_engine, write_manifest
-from hambatch.engines.manifest import MANIFEST_NAME, Manifest
+from hambatch.engines.manifest import MANIFEST_NAME, Calibration, Manifest
 from hambatch.errors import EngineError, InputError
 from hambatch.system.files import write_text
 from hambatch.training.dataset import read_dataset

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hambatch.engines.gates import Change, Gate
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.manifest import MANIFEST_NAME, Manifest, Variant
+from hambatch.engines.manifest import MANIFEST_NAME, Change, Gate, Manifest, Variant
 from hambatch.engines.precision import BACKEND_OF_GATES, FP32, INT8
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import difference

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hambatch.engines.calibration import OUT_OF_FOLD, SCORED, Calibration, FittedOn
 from hambatch.engines.loading import Engine
+from hambatch.engines.manifest import OUT_OF_FOLD, SCORED, Calibration, FittedOn
 from hambatch.errors import InputError
 from hambatch.evaluation.join import Joined, join
 from hambatch.evaluation.out_of_fold import (

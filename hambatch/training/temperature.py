@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hambatch.engines.calibration import Improvement, Interval
+from hambatch.engines.manifest import Improvement, Interval
 from hambatch.engines.probabilities import tempered
 from hambatch.evaluation.calibration import SMALLEST, calibration_measure
 from hambatch.evaluation.sample import Figures, Sample, drawn, interval

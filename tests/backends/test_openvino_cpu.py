@@ -8,8 +8,9 @@ import pytest
 
 from hambatch.backends import Backend, load_backend
 from hambatch.backends.openvino_cpu import load
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine, load_engine, write_manifest
+from hambatch.engines.loading import find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import EngineError
 from hambatch.types import Batch
 from tests.backends.contract import BackendContract, batch_of, pictures, scores

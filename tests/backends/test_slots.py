@@ -14,7 +14,8 @@ CHECK = """
 import numpy as np
 from hambatch.backends.openvino_cpu import REQUEST_SIZE, load
 from hambatch.engines.loading import load_engine
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
+from hambatch.engines.loading import find_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from tests.backends.contract import pictures, scores
 
 images = np.concatenate([pictures(3), np.zeros((1, 224, 224, 3), np.uint8)])

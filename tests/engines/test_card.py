@@ -1,15 +1,19 @@
 """The model card says what was trained on what, and how good it is."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hambatch.engines.card import model_card
+from hambatch.engines.card import HEADING, model_card, section, with_section
 from hambatch.engines.classes import CLASSES
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.loading import find_engine
+from hambatch.engines.manifest import Manifest, read_manifest
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.measures import evaluate
+from tests.engines.fitted import calibration_of
 
 
 def card_of(training, trained_on=("train",)):
@@ -35,7 +39,7 @@ def card_of(training, trained_on=("train",)):
     return model_card(manifest)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def card():
     return card_of({"seed": 3, "augmentation": {"zoom": 0.1}})
 
@@ -80,3 +84,27 @@ def test_it_says_exactly_what_it_saw(card):
         "fitted to the 56 images of 42 lesions of train and val. Those of test were held" in final
     )
     assert "a fixed 900 steps; nothing was validated" in final
+
+
+def test_the_installed_engine_has_the_card_of_its_manifest():
+    folder = find_engine(DEFAULT_ENGINE)
+    assert model_card(read_manifest(folder)) == (folder / "card.md").read_text(encoding="utf-8")
+
+
+TINY = Manifest("tiny", "1", {}, (), calibration=calibration_of(1.5))
+
+
+def test_a_card_gets_its_section_before_the_limits_and_keeps_all_else():
+    card = "# tiny 1\n\nA network.\n\n## Data\n\nSome.\n\n## Limits\n\n- One.\n"
+    once = with_section(card, TINY)
+    assert once.index("Some.") < once.index(HEADING) < once.index("## Limits")
+    assert "temperature 1.5000" in once
+    assert "measured at another temperature, or without one" in once
+    assert with_section(once, TINY) == once
+    assert with_section(once, replace(TINY, calibration=None)) == card
+    assert with_section("# tiny\n", TINY) == f"# tiny\n\n{section(TINY)}\n"
+
+
+def test_a_card_says_that_its_figures_are_of_calibrated_probabilities():
+    manifest = replace(TINY, metrics={"test": {"temperature": 1.5}})
+    assert "The test figures above are of calibrated probabilities." in section(manifest)

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from hambatch.engines.classes import CLASSES
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine
+from hambatch.engines.loading import find_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.evaluate import compare
 from hambatch.evaluation.leaks import refuse_leaks

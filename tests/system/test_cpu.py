@@ -1,11 +1,18 @@
-"""What a processor is called decides whether two runs may be compared."""
+"""What a processor is called decides whether two runs may be compared; runs share its cores."""
 
 import platform
 from pathlib import Path
 
 import pytest
 
-from hambatch.system.cpu import instruction_set, int8_kernels, multiplies_bfloat16
+from hambatch.system.cpu import (
+    Sharing,
+    available_cores,
+    instruction_set,
+    int8_kernels,
+    multiplies_bfloat16,
+    share_cores,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +49,10 @@ def test_int8_is_known_by_the_extension_whose_kernels_it_takes(tmp_path: Path) -
     path.write_text("flags : fpu avx2 sse4_2\n")
     assert int8_kernels(path) == f"{platform.machine()} avx2"
     assert int8_kernels(tmp_path / "none") == platform.machine()
+
+
+def test_both_stages_may_use_every_core_unless_options_say_otherwise() -> None:
+    assert share_cores() == Sharing(available_cores(), available_cores())
+    assert share_cores(threads=5) == Sharing(5, 5)
+    assert share_cores(threads=5, streams=4) == Sharing(4, 5)
+    assert share_cores(threads=5, decode_threads=1) == Sharing(5, 1)

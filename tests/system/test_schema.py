@@ -1,5 +1,6 @@
 """A message about JSON names the field, what was found and what was wanted."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -41,9 +42,16 @@ def test_values_that_fit_are_read() -> None:
     ],
 )
 def test_what_does_not_fit_is_named(text: str, message: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         read_json(text, Whole)
-    assert str(error.value) == message
+
+
+def test_unknown_fields_are_refused_at_any_depth_where_that_is_wanted() -> None:
+    raw = {"name": "a", "parts": [{"share": 1, "size": 2}], "by_name": {"x": {"share": 1, "y": 0}}}
+    assert convert(raw, Whole).parts == (Part(1.0),)
+    with pytest.raises(ValueError, match=r"^unknown fields: parts\[0\]\.size, by_name\.x\.y, z$"):
+        convert({**raw, "z": 1}, Whole, exact=True)
+    assert convert({"name": "a", "parts": [{"share": 1}]}, Whole, exact=True).name == "a"
 
 
 def test_a_long_value_is_shortened() -> None:

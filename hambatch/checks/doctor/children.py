@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from hambatch.errors import HambatchError
-from hambatch.system.probe import answer
+from hambatch.system.probe import report
 
 COLOUR = (120, 90, 60)
 
@@ -30,14 +30,14 @@ def main() -> None:
 
 
 def import_modules(*names: str) -> None:
-    """Answer with the name of each module that can be imported; the first that cannot ends it."""
+    """Report the name of each module that can be imported; the first that cannot ends it."""
     for name in names:
         importlib.import_module(name)
-        answer(name)
+        report(name)
 
 
 def decode() -> None:
-    """Decode a JPEG with DALI on the CPU; answer with the name of the decoder."""
+    """Decode a JPEG with DALI on the CPU; report the name of the decoder."""
     import numpy as np
     from PIL import Image
 
@@ -54,28 +54,30 @@ def decode() -> None:
     far = int(np.abs(on_host(images).astype(int) - COLOUR).max())
     if far > NEAR:
         raise RuntimeError(f"a plain picture came back {far} levels off, wanted at most {NEAR}")
-    answer(decoder.name)
+    report(decoder.name)
 
 
-def load(name: str, backend: str, precision: str) -> None:
-    """Load an engine as `score` would; answer with what runs, or with why it cannot be used."""
+def load(name: str) -> None:
+    """Load an engine as a plain `score` by CPU would; report what runs, or why none can."""
     from hambatch.backends import load_backend
     from hambatch.engines.loading import find_engine, load_engine
     from hambatch.engines.precision import choose_precision
+    from hambatch.score.options import ScoreOptions
+    from hambatch.score.plan import ON_CPU
 
     try:
         engine = load_engine(find_engine(name))
-        choice = choose_precision(engine.manifest, backend, precision)
-        load_backend(backend, engine, choice.used, streams=1).close()
+        choice = choose_precision(engine.manifest, ON_CPU, ScoreOptions.precision)
+        load_backend(ON_CPU, engine, choice.used, streams=1).close()
     except HambatchError as error:
         why, _, what_next = str(error).partition("\nNext: ")
-        answer({"why": why, "next": what_next})
+        report({"why": why, "next": what_next})
         return
-    answer(
+    report(
         {
             "name": engine.manifest.name,
             "version": engine.manifest.version,
-            "runs": f"{backend}-{choice.used}",
+            "runs": f"{ON_CPU}-{choice.used}",
             "chosen": choice.why,
         }
     )

@@ -35,7 +35,11 @@ COLUMNS = 100
 """Width of the text."""
 
 CAUSES: dict[str, dict[str, tuple[str, ...]]] = {
-    "engine": {"numpy": (BROKEN, MISSING), "openvino": (BROKEN, MISSING)},
+    "engine": {
+        "numpy": (BROKEN, MISSING),
+        "openvino": (BROKEN, MISSING),
+        "msgspec": (BROKEN, MISSING),
+    },
     # DALI starts the driver even for work on the CPU, and does without where there is none.
     DALI.module: {"numpy": (BROKEN, MISSING), "PIL.Image": (BROKEN, MISSING), "driver": (BROKEN,)},
 }
@@ -142,9 +146,10 @@ def abilities(findings: Sequence[Finding]) -> Iterator[Ability]:
     yield _needs(GPU, for_gpu, by_part, "all that it needs is there; no plan was tried")
     for_training = ["pandas", "matplotlib.figure", *(package.module for package in FOR_TRAINING)]
     yield _needs(TRAINING, for_training, by_part, "on the CPU")
-    for package in FOR_TABLES:
-        why = f"by {package.distributions[0]}"
-        yield _needs(package.needed_for, [package.module], by_part, why)
+    for purpose, packages in groupby(FOR_TABLES, lambda package: package.needed_for):
+        found = [by_part[package.module] for package in packages]
+        why = f"by {', '.join(finding.name for finding in found)}"
+        yield _needs(purpose, [finding.part for finding in found], by_part, why)
 
 
 def _needs(what: str, parts: Sequence[str], by_part: Mapping[str, Finding], why: str) -> Ability:

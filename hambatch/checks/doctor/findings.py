@@ -8,12 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import ON_CPU
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.system.gpus import INSTALL as INSTALL_DRIVER
 from hambatch.system.gpus import Gpu, Probe, cuda_version, probe_gpus
 from hambatch.system.packages import DISTRIBUTIONS, OLDEST
-from hambatch.system.probe import ask
+from hambatch.system.probe import run_probe
 
 CHILDREN = "hambatch.checks.doctor.children"
 
@@ -68,6 +67,7 @@ FOR_SCORING = (
     Package("numpy", ("numpy",), SCORING, "pip install numpy"),
     Package("PIL.Image", ("pillow",), SCORING, "pip install pillow"),
     Package("openvino", ("openvino",), SCORING, "pip install openvino"),
+    Package("msgspec", ("msgspec",), SCORING, "pip install msgspec"),
 )
 
 DALI = Package(
@@ -79,6 +79,8 @@ DALI = Package(
 
 FOR_TABLES = (
     Package("pandas", ("pandas",), TRUTH, "pip install pandas"),
+    Package("scipy", ("scipy",), TRUTH, "pip install scipy"),
+    Package("jinja2", ("jinja2",), TRUTH, "pip install jinja2"),
     Package("pyarrow.parquet", ("pyarrow",), PARQUET, "pip install 'hambatch[parquet]'"),
     Package("matplotlib.figure", ("matplotlib",), PLOTS, "pip install 'hambatch[plot]'"),
 )
@@ -114,7 +116,7 @@ def examine_dali() -> Finding:
     """Decode a picture with DALI, if it is installed: it imports without all that it needs."""
     if not _is_installed(DALI):
         return _missing(DALI)
-    trouble = ask(CHILDREN, "decode", seconds=SECONDS).trouble
+    trouble = run_probe(CHILDREN, "decode", seconds=SECONDS).problem
     return _examined(DALI, trouble, "decoded a picture on the CPU; no GPU was tried")
 
 
@@ -126,11 +128,11 @@ def _import_all(modules: Sequence[str]) -> dict[str, str]:
     """
     troubles: dict[str, str] = {}
     while left := [name for name in modules if name not in troubles]:
-        found = ask(CHILDREN, "import", *left, seconds=SECONDS)
-        troubles |= dict.fromkeys(found.answers, "")
-        if found.trouble:
+        found = run_probe(CHILDREN, "import", *left, seconds=SECONDS)
+        troubles |= dict.fromkeys(found.reports, "")
+        if found.problem:
             failed = next((name for name in left if name not in troubles), left[-1])
-            troubles[failed] = found.trouble
+            troubles[failed] = found.problem
     return troubles
 
 
@@ -237,11 +239,10 @@ def gpu_findings(probe: Probe) -> Iterator[Finding]:
 VERIFY = "hambatch engines verify"
 
 
-def examine_engine(name: str = ScoreOptions.engine) -> Finding:
+def examine_engine(name: str = DEFAULT_ENGINE) -> Finding:
     """Load it in a child process, with the backend and precision of a plain `score` by CPU."""
-    arguments = ("load", name, ON_CPU, ScoreOptions.precision)
-    found = ask(CHILDREN, *arguments, seconds=SECONDS)
-    facts = dict(found.answers[0]) if found.answers else {"why": found.trouble, "next": VERIFY}
+    found = run_probe(CHILDREN, "load", name, seconds=SECONDS)
+    facts = dict(found.reports[0]) if found.reports else {"why": found.problem, "next": VERIFY}
     if "why" in facts:
         remedy = facts["next"] or VERIFY
         return Finding("engine", name, BROKEN, SCORING, why=facts["why"], next=remedy)

@@ -10,7 +10,8 @@ import pytest
 from hambatch.backends import Backend
 from hambatch.backends.openvino_cpu import load as load_openvino
 from hambatch.backends.tensorrt.slot import Slot
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import DeviceLost
 from hambatch.types import Batch, DeviceImages, Scored
 from tests.backends.contract import BackendContract, batch_of, pictures, scores

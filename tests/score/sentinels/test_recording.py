@@ -58,8 +58,8 @@ def test_verifying_scores_the_pictures_again(engine: Path, tiny_engine: Path) ->
     summary = score_sentinels(load_engine(engine))
     assert (summary["checked"], summary["reference"]) == (4, "engine")
     assert summary["deviation_at_start"] == 0
-    assert "4 known pictures are within 0e+00" in verify_engine(engine)
-    assert "no known pictures" in verify_engine(tiny_engine)
+    assert "4 sentinels are within 0e+00" in verify_engine(engine)
+    assert "no sentinels" in verify_engine(tiny_engine)
 
 
 def test_verifying_finds_a_machine_that_scores_otherwise(copy: Path) -> None:
@@ -104,7 +104,7 @@ def test_every_graph_of_an_engine_is_recorded(both: Path, engine: Path) -> None:
     rows = predict_files(both, [picture.file for picture in spec.pictures], options)
     for row, known in zip(rows, int8.probabilities, strict=True):
         assert row.probabilities == pytest.approx(known, abs=1e-6)
-    assert verify_engine(both).count("4 known pictures are within 0e+00") == 2
+    assert verify_engine(both).count("4 sentinels are within 0e+00") == 2
 
 
 def test_an_int8_graph_that_answers_otherwise_is_found(both: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from hambatch.backends.tensorrt.plans.invariance import Images
 from hambatch.backends.tensorrt.plans.trial import decode_known_pictures
-from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
+from hambatch.engines.loading import Engine, find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from hambatch.engines.loading import DEFAULT_ENGINE, find_engine, load_engine
+from hambatch.engines.loading import find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 
 trt = pytest.importorskip(
     "tensorrt_rtx_bindings",

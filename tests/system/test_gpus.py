@@ -1,11 +1,12 @@
-"""The driver is asked without a package and without a risk; what it says is told as it is."""
+"""The driver is probed without a package and without a risk, and a GPU is found by its number."""
 
 import time
 from pathlib import Path
 
 import pytest
 
-from hambatch.system.gpus import Gpu, Probe, probe_gpus
+from hambatch.errors import BackendError
+from hambatch.system.gpus import Gpu, Probe, chosen_gpu, probe_gpus
 
 A10 = Gpu(0, "NVIDIA A10", (8, 6), 22 * 2**30, "28" * 16)
 H100 = Gpu(1, "NVIDIA H100 PCIe", (9, 0), 79 * 2**30, "29" * 16)
@@ -130,3 +131,16 @@ def test_a_broken_management_library_hides_no_gpu(
 
 def test_a_container_may_lack_the_management_library(driver: str) -> None:
     assert probe_gpus(driver, "libno_such_library.so.1").usable
+
+
+def test_a_machine_without_a_gpu_says_what_to_type() -> None:
+    probe = Probe("", 0, (), "no NVIDIA driver was found", "hambatch doctor")
+    with pytest.raises(BackendError, match=r"(?s)no NVIDIA driver.*Next: hambatch doctor"):
+        chosen_gpu(probe, 0)
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_those_that_are() -> None:
+    healthy = Probe("580.1", 12040, (A10,), "", "")
+    assert chosen_gpu(healthy, 0) is A10
+    with pytest.raises(BackendError, match=r"no GPU 3 here; there is: 0 \(NVIDIA A10\)"):
+        chosen_gpu(healthy, 3)

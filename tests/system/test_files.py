@@ -1,0 +1,47 @@
+"""A file is written whole or stays as it was."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hambatch.errors import InputError
+from hambatch.system.files import closed_at_the_end, replacing, write_bytes, write_json
+
+
+def fail() -> None:
+    raise ZeroDivisionError
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "file", b"old")
+    with suppress(ZeroDivisionError), replacing(tmp_path / "file") as temporary:
+        temporary.write_bytes(b"half of the new one")
+        fail()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_json_is_indented_and_has_no_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "file", {"name": "é", "share": 0.5})
+    assert (tmp_path / "file").read_text("utf-8") == '{\n  "name": "é",\n  "share": 0.5\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file", float("nan"))
+
+
+def test_a_folder_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot write .*: No such file.*\nNext: "):
+        write_bytes(tmp_path / "gone" / "file", b"")
+
+
+def test_a_full_disk_is_noticed_when_a_stream_is_closed() -> None:
+    def write_a_row(then: Callable[[], None]) -> None:
+        with closed_at_the_end(open("/dev/full", "w")) as stream:
+            stream.write("row")
+            then()
+
+    with pytest.raises(OSError, match="No space left"):
+        write_a_row(lambda: None)
+    # The error of the block is the one that matters.
+    with pytest.raises(ZeroDivisionError):
+        write_a_row(fail)
