@@ -21,7 +21,7 @@ def test_the_load_of_the_jpeg_engine_is_swept_on_a_gpu_only(
     )
     read, *decode = cases_of(Path("engine"), material, options, gpu)
     decoder = "dali-cpu" if gpu is None else "dali-gpu"
-    assert read.name == "read, 4 readers"
+    assert read.name == "read, 2 readers"
     assert [case.name for case in decode] == [
         f"{decoder}, batch {size}, {threads}{load}"
         for size in (2, 4)

@@ -124,6 +124,7 @@ def blamed(dali: str, driver: str, openvino: str = USABLE, engine: str = USABLE)
     """What to type for DALI and for the engine."""
     states = {
         "numpy": USABLE,
+        "msgspec": USABLE,
         "PIL.Image": USABLE,
         "openvino": openvino,
         DALI.module: dali,
