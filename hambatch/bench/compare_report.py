@@ -1,4 +1,4 @@
-"""A comparison as text for people, and as JSON."""
+"""A comparison as text, and as JSON."""
 
 from math import floor, log10
 from statistics import median
@@ -6,23 +6,18 @@ from typing import Any
 
 from hambatch.bench.compare import Comparison, Outcome
 from hambatch.bench.compare_file import Result
+from hambatch.bench.compare_pairs import Pair
 from hambatch.system.text import encode_name
-
-FORMAT = 1
-
-
-KIND = "hambatch bench compare"
-
 
 UNITS = {"throughput": "images/s", "latency": "ms"}
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """Write the verdicts, a last line for all of them, and what to know beside them."""
+    """Write the verdict of each pair, the remarks, and one last line for all pairs."""
     lines = [_side("A", comparison.a), _side("B", comparison.b), ""]
     for outcome in comparison.outcomes:
-        lines += [f"{outcome.pair.name} ({outcome.pair.a.kind})", f"  {_medians(outcome)}"]
-        lines += [f"  {_verdict(outcome)}"]
+        pair = outcome.pair
+        lines += [f"{pair.name} ({pair.a.kind})", f"  {_medians(pair)}", f"  {_verdict(outcome)}"]
     if comparison.remarks:
         lines += ["", *(f"Note: {remark}." for remark in comparison.remarks)]
     return "\n".join([*lines, "", _overall(comparison)])
@@ -33,9 +28,8 @@ def _side(letter: str, result: Result) -> str:
     return f"{letter}: {name} (bench {result.what}, {result.measured_utc})"
 
 
-def _medians(outcome: Outcome) -> str:
-    a, b = outcome.pair.a.repeats, outcome.pair.b.repeats
-    unit = UNITS[outcome.pair.a.kind]
+def _medians(pair: Pair) -> str:
+    a, b, unit = pair.a.repeats, pair.b.repeats, UNITS[pair.a.kind]
     return (
         f"A {median(a):.4g} {unit}, B {median(b):.4g} {unit} "
         f"(medians of {len(a)} and {len(b)} repeats)"
@@ -47,14 +41,8 @@ def _verdict(outcome: Outcome) -> str:
     # Three digits; close to 1 one more, for what matters there is the distance from 1.
     digits = 3 if 0.8 < speed.ratio < 1.25 else max(0, 2 - floor(log10(speed.ratio)))
     low, ratio, high = (f"{value:.{digits}f}" for value in (speed.low, speed.ratio, speed.high))
-    return (
-        f"{outcome.word}: {ratio} times as fast "
-        f"(95 % interval {low} to {high}, p {_p_value(outcome.p)})"
-    )
-
-
-def _p_value(p: float) -> str:
-    return f"= {p:.2g}" if p >= 1e-4 else "< 0.0001"
+    p = f"= {outcome.p:.2g}" if outcome.p >= 1e-4 else "< 0.0001"
+    return f"{outcome.word}: {ratio} times as fast (95 % interval {low} to {high}, p {p})"
 
 
 def _overall(comparison: Comparison) -> str:
@@ -68,8 +56,8 @@ def _overall(comparison: Comparison) -> str:
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """Build the object that `--json` prints."""
     return {
-        "format": FORMAT,
-        "kind": KIND,
+        "format": 1,
+        "kind": "hambatch bench compare",
         "what": comparison.a.what,
         "a": _source(comparison.a),
         "b": _source(comparison.b),

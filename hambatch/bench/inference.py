@@ -1,4 +1,4 @@
-"""Inference alone: ready arrays through a backend, as many as it can, or one at a time."""
+"""Inference alone: arrays in memory through a backend, as fast as it can, or one at a time."""
 
 import importlib
 import inspect
@@ -16,52 +16,20 @@ from numpy.typing import NDArray
 
 from hambatch.backends import BACKENDS, Backend
 from hambatch.backends.tensorrt.requests import TensorRtBackend
-from hambatch.bench.measuring import Loaded, Turn, peak_rss_mb, timed
+from hambatch.bench.measuring import Case, Loaded, Turn, peak_rss_mb, timed
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, InputError
+from hambatch.system.text import plural
 from hambatch.types import Batch, DeviceImages, Images
 
-Cut = Callable[[int, int], Batch]
-"""Gives so many images, from a place on; the first again after the last."""
-
-
-def at_hand(backend: Backend, images: NDArray[np.uint8], most: int) -> Cut:
-    """Lay images where the backend reads them, and give what cuts batches of at most ``most``.
-
-    On a GPU they are uploaded now, once: a run's images were decoded there.
-    """
-    if not isinstance(backend, TensorRtBackend):
-        return partial(cut, images)
-    # Those at the start once more behind the end, so that every batch lies in one piece.
-    round_again = images[np.arange(len(images) + most) % len(images)]
-    return partial(cut_on_device, backend.uploaded(round_again), len(images))
-
-
-def cut(images: NDArray[np.uint8], start: int, count: int) -> Batch:
-    """Make a batch of ``count`` images of the host from ``start`` on."""
-    return _batch(start, images[np.arange(start, start + count) % len(images)], "dali-cpu")
-
-
-def cut_on_device(images: DeviceImages, different: int, start: int, count: int) -> Batch:
-    """Make a batch of ``count`` images from ``start`` on, by address; ``different`` go round."""
-    _, *shape = images.shape
-    pointer = images.pointer + start % different * prod(shape)
-    height, width, channels = shape
-    part = DeviceImages(pointer, (count, height, width, channels), images.owner)
-    return _batch(start, part, "dali-gpu")
-
-
-def _batch(start: int, images: Images, decoder: str) -> Batch:
-    count = len(images)
-    return Batch(np.arange(start, start + count), images, [decoder] * count, [""] * count)
-
-
 BATCH = 32
-"""Images handed over at a time, rounded up to whole requests: as a run does it."""
-
+"""Images in a batch, rounded up to whole requests: as a run does it."""
 
 LEAST_REQUESTS = 8
 """A stream, in a turn."""
+
+Cut = Callable[[int, int], Batch]
+"""Gives so many images, from an index on; the first again after the last."""
 
 
 def own_request_size(backend: str) -> int:
@@ -82,17 +50,25 @@ class Setting:
     gpu: int | None = None
 
     @property
-    def facts(self) -> dict[str, str | int]:
-        """What the result says of it; on the CPU nothing of a GPU."""
+    def name(self) -> str:
+        """As a result shows it."""
+        return (
+            f"{self.backend}-{self.precision}, batch {self.batch_size}, "
+            f"{plural(self.streams, 'stream')} x {plural(self.threads_a_stream, 'thread')}"
+        )
+
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """As a result lists them; ``gpu`` only where there is one."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Offline:
-    """Throughput: ``count`` images, all at hand. ``pixels`` is a file of images, .npy.
+    """Throughput: ``count`` images, all in memory. ``pixels`` is a file of images, .npy.
 
-    More where that is less than some full requests a stream: no stream idles, and no request
-    is filled up.
+    Where ``count`` is less than :data:`LEAST_REQUESTS` full requests a stream, that many: no
+    stream idles, and no request is filled up.
     """
 
     engine: Path
@@ -100,12 +76,16 @@ class Offline:
     pixels: Path
     count: int
 
+    def case(self) -> Case:
+        """Name what is measured."""
+        return Case(self.setting.name, "inference", self.setting.facts, self)
+
     def load(self) -> Loaded:
         """Load the engine and the images."""
         backend = open_backend(self.engine, self.setting)
         request = self.setting.batch_size
         size = request * -(-BATCH // request)
-        cut = at_hand(backend, np.load(self.pixels), size)
+        cut = in_memory(backend, np.load(self.pixels), size)
         least = request * self.setting.streams * LEAST_REQUESTS
         count = request * -(-max(self.count, least) // request)
 
@@ -114,7 +94,7 @@ class Offline:
             batches = (cut(start, min(size, count - start)) for start in starts)
             return sum(len(scored.logits) for scored in backend.predict(batches))
 
-        return Loaded(backend.name, lambda: timed(work), backend.close)
+        return Loaded(lambda: timed(work), backend.close)
 
 
 @dataclass(frozen=True)
@@ -130,11 +110,16 @@ class SingleStream:
     samples: int
     seconds: float
 
+    def case(self) -> Case:
+        """Name what is measured."""
+        name = f"{self.setting.name}, one at a time"
+        return Case(name, "inference", self.setting.facts, self)
+
     def load(self) -> Loaded:
         """Load the engine and the images."""
         backend = open_backend(self.engine, self.setting)
-        cut = at_hand(backend, np.load(self.pixels), self.setting.batch_size)
-        return Loaded(backend.name, lambda: self._turn(backend, cut), backend.close)
+        cut = in_memory(backend, np.load(self.pixels), self.setting.batch_size)
+        return Loaded(lambda: self._turn(backend, cut), backend.close)
 
     def _turn(self, backend: Backend, cut: Cut) -> Turn:
         size, found = self.setting.batch_size, list[float]()
@@ -158,7 +143,7 @@ def open_backend(engine: Path, setting: Setting) -> Backend:
     Raises
     ------
     InputError
-        If it is one that the backend cannot be given.
+        If the backend has no such setting.
     BackendError
         If the GPU has no memory for requests of that size.
     """
@@ -189,3 +174,34 @@ def refuse_other(name: str, wanted: str, why: str) -> None:
             f"{name} would be measured, wanted {wanted}: {why}.\n"
             "Next: measure less at once: a smaller --batch-size, fewer combinations"
         )
+
+
+def in_memory(backend: Backend, images: NDArray[np.uint8], most: int) -> Cut:
+    """Put images where the backend reads them, and give what cuts batches of at most ``most``.
+
+    On a GPU they are uploaded now, once: a run's images were decoded there.
+    """
+    if not isinstance(backend, TensorRtBackend):
+        return partial(cut, images)
+    # Those at the start once more behind the end, so that every batch lies in one piece.
+    round_again = images[np.arange(len(images) + most) % len(images)]
+    return partial(cut_on_device, backend.uploaded(round_again), len(images))
+
+
+def cut(images: NDArray[np.uint8], start: int, count: int) -> Batch:
+    """Make a batch of ``count`` images of the host from ``start`` on."""
+    return _batch(start, images[np.arange(start, start + count) % len(images)], "dali-cpu")
+
+
+def cut_on_device(images: DeviceImages, different: int, start: int, count: int) -> Batch:
+    """Make a batch of ``count`` images from ``start`` on, by address; ``different`` go round."""
+    _, *shape = images.shape
+    pointer = images.pointer + start % different * prod(shape)
+    height, width, channels = shape
+    part = DeviceImages(pointer, (count, height, width, channels), images.owner)
+    return _batch(start, part, "dali-gpu")
+
+
+def _batch(start: int, images: Images, decoder: str) -> Batch:
+    count = len(images)
+    return Batch(np.arange(start, start + count), images, [decoder] * count, [""] * count)

@@ -6,15 +6,34 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hambatch import __version__
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.score.plan import numbers_in, place
 from hambatch.system.cpu import available_cores, instruction_set
 from hambatch.system.gpus import Gpu, usable_gpu
+from hambatch.system.packages import library_versions
+
+
+def measured_with(engine: Engine, gpu: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Give the parts of a result that say what it was measured on, and with what.
+
+    ``gpu`` comes from :func:`gpu_facts`, where one was measured.
+    """
+    return {
+        "machine": machine_facts() | dict(gpu or {}),
+        "versions": library_versions(),
+        "hambatch": __version__,
+        "engine": {
+            "name": engine.manifest.name,
+            "version": engine.manifest.version,
+            "engine_json_sha256": engine.manifest_sha256,
+        },
+    }
 
 
 def machine_facts() -> dict[str, Any]:
-    """Name what shapes a rate; nothing that names this machine among its like."""
+    """Name what shapes a rate; nothing that identifies this very machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": cpu_name(),
@@ -35,12 +54,8 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return next(names, "") or platform.machine() or "unknown"
 
 
-Plans = Iterable[tuple[str, int]]
-"""Precision and request size of each."""
-
-
 def measured_gpu(device: str, backend: str) -> Gpu | None:
-    """Settle which GPU is measured; None: the CPU is.
+    """Resolve the GPU that is measured; None: the CPU is.
 
     Raises
     ------
@@ -54,7 +69,7 @@ def measured_gpu(device: str, backend: str) -> Gpu | None:
 
 
 def refuse_several(device: str) -> None:
-    """Raise InputError if more than one GPU is asked for."""
+    """Raise InputError if ``--device`` names more than one GPU."""
     numbers = numbers_in(device)
     if len(numbers) > 1:
         raise InputError(
@@ -63,10 +78,17 @@ def refuse_several(device: str) -> None:
         )
 
 
-def gpu_facts(ordinal: int, engine: Engine, plans: Plans = ()) -> Mapping[str, Any]:
+def gpu_facts(
+    ordinal: int, engine: Engine, plans: Iterable[tuple[str, int]] = ()
+) -> dict[str, Any]:
     """Name a GPU and its driver, and the sha256 of each plan that was run there.
 
     Two plans built of one graph may run at other speeds: kernels are chosen by timing them.
+
+    Parameters
+    ----------
+    plans
+        Precision and request size of each.
     """
     from hambatch.backends.tensorrt.plans.build import kept_plan_for
 

@@ -1,12 +1,12 @@
 """The images that are measured with: the user's own, or generated ones."""
 
-import statistics
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,25 +23,21 @@ from hambatch.sources.reading import Item
 WIDTH, HEIGHT, QUALITY = 600, 450, 95
 """Of generated JPEGs: those of HAM10000."""
 
-
 GENERATED_AT_MOST = 64
-"""More are the same ones again."""
-
+"""More would be the same images again."""
 
 CHECKED_AT_LEAST = 32
-"""Images that are looked at together: each time starts a worker."""
+"""Images that are checked together: each time starts a worker."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """Images that can be scored; ``scratch`` is a folder that goes with them.
+    """Images that can be scored; ``scratch`` is a folder that is removed with them.
 
     Attributes
     ----------
     names
         Relative to ``root``, in the order of a run.
-    left_out
-        Broken files among those that were looked at.
     facts
         What the result says of them, read before anything is measured.
     """
@@ -49,54 +45,34 @@ class Material:
     root: Path
     names: tuple[str, ...]
     scratch: Path
-    generated: bool = False
-    left_out: int = 0
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def items(self, count: int) -> list[Item]:
-        """Give ``count`` files with their indices, the first again after the last."""
-        return [Item(k, self.root / self.names[k % len(self.names)]) for k in range(count)]
+    facts: dict[str, Any]
 
     def first(self, count: int) -> "Material":
         """Leave out all but the first ``count``."""
         return replace(self, names=self.names[:count])
 
-    def groups(self, count: int, size: int) -> list[list[Item]]:
-        """Cut these into groups."""
-        items = self.items(count)
-        return [items[start : start + size] for start in range(0, count, size)]
-
-    def with_facts(self) -> "Material":
-        """Read every file once more, for what the result says about them."""
-        contents = [(self.root / name).read_bytes() for name in self.names]
-        headers = [read_header(content) for content in contents]
-        sizes = [header.pixels / 1e6 for header in headers if header]
-        facts = {
-            "images": len(self.names),
-            "generated": self.generated,
-            "left_out": self.left_out,
-            "bytes_median": round(statistics.median(map(len, contents))),
-            "megapixels_median": round(statistics.median(sizes or [0.0]), 4),
-        }
-        return replace(self, facts=facts)
+    def batches(self, count: int, size: int) -> tuple[tuple[Item, ...], ...]:
+        """Cut ``count`` files into batches, the first file again after the last."""
+        items = [Item(k, self.root / self.names[k % len(self.names)]) for k in range(count)]
+        return tuple(tuple(items[start : start + size]) for start in range(0, count, size))
 
 
 @contextmanager
 def open_material(source: Path | None, count: int, options: ScoreOptions) -> Iterator[Material]:
     """Choose at most ``count`` images of a folder that can be scored, or draw some.
 
-    Raises
-    ------
-    InputError
-        If the folder is missing, or holds no image that can be scored.
+    Raises InputError if the folder is missing, or holds no image that can be scored.
     """
     with tempfile.TemporaryDirectory(prefix="hambatch-bench-") as place:
-        scratch = Path(place)
+        scratch, left_out = Path(place), 0
         if source is None:
-            names = generate(scratch / "images", min(count, GENERATED_AT_MOST))
-            yield Material(scratch / "images", names, scratch, generated=True).with_facts()
+            root = scratch / "images"
+            names = generate(root, min(count, GENERATED_AT_MOST))
         else:
-            yield _good(source, count, options, scratch).with_facts()
+            root = source
+            names, left_out = _scorable(source, count, options, scratch / "listing")
+        facts = {"images": len(names), "generated": source is None, "left_out": left_out}
+        yield Material(root, names, scratch, facts | _sizes([root / name for name in names]))
 
 
 def generate(folder: Path, count: int) -> tuple[str, ...]:
@@ -109,14 +85,16 @@ def generate(folder: Path, count: int) -> tuple[str, ...]:
     return names
 
 
-def _good(source: Path, count: int, options: ScoreOptions, scratch: Path) -> Material:
-    listing = list_images(source, scratch / "listing")
-    waiting, good, left_out = iter(listing), list[str](), 0
+def _scorable(
+    source: Path, count: int, options: ScoreOptions, listing: Path
+) -> tuple[tuple[str, ...], int]:
+    """Give the first ``count`` images that can be scored, and how many others were met."""
+    waiting, good, left_out = iter(list_images(source, listing)), list[str](), 0
     while len(good) < count:
         wanted = max(count - len(good), CHECKED_AT_LEAST)
         if not (names := list(islice(waiting, wanted))):
             break
-        # By the path of a run: a file that kills its decoder costs nobody but itself.
+        # As a run does it: a file that kills its decoder makes no other one fail.
         found = [row.status == "ok" for row in predict_files(source, names, options)]
         good += [name for name, is_good in zip(names, found, strict=True) if is_good]
         left_out += found.count(False)
@@ -125,4 +103,14 @@ def _good(source: Path, count: int, options: ScoreOptions, scratch: Path) -> Mat
             f"none of the {left_out} images in {source} can be scored.\n"
             f"Next: hambatch score {source} --out preds.csv, whose rows say why"
         )
-    return Material(source, tuple(good[:count]), scratch, left_out=left_out)
+    return tuple(good[:count]), left_out
+
+
+def _sizes(paths: list[Path]) -> dict[str, float]:
+    contents = [path.read_bytes() for path in paths]
+    headers = filter(None, map(read_header, contents))
+    megapixels = [header.pixels / 1e6 for header in headers] or [0.0]
+    return {
+        "bytes_median": round(median(map(len, contents))),
+        "megapixels_median": round(median(megapixels), 4),
+    }

@@ -1,38 +1,45 @@
-"""Turns in rounds, so that a noisy minute is noisy for everything that is compared."""
+"""Measuring in turns: every task in a process of its own, one turn each, round by round.
+
+A noisy minute is then noisy for everything that is compared.
+"""
 
 import gc
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from hambatch.errors import BackendError, EngineError, HambatchError, InputError, MissingDependency
 
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+STOP_SECONDS = 5.0
+"""How long a process may take to end by itself."""
+
+TASKS_AT_MOST = 32
+"""Things measured at once: each keeps its process, and a loaded engine is some 300 MB."""
+
+Settings = Mapping[str, str | int | float]
+
+Show = Callable[[Iterable[str], int], Iterable[str]]
+"""Wraps the schedule to show how far it is; given the number of turns."""
+
+_PICKLED = (InputError, EngineError, BackendError, MissingDependency)
+"""Errors that arrive in the parent as what they are; any other becomes a BackendError."""
 
 
 @dataclass(frozen=True)
 class Turn:
     """What one repeat of one thing took.
 
-    Attributes
-    ----------
-    cpu_seconds, peak_rss_mb
-        Of all processes that worked on it; megabytes are 10^6 bytes, and the peak
-        is since the process started.
-    samples_ms
-        Latencies of single requests, where these are what is measured.
-    start_s
-        What came before the clock was started: loading, of a whole run.
-    known_pictures
-        Scored beside the images, of a whole run.
+    CPU seconds and memory are of all processes that worked on it; megabytes are 10^6 bytes, and
+    the peak is since the process started. ``samples_ms`` are latencies of single requests, where
+    these are measured. Only a whole run has ``start_s``, its loading before the clock started,
+    and ``sentinels``, scored in addition to its images.
     """
 
     images: int
@@ -41,7 +48,7 @@ class Turn:
     peak_rss_mb: float
     samples_ms: tuple[float, ...] = ()
     start_s: float | None = None
-    known_pictures: int = 0
+    sentinels: int = 0
 
     @property
     def images_per_s(self) -> float:
@@ -83,26 +90,15 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     # The name, in parentheses, may hold anything; user and system time are fields 14 and 15.
     fields = status.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
-
-
-STOP_SECONDS = 5.0
-
-
-_SENT_AS_THEY_ARE = (InputError, EngineError, BackendError, MissingDependency)
-
-
-def _nothing() -> None:
-    """Most tasks hold nothing that has to be given back."""
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a task is once it is loaded: the name of what does the work, and a turn of it."""
+    """A task that is loaded: what takes a turn, and what releases what it holds."""
 
-    label: str
     turn: Callable[[], Turn]
-    close: Callable[[], None] = _nothing
+    close: Callable[[], None] = lambda: None
 
 
 class Task(Protocol):
@@ -113,119 +109,77 @@ class Task(Protocol):
         ...
 
 
-class Child:
-    """The process of one task; use it as a context manager.
+@contextmanager
+def child_of(task: Task) -> Iterator[Callable[[], Turn]]:
+    """Load a task in a process of its own; gives what has it take a turn, and waits for that.
 
-    Attributes
-    ----------
-    label
-        The name of what does the work, such as ``openvino-fp32``.
-
-    Raises
-    ------
-    HambatchError
-        As the task's loading raised it.
+    Raises what the task raised as it was loaded, or in its turn.
     """
+    # Spawn: a fork would share the parent's memory, and its peak.
+    context = multiprocessing.get_context("spawn")
+    connection, theirs = context.Pipe()
+    # No daemon: these may have no children, and a whole run has its worker.
+    process = context.Process(target=serve, args=(theirs, task))
+    process.start()
+    theirs.close()
 
-    def __init__(self, task: Task) -> None:
-        # Spawn: a fork would share the parent's memory, and its peak.
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        # No daemon: these may have no children, and a whole run has its worker.
-        self._process = context.Process(target=serve, args=(theirs, task))
-        self._process.start()
-        theirs.close()
+    def receive() -> Any:
         try:
-            self.label = str(self._answer())
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
-
-    def __enter__(self) -> "Child":
-        """Return the running process."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let it end; after an error, end it."""
-        if error is not None:
-            self._process.kill()
-        self._connection.close()
-        self._process.join(STOP_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    def turn(self) -> Turn:
-        """Let it take a turn, and wait for it.
-
-        Raises
-        ------
-        HambatchError
-            If it cannot be done.
-        """
-        self._connection.send(True)
-        answer = self._answer()
-        if not isinstance(answer, Turn):
-            raise BackendError(f"the measuring process answered {answer!r}, wanted a Turn")
-        return answer
-
-    def _answer(self) -> object:
-        try:
-            answer: object = self._connection.recv()
+            answer = connection.recv()
         except (EOFError, ConnectionResetError):
-            self._process.join(STOP_SECONDS)
+            process.join(STOP_SECONDS)
             raise BackendError(
-                f"the measuring process was lost (exit code {self._process.exitcode}).\n"
+                f"the measuring process was lost (exit code {process.exitcode}).\n"
                 "Next: measure less at once: a smaller --batch-size, fewer combinations"
             ) from None
         if isinstance(answer, HambatchError):
             raise answer
         return answer
 
+    def turn() -> Turn:
+        connection.send(True)
+        taken: Turn = receive()
+        return taken
+
+    try:
+        receive()
+        yield turn
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        connection.close()
+        process.join(STOP_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
 
 def serve(connection: Connection, task: Task) -> None:
-    """Load, then take a turn whenever the parent says so, until it is gone."""
+    """Load, then take a turn at each request of the parent, until it is gone."""
     # The parent decides what Ctrl-C means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            _take_turns(connection, task)
+            _serve_turns(connection, task)
         except HambatchError as error:
-            sendable = isinstance(error, _SENT_AS_THEY_ARE)
-            connection.send(error if sendable else BackendError(str(error)))
+            connection.send(error if isinstance(error, _PICKLED) else BackendError(str(error)))
     # OpenVINO's queue and its callback hold each other. Left to the end of the interpreter,
     # about one process in five was aborted by a thread that found no interpreter.
     gc.collect()
 
 
-def _take_turns(connection: Connection, task: Task) -> None:
-    loaded = task.load()
-    try:
-        connection.send(loaded.label)
+def _serve_turns(connection: Connection, task: Task) -> None:
+    with closing(task.load()) as loaded:
+        connection.send(None)
         while connection.recv():
             connection.send(loaded.turn())
-    finally:
-        loaded.close()
-
-
-MOST = 32
-"""Things measured at once: each keeps its process, and a loaded engine is some 300 MB."""
-
-
-Show = Callable[[Iterable[tuple[int, str]], int], Iterable[tuple[int, str]]]
-"""Wraps the schedule to show how far it is; given the number of turns."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The turns of one task, one a repeat; ``label`` as its process gave it."""
+    """The turns of one task, one a repeat."""
 
-    label: str
     turns: tuple[Turn, ...]
     warmup_images: int
 
@@ -235,7 +189,7 @@ class Measured:
         return [turn.images_per_s for turn in self.turns]
 
 
-def unseen(schedule: Iterable[tuple[int, str]], total: int) -> Iterable[tuple[int, str]]:
+def unseen(schedule: Iterable[str], total: int) -> Iterable[str]:
     """Show nothing."""
     return schedule
 
@@ -249,31 +203,44 @@ def take_turns(tasks: Mapping[str, Task], repeats: int, show: Show = unseen) -> 
     Raises
     ------
     InputError
-        If there are more than :data:`MOST` tasks.
+        If there are more than :data:`TASKS_AT_MOST` tasks.
     HambatchError
         As a task raised it.
     """
-    if len(tasks) > MOST:
+    if len(tasks) > TASKS_AT_MOST:
         raise InputError(
-            f"{len(tasks)} combinations to measure, wanted at most {MOST}.\n"
+            f"{len(tasks)} combinations to measure, wanted at most {TASKS_AT_MOST}.\n"
             "Next: give fewer values at once, and compare the results: hambatch bench compare"
         )
     with ExitStack() as stack:
-        children = {key: stack.enter_context(Child(task)) for key, task in tasks.items()}
+        children = {key: stack.enter_context(child_of(task)) for key, task in tasks.items()}
         turns: dict[str, list[Turn]] = {key: [] for key in tasks}
         order = schedule(list(tasks), repeats + 1)
-        for _, key in show(order, len(order)):
-            turns[key].append(children[key].turn())
-        return {
-            key: Measured(children[key].label, tuple(found[1:]), found[0].images)
-            for key, found in turns.items()
-        }
+        for key in show(order, len(order)):
+            turns[key].append(children[key]())
+    return {key: Measured(tuple(found[1:]), found[0].images) for key, found in turns.items()}
 
 
-def schedule(keys: list[str], rounds: int) -> list[tuple[int, str]]:
+def schedule(keys: Sequence[str], rounds: int) -> list[str]:
     """Order the turns: every key once a round, each round rotated by one."""
-    order = []
-    for number in range(rounds):
-        first = number % len(keys)
-        order += [(number, key) for key in keys[first:] + keys[:first]]
-    return order
+    starts = (number % len(keys) for number in range(rounds))
+    return [key for start in starts for key in (*keys[start:], *keys[:start])]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task, and how a result names and describes it."""
+
+    name: str
+    stage: str
+    settings: Settings
+    task: Task
+
+
+def measure(
+    cases: Iterable[Case], repeats: int, show: Show = unseen
+) -> list[tuple[Case, Measured]]:
+    """Let every case take its turns, see :func:`take_turns`; those of one name are one case."""
+    named = {case.name: case for case in cases}
+    measured = take_turns({name: case.task for name, case in named.items()}, repeats, show)
+    return [(case, measured[name]) for name, case in named.items()]

@@ -6,7 +6,7 @@ from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions
 
 REPEATS_AT_MOST = 1000
-"""Nor are more asked for: a machine on which these do not show a change cannot show it."""
+"""A machine on which these do not show a change cannot show it."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class BenchPipelineOptions:
 class BenchScoreOptions:
     """`hambatch bench score`: one setting of `hambatch score`, its stages and the whole.
 
-    More images than the others: the known pictures at the start and the end of a run
-    weigh the less, the longer it is.
+    More images than the others: the longer a run, the less the sentinels at its start and end
+    weigh.
     """
 
     engine: str = ScoreOptions.engine

@@ -1,26 +1,29 @@
-"""Where a result goes; whether it can is known before anything is measured."""
+"""What a result of `hambatch bench` holds, and where it is written."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hambatch import __version__
-from hambatch.bench.machine import machine_facts
+from hambatch.bench.ceiling import Ceiling
+from hambatch.bench.machine import measured_with
 from hambatch.bench.material import Material
-from hambatch.bench.measuring import Measured
+from hambatch.bench.measuring import Case, Measured
 from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.score.record import utc_now
 from hambatch.system.files import refusing, write_json
-from hambatch.system.packages import library_versions, require
+from hambatch.system.packages import require
 
 CONFIDENCE = 0.99
-"""How sure it has to be that a percentile lies inside what was sampled."""
+"""Confidence that a percentile lies inside what was sampled."""
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+"""Always reported, together with the one of ``--percentile``."""
 
 
 def samples_needed(percentile: float, confidence: float = CONFIDENCE) -> int:
@@ -52,17 +55,10 @@ def samples_needed(percentile: float, confidence: float = CONFIDENCE) -> int:
 
 
 def percentile(samples_ms: Sequence[float], p: float) -> float | None:
-    """Estimate a percentile; None with fewer than :func:`samples_needed`.
+    """Estimate a percentile, 0 < p < 100; None with fewer than :func:`samples_needed`.
 
     The nearest rank: the smallest sample that ``p`` percent of the samples do not
     exceed. It is always a latency that was measured, never one between two.
-
-    Parameters
-    ----------
-    samples_ms
-        Latencies in milliseconds, in any order.
-    p
-        0 < p < 100.
     """
     if len(samples_ms) < samples_needed(p):
         return None
@@ -71,162 +67,33 @@ def percentile(samples_ms: Sequence[float], p: float) -> float | None:
     return float(sorted(samples_ms)[rank - 1])
 
 
-ADDED = "1 / (1/decode + 1/inference)"
-
-
-LOWER = "min(decode, inference)"
-
-
-BETWEEN = "min(decode, inference, cores / (decode_cores/decode + inference_cores/inference))"
-
-
-ON_THE_CORES = ("openvino", "keras")
-"""Backends that compute on the cores that decode; others have a device of their own."""
-
-
-READING_BOUND = 1.1
-"""Decoding that is hardly slower than reading waits for the disk."""
-
-
-@dataclass(frozen=True)
-class Cores:
-    """How many there are, and how many each stage keeps busy when it is alone."""
-
-    count: int
-    decode: int
-    inference: int
-    shared: bool = True
-
-    @property
-    def formula(self) -> str:
-        """How the ceiling is computed."""
-        if not self.shared or self.decode + self.inference <= self.count:
-            return LOWER
-        return ADDED if self.decode == self.inference == self.count else BETWEEN
-
-    def ceiling(self, decode: float, inference: float) -> float:
-        """Compute the ceiling from both rates, in images/s.
-
-        On the same cores, CPU seconds an image add up; where each stage alone
-        takes all of them, that is ``1 / (1/decode + 1/inference)``.
-        """
-        lower = min(decode, inference)
-        if self.formula == LOWER:
-            return lower
-        return min(lower, self.count / (self.decode / decode + self.inference / inference))
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """The ceiling and what it is made of.
-
-    ``share`` is the median of the shares, each taken within one round;
-    ``share_with_known`` counts known pictures as if they were images;
-    ``gain`` is what the ceiling would rise to, as a ratio, if the stage that
-    does not bind cost nothing.
-    """
-
-    images_per_s: float
-    formula: str
-    share: float
-    share_with_known: float
-    bound_by: str
-    gain: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the part of the result."""
-        return {
-            "images_per_s": round(self.images_per_s, 3),
-            "formula": self.formula,
-            "share_of_ceiling": round(self.share, 4),
-            "share_with_known_pictures": round(self.share_with_known, 4),
-            "bound_by": self.bound_by,
-            "gain_if_the_other_were_free": round(self.gain, 4),
-        }
-
-
-def find_ceiling(
-    cores: Cores,
-    read: Sequence[float],
-    decode: Sequence[float],
-    inference: Sequence[float],
-    score: Sequence[float],
-    known: float = 0.0,
-) -> Ceiling:
-    """Compare a run's rate with its stages', round by round; all in images/s.
-
-    Parameters
-    ----------
-    known
-        Known pictures that the run scored, for each image.
-    """
-    pairs = list(zip(decode, inference, strict=True))
-    ceilings = [cores.ceiling(d, i) for d, i in pairs]
-    ceiling, d, i = median(ceilings), median(decode), median(inference)
-    # With the other stage gone, the one that binds reaches what it reaches alone.
-    gains = [min(pair) / c for pair, c in zip(pairs, ceilings, strict=True)]
-    bound_by = "inference"
-    if d < i:
-        bound_by = "read" if median(read) < READING_BOUND * d else "decode"
-    shares = [s / c for s, c in zip(score, ceilings, strict=True)]
-    share = median(shares)
-    return Ceiling(ceiling, cores.formula, share, share * (1 + known), bound_by, median(gains))
-
-
-FORMAT = 1
-
-
-KIND = "hambatch bench"
-
-
-PERCENTILES = (50.0, 90.0, 95.0, 99.0)
-"""Always reported; the one that is asked for comes on top."""
-
-
-Options = BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions
-
-
-Settings = Mapping[str, str | int | float]
-
-
-def throughput_entry(
-    name: str, stage: str, settings: Settings, measured: Measured
-) -> dict[str, Any]:
-    """Describe a rate: medians, spread, CPU, memory; a whole run's start-up, apart."""
+def throughput_entry(case: Case, measured: Measured) -> dict[str, Any]:
+    """Describe a rate: medians, spread, CPU, memory; of a whole run also its start-up."""
     rates, turns = measured.images_per_s, measured.turns
-    entry = {
-        "name": name,
-        "stage": stage,
-        "settings": dict(settings),
+    entry = _what(case) | {
         "images": turns[0].images,
         "warmup_images": measured.warmup_images,
         "images_per_s": [round(rate, 3) for rate in rates],
         "median": round(median(rates), 3),
         "min": round(min(rates), 3),
         "max": round(max(rates), 3),
-        "cpu_cores": round(median(turn.cpu_cores for turn in turns), 3),
-        "peak_rss_mb": round(max(turn.peak_rss_mb for turn in turns), 1),
     }
+    entry |= _load(measured)
     starts = [round(turn.start_s, 3) for turn in turns if turn.start_s is not None]
-    if starts:
-        entry |= {"start_s": starts, "known_pictures": turns[0].known_pictures}
-    return entry
+    return entry | ({"start_s": starts, "known_pictures": turns[0].sentinels} if starts else {})
 
 
-def latency_entry(
-    name: str, stage: str, settings: Settings, measured: Measured, asked: float
-) -> dict[str, Any]:
-    """Describe latencies: percentiles of all samples, None where there are too few."""
+def latency_entry(case: Case, measured: Measured, extra: float) -> dict[str, Any]:
+    """Describe latencies: percentiles of all samples, None where there are too few.
+
+    ``extra`` is a percentile to report besides :data:`PERCENTILES`.
+    """
     repeats = [turn.samples_ms for turn in measured.turns]
     samples = [sample for repeat in repeats for sample in repeat]
-    wanted = sorted({*PERCENTILES, asked})
-    found = {p: percentile(samples, p) for p in wanted}
-    return {
-        "name": name,
-        "stage": stage,
-        "settings": dict(settings),
+    found = {p: percentile(samples, p) for p in sorted({*PERCENTILES, extra})}
+    entry = _what(case) | {
         "samples": len(samples),
-        "warmup_samples": measured.warmup_images // int(settings["batch_size"]),
+        "warmup_samples": measured.warmup_images // int(case.settings["batch_size"]),
         "repeats_p50_ms": [round(median(repeat), 4) for repeat in repeats],
         "percentiles_ms": {
             key_of(p): None if value is None else round(value, 4) for p, value in found.items()
@@ -236,6 +103,16 @@ def latency_entry(
             for p, value in found.items()
             if value is None
         },
+    }
+    return entry | _load(measured)
+
+
+def _what(case: Case) -> dict[str, Any]:
+    return {"name": case.name, "stage": case.stage, "settings": dict(case.settings)}
+
+
+def _load(measured: Measured) -> dict[str, float]:
+    return {
         "cpu_cores": round(median(turn.cpu_cores for turn in measured.turns), 3),
         "peak_rss_mb": round(max(turn.peak_rss_mb for turn in measured.turns), 1),
     }
@@ -250,7 +127,7 @@ def document(
     what: str,
     engine: Engine,
     material: Material,
-    options: Options,
+    options: BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions,
     throughput: Sequence[dict[str, Any]],
     verdict: str,
     latency: Sequence[dict[str, Any]] = (),
@@ -259,26 +136,19 @@ def document(
 ) -> dict[str, Any]:
     """Put a result together; of several entries of a stage, its best is the stage's rate.
 
-    ``gpu`` is what :func:`hambatch.bench.machine.gpu_facts` says of the one that was measured.
+    ``gpu`` comes from :func:`hambatch.bench.machine.gpu_facts`, where one was measured.
     """
     stages: dict[str, float] = {}
     for entry in throughput:
         stages[entry["stage"]] = max(entry["median"], stages.get(entry["stage"], 0.0))
     return {
-        "format": FORMAT,
-        "kind": KIND,
+        "format": 1,
+        "kind": "hambatch bench",
         "what": what,
         "measured_utc": utc_now(),
         "verdict": verdict,
-        "machine": machine_facts() | dict(gpu or {}),
-        "versions": library_versions(),
-        "hambatch": __version__,
-        "engine": {
-            "name": engine.manifest.name,
-            "version": engine.manifest.version,
-            "engine_json_sha256": engine.manifest_sha256,
-        },
-        "source": dict(material.facts),
+        **measured_with(engine, gpu),
+        "source": material.facts,
         "options": asdict(options),
         "throughput": list(throughput),
         "latency": list(latency),
@@ -288,7 +158,7 @@ def document(
 
 
 def check_outputs(out: Path | None, plots: Path | None) -> None:
-    """Refuse what could not be written after minutes of measuring.
+    """Refuse before any measuring what could not be written after it.
 
     Raises
     ------
@@ -310,7 +180,7 @@ def check_outputs(out: Path | None, plots: Path | None) -> None:
 
 
 def write_outputs(result: dict[str, Any], out: Path | None, plots: Path | None) -> list[Path]:
-    """Write the result and its plots; names what was written."""
+    """Write the result and its plots; give the paths that were written."""
     written = []
     if out is not None:
         write_json(out, result)

@@ -1,4 +1,4 @@
-"""A whole run as `score` does it: worker process, known pictures, journal."""
+"""A whole run as `score` does it: worker process, sentinels, journal; and its table alone."""
 
 import multiprocessing
 import os
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hambatch.bench.inference import refuse_other
-from hambatch.bench.measuring import Loaded, Turn, cpu_seconds, peak_rss_mb, timed
+from hambatch.bench.measuring import Case, Loaded, Turn, cpu_seconds, peak_rss_mb, timed
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import InputError
 from hambatch.score.journal.rows import RowLog
@@ -23,8 +23,7 @@ from hambatch.sinks.formats import open_table
 from hambatch.types import Row
 
 ROWS_AT_LEAST = 10_000
-"""A turn of fewer would be over before a clock could tell."""
-
+"""A turn of fewer is too short to be timed."""
 
 ROW = Row(
     "",
@@ -45,6 +44,10 @@ class Writing:
     table: Path
     count: int
 
+    def case(self) -> Case:
+        """Name what is measured."""
+        return Case("write, csv", "write", {"format": "csv"}, self)
+
     def load(self) -> Loaded:
         """Nothing to load."""
 
@@ -55,16 +58,16 @@ class Writing:
                     write(ROW)
             return rows
 
-        return Loaded("csv", lambda: timed(work))
+        return Loaded(lambda: timed(work))
 
 
 @dataclass(frozen=True)
 class Whole:
     """Score every file into a journal, in a worker that starts anew each turn.
 
-    The clock runs from the first group sent to the last row received. What comes
-    before, loading the engine, is the turn's ``start_s``. Known pictures cost time
-    and count as no images.
+    The clock runs from the first batch sent to the last row received. What comes
+    before, loading the engine, is the turn's ``start_s``. Sentinels cost time, and are
+    not counted as images.
     """
 
     engine: Path
@@ -76,7 +79,7 @@ class Whole:
     def load(self) -> Loaded:
         """Load what the parent of a run loads."""
         engine, job = load_engine(self.engine), plan_run(self.engine, self.options).job
-        return Loaded(job.backend_name, lambda: self._turn(engine, job))
+        return Loaded(lambda: self._turn(engine, job))
 
     def _turn(self, engine: Engine, job: Job) -> Turn:
         begun = time.perf_counter()
@@ -85,36 +88,25 @@ class Whole:
             closing(RowLog(Path(place) / "rows", len(self.names))) as log,
             SupervisedWorker(job) as worker,
         ):
-            size, every = self.options.batch_size, self.options.sentinel_every
             ready = worker.wait_ready()
-            backend = ready.backend
-            refuse_other(backend, job.backend_name, ready.note)
-            with SentinelWatch(engine, size, every, backend, Path(place)) as watch:
-                return self._timed(engine, worker, watch, log, begun)
-
-    def _timed(
-        self,
-        engine: Engine,
-        worker: SupervisedWorker,
-        watch: SentinelWatch,
-        log: RowLog,
-        begun: float,
-    ) -> Turn:
-        cpu, started = _cpu_seconds(), time.perf_counter()
-        seconds, busy, peak = 0.0, 0.0, 0.0
-        rows = rows_of(worker, enumerate(self.names), self.root, engine.manifest, watch)
-        for _, proven in rows:
-            log.append(proven)
-            # Now, and not after the loop: with its last answer given, the worker ends.
-            seconds, busy = time.perf_counter() - started, _cpu_seconds() - cpu
-            peak = max(peak, sum(map(peak_rss_mb, _processes())))
-        if worker.lost or log.failed or log.done < len(self.names):
-            raise InputError(
-                f"{log.failed} of {len(self.names)} images failed, "
-                f"{len(worker.lost)} workers were lost; wanted a run without trouble.\n"
-                f"Next: hambatch score {self.root} --out preds.csv, which says what it was"
-            )
-        return Turn(len(self.names), seconds, busy, peak, (), started - begun, watch.checked)
+            refuse_other(ready.backend, job.backend_name, ready.note)
+            how = self.options.batch_size, self.options.sentinel_every, ready.backend
+            with SentinelWatch(engine, *how, Path(place)) as watch:
+                cpu, started = _cpu_seconds(), time.perf_counter()
+                seconds, busy, peak = 0.0, 0.0, 0.0
+                rows = rows_of(worker, enumerate(self.names), self.root, engine.manifest, watch)
+                for _, proven in rows:
+                    log.append(proven)
+                    # Now, and not after the loop: with its last answer given, the worker ends.
+                    seconds, busy = time.perf_counter() - started, _cpu_seconds() - cpu
+                    peak = max(peak, sum(map(peak_rss_mb, _processes())))
+            if worker.lost or log.failed or log.done < len(self.names):
+                raise InputError(
+                    f"{log.failed} of {len(self.names)} images failed, "
+                    f"{len(worker.lost)} workers were lost; wanted a run without trouble.\n"
+                    f"Next: hambatch score {self.root} --out preds.csv, which says what it was"
+                )
+            return Turn(len(self.names), seconds, busy, peak, (), started - begun, watch.checked)
 
 
 def _processes() -> list[int]:

@@ -17,8 +17,8 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
     codes: 0 images can be scored here; 1 they cannot; 2 usage.
     """
     from hambatch.checks.doctor.examine import as_text, examine
-    from hambatch.cli.progress import show_examined
+    from hambatch.cli.progress import progress
 
-    found = examine(show_examined)
+    found = examine(progress("groups", "trying every package, some seconds"))
     click.echo(json.dumps(found.to_json(), indent=2) if as_json else as_text(found))
     ctx.exit(ExitCode.OK if found.can_score else ExitCode.FAILED)

@@ -1,9 +1,6 @@
-"""`hambatch parity`: whether every way of scoring says the same here."""
+"""`hambatch parity`: whether every way of scoring gives the same rows here."""
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
@@ -12,9 +9,6 @@ from hambatch.cli.parameters import Device
 from hambatch.errors import ExitCode
 
 DEFAULTS = ParityOptions()
-
-
-Run = TypeVar("Run")
 
 
 @click.command(context_settings={"show_default": True})
@@ -50,17 +44,12 @@ def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: obj
     from hambatch.bench.result import check_outputs, write_outputs
     from hambatch.checks.parity.measuring import measure_parity
     from hambatch.checks.parity.results import as_document, as_text
+    from hambatch.cli.progress import progress
 
     check_outputs(out, None)
-    found = measure_parity(source, ParityOptions(**options), show_runs)  # type: ignore[arg-type]
+    chosen = ParityOptions(**options)  # type: ignore[arg-type]
+    found = measure_parity(source, chosen, progress("runs"))
     result = as_document(found)
     write_outputs(result, out, None)
     click.echo(as_text(result))
     ctx.exit(ExitCode.OK if found.holds else ExitCode.BEYOND_TOLERANCE)
-
-
-def show_runs(runs: Iterable[Run], total: int) -> Iterable[Run]:
-    """Pass runs on, showing how many are done."""
-    from tqdm import tqdm
-
-    return tqdm(runs, total=total, unit=" runs", disable=not sys.stderr.isatty())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    # The doctor shows its progress on machines that lack packages which these need.
-    from hambatch.checks.doctor.examine import Look
-    from hambatch.checks.verify.evidence import Difference
+    # The doctor shows its progress on machines that lack packages which this needs.
     from hambatch.score.runner import Progressed
+
+T = TypeVar("T")
 
 
 def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[Progressed]:
@@ -33,23 +33,15 @@ def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[
             bar.update(answer.answered)
 
 
-def show_compared(compared: Iterable[Difference | None], total: int) -> Iterator[Difference | None]:
-    """Pass comparisons through, showing how many of about ``total`` went by."""
-    from tqdm import tqdm
+def progress(unit: str, label: str | None = None) -> Callable[[Iterable[T], int], Iterator[T]]:
+    """Make what passes items through, showing how many of about how many went by."""
 
-    silent = not sys.stderr.isatty()
-    yield from tqdm(compared, total=total, unit=" files", disable=silent, mininterval=0.2)
+    def show(items: Iterable[T], total: int) -> Iterator[T]:
+        from tqdm import tqdm
 
+        silent, stays = not sys.stderr.isatty(), label is None
+        yield from tqdm(
+            items, label, total, stays, unit=f" {unit}", disable=silent, mininterval=0.2
+        )
 
-def show_examined(looks: Iterable[Look], total: int) -> Iterator[Look]:
-    """Pass looks through as they are done; silent off a terminal."""
-    from tqdm import tqdm
-
-    yield from tqdm(
-        looks,
-        total=total,
-        desc="trying every package, some seconds",
-        unit=" groups",
-        disable=not sys.stderr.isatty(),
-        leave=False,
-    )
+    return show

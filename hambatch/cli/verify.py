@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hambatch.checks.options import VerifyOptions
-from hambatch.cli.progress import show_compared
+from hambatch.cli.progress import progress
 from hambatch.errors import ExitCode
 
 DEFAULTS = VerifyOptions()
@@ -34,10 +34,10 @@ def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **option
     stdout as CSV. Exit codes: 0 all agrees; 1 could not be done; 2 usage;
     3 something differs.
     """
-    from hambatch.checks.verify.evidence import as_csv
+    from hambatch.checks.verify.table import as_csv
     from hambatch.checks.verify.verify import verify as run
 
-    verdict = run(table, source, kind, VerifyOptions(**options), show_compared)  # type: ignore[arg-type]
+    verdict = run(table, source, kind, VerifyOptions(**options), progress("files"))  # type: ignore[arg-type]
     if verdict.differences:
         click.echo(as_csv(verdict.differences), nl=False)
     click.echo(verdict.proven, err=True)

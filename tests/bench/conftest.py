@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from hambatch.bench.engine_bench import bench_engine
+from hambatch.bench.engine import bench_engine
 from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
-from hambatch.bench.pipeline_bench import bench_pipeline
-from hambatch.bench.score_bench import bench_score
+from hambatch.bench.pipeline import bench_pipeline
+from hambatch.bench.score import bench_score
 from tests.conftest import jpeg_bytes
 
 SAMPLES = 46
@@ -28,11 +28,11 @@ def bench_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine_result(bench_folder: Path, tiny_engine: Path) -> dict[str, Any]:
-    """Two batch sizes by two numbers of streams, of two threads, three repeats."""
+    """Two batch sizes in two streams of two threads, three repeats."""
     options = BenchEngineOptions(
         engine=str(tiny_engine),
         batch_size=(1, 4),
-        streams=(1, 2),
+        streams=(2,),
         threads=(2,),
         repeats=3,
         count=10,
@@ -44,15 +44,15 @@ def engine_result(bench_folder: Path, tiny_engine: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def pipeline_result(bench_folder: Path, tiny_engine: Path) -> dict[str, Any]:
-    """Two batch sizes by one and two decoding threads, two repeats."""
+    """Two batch sizes, two repeats."""
     options = BenchPipelineOptions(
-        engine=str(tiny_engine), batch_size=(2, 4), decode_threads=(1, 2), repeats=2, count=10
+        engine=str(tiny_engine), batch_size=(2, 4), decode_threads=(2,), repeats=2, count=10
     )
     return bench_pipeline(bench_folder, options)
 
 
 @pytest.fixture(scope="session")
 def score_result(bench_folder: Path, tiny_engine: Path) -> dict[str, Any]:
-    """A run of ten images in groups of four, two repeats."""
+    """A run of ten images in batches of four, two repeats."""
     options = BenchScoreOptions(engine=str(tiny_engine), batch_size=4, repeats=2, count=10)
     return bench_score(bench_folder, options)

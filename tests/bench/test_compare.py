@@ -75,7 +75,7 @@ def test_many_comparisons_at_once_raise_no_more_false_alarms_than_one(tmp_path):
     assert alarms <= 7
 
 
-def test_another_machine_and_other_versions_are_told(tmp_path):
+def test_another_machine_and_other_versions_are_named(tmp_path):
     a = measured(40, 1)
     b = measured(40, 2, machine=a["machine"] | {"cpu": "Intel", "cores": 8, "memory_gib": 23.9})
     b["versions"] = {"openvino": "2027.1", "numpy": "2.4.1"}
@@ -87,7 +87,7 @@ def test_another_machine_and_other_versions_are_told(tmp_path):
     )
 
 
-def test_series_that_are_left_out_are_told(tmp_path):
+def test_series_that_are_left_out_are_named(tmp_path):
     a = measured(40, 1)
     b = result(*a["throughput"], latency([20.0] * 5))
     assert compared(tmp_path, a, b).remarks == (
@@ -95,7 +95,7 @@ def test_series_that_are_left_out_are_told(tmp_path):
     )
 
 
-def test_a_machine_that_slows_down_meanwhile_is_told(tmp_path):
+def test_a_machine_that_slows_down_meanwhile_is_reported(tmp_path):
     drifting = (40 * np.linspace(1.02, 0.98, 12)).tolist()
     found = compared(tmp_path, measured(40, 1), result(throughput(drifting)))
     assert any("the machine was not at rest" in note for note in found.remarks)
@@ -117,6 +117,6 @@ def test_json_holds_all_that_the_text_says(tmp_path):
 @pytest.mark.parametrize(
     ("ratio", "text"), [(0.0123, "0.0123 times"), (12.3, "12.3 times"), (1.005, "1.005 times")]
 )
-def test_ratios_are_told_to_three_digits_and_near_one_to_a_thousandth(tmp_path, ratio, text):
+def test_ratios_have_three_digits_and_near_one_to_a_thousandth(tmp_path, ratio, text):
     a, b = result(throughput([40.0] * 5)), result(throughput([40.0 * ratio] * 5))
     assert text in format_comparison(compared(tmp_path, a, b))

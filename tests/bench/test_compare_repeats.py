@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from hambatch.bench.compare import Pair, check_repeats, speed_of
+from hambatch.bench.compare import check_repeats, speed_of
 from hambatch.bench.compare_file import Series
+from hambatch.bench.compare_pairs import Pair
 from hambatch.errors import InputError
 from tests.bench.results import rates
 

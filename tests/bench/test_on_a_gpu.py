@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from hambatch.backends.tensorrt.requests import TensorRtBackend
 from hambatch.bench.compare import compare
-from hambatch.bench.engine_bench import combinations
-from hambatch.bench.inference import Setting, at_hand, open_backend, refuse_other
+from hambatch.bench.engine import combinations
+from hambatch.bench.inference import Setting, in_memory, open_backend, refuse_other
 from hambatch.bench.options import BenchCompareOptions, BenchEngineOptions
 from hambatch.cli import hambatch
 from hambatch.engines.loading import load_engine
@@ -45,25 +45,10 @@ def bench(tmp_path: Path, tiny_engine: Path) -> Bench:
 
 
 def check_engine(bench: Bench) -> None:
-    found = bench(
-        "engine",
-        "--backend",
-        "tensorrt",
-        "--device",
-        "0",
-        "--precision",
-        "fp16",
-        "--batch-size",
-        "8",
-        "--streams",
-        "1",
-        "--samples",
-        "7",
-    )
+    options = "--backend tensorrt --device 0 --precision fp16 --batch-size 8 --streams 1".split()
+    found = bench("engine", *options, "--samples", 7)
     names = [entry["name"] for entry in found["throughput"]]
-    assert names == [
-        "tensorrt-fp16, batch 8, 1 stream x 1 thread",
-    ]
+    assert names == ["tensorrt-fp16, batch 8, 1 stream x 1 thread"]
     assert [entry["settings"]["gpu"] for entry in found["throughput"]] == [0]
     assert all(entry["percentiles_ms"]["50"] > 0 for entry in found["latency"])
     machine = found["machine"]
@@ -121,7 +106,7 @@ def test_a_real_gpu_is_measured(
 
 def check_images_on_the_device(backend: TensorRtBackend, engine: Path) -> None:
     images = pictures(5)
-    cut = at_hand(backend, images, 4)
+    cut = in_memory(backend, images, 4)
     # From the fourth on: the last two, and the first two again.
     batch = cut(13, 4)
     assert batch.indices.tolist() == [13, 14, 15, 16]
@@ -134,7 +119,7 @@ def check_images_on_the_device(backend: TensorRtBackend, engine: Path) -> None:
 def test_images_that_were_uploaded_once_go_round(tiny_engine: Path) -> None:
     host = OnHost(load_engine(tiny_engine))
     check_images_on_the_device(host.backend, tiny_engine)
-    # Given back with the backend: what was leaked would have been told.
+    # Released with the backend: a leak would have been an error.
     assert host.device.closed
 
 
@@ -147,7 +132,7 @@ def test_images_that_were_uploaded_once_go_round_on_a_real_gpu(tiny_engine: Path
 
 def test_whole_requests_are_read_where_they_lie(tiny_engine: Path) -> None:
     host = OnHost(load_engine(tiny_engine))
-    cut = at_hand(host.backend, pictures(5), 4)
+    cut = in_memory(host.backend, pictures(5), 4)
     list(host.backend.predict([cut(0, 4), cut(4, 4)]))
     first, second = host.engine.inputs
     assert second - first == 4 * 224 * 224 * 3
@@ -211,7 +196,7 @@ def test_without_a_gpu_one_message_says_what_to_do(
 
 
 def test_a_result_of_a_gpu_is_compared_with_one_of_before(tmp_path: Path) -> None:
-    """Results of before name no GPU: that is told, and the series are compared all the same."""
+    """Results of before name no GPU: a remark says so, and the series are compared."""
     from tests.bench.results import rates, result, throughput
 
     before, now = (result(throughput(rates(100, 0.01, 9, seed))) for seed in (1, 2))

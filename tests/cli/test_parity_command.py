@@ -5,12 +5,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from hambatch.checks.options import ParityOptions
+from hambatch.cli import hambatch
 from hambatch.cli.parity import parity
-from hambatch.errors import ExitCode
+from hambatch.errors import ExitCode, HambatchError
 from tests.backends.tensorrt.host_gpus import host_gpus
-from tests.cli.test_command_line import run
 
 __all__ = ["host_gpus"]
 
@@ -23,15 +24,15 @@ def test_every_option_is_a_field_of_the_config_with_its_default() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("host_gpus")
-def test_a_gpu_that_answers_wrongly_is_beyond_its_tolerance_and_bad_files_are_left_out(
+def test_a_gpu_that_scores_wrongly_is_beyond_its_tolerance_and_bad_files_are_left_out(
     image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST_GPU_WRONG", "0")
     (image_folder / "0_empty.jpg").touch()
     out = tmp_path / "parity.json"
     options = ("--engine", tiny_engine, "--device", "0", "--precision", "fp32", "--count", 8)
-    done = run("parity", image_folder, *options, "--out", out)
-    assert done.returncode == ExitCode.BEYOND_TOLERANCE == 3, done.stderr
+    done = invoke(image_folder, *options, "--out", out)
+    assert done.exit_code == ExitCode.BEYOND_TOLERANCE == 3, done.stderr
     assert "8 of 25 images, 1 of them left out\n  1 x empty file\n" in done.stdout
     assert done.stdout.endswith("Verdict: dali-gpu+tensorrt-fp32 beyond\n")
     result = json.loads(out.read_text())
@@ -43,31 +44,40 @@ def test_a_gpu_that_answers_wrongly_is_beyond_its_tolerance_and_bad_files_are_le
     assert {"numpy", "openvino"} <= result["versions"].keys()
 
 
-def test_a_folder_of_bad_files_is_one_message(tmp_path: Path, tiny_engine: Path) -> None:
-    (tmp_path / "junk.jpg").write_bytes(b"\xff\xd8 no picture")
-    done = run("parity", tmp_path, "--engine", tiny_engine, "--device", "cpu")
-    assert done.returncode == 1
-    assert "none of the 1 images" in done.stderr
-    assert done.stderr.count("Next: ") == 1
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("junk", "options", "says"),
+    [
+        (True, ("--device", "cpu"), "none of the 1 images"),
+        (False, (), "no JPEG or PNG image"),
+        (False, ("--precision", "fp16", "--device", "cpu"), "nothing can be scored in fp16"),
+        (False, ("--out", "no/such/parity.json"), "is in no folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_message(
+    tmp_path: Path, tiny_engine: Path, junk: bool, options: tuple[str, ...], says: str
+) -> None:
+    if junk:
+        (tmp_path / "junk.jpg").write_bytes(b"\xff\xd8 no picture")
+    done = invoke(tmp_path, "--engine", tiny_engine, *options)
+    assert isinstance(done.exception, HambatchError)
+    assert says in str(done.exception)
+    assert str(done.exception).count("Next: ") == 1
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "says"),
+    ("option", "value", "says"),
     [
-        ((), 1, "no JPEG or PNG image"),
-        (("--device", "abacus"), 2, "--device is 'abacus'"),
-        (("--precision", "fp16", "--device", "cpu"), 1, "nothing can be scored in fp16"),
-        (("--out", "no/such/parity.json"), 1, "is in no folder"),
-        (("--precision", "tf32"), 2, "tf32"),
-        (("--count", "0"), 2, "count"),
+        ("--device", "abacus", "--device is 'abacus'"),
+        ("--precision", "tf32", "tf32"),
+        ("--count", "0", "count"),
     ],
 )
-def test_what_cannot_be_done_is_told_before_anything_is_scored(
-    tmp_path: Path, tiny_engine: Path, options: tuple[str, ...], code: int, says: str
-) -> None:
-    done = run("parity", tmp_path, "--engine", tiny_engine, *options, cwd=tmp_path)
-    assert done.returncode == code
+def test_a_bad_option_is_a_usage_error(tmp_path: Path, option: str, value: str, says: str) -> None:
+    done = invoke(tmp_path, option, value)
+    assert done.exit_code == ExitCode.USAGE
     assert says in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(hambatch, ["parity", *map(str, arguments)])

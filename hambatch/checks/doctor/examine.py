@@ -1,4 +1,4 @@
-"""An examination in words."""
+"""`hambatch doctor`: look at every part of this machine, and say what works and what is missing."""
 
 import platform
 import textwrap
@@ -21,13 +21,32 @@ from hambatch.checks.doctor.findings import (
     SCORING,
     TRAINING,
     Finding,
-    Package,
     examine_dali,
     examine_engine,
     examine_gpus,
     examine_packages,
 )
 from hambatch.system.cpu import available_cores, instruction_set, int8_kernels
+
+AT_ONCE = 2
+"""Processes; TensorFlow takes about as long as all others together."""
+
+COLUMNS = 100
+"""Width of the text."""
+
+CAUSES: dict[str, dict[str, tuple[str, ...]]] = {
+    "engine": {
+        "numpy": (BROKEN, MISSING),
+        "openvino": (BROKEN, MISSING),
+        "msgspec": (BROKEN, MISSING),
+    },
+    # DALI starts the driver even for work on the CPU, and does without where there is none.
+    DALI.module: {"numpy": (BROKEN, MISSING), "PIL.Image": (BROKEN, MISSING), "driver": (BROKEN,)},
+}
+"""For each part, what it is tried with, and in which states that breaks it."""
+
+Look = Future[list[Finding]]
+Show = Callable[[Iterable[Look], int], Iterator[Look]]
 
 
 @dataclass(frozen=True)
@@ -37,84 +56,6 @@ class Ability:
     what: str
     works: bool
     why: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Give every field."""
-        return asdict(self)
-
-
-def abilities(findings: Sequence[Finding]) -> Iterator[Ability]:
-    """Say what follows from the findings."""
-    there = {finding.part: finding for finding in findings}
-    dali = there[DALI.module]
-    # Where it is installed, it is used; only where it is not, Pillow decodes.
-    decoder = [] if dali.state == MISSING else [DALI.module]
-    for_scoring = [*_ability_parts(FOR_SCORING), *decoder, "engine"]
-    yield _needs(SCORING, for_scoring, there, there["engine"].about)
-    yield Ability("fast decoding", dali.usable, _decoding(dali))
-    # The GPU runs what OpenVINO would; only DALI decodes there.
-    there_too = [part for part in _ability_parts(FOR_SCORING) if part != "openvino"]
-    for_gpu = ["driver", *there_too, DALI.module, "engine", *_ability_parts(FOR_GPU)]
-    yield _needs(GPU, for_gpu, there, "all that it needs is there; no plan was tried")
-    for_training = ["pandas", "matplotlib.figure", *_ability_parts(FOR_TRAINING)]
-    yield _needs(TRAINING, for_training, there, "on the CPU")
-    for package in FOR_TABLES:
-        yield _needs(package.needed_for, [package.module], there, f"by {package.distributions[0]}")
-
-
-def _ability_parts(packages: Sequence[Package]) -> list[str]:
-    """The parts that the findings of these packages are about."""
-    return [package.module for package in packages]
-
-
-def _needs(what: str, parts: Sequence[str], there: Mapping[str, Finding], why: str) -> Ability:
-    lacking = [there[part] for part in parts if not there[part].usable]
-    told = ", ".join(f"{finding.name} is {finding.state}" for finding in lacking)
-    return Ability(what, not lacking, told or why)
-
-
-def _decoding(dali: Finding) -> str:
-    if dali.usable:
-        return f"by {dali.name}"
-    if dali.state == MISSING:
-        return f"{dali.name} is missing; Pillow decodes, more slowly"
-    return f"{dali.name} is broken; once it is uninstalled Pillow decodes, more slowly"
-
-
-CAUSES: dict[str, dict[str, tuple[str, ...]]] = {
-    "engine": {"numpy": (BROKEN, MISSING), "openvino": (BROKEN, MISSING)},
-    # DALI starts the driver even for work on the CPU, and does without where there is none.
-    DALI.module: {"numpy": (BROKEN, MISSING), "PIL.Image": (BROKEN, MISSING), "driver": (BROKEN,)},
-}
-"""A part to what it is tried with, and in which states that breaks it."""
-
-
-def blame(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Point from what is broken to what has to be mended first."""
-    there = {finding.part: finding for finding in findings}
-    for finding in findings:
-        causes = CAUSES.get(finding.part, {}) if finding.state == BROKEN else {}
-        found = [there[part] for part, states in causes.items() if there[part].state in states]
-        yield _because_of(finding, found[0]) if found else finding
-
-
-def _because_of(finding: Finding, cause: Finding) -> Finding:
-    why = f"{finding.why}; {cause.name} is {cause.state}, mend that first"
-    return replace(finding, why=why, next=cause.next)
-
-
-AT_ONCE = 2
-"""Processes; TensorFlow takes about as long as all others together."""
-
-
-TOLD = ("scoring", "dali", "engine", "tables", "training", "gpus", "gpu packages")
-"""Groups, as they are told; they are looked at beginning with the longest."""
-
-
-Look = Future[list[Finding]]
-
-
-Show = Callable[[Iterable[Look], int], Iterator[Look]]
 
 
 @dataclass(frozen=True)
@@ -130,13 +71,8 @@ class Examination:
         return self.abilities[0].works
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything, and what it was found on."""
-        return {
-            **machine(),
-            "can_score": self.can_score,
-            "findings": [finding.to_json() for finding in self.findings],
-            "abilities": [ability.to_json() for ability in self.abilities],
-        }
+        """Give everything, and the machine that it was found on."""
+        return {**machine(), "can_score": self.can_score, **asdict(self)}
 
 
 def machine() -> dict[str, Any]:
@@ -159,22 +95,8 @@ def examine(show: Show) -> Examination:
     show
         Passes the looks through as they are done, and shows how many of how many.
     """
-    looks = _looks()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        begun = {name: pool.submit(look) for name, look in looks.items()}
-        try:
-            for _ in show(as_completed(begun.values()), len(begun)):
-                pass
-        finally:
-            for future in begun.values():
-                future.cancel()
-    found = {name: future.result() for name, future in begun.items()}
-    findings = tuple(blame([finding for name in TOLD for finding in found[name]]))
-    return Examination(findings, tuple(abilities(findings)))
-
-
-def _looks() -> dict[str, Callable[[], list[Finding]]]:
-    return {
+    # The longest first.
+    looks: dict[str, Callable[[], list[Finding]]] = {
         "training": lambda: examine_packages(FOR_TRAINING),
         "gpus": examine_gpus,
         "scoring": lambda: examine_packages(FOR_SCORING),
@@ -183,44 +105,93 @@ def _looks() -> dict[str, Callable[[], list[Finding]]]:
         "tables": lambda: examine_packages(FOR_TABLES),
         "gpu packages": lambda: examine_packages(FOR_GPU),
     }
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = {name: pool.submit(look) for name, look in looks.items()}
+        try:
+            for _ in show(as_completed(begun.values()), len(begun)):
+                pass
+        finally:
+            for future in begun.values():
+                future.cancel()
+    in_order = ("scoring", "dali", "engine", "tables", "training", "gpus", "gpu packages")
+    findings = tuple(blame([finding for name in in_order for finding in begun[name].result()]))
+    return Examination(findings, tuple(abilities(findings)))
 
 
-COLUMNS = 100
+def blame(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Point from what is broken to what has to be repaired first."""
+    by_part = {finding.part: finding for finding in findings}
+    for finding in findings:
+        causes = CAUSES.get(finding.part, {}) if finding.state == BROKEN else {}
+        found = (by_part[part] for part, states in causes.items() if by_part[part].state in states)
+        if cause := next(found, None):
+            why = f"{finding.why}; {cause.name} is {cause.state}, mend that first"
+            yield replace(finding, why=why, next=cause.next)
+        else:
+            yield finding
+
+
+def abilities(findings: Sequence[Finding]) -> Iterator[Ability]:
+    """Say what follows from the findings."""
+    by_part = {finding.part: finding for finding in findings}
+    dali = by_part[DALI.module]
+    modules = [package.module for package in FOR_SCORING]
+    # Where it is installed, it is used; only where it is not, Pillow decodes.
+    decoder = [] if dali.state == MISSING else [DALI.module]
+    yield _needs(SCORING, [*modules, *decoder, "engine"], by_part, by_part["engine"].about)
+    yield Ability("fast decoding", dali.usable, _decoding(dali))
+    # The GPU runs what OpenVINO would; only DALI decodes there.
+    without = [module for module in modules if module != "openvino"]
+    for_gpu = ["driver", *without, DALI.module, "engine", *(p.module for p in FOR_GPU)]
+    yield _needs(GPU, for_gpu, by_part, "all that it needs is there; no plan was tried")
+    for_training = ["pandas", "matplotlib.figure", *(package.module for package in FOR_TRAINING)]
+    yield _needs(TRAINING, for_training, by_part, "on the CPU")
+    for purpose, packages in groupby(FOR_TABLES, lambda package: package.needed_for):
+        found = [by_part[package.module] for package in packages]
+        why = f"by {', '.join(finding.name for finding in found)}"
+        yield _needs(purpose, [finding.part for finding in found], by_part, why)
+
+
+def _needs(what: str, parts: Sequence[str], by_part: Mapping[str, Finding], why: str) -> Ability:
+    unusable = [by_part[part] for part in parts if not by_part[part].usable]
+    lacks = ", ".join(f"{finding.name} is {finding.state}" for finding in unusable)
+    return Ability(what, not unusable, lacks or why)
+
+
+def _decoding(dali: Finding) -> str:
+    if dali.usable:
+        return f"by {dali.name}"
+    if dali.state == MISSING:
+        return f"{dali.name} is missing; Pillow decodes, more slowly"
+    return f"{dali.name} is broken; once it is uninstalled Pillow decodes, more slowly"
 
 
 def as_text(found: Examination) -> str:
     """One entry a part, with what to type where something is wrong; then what works."""
-    return "\n".join([*_head(), *_parts(found), *_abilities(found)])
-
-
-def _head() -> Iterator[str]:
     here = machine()
-    yield (
+    head = (
         f"hambatch {here['hambatch']}, Python {here['python']}, {here['system']}, "
         f"{here['cores']} cores ({here['int8_kernels'].split()[-1]})"
     )
+    return "\n".join([head, *_parts(found.findings), *_abilities(found.abilities)])
 
 
-def _parts(found: Examination) -> Iterator[str]:
-    width = max(len(finding.name) for finding in found.findings)
-    for purpose, findings in groupby(found.findings, lambda finding: finding.needed_for):
+def _parts(findings: Sequence[Finding]) -> Iterator[str]:
+    width = max(len(finding.name) for finding in findings)
+    for purpose, of_it in groupby(findings, lambda finding: finding.needed_for):
         yield f"\nfor {purpose}"
-        for finding in findings:
-            yield from _part(finding, width)
+        for finding in of_it:
+            text = "; ".join(filter(None, (finding.version, finding.about, finding.why)))
+            yield _entry(f"  {finding.name:<{width}}  {finding.state:<7}  ", text)
+            if finding.next:
+                # Never folded, so that it can be copied.
+                yield f"  {'':<{width}}  Next: {finding.next}"
 
 
-def _part(finding: Finding, width: int) -> Iterator[str]:
-    told = filter(None, (finding.version, finding.about, finding.why))
-    yield _entry(f"  {finding.name:<{width}}  {finding.state:<7}  ", "; ".join(told))
-    if finding.next:
-        # Never folded: it is there to be copied.
-        yield f"  {'':<{width}}  Next: {finding.next}"
-
-
-def _abilities(found: Examination) -> Iterator[str]:
+def _abilities(abilities: Sequence[Ability]) -> Iterator[str]:
     yield "\nwhat works here"
-    width = max(len(ability.what) for ability in found.abilities)
-    for ability in found.abilities:
+    width = max(len(ability.what) for ability in abilities)
+    for ability in abilities:
         works = "yes" if ability.works else "no"
         yield _entry(f"  {ability.what:<{width}}  {works:<3}  ", ability.why)
 

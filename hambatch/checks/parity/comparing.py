@@ -1,22 +1,33 @@
-"""Whether `hw_decoder_load` splits a group between two decoders whose pixels differ."""
+"""How far the rows of two runs differ, and how far they may."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.checks.parity.paths import KERAS, USUAL, Outcome, Run, ScoringPath
+from hambatch.checks.parity.paths import KERAS, ScoringPath
 from hambatch.engines.manifest import LIMITS
 from hambatch.engines.precision import INT8
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import InputError
-from hambatch.score.options import ScoreOptions
 from hambatch.system.text import encode_name
 from hambatch.training.export.parity import FP16_STORED_LIMITS
 from hambatch.types import Row
+
+ONE_LEVEL, ONE_LEVEL_MEAN = 0.3, 0.01
+"""What one probability, and all in the mean, may move by where a decoder's pixels are a level off.
+
+DALI's own test lets GPU and CPU differ by one of 256 levels in the mean, with
+``jpeg_fancy_upsampling`` (``dali/test/python/decoder/test_image.py``, ``test_fancy_upsampling``).
+Every value one level up or down, at random, moved probabilities of an engine of the published
+recipe by up to 0.16 and by 0.0052 in the mean, on 500 images
+(``benchmarks/results/decoder_rounding.json``); these are about twice as much. A
+plan's arithmetic alone is judged when it is built, within ``elsewhere``."""
+
+CONFIDENCE = 0.99
+"""That more labels changed than by chance: few images cannot separate 2 % from 3 %."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +63,7 @@ class Changed:
 def compare_rows(wanted: Sequence[Row], found: Sequence[Row]) -> Compared:
     """Compare two scores of the same images, all of them scored in ``wanted``.
 
-    Raises
-    ------
-    InputError
-        If a file has changed meanwhile.
+    Raises InputError if a file has changed in between.
     """
     both = [(a, b) for a, b in zip(wanted, found, strict=True) if b.status == "ok"]
     _refuse_changed_files(both)
@@ -74,12 +82,9 @@ def compare_rows(wanted: Sequence[Row], found: Sequence[Row]) -> Compared:
 
 
 def count_changed(before: Sequence[Row], after: Sequence[Row]) -> Changed:
-    """Compare what is to be the same, byte for byte, whatever path it is.
+    """Compare runs of one path, whose rows have to be the same in every byte.
 
-    Raises
-    ------
-    InputError
-        If a file has changed meanwhile.
+    Raises InputError if a file has changed in between.
     """
     pairs = list(zip(before, after, strict=True))
     scored = [(a, b) for a, b in pairs if a.probabilities and b.probabilities]
@@ -109,26 +114,11 @@ def _refuse_changed_files(pairs: Sequence[tuple[Row, Row]]) -> None:
             )
 
 
-ONE_LEVEL, ONE_LEVEL_MEAN = 0.3, 0.01
-"""What one probability, and all in the mean, may move by where a decoder's pixels are a level off.
-
-DALI's own test lets GPU and CPU differ by one of 256 levels in the mean, with
-``jpeg_fancy_upsampling`` (``dali/test/python/decoder/test_image.py``, ``test_fancy_upsampling``).
-Every value one level up or down, at random, moved probabilities of an engine of the published
-recipe by up to 0.16 and by 0.0052 in the mean, on 500 images
-(``benchmarks/results/decoder_rounding.json``); these are about twice as much. A
-plan's arithmetic alone is judged when it is built, within ``elsewhere``."""
-
-
-CONFIDENCE = 0.99
-"""Of a wrong share of labels: few images cannot tell 2 % from 3 %."""
-
-
 @dataclass(frozen=True)
 class Tolerance:
     """The largest and the mean difference of probabilities, and how many labels may change.
 
-    None: not judged. ``source`` says what the numbers are from.
+    None: not judged. ``source`` is where the numbers are from.
     """
 
     source: str
@@ -149,14 +139,14 @@ class Tolerance:
 def tolerance_of(path: ScoringPath, sentinels: Sentinels, images: int) -> Tolerance:
     """Give the tolerance of a path against FP32 by OpenVINO.
 
-    Labels are judged in INT8 only. In the others a label changes within the tolerance where
-    two probabilities are nearer to each other than that: a near tie, and no fault.
+    Labels are judged in INT8 only. In the other precisions a label may change where two
+    probabilities are nearer to each other than the tolerance: a near tie, and no fault.
     """
     if path.precision == INT8:
         share = LIMITS.label_flip_share
         source = (
             f"the gate of int8: {100 * share:g} % of labels, "
-            f"told from {images} images with {100 * CONFIDENCE:g} % confidence"
+            f"judged from {images} images with {100 * CONFIDENCE:g} % confidence"
         )
         return Tolerance(source, label_flips=most_flips(images, share))
     if path.backend == KERAS:
@@ -164,94 +154,14 @@ def tolerance_of(path: ScoringPath, sentinels: Sentinels, images: int) -> Tolera
         return Tolerance("what an exported graph may differ from Keras by", limit)
     elsewhere = sentinels.elsewhere(path.precision)
     source = (
-        f"{elsewhere:g} for known pictures in {path.precision} on another machine, "
+        f"{elsewhere:g} for sentinels in {path.precision} on another machine, "
         f"and {ONE_LEVEL:g}, {ONE_LEVEL_MEAN:g} in the mean, for pixels of another decoder"
     )
     return Tolerance(source, round(elsewhere + ONE_LEVEL, 9), round(elsewhere + ONE_LEVEL_MEAN, 9))
 
 
 def most_flips(images: int, share: float) -> int:
-    """Count the most labels that change in 99 of 100 samples where ``share`` of all would.
+    """Count the most labels that change in 99 of 100 samples where ``share`` of all would."""
+    from scipy.stats import binom
 
-    The quantile of a binomial distribution: for many images it nears ``share``.
-    """
-    total = 0.0
-    for flips in range(images):
-        total += _chance(flips, images, share)
-        if total >= CONFIDENCE:
-            return flips
-    return images
-
-
-def _chance(flips: int, images: int, share: float) -> float:
-    # In logarithms: the terms of thousands of images are beyond a float.
-    ways = math.lgamma(images + 1) - math.lgamma(flips + 1) - math.lgamma(images - flips + 1)
-    return math.exp(ways + flips * math.log(share) + (images - flips) * math.log1p(-share))
-
-
-ALL_ON_CORES, HALF, HALF_BACKWARDS = "load 0", "load 0.5", "load 0.5, backwards"
-
-
-@dataclass(frozen=True)
-class LoadEffect:
-    """What other loads change against 1, the default: all JPEGs go to the GPU's JPEG engine.
-
-    Attributes
-    ----------
-    difference_of_0, difference_of_half
-        The largest of a probability, with loads 0 and 0.5 against 1.
-    as_1, as_0, as_both, as_neither
-        Rows with load 0.5 that are those of the one or the other.
-    moved_by_place
-        Rows with load 0.5 that change when the images are scored backwards.
-    """
-
-    path: str
-    difference_of_0: float
-    difference_of_half: float
-    as_1: int
-    as_0: int
-    as_both: int
-    as_neither: int
-    moved_by_place: int
-
-
-def load_runs(path: ScoringPath) -> list[Run]:
-    """Score with other loads; nothing of them is judged."""
-    return [
-        Run(path, ALL_ON_CORES, _with_load(path, 0.0)),
-        Run(path, HALF, _with_load(path, 0.5)),
-        Run(path, HALF_BACKWARDS, _with_load(path, 0.5), backwards=True),
-    ]
-
-
-def effect_of(path: str, found: Mapping[str, Outcome]) -> LoadEffect | None:
-    """Compare the runs of a path by name; None if one of them could not be done."""
-    wanted = [found[name] for name in (USUAL, ALL_ON_CORES, HALF, HALF_BACKWARDS)]
-    done = [rows for rows in wanted if isinstance(rows, list)]
-    if len(done) < len(wanted):
-        return None
-    by_engine, by_cores, half, backwards = done
-    like = _likeness(by_engine, by_cores, half)
-    return LoadEffect(
-        path=path,
-        difference_of_0=count_changed(by_engine, by_cores).max_difference,
-        difference_of_half=count_changed(by_engine, half).max_difference,
-        as_1=like.count((True, False)),
-        as_0=like.count((False, True)),
-        as_both=like.count((True, True)),
-        as_neither=like.count((False, False)),
-        moved_by_place=count_changed(half, backwards).rows,
-    )
-
-
-def _with_load(path: ScoringPath, load: float) -> ScoreOptions:
-    decoder = replace(path.options.decoder, hw_decoder_load=load)
-    return replace(path.options, decoder=decoder)
-
-
-def _likeness(
-    by_engine: Sequence[Row], by_cores: Sequence[Row], half: Sequence[Row]
-) -> list[tuple[bool, bool]]:
-    rows = zip(by_engine, by_cores, half, strict=True)
-    return [(found == one, found == other) for one, other, found in rows]
+    return int(binom.ppf(CONFIDENCE, images, share))

@@ -1,40 +1,36 @@
 """The story of `hambatch parity`: the same images by every path, and by each in several ways."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hambatch.checks.options import ParityOptions
-from hambatch.checks.parity.comparing import (
-    compare_rows,
-    count_changed,
-    effect_of,
-    load_runs,
-    tolerance_of,
-)
+from hambatch.checks.parity.comparing import compare_rows, count_changed, tolerance_of
+from hambatch.checks.parity.decoder_load import effect_of, load_runs
 from hambatch.checks.parity.paths import (
     USUAL,
     Outcome,
     Run,
-    Scorable,
     ScoringPath,
     other_paths,
     reference_path,
-    scorable,
-    take_images,
     usual_run,
     varied_runs,
 )
-from hambatch.checks.parity.results import Parity, PathResult, Varied
+from hambatch.checks.parity.results import Parity, PathResult, Scorable, Taken, Varied
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.sentinels import Sentinels
-from hambatch.errors import HambatchError
+from hambatch.errors import HambatchError, InputError
 from hambatch.score.plan import ON_GPU
+from hambatch.sources.listing import list_images
+from hambatch.system.text import encode_name
 from hambatch.types import Row
+
+NEXT = "hambatch samples ./samples, then hambatch parity ./samples"
 
 Progress = Callable[[Iterable[Run], int], Iterable[Run]]
 """Wraps the runs to show how many are done."""
-
 
 Outcomes = Mapping[str, Outcome]
 """Of the runs of one path, by name."""
@@ -48,9 +44,9 @@ def measure_parity(
     Raises
     ------
     HambatchError
-        If the reference cannot be had, or nothing that was asked for.
+        If the reference cannot be scored, or no path of an explicit device or precision.
     InputError
-        If there is no image that can be scored, or one changes meanwhile.
+        If there is no image that can be scored, or one changes in between.
     """
     engine = load_engine(find_engine(options.engine))
     reference, others = reference_path(engine), other_paths(engine, options)
@@ -69,8 +65,37 @@ def measure_parity(
     return Parity(engine, options, taken, images, (first, *judged), load)
 
 
+def take_images(source: Path, count: int) -> Taken:
+    """Take every n-th image, so that of a folder sorted by class every class is compared.
+
+    Raises InputError if ``source`` is missing, no folder, or holds no image.
+    """
+    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
+        listing = list_images(source, Path(place) / "listing")
+        taken = min(count, listing.count)
+        places = {k * listing.count // taken for k in range(taken)}
+        names = tuple(name for k, name in enumerate(listing) if k in places)
+    return Taken(names, listing.count)
+
+
+def scorable(rows: Sequence[Row], source: Path) -> Scorable:
+    """Leave out what the reference could not score: a bad image says nothing about a path.
+
+    Raises InputError if no image is left.
+    """
+    good = tuple(row for row in rows if row.status == "ok")
+    reasons = Counter(encode_name(row.reason) for row in rows if row.status != "ok")
+    if not good:
+        ((reason, _),) = reasons.most_common(1)
+        raise InputError(
+            f"none of the {len(rows)} images taken of {encode_name(str(source))} can be scored: "
+            f"{reason}.\nNext: name a folder of intact images, or {NEXT}"
+        )
+    return Scorable(good, reasons)
+
+
 def runs_after(reference: ScoringPath, others: Sequence[ScoringPath]) -> list[Run]:
-    """Name every run but the first one, which tells what images there are."""
+    """Name every run but the first one, which determines the images."""
     runs = varied_runs(reference)
     for path in others:
         runs += [usual_run(path), *varied_runs(path)] if path.taken else []
@@ -95,7 +120,7 @@ def judge(path: ScoringPath, images: Scorable, found: Outcomes, sentinels: Senti
 
 
 def as_reference(path: ScoringPath, images: Scorable, found: Outcomes) -> PathResult:
-    """Compare the rows that all others are compared with, with themselves."""
+    """Compare the rows of the reference with those of its other runs."""
     varied = _varied(path, images.rows, found)
     return PathResult(path, *_names_in(images.rows), varied=varied)
 
@@ -107,14 +132,15 @@ def _names_in(rows: Sequence[Row]) -> tuple[Counter[str], Counter[str]]:
 
 
 def _varied(path: ScoringPath, rows: Sequence[Row], found: Outcomes) -> tuple[Varied, ...]:
-    return tuple(_change(run.name, rows, found[run.name]) for run in varied_runs(path))
-
-
-def _change(name: str, usual: Sequence[Row], now: Outcome) -> Varied:
-    if isinstance(now, HambatchError):
-        return Varied(name, problem=_first_line(now))
-    changed = count_changed(usual, now)
-    return Varied(name, changed.rows, changed.max_difference)
+    results = []
+    for run in varied_runs(path):
+        now = found[run.name]
+        if isinstance(now, HambatchError):
+            results.append(Varied(run.name, problem=_first_line(now)))
+        else:
+            changed = count_changed(rows, now)
+            results.append(Varied(run.name, changed.rows, changed.max_difference))
+    return tuple(results)
 
 
 def _first_on_gpu(paths: Sequence[ScoringPath]) -> ScoringPath | None:

@@ -1,7 +1,5 @@
-"""The runs of a path: as usual, and in ways that must not change a row."""
+"""The ways to score on this machine: a decoder and a backend in one precision, and its runs."""
 
-import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -12,81 +10,25 @@ from hambatch.backends.tensorrt.requests import REQUEST_SIZE
 from hambatch.checks.options import ParityOptions
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import AUTO, FP32, INT8, USED, graph_precision
-from hambatch.errors import BackendError, HambatchError, InputError
+from hambatch.errors import BackendError, HambatchError
 from hambatch.pipelines.decode import has_dali
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import CPU, ON_CPU, ON_GPU, Placement, place
 from hambatch.score.rows import predict_files
-from hambatch.sources.listing import list_images
 from hambatch.system.cpu import share_cores
 from hambatch.system.gpus import Gpu
-from hambatch.system.text import encode_name
+from hambatch.system.text import plural
 from hambatch.types import Row
-
-NEXT = "hambatch samples ./samples, then hambatch parity ./samples"
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Names of images, of how many there are in the folder."""
-
-    names: tuple[str, ...]
-    listed: int
-
-
-@dataclass(frozen=True)
-class Scorable:
-    """Rows of the images that can be scored, and how many cannot, by reason."""
-
-    rows: tuple[Row, ...]
-    left_out: Counter[str]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Their names."""
-        return tuple(row.image for row in self.rows)
-
-
-def take_images(source: Path, count: int) -> Taken:
-    """Take every n-th image, so that a folder sorted by class is not judged by one of them.
-
-    Raises
-    ------
-    InputError
-        If ``source`` is missing, no folder, or holds no image.
-    """
-    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
-        listing = list_images(source, Path(place) / "listing")
-        taken = min(count, listing.count)
-        places = {k * listing.count // taken for k in range(taken)}
-        names = tuple(name for k, name in enumerate(listing) if k in places)
-    return Taken(names, listing.count)
-
-
-def scorable(rows: Sequence[Row], source: Path) -> Scorable:
-    """Leave out what the reference could not score: a bad image tells nothing of a path.
-
-    Raises
-    ------
-    InputError
-        If no image is left.
-    """
-    good = tuple(row for row in rows if row.status == "ok")
-    reasons = Counter(encode_name(row.reason) for row in rows if row.status != "ok")
-    if not good:
-        ((reason, _),) = reasons.most_common(1)
-        raise InputError(
-            f"none of the {len(rows)} images taken of {encode_name(str(source))} can be scored: "
-            f"{reason}.\nNext: name a folder of intact images, or {NEXT}"
-        )
-    return Scorable(good, reasons)
-
 
 KERAS = "keras"
 
-
 HEAD = {"hidden_units", "dropout"}
 """What ``training`` of ``engine.json`` must say for the network to be built again."""
+
+USUAL = "as usual"
+
+Outcome = list[Row] | HambatchError
+"""Rows in the order of the names, or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +36,7 @@ class ScoringPath:
     """A decoder and a backend in one precision; ``options`` score by them.
 
     ``why_not`` says why it is not taken, and ``next`` what to type then; empty if it is taken.
-    ``other_gpus`` are those that are to give the rows of the first one.
+    ``other_gpus`` have to give the rows of the first one.
     """
 
     name: str
@@ -120,15 +62,13 @@ def reference_path(engine: Engine) -> ScoringPath:
 def other_paths(engine: Engine, options: ParityOptions) -> list[ScoringPath]:
     """Name every path of the wanted precisions, whether it can be taken or not.
 
-    Raises
-    ------
-    HambatchError
-        If the device that is asked for is not there; or if no path of the device or the
-        precision that are asked for can be taken.
+    Raises HambatchError if ``device`` cannot be used; or if no path can be taken on an explicit
+    device, or in an explicit precision.
     """
     placement = place(options.device, AUTO)
     wanted = USED if options.precision == AUTO else (options.precision,)
-    paths = [_int8_on_cpu(engine)] if INT8 in wanted else []
+    int8 = replace(_on_cpu(engine, ON_CPU, INT8), why_not=_lacking(engine, INT8))
+    paths = [int8] if INT8 in wanted else []
     paths += [_keras(engine)] if FP32 in wanted else []
     on_gpu = [_on_gpu(engine, options.device, placement, precision) for precision in wanted]
     if placement.gpus and options.device != AUTO:
@@ -150,10 +90,6 @@ def _on_cpu(engine: Engine, backend: str, precision: str) -> ScoringPath:
     return ScoringPath(f"{decoder}+{backend}-{precision}", backend, precision, CPU, options)
 
 
-def _int8_on_cpu(engine: Engine) -> ScoringPath:
-    return replace(_on_cpu(engine, ON_CPU, INT8), why_not=_lacking(engine, INT8))
-
-
 def _keras(engine: Engine) -> ScoringPath:
     path = _on_cpu(engine, KERAS, FP32)
     if not (engine.folder / WEIGHTS_NAME).is_file():
@@ -172,7 +108,7 @@ def _keras(engine: Engine) -> ScoringPath:
 
 
 def _on_gpu(engine: Engine, device: str, placement: Placement, precision: str) -> ScoringPath:
-    """Run what ``hambatch build`` has built: nothing is built here."""
+    """Run a plan that ``hambatch build`` has built: none is built here."""
     first, *others = placement.gpus or (None,)
     options = ScoreOptions(
         engine=str(engine.folder),
@@ -188,22 +124,22 @@ def _on_gpu(engine: Engine, device: str, placement: Placement, precision: str) -
         return ScoringPath(name, ON_GPU, precision, "gpu", options, why_not)
     where = f"gpu {first.ordinal}: {first.name}"
     ordinals = tuple(gpu.ordinal for gpu in others if gpu)
-    path = ScoringPath(name, ON_GPU, precision, where, options, other_gpus=ordinals)
-    return _with_plan(path, engine, first)
+    why_not, next_step = _no_plan(engine, precision, first)
+    return ScoringPath(name, ON_GPU, precision, where, options, why_not, next_step, ordinals)
 
 
-def _with_plan(path: ScoringPath, engine: Engine, gpu: Gpu) -> ScoringPath:
+def _no_plan(engine: Engine, precision: str, gpu: Gpu) -> tuple[str, str]:
+    """Say why there is no TensorRT plan, and what to type then; nothing if there is one."""
     from hambatch.backends.tensorrt.plans.build import kept_plan_for
 
-    lacking = _lacking(engine, graph_precision(path.precision))
-    if lacking:
-        return replace(path, why_not=lacking)
+    if lacking := _lacking(engine, graph_precision(precision)):
+        return lacking, ""
     try:
-        kept_plan_for(engine, path.precision, REQUEST_SIZE, gpu.ordinal)
+        kept_plan_for(engine, precision, REQUEST_SIZE, gpu.ordinal)
     except HambatchError as error:
         why_not, _, next_step = str(error).partition("\n")
-        return replace(path, why_not=why_not, next=next_step.removeprefix("Next: "))
-    return path
+        return why_not, next_step.removeprefix("Next: ")
+    return "", ""
 
 
 def _lacking(engine: Engine, precision: str) -> str:
@@ -218,13 +154,6 @@ def _refuse_none(paths: Sequence[ScoringPath], where: str) -> None:
     steps = [path.next for path in paths if path.next]
     next_step = steps[0] if steps else "the same command without --precision and --device"
     raise BackendError(f"nothing can be scored {where}: {why}.\nNext: {next_step}")
-
-
-USUAL = "as usual"
-
-
-Outcome = list[Row] | HambatchError
-"""Rows in the order of the names, or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -255,20 +184,15 @@ def usual_run(path: ScoringPath) -> Run:
 
 
 def varied_runs(path: ScoringPath) -> list[Run]:
-    """Change what a row must not depend on: sizes of batches, streams, places, the GPU.
+    """Change what a row must not depend on: size of the batches, streams, order, the GPU.
 
-    Backwards an image lies in another place of its group and of its request.
+    Backwards an image has another position in its batch and in its request.
     """
-    more = share_cores().streams + 1
-    ways = [
-        Run(path, _called(size, streams), replace(path.options, batch_size=size, streams=streams))
-        for size, streams in ((1, 1), (7, more))
-    ]
-    ways.append(Run(path, "backwards", path.options, backwards=True))
+    runs = []
+    for size, streams in ((1, 1), (7, share_cores().streams + 1)):
+        options = replace(path.options, batch_size=size, streams=streams)
+        runs.append(Run(path, f"batches of {size}, {plural(streams, 'stream')}", options))
+    runs.append(Run(path, "backwards", path.options, backwards=True))
     for number in path.other_gpus:
-        ways.append(Run(path, f"gpu {number}", replace(path.options, device=str(number))))
-    return ways
-
-
-def _called(size: int, streams: int) -> str:
-    return f"batches of {size}, {streams} stream{'' if streams == 1 else 's'}"
+        runs.append(Run(path, f"gpu {number}", replace(path.options, device=str(number))))
+    return runs

@@ -1,22 +1,45 @@
-"""A result as people read it: tables, why paths were not taken, and the verdict last."""
+"""What was measured, as a JSON document and as text: tables, why paths were not taken, verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hambatch import __version__
-from hambatch.bench.machine import machine_facts
+from hambatch.bench.machine import measured_with
+from hambatch.bench.report import aligned
 from hambatch.checks.options import ParityOptions
-from hambatch.checks.parity.comparing import Compared, LoadEffect, Tolerance
-from hambatch.checks.parity.paths import Scorable, ScoringPath, Taken
+from hambatch.checks.parity.comparing import Compared, Tolerance
+from hambatch.checks.parity.decoder_load import LoadEffect
+from hambatch.checks.parity.paths import ScoringPath
 from hambatch.engines.loading import Engine
 from hambatch.score.record import utc_now
-from hambatch.system.packages import library_versions
+from hambatch.types import Row
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Names of images, of how many there are in the folder."""
+
+    names: tuple[str, ...]
+    listed: int
+
+
+@dataclass(frozen=True)
+class Scorable:
+    """Rows of the images that can be scored, and how many cannot, by reason."""
+
+    rows: tuple[Row, ...]
+    left_out: Counter[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(row.image for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Varied:
-    """One run in another way: nothing may change. ``problem``: why it could not be done."""
+    """One varied run: no row may change. ``problem``: why it could not be done."""
 
     name: str
     rows_changed: int = 0
@@ -89,11 +112,11 @@ class Parity:
     @property
     def verdict(self) -> str:
         """Name what is not as it should be, or say that all is."""
-        unlike = [f"{r.path.name} {r.verdict}" for r in self.results if not r.within]
-        unsteady = [r.path.name for r in self.results if not r.steady]
-        faults = [
-            *unlike,
-            *(f"rows of {name} change with how they are scored" for name in unsteady),
+        faults = [f"{r.path.name} {r.verdict}" for r in self.results if not r.within]
+        faults += [
+            f"rows of {r.path.name} change with how they are scored"
+            for r in self.results
+            if not r.steady
         ]
         if faults:
             return "; ".join(faults)
@@ -106,29 +129,16 @@ class Parity:
         )
 
 
-FORMAT = 1
-
-
-KIND = "hambatch parity"
-
-
 def as_document(found: Parity) -> dict[str, Any]:
     """Lay it out, with the machine and the versions that it holds for."""
-    manifest, images = found.engine.manifest, found.images
+    images = found.images
     return {
-        "format": FORMAT,
-        "kind": KIND,
+        "format": 1,
+        "kind": "hambatch parity",
         "measured_utc": utc_now(),
         "holds": found.holds,
         "verdict": found.verdict,
-        "machine": machine_facts(),
-        "versions": library_versions(),
-        "hambatch": __version__,
-        "engine": {
-            "name": manifest.name,
-            "version": manifest.version,
-            "engine_json_sha256": found.engine.manifest_sha256,
-        },
+        **measured_with(found.engine),
         "options": asdict(found.options),
         "source": {
             "listed": found.taken.listed,
@@ -163,10 +173,10 @@ def _path(result: PathResult) -> dict[str, Any]:
 def as_text(result: dict[str, Any]) -> str:
     """Lay out a document of :func:`hambatch.checks.parity.results.as_document`."""
     paths = result["paths"]
-    parts = [_about(result), _aligned(_differences(paths)), _aligned(_variations(paths))]
-    reasons = [line for path in paths for line in (*_why_not(path), *_problems(path))]
-    if reasons:
-        parts.append("\n".join(reasons))
+    tables = _differences(paths), _variations(paths)
+    parts = [_about(result), *(aligned(table, right=False) for table in tables)]
+    if problems := [line for path in paths for line in _problems(path)]:
+        parts.append("\n".join(problems))
     if result["decoder_load"]:
         parts.append(_load(result["decoder_load"]))
     return "\n\n".join([*parts, f"Verdict: {result['verdict']}"])
@@ -231,16 +241,14 @@ def _change(varied: dict[str, Any]) -> str:
     return f"{varied['rows_changed']} change, by {varied['max_difference']:.6f}"
 
 
-def _why_not(path: dict[str, Any]) -> list[str]:
-    if not path["why_not"]:
-        return []
-    lines = [f"{path['name']} {path['verdict']}: {path['why_not']}"]
-    return [*lines, f"  Next: {path['next']}"] if path["next"] else lines
-
-
-def _problems(path: dict[str, Any]) -> list[str]:
-    failed = [varied for varied in path["varied"] if varied["problem"]]
-    return [f"{path['name']}, {varied['name']}, failed: {varied['problem']}" for varied in failed]
+def _problems(path: dict[str, Any]) -> Iterator[str]:
+    if path["why_not"]:
+        yield f"{path['name']} {path['verdict']}: {path['why_not']}"
+        if path["next"]:
+            yield f"  Next: {path['next']}"
+    for varied in path["varied"]:
+        if varied["problem"]:
+            yield f"{path['name']}, {varied['name']}, failed: {varied['problem']}"
 
 
 def _load(load: dict[str, Any]) -> str:
@@ -250,12 +258,4 @@ def _load(load: dict[str, Any]) -> str:
         f"With 0.5, {load['as_1']} rows are as with 1, {load['as_0']} as with 0, "
         f"{load['as_both']} as with both, {load['as_neither']} as with neither; "
         f"{load['moved_by_place']} change with the place of the image"
-    )
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
     )

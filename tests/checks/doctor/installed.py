@@ -1,4 +1,4 @@
-"""Installations to look at: a package that does what it is told, and an environment of few."""
+"""Installations to look at: a package whose import runs given code, and an environment of few."""
 
 import sysconfig
 import venv

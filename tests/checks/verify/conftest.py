@@ -1,4 +1,4 @@
-"""A folder of images and its table, scored once."""
+"""A folder of images and its tables, scored once."""
 
 import shutil
 from pathlib import Path
@@ -37,3 +37,17 @@ def table(scored: Path, tmp_path: Path) -> Path:
     for name in ("preds.csv", "preds.csv.run.json"):
         shutil.copy(scored / name, tmp_path / name)
     return tmp_path / "preds.csv"
+
+
+@pytest.fixture(scope="session")
+def scored_jsonl(scored: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("jsonl") / "preds.jsonl"
+    score(scored / "images", out, "auto", ScoreOptions(engine=str(tiny_engine)))
+    return out
+
+
+@pytest.fixture
+def jsonl(scored_jsonl: Path, tmp_path: Path) -> Path:
+    for name in ("preds.jsonl", "preds.jsonl.run.json"):
+        shutil.copy(scored_jsonl.with_name(name), tmp_path / name)
+    return tmp_path / "preds.jsonl"

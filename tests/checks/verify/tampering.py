@@ -1,4 +1,4 @@
-"""What somebody may do to a table, and what is found of it."""
+"""Changes to a table, and what `verify` finds of them."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def edit(table: Path, change: Callable[[list[str]], None]) -> None:
 
 
 def record_anew(table: Path) -> None:
-    """Let the record vouch for an edited table: what follows is found without its hash."""
+    """Record the hash of an edited table, so that only the edit can be found."""
     record = json.loads(record_path(table).read_text())
     record["output"]["sha256"] = hashlib.sha256(table.read_bytes()).hexdigest()
     record_path(table).write_text(json.dumps(record))

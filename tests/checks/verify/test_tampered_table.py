@@ -1,35 +1,18 @@
-"""A table that somebody changed by hand is compared as far as it can be read."""
+"""A table that was changed by hand is compared as far as it can be read."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hambatch.checks.verify.evidence import as_csv
+from hambatch.checks.verify.table import as_csv
 from hambatch.checks.verify.verify import verify
 from hambatch.errors import InputError
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
 from tests.checks.verify.tampering import EVERY, HASHES, edit, found, record_anew
 
 Lines = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def scored_jsonl(scored: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("jsonl") / "preds.jsonl"
-    score(scored / "images", out, "auto", ScoreOptions(engine=str(tiny_engine)))
-    return out
-
-
-@pytest.fixture
-def jsonl(scored_jsonl: Path, tmp_path: Path) -> Path:
-    for name in ("preds.jsonl", "preds.jsonl.run.json"):
-        shutil.copy(scored_jsonl.with_name(name), tmp_path / name)
-    return tmp_path / "preds.jsonl"
 
 
 def edit_objects(table: Path, change: Callable[[Lines], object]) -> None:

@@ -34,7 +34,7 @@ def fail(content, where):
     if b"hang-" + where in content:
         fired()
         time.sleep(600)
-real_feed, real_decode = dali_lane.DaliScoring.feed, pillow_lane.decode
+real_feed, real_decode = dali_lane.DaliLane.feed, pillow_lane.decode
 def feed(self, files):
     for file in files:
         fail(file.content, b"here")
@@ -42,7 +42,7 @@ def feed(self, files):
 def decode(content, *rest):
     fail(content, b"pillow")
     return real_decode(content, *rest)
-dali_lane.DaliScoring.feed, pillow_lane.decode = feed, decode
+dali_lane.DaliLane.feed, pillow_lane.decode = feed, decode
 """
 
 

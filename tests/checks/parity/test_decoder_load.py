@@ -1,8 +1,8 @@
-"""A group that is split between two decoders is seen in the rows."""
+"""A batch that is split between two decoders is seen in the rows."""
 
 from pathlib import Path
 
-from hambatch.checks.parity.comparing import (
+from hambatch.checks.parity.decoder_load import (
     ALL_ON_CORES,
     HALF,
     HALF_BACKWARDS,

@@ -1,4 +1,4 @@
-"""A package is usable if it works, missing if it is not there, and else broken, with the reason."""
+"""A part is usable if it works, missing if it is not there, and else broken, with the reason."""
 
 import importlib
 import os
@@ -17,10 +17,19 @@ from hambatch.checks.doctor.findings import (
     USABLE,
     Package,
     examine_dali,
+    examine_engine,
     examine_packages,
+    gpu_findings,
+    jpeg_engine,
 )
-from hambatch.system.gpus import INSTALL
+from hambatch.engines.loading import find_engine, load_engine
+from hambatch.engines.manifest import read_manifest
+from hambatch.engines.precision import choose_precision
+from hambatch.score.options import ScoreOptions
+from hambatch.system.cpu import int8_kernels
+from hambatch.system.gpus import INSTALL, Gpu, Probe
 from tests.checks.doctor.installed import install
+from tests.engines.int8_engine import gate_of, put_gate, with_int8
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ def test_a_folder_of_the_same_name_is_no_package(site: Path) -> None:
     assert found.state == MISSING
 
 
-def test_too_old_a_tensorrt_is_told_with_the_version_that_is_wanted(site: Path) -> None:
+def test_too_old_a_tensorrt_is_broken_with_the_version_that_is_wanted(site: Path) -> None:
     install(site, "tensorrt", "", "tensorrt==10.16.0")
     found = examine_packages(FOR_GPU)[0]
     assert (found.state, found.version) == (BROKEN, "10.16.0")
@@ -122,3 +131,68 @@ def test_a_new_enough_tensorrt_is_usable(site: Path, cuda: str) -> None:
     install(site, "tensorrt", "", f"tensorrt-{cuda}-bindings==11.4.0.106")
     found = examine_packages(FOR_GPU)[0]
     assert (found.name, found.state) == (f"tensorrt-{cuda}-bindings", USABLE)
+
+
+def test_the_default_engine_runs_as_score_would_choose() -> None:
+    found = examine_engine()
+    manifest = load_engine(find_engine(ScoreOptions.engine)).manifest
+    choice = choose_precision(manifest, "openvino", "auto")
+    assert (found.name, found.state, found.version) == (manifest.name, USABLE, manifest.version)
+    assert found.about == f"loads; runs as openvino-{choice.used} here ({choice.why})"
+
+
+def test_int8_runs_where_its_gate_passed(tiny_engine: Path, tmp_path: Path) -> None:
+    folder = with_int8(tiny_engine, tmp_path / "tiny")
+    put_gate(folder, gate_of(read_manifest(folder), int8_kernels()))
+    about = examine_engine(str(folder)).about
+    assert about == "loads; runs as openvino-int8 here (gate passed: 0.9 % of labels change)"
+
+
+@pytest.mark.parametrize("harm", ["altered", "removed"])
+def test_a_damaged_engine_is_broken(tiny_engine: Path, tmp_path: Path, harm: str) -> None:
+    folder = with_int8(tiny_engine, tmp_path / "tiny")
+    if harm == "altered":
+        (folder / "model.onnx").write_bytes(b"another graph")
+    else:
+        (folder / "model.onnx").unlink()
+    found = examine_engine(str(folder))
+    assert found.state == BROKEN
+    assert str(folder / "model.onnx") in found.why
+    assert found.next.startswith("install hambatch again")
+
+
+def card(*capability: int) -> Gpu:
+    return Gpu(0, "a card", capability, 2**34, "")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("capability", "says"),
+    [
+        ((7, 5), "none documented"),
+        ((8, 0), "documented for Ampere (A100, A30)"),
+        ((8, 6), "none documented"),
+        ((8, 9), "documented for Ada"),
+        ((9, 0), "documented for Hopper"),
+        ((10, 3), "documented for Blackwell"),
+        ((12, 0), "documented for Blackwell"),
+        ((13, 0), "not known of so new a GPU"),
+    ],
+)
+def test_the_jpeg_engine_is_as_documented(capability: tuple[int, int], says: str) -> None:
+    said = jpeg_engine(card(*capability))
+    assert says in said
+    assert "hambatch bench pipeline" in said
+
+
+def test_a_usable_driver_is_listed_with_its_gpus() -> None:
+    driver, gpu = gpu_findings(Probe("550.54.15", 12040, (card(9, 0),), "", ""))
+    assert (driver.state, driver.version, driver.about) == (USABLE, "550.54.15", "runs CUDA 12.4")
+    assert (gpu.part, gpu.name, gpu.state) == ("gpu 0", "a card (gpu 0)", USABLE)
+    assert gpu.about.startswith("compute capability 9.0, 16 GiB; ")
+
+
+def test_no_driver_is_missing_and_a_faulty_one_is_broken() -> None:
+    (absent,) = gpu_findings(Probe("", 0, (), "no libcuda.so.1", "install it", absent=True))
+    assert (absent.state, absent.why, absent.next) == (MISSING, "no libcuda.so.1", "install it")
+    (old,) = gpu_findings(Probe("470.1", 11040, (card(9, 0),), "too old", "install a newer one"))
+    assert (old.state, old.version, old.why) == (BROKEN, "470.1", "too old")

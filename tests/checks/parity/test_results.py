@@ -6,12 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from hambatch.checks.options import ParityOptions
-from hambatch.checks.parity.comparing import LoadEffect, Tolerance, compare_rows
-from hambatch.checks.parity.paths import Scorable, Taken
-from hambatch.checks.parity.results import Parity, PathResult, Varied, as_document, as_text
+from hambatch.checks.parity.comparing import Tolerance, compare_rows
+from hambatch.checks.parity.decoder_load import LoadEffect
+from hambatch.checks.parity.results import (
+    Parity,
+    PathResult,
+    Scorable,
+    Taken,
+    Varied,
+    as_document,
+    as_text,
+)
 from hambatch.engines.loading import load_engine
 from hambatch.system.files import as_json
 from tests.checks.parity.made_parity import failed, path, row
+from tests.conftest import REPOSITORY
 
 ROWS = (row("a.jpg"), row("b.jpg"))
 SAME = (Varied("batches of 1, 1 stream"), Varied("backwards"))
@@ -80,7 +89,7 @@ def test_a_path_that_failed_or_lost_an_image_is_a_fault(tiny_engine: Path) -> No
     assert "beyond, 1 failed" in as_text(as_document(parity(tiny_engine, less)))
 
 
-def test_loads_of_the_decoder_are_told(tiny_engine: Path) -> None:
+def test_loads_of_the_decoder_are_reported(tiny_engine: Path) -> None:
     load = LoadEffect("dali-gpu+tensorrt-fp32", 0.004, 0.003, 10, 12, 2, 0, 22)
     document = as_document(parity(tiny_engine, load=load))
     assert "10 rows are as with 1, 12 as with 0" in as_text(document)
@@ -88,7 +97,7 @@ def test_loads_of_the_decoder_are_told(tiny_engine: Path) -> None:
 
 
 def test_docs_name_every_field(tiny_engine: Path) -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "parity.md").read_text()
+    docs = (REPOSITORY / "docs" / "parity.md").read_text()
     load = LoadEffect("a", 0.0, 0.0, 0, 0, 0, 0, 0)
     document = as_document(parity(tiny_engine, keras(tiny_engine, 0), load=load))
     last = document["paths"][-1]

@@ -1,4 +1,4 @@
-"""Requests of several images, which only `bench` makes, answer for the same images."""
+"""Requests of several images, which only `bench` makes, give the scores of single ones."""
 
 from pathlib import Path
 
@@ -8,11 +8,12 @@ import pytest
 from hambatch.backends.openvino_cpu import load
 from hambatch.bench.inference import Offline, Setting, SingleStream, cut, open_backend
 from hambatch.engines.loading import load_engine
+from hambatch.errors import InputError
 from tests.backends.contract import batch_of, pictures, scores
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 9])
-def test_padding_of_the_last_request_reaches_no_answer(tiny_engine: Path, count: int) -> None:
+def test_padding_of_the_last_request_changes_no_score(tiny_engine: Path, count: int) -> None:
     engine, images = load_engine(tiny_engine), pictures(count)
     alone = load(engine, "fp32", 2)
     several = load(engine, "fp32", 2, request_size=4, threads_a_stream=2)
@@ -41,14 +42,14 @@ def test_images_go_round() -> None:
     assert batch.indices.tolist() == [2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize(("asked", "scored"), [(70, 72), (5, 32)])
-def test_a_turn_scores_the_images_asked_for_in_whole_requests_and_some_for_every_stream(
-    tiny_engine: Path, tmp_path: Path, asked: int, scored: int
+@pytest.mark.parametrize(("count", "scored"), [(70, 72), (5, 32)])
+def test_a_turn_scores_the_wanted_images_in_whole_requests_and_some_for_every_stream(
+    tiny_engine: Path, tmp_path: Path, count: int, scored: int
 ) -> None:
     np.save(tmp_path / "pixels.npy", pictures(5))
     setting = Setting("openvino", "fp32", 4, 1, 1)
-    loaded = Offline(tiny_engine, setting, tmp_path / "pixels.npy", asked).load()
-    assert (loaded.label, loaded.turn().images) == ("openvino-fp32", scored)
+    loaded = Offline(tiny_engine, setting, tmp_path / "pixels.npy", count).load()
+    assert loaded.turn().images == scored
     loaded.close()
 
 
@@ -72,3 +73,8 @@ def test_the_defaults_of_a_run_are_not_touched(tiny_engine: Path) -> None:
     np.testing.assert_array_equal(scores(plain, images), scores(ours, images))
     plain.close()
     ours.close()
+
+
+def test_a_backend_with_requests_of_its_own_refuses_others(tiny_engine: Path) -> None:
+    with pytest.raises(InputError, match="keras backend has its own request_size"):
+        open_backend(tiny_engine, Setting("keras", "fp32", 3, 1, 1))

@@ -1,25 +1,24 @@
-"""Whole measurements, in real workers: on the CPU, and on GPUs of host memory."""
+"""Images are taken and left out; paths are judged: on the CPU, and on GPUs of host memory."""
 
 from pathlib import Path
 
 import pytest
 
 from hambatch.checks.options import ParityOptions
-from hambatch.checks.parity.measuring import judge, measure_parity
+from hambatch.checks.parity.measuring import judge, measure_parity, scorable, take_images
 from hambatch.checks.parity.paths import (
     USUAL,
     Outcome,
     other_paths,
     reference_path,
-    scorable,
     usual_run,
     varied_runs,
 )
 from hambatch.checks.parity.results import Parity, PathResult
 from hambatch.engines.loading import load_engine
-from hambatch.errors import DeviceLost
+from hambatch.errors import DeviceLost, InputError
 from tests.backends.tensorrt.host_gpus import host_gpus
-from tests.checks.parity.made_parity import path, row
+from tests.checks.parity.made_parity import failed, path, row
 from tests.engines.int8_engine import with_int8
 
 __all__ = ["host_gpus"]
@@ -34,9 +33,7 @@ def measured(source: Path, engine: Path, **options: str) -> Parity:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("host_gpus")
-def test_gpus_that_answer_right_give_the_rows_of_the_cpu(
-    image_folder: Path, tiny_engine: Path
-) -> None:
+def test_gpus_that_work_give_the_rows_of_the_cpu(image_folder: Path, tiny_engine: Path) -> None:
     found = measured(image_folder, tiny_engine, device="0,1", precision="fp32")
     reference, keras, on_gpu = found.results
     assert (reference.verdict, keras.verdict, on_gpu.verdict) == (
@@ -110,3 +107,29 @@ def test_every_path_is_scored_in_other_batches_streams_and_places(tiny_engine: P
     assert {size for size, _, _ in ways} == {1, 7, 64}
     assert {streams == 1 for _, streams, _ in ways} == {True, False}
     assert any(backwards for _, _, backwards in ways)
+
+
+def test_images_are_spread_evenly_over_the_listing(image_folder: Path) -> None:
+    every = take_images(image_folder, 1000)
+    assert (len(every.names), every.listed) == (24, 24)
+    some = take_images(image_folder, 6)
+    assert (some.names, some.listed) == (every.names[::4], 24)
+    assert len(take_images(image_folder, 17).names) == 17
+
+
+def test_an_empty_folder_is_refused_with_the_next_command(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no JPEG or PNG image in .*\nNext: "):
+        take_images(tmp_path, 64)
+
+
+def test_bad_images_are_left_out_by_reason(tmp_path: Path) -> None:
+    found = scorable([row("a.jpg"), failed("b.jpg"), failed("c.jpg")], tmp_path)
+    assert found.names == ("a.jpg",)
+    assert dict(found.left_out) == {"cannot be decoded: junk": 2}
+
+
+def test_a_folder_of_bad_images_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"none of the 1 images .* cannot be decoded: junk\.\nNext:"
+    ):
+        scorable([failed("b.jpg")], tmp_path)

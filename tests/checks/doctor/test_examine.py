@@ -1,10 +1,10 @@
-"""What works follows from what was found, and says what it lacks."""
+"""What works follows from what was found; what is broken points to its cause."""
 
 import json
 
 import pytest
 
-from hambatch.checks.doctor.examine import Examination, abilities, as_text
+from hambatch.checks.doctor.examine import Examination, abilities, as_text, blame
 from hambatch.checks.doctor.findings import (
     BROKEN,
     DALI,
@@ -16,7 +16,7 @@ from hambatch.checks.doctor.findings import (
     SCORING,
     USABLE,
     Finding,
-    findings,
+    gpu_findings,
 )
 from hambatch.system.gpus import Gpu, Probe
 
@@ -40,19 +40,19 @@ def examination(probe: Probe = DRIVER, **states: str) -> Examination:
     ]
     state = states.get("engine", USABLE)
     engine = Finding("engine", "some-engine", state, SCORING, "1", "loads; runs as it should")
-    found = (*parts, engine, *findings(probe))
+    found = (*parts, engine, *gpu_findings(probe))
     return Examination(found, tuple(abilities(found)))
 
 
-def told(found: Examination) -> dict[str, tuple[bool, str]]:
+def by_name(found: Examination) -> dict[str, tuple[bool, str]]:
     return {ability.what: (ability.works, ability.why) for ability in found.abilities}
 
 
 def test_all_works_where_all_is_usable() -> None:
     found = examination()
     assert found.can_score
-    assert all(works for works, _ in told(found).values())
-    assert told(found)["scoring"] == (True, "loads; runs as it should")
+    assert all(works for works, _ in by_name(found).values())
+    assert by_name(found)["scoring"] == (True, "loads; runs as it should")
 
 
 @pytest.mark.parametrize(
@@ -68,30 +68,30 @@ def test_all_works_where_all_is_usable() -> None:
 def test_images_cannot_be_scored_without(part: str, state: str, why: str) -> None:
     found = examination(**{part: state})
     assert not found.can_score
-    assert told(found)["scoring"] == (False, why)
+    assert by_name(found)["scoring"] == (False, why)
 
 
 def test_images_can_be_scored_without_dali_and_without_all_extras() -> None:
     absent = ("nvidia_dali_cuda120", "tensorflow_cpu", "keras", "pyarrow", "tensorrt", "pycuda")
     found = examination(NO_DRIVER, **dict.fromkeys(absent, MISSING))
     assert found.can_score
-    assert told(found)["fast decoding"] == (
+    assert by_name(found)["fast decoding"] == (
         False,
         "nvidia-dali-cuda120 is missing; Pillow decodes, more slowly",
     )
-    assert told(found)["training and export"] == (
+    assert by_name(found)["training and export"] == (
         False,
         "tensorflow-cpu is missing, keras is missing",
     )
-    assert told(found)["Parquet tables"] == (False, "pyarrow is missing")
+    assert by_name(found)["Parquet tables"] == (False, "pyarrow is missing")
 
 
 def test_dali_that_works_makes_no_gpu() -> None:
-    works, why = told(examination(NO_DRIVER))["scoring on a GPU"]
+    works, why = by_name(examination(NO_DRIVER))["scoring on a GPU"]
     assert (works, why) == (False, "nvidia-driver is missing")
-    works, why = told(examination(pycuda=MISSING))["scoring on a GPU"]
+    works, why = by_name(examination(pycuda=MISSING))["scoring on a GPU"]
     assert (works, why) == (False, "pycuda is missing")
-    works, why = told(examination(nvidia_dali_cuda120=MISSING))["scoring on a GPU"]
+    works, why = by_name(examination(nvidia_dali_cuda120=MISSING))["scoring on a GPU"]
     assert (works, why) == (False, "nvidia-dali-cuda120 is missing")
 
 
@@ -115,3 +115,52 @@ def test_no_line_of_the_table_is_too_long_and_none_is_ragged() -> None:
     for line in as_text(examination()).splitlines():
         assert len(line) <= 100
         assert line == line.rstrip()
+
+
+CRASH = "died of signal 11 (Segmentation fault)"
+
+
+def blamed(dali: str, driver: str, openvino: str = USABLE, engine: str = USABLE) -> list[str]:
+    """What to type for DALI and for the engine."""
+    states = {
+        "numpy": USABLE,
+        "msgspec": USABLE,
+        "PIL.Image": USABLE,
+        "openvino": openvino,
+        DALI.module: dali,
+        "engine": engine,
+        "driver": driver,
+    }
+    findings = [
+        Finding(part, part, state, SCORING, why=CRASH, next=f"mend {part}")
+        for part, state in states.items()
+    ]
+    there = {finding.part: finding for finding in blame(findings)}
+    return [there[DALI.module].next, there["engine"].next]
+
+
+def test_dali_that_dies_of_a_broken_driver_points_there() -> None:
+    assert blamed(BROKEN, BROKEN)[0] == "mend driver"
+
+
+def test_dali_is_to_blame_itself_where_there_is_no_driver_or_a_sound_one() -> None:
+    assert blamed(BROKEN, MISSING)[0] == blamed(BROKEN, USABLE)[0] == "mend nvidia.dali"
+
+
+def test_dali_that_works_points_nowhere_else() -> None:
+    assert blamed(USABLE, BROKEN)[0] == "mend nvidia.dali"
+
+
+def test_an_engine_without_its_runtime_points_there() -> None:
+    assert blamed(USABLE, USABLE, MISSING, BROKEN)[1] == "mend openvino"
+    assert blamed(USABLE, USABLE, USABLE, BROKEN)[1] == "mend engine"
+
+
+def test_the_cause_is_named() -> None:
+    parts = {"numpy": MISSING, "engine": BROKEN, "openvino": USABLE}
+    found = [
+        Finding(part, f"the-{part}", state, SCORING, why="why") for part, state in parts.items()
+    ]
+    assert next(one.why for one in blame(found) if one.part == "engine") == (
+        "why; the-numpy is missing, mend that first"
+    )

@@ -1,4 +1,4 @@
-"""Where a GPU's decoder parts a group, rows may depend on their place: only then is that told."""
+"""Where a GPU's decoder splits a batch, rows may depend on their batch, and only there."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def options(engine: Path, load: float, **chosen: Any) -> ScoreOptions:
 
 
 @pytest.mark.parametrize(("load", "depends"), [(0.0, False), (0.5, True), (1.0, False)])
-def test_groups_and_gpus_are_part_of_a_run_where_they_may_change_a_row(
+def test_batches_and_gpus_are_part_of_a_run_where_they_may_change_a_row(
     tiny_engine: Path, load: float, depends: bool
 ) -> None:
     engine = load_engine(tiny_engine)
@@ -42,7 +42,7 @@ def test_groups_and_gpus_are_part_of_a_run_where_they_may_change_a_row(
     assert device(device="1") == device()
 
 
-def test_a_run_of_parted_groups_goes_on_with_its_own_only_and_is_verified_for_what_it_is(
+def test_a_run_of_split_batches_is_verified_within_a_tolerance(
     tiny_engine: Path, tmp_path: Path
 ) -> None:
     images, out = tmp_path / "images", tmp_path / "rows.csv"

@@ -3,7 +3,7 @@
 import csv
 import os
 
-from hambatch.checks.verify.evidence import Difference, as_csv
+from hambatch.checks.verify.table import Difference, as_csv
 
 WILD = ("=1+1", "a\nb", os.fsdecode(b"caf\xe9"), "-2", "x;@y", "\u2028", "50%41")
 

@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.bench.compare import join
 from hambatch.bench.compare_file import Result, Series
+from hambatch.bench.compare_pairs import join
 from hambatch.errors import InputError
 
 
-def series(precision, batch_size=8, stage="inference", kind="throughput", **settings):
-    name = f"{stage} openvino-{precision}, batch {batch_size}{''.join(map(str, settings.values()))}"
-    told = {"precision": precision, "batch_size": batch_size, **settings}
-    return Series(kind, name, stage, told, (40.0, 41.0))
+def series(precision, batch_size=8, stage="inference", kind="throughput", **others):
+    name = f"{stage} openvino-{precision}, batch {batch_size}{''.join(map(str, others.values()))}"
+    settings = {"precision": precision, "batch_size": batch_size, **others}
+    return Series(kind, name, stage, settings, (40.0, 41.0))
 
 
 def result(*all_series, what="engine"):

@@ -26,7 +26,7 @@ def test_what_is_no_confidence_is_refused(confidence):
         samples_needed(99, confidence)
 
 
-def test_a_percentile_of_one_sample_too_few_is_not_told():
+def test_a_percentile_of_one_sample_too_few_is_none():
     samples = [float(value) for value in range(459)]
     assert percentile(samples, 99) is not None
     assert percentile(samples[:-1], 99) is None

@@ -1,0 +1,77 @@
+"""The files behind a table: each is read and hashed again."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from hambatch.checks.verify.table import Difference
+from hambatch.score.options import ScoreOptions
+from hambatch.sinks.publish import outputs_of
+from hambatch.sources.listing import Listing, list_images
+from hambatch.sources.reading import Bounds, Item, fetch
+from hambatch.system.text import decode_name
+from hambatch.types import Row
+
+Progress = Callable[[Iterable[Difference | None], int], Iterable[Difference | None]]
+"""Wraps the stream of compared files to show how far it is."""
+
+READERS = 4
+
+READ_AT_ONCE = 64
+
+
+@contextmanager
+def listed(source: Path, table: Path, options: ScoreOptions) -> Iterator[Listing]:
+    """List the images of the folder now, without the outputs of the run."""
+    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
+        yield list_images(
+            source,
+            Path(place) / "listing",
+            follow_symlinks=options.follow_symlinks,
+            leave=outputs_of(table),
+        )
+
+
+def compare_files(
+    rows: Mapping[str, Row], listing: Listing, bounds: Bounds, source: Path, progress: Progress
+) -> Iterator[Difference]:
+    """Yield what differs between the rows and the files, which are read within ``bounds``."""
+    for name, why in sorted(listing.survey.unreadable.items()):
+        yield Difference(decode_name(name), "folder cannot be read now", found=why)
+    compared = _compared(rows, listing, partial(_compare_bytes, source, bounds))
+    yield from filter(None, progress(compared, listing.count))
+
+
+def _compared(
+    rows: Mapping[str, Row],
+    listing: Iterable[str],
+    compare: Callable[[str, Row | None], Difference | None],
+) -> Iterator[Difference | None]:
+    """Yield, for every listed file and every row without one, a difference or None."""
+    seen = set()
+    waiting = iter(listing)
+    with ThreadPoolExecutor(READERS) as pool:
+        while names := list(islice(waiting, READ_AT_ONCE)):
+            seen.update(names)
+            yield from pool.map(compare, names, [rows.get(name) for name in names])
+    for name, row in rows.items():
+        # A row without a sha256 records that its file could not be read.
+        if name not in seen and row.sha256:
+            yield Difference(name, "row without a file", row.sha256)
+
+
+def _compare_bytes(source: Path, bounds: Bounds, name: str, row: Row | None) -> Difference | None:
+    if row is None:
+        return Difference(name, "file without a row")
+    now = fetch(Item(0, source / name), bounds)
+    if now.sha256 == row.sha256:
+        return None
+    if not row.sha256:
+        return Difference(name, "file can be read now", row.reason, now.sha256)
+    if not now.sha256:
+        return Difference(name, "file cannot be read now", row.sha256, now.problem)
+    return Difference(name, "file has changed", row.sha256, now.sha256)

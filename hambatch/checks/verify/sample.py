@@ -1,0 +1,111 @@
+"""A sample of the rows of a table, scored again."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from hambatch.checks.verify.table import Difference
+from hambatch.engines.sentinels import precision_of
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import CPU, ON_CPU, ON_GPU
+from hambatch.score.rows import predict_files
+from hambatch.types import Row
+
+
+class ScoredAgain(NamedTuple):
+    """What differs, and the widest tolerance that a row was compared with."""
+
+    differences: list[Difference]
+    widest: float
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a probability may move: 0 where machine and libraries are those of the run.
+
+    ``other_request_size`` is the least where a GPU whose memory was full had smaller requests,
+    then or now.
+    """
+
+    usual: float
+    other_request_size: float
+
+    def between(self, row: Row, now: Row) -> float:
+        """Give the one for a row and the same row scored again."""
+        if _differ_in_request_size(row, now):
+            return max(self.usual, self.other_request_size)
+        return self.usual
+
+
+def draw(rows: Mapping[str, Row], count: int, seed: int) -> list[Row]:
+    """Choose rows at random, in the order of the table; all of them if there are fewer."""
+    names = list(rows)
+    places = sorted(random.Random(seed).sample(range(len(names)), min(count, len(names))))  # noqa: S311
+    return [rows[names[place]] for place in places]
+
+
+def score_again(
+    root: Path, sample: list[Row], options: ScoreOptions, tolerance: Tolerance
+) -> ScoredAgain:
+    """Score the sample's files and compare whole rows."""
+    found, widest = [], tolerance.usual
+    for chosen, rows in _by_device(sample, options):
+        again = predict_files(root, [row.image for row in rows], chosen, anywhere=False)
+        for row, now in zip(rows, again, strict=True):
+            allowed = tolerance.between(row, now)
+            widest = max(widest, allowed)
+            if _differ_in_request_size(row, now):
+                now = replace(now, backend=row.backend)
+            if difference := _compare_rows(row, now, allowed):
+                found.append(difference)
+    return ScoredAgain(found, widest)
+
+
+def _by_device(
+    sample: list[Row], options: ScoreOptions
+) -> Iterator[tuple[ScoreOptions, list[Row]]]:
+    """Separate the rows that the CPU did for a GPU that failed from the others."""
+    handed_over = [
+        row for row in sample if options.backend == ON_GPU and row.backend.startswith(ON_CPU)
+    ]
+    if others := [row for row in sample if row not in handed_over]:
+        yield options, others
+    if handed_over:
+        precision = precision_of(handed_over[0].backend)
+        on_cpu = replace(options, device=CPU, backend=ON_CPU, precision=precision, force=True)
+        yield on_cpu, handed_over
+
+
+def _differ_in_request_size(row: Row, now: Row) -> bool:
+    """Tell whether only the size of requests differs: ``tensorrt-fp32-b32``, ``tensorrt-fp32``."""
+    then, here = (each.backend.split("-") for each in (row, now))
+    return then[:2] == here[:2] and then != here
+
+
+def _compare_rows(row: Row, now: Row, tolerance: float) -> Difference | None:
+    if row == now:
+        return None
+    if row.status != now.status:
+        return Difference(row.image, "status when scored again", row.status, now.status)
+    if row.status == "failed":
+        # The wording of a reason belongs to a library's version.
+        return Difference(row.image, "reason", row.reason, now.reason) if not tolerance else None
+    then, here = ((*each.probabilities, each.malignant) for each in (row, now))
+    off = max(abs(a - b) for a, b in zip(then, here, strict=True))
+    if off > tolerance:
+        what = f"probabilities when scored again differ by {off:.6f}"
+        return Difference(row.image, what, _score(row), _score(now))
+    same = replace(now, probabilities=row.probabilities, malignant=row.malignant)
+    if tolerance or same == row:
+        return None
+    return Difference(row.image, "how it was scored", _origin(row), _origin(now))
+
+
+def _score(row: Row) -> str:
+    return f"{row.prediction} {max(row.probabilities):.6f}"
+
+
+def _origin(row: Row) -> str:
+    return f"{row.prediction} {row.decoder} {row.backend} {row.sha256}"
