@@ -21,7 +21,7 @@ from picture_folders import described, pictures
 
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.backends.tensorrt.plans.fp16 import VALUES_LIMIT, WEIGHTS_LIMIT, as_if_fp16, to_fp16
-from hambatch.backends.tensorrt.plans.trial import decode_known_pictures
+from hambatch.backends.tensorrt.plans.trial import decode_sentinels
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import compare
@@ -43,7 +43,7 @@ def main() -> None:
         found = pictures(chosen.images, Path(place) / "drawn", chosen.count)
         images = decode(found, engine.manifest.input, engine.manifest.preprocessing)
         about = described(found)
-    moved = {"known": of(engine, decode_known_pictures(engine)), "images": of(engine, images)}
+    moved = {"known": of(engine, decode_sentinels(engine)), "images": of(engine, images)}
     result = {
         "question": "how far does FP16 move a probability?",
         **about,

@@ -27,9 +27,9 @@ from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.ham10000.perceptual_hash import (
     LEAST_CORRELATION,
     MOST_BITS,
-    Looks,
+    Signatures,
     grey_thumbnails,
-    looks_of,
+    signatures_of,
     thumbnails,
 )
 from hambatch.pipelines.decode import decode
@@ -96,16 +96,16 @@ def main() -> None:
     dataset = read_dataset(chosen.data)
     seen = thumbnails(dataset.files)
     table = dataset.table[dataset.table["sha256"].isin(list(seen))].reset_index(drop=True)
-    looks = looks_of(np.stack([seen[digest] for digest in table["sha256"]]))
+    signatures = signatures_of(np.stack([seen[digest] for digest in table["sha256"]]))
     at = np.sort(np.random.default_rng(0).choice(len(table), chosen.copies, replace=False))
-    some = Looks(looks.hashes[at], looks.shapes[at])
+    some = Signatures(signatures.hashes[at], signatures.shapes[at])
     result = {
         "question": "are copies found, and different lesions left alone?",
         "images": len(table),
         "split_table_sha256": dataset.split_sha256,
         "most_bits": MOST_BITS,
         "least_correlation": LEAST_CORRELATION,
-        "pairs": pairs(table, looks),
+        "pairs": pairs(table, signatures),
         "copies_of_each": chosen.copies,
         "copies": copies([dataset.root / file for file in table["file"].iloc[at]], some),
         "cpu": cpu_name(),
@@ -115,9 +115,9 @@ def main() -> None:
     print(json.dumps({name: result[name] for name in ("pairs", "copies")}, indent=2))
 
 
-def pairs(table: pd.DataFrame, looks: Looks) -> dict[str, Any]:
+def pairs(table: pd.DataFrame, signatures: Signatures) -> dict[str, Any]:
     """Compare all images with one another, and name the likest of different lesions."""
-    found = near(looks, max(BITS))
+    found = near(signatures, max(BITS))
     low, high, bits, correlation = found
     lesion = table["group"].to_numpy(str)
     same = lesion[low] == lesion[high]
@@ -135,15 +135,15 @@ def pairs(table: pd.DataFrame, looks: Looks) -> dict[str, Any]:
     }
 
 
-def near(looks: Looks, most: int) -> tuple[NDArray[Any], ...]:
+def near(signatures: Signatures, most: int) -> tuple[NDArray[Any], ...]:
     """Give the pairs within ``most`` bits: both places, bits, correlation."""
     parts = []
-    for start in range(0, len(looks.hashes), ROWS):
-        rows = np.bitwise_count(looks.hashes[start : start + ROWS, None] ^ looks.hashes)
+    for start in range(0, len(signatures.hashes), ROWS):
+        rows = np.bitwise_count(signatures.hashes[start : start + ROWS, None] ^ signatures.hashes)
         low, high = np.nonzero(rows <= most)
         kept = low + start < high
         low, high = low[kept], high[kept]
-        correlation = np.einsum("ij,ij->i", looks.shapes[low + start], looks.shapes[high])
+        correlation = np.einsum("ij,ij->i", signatures.shapes[low + start], signatures.shapes[high])
         parts.append((low + start, high, rows[low, high], correlation))
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
@@ -176,16 +176,16 @@ def likest(
     ]
 
 
-def copies(paths: list[Path], originals: Looks) -> dict[str, Any]:
+def copies(paths: list[Path], originals: Signatures) -> dict[str, Any]:
     """Compare copies of each kind with their originals."""
     found = {}
     for name, (change, quality) in CHANGES.items():
         with tempfile.TemporaryDirectory(prefix="hambatch-copies-") as place:
             made = [write(path, Path(place), change, quality) for path in paths]
             pixels = decode(made, InputSpec(), Preprocessing())
-        looks = looks_of(grey_thumbnails(pixels))
-        bits = np.bitwise_count(looks.hashes ^ originals.hashes)
-        correlation = np.einsum("ij,ij->i", looks.shapes, originals.shapes)
+        signatures = signatures_of(grey_thumbnails(pixels))
+        bits = np.bitwise_count(signatures.hashes ^ originals.hashes)
+        correlation = np.einsum("ij,ij->i", signatures.shapes, originals.shapes)
         hit = (bits <= MOST_BITS) & (correlation >= LEAST_CORRELATION)
         found[name] = {
             "found": float(hit.mean()),

@@ -43,7 +43,11 @@ def png_bytes(seed: int, width: int = 96, height: int = 72) -> bytes:
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
     """Twenty-three JPEGs and a PNG, in the root and in two subfolders."""
-    root = tmp_path / "images"
+    return write_images(tmp_path / "images")
+
+
+def write_images(root: Path) -> Path:
+    """Write the images of :func:`image_folder`."""
     for sub in ("", "a", "b/c"):
         (root / sub).mkdir(parents=True, exist_ok=True)
     for k in range(23):

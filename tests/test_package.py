@@ -47,6 +47,18 @@ def test_the_wheel_carries_every_package() -> None:
     assert listed == {"hambatch", *(module.name for module in walked if module.ispkg)}
 
 
+def test_the_wheel_carries_every_template() -> None:
+    checkout = Path(__file__).parent.parent
+    read = configparser.ConfigParser()
+    read.read(checkout / "setup.cfg")
+    data = read["options.package_data"]
+    templates = [*checkout.glob("hambatch/**/*.html"), *checkout.glob("hambatch/**/*.jinja")]
+    assert templates
+    for template in templates:
+        package = ".".join(template.parent.relative_to(checkout).parts)
+        assert any(template.match(pattern) for pattern in data[package].split(", "))
+
+
 def test_public_names_are_these() -> None:
     assert sorted(hambatch.__all__) == [
         "BackendError",

@@ -1,4 +1,4 @@
-"""Which library a backend computes with: another version may round otherwise."""
+"""Backends: what executes an engine, the table of them, and the library behind each."""
 
 import importlib
 from collections.abc import Iterable, Iterator
@@ -19,9 +19,11 @@ BACKENDS = {
 }
 """Backend name to the module whose ``load`` makes one."""
 
-
 MAPS = "openvino-maps"
 """The backend of `hambatch explain`: OpenVINO's FP32, with maps. No run is scored with it."""
+
+DISTRIBUTIONS = {"tensorrt": BINDINGS}
+"""The packages that may have a library's version, where none has the library's name."""
 
 
 class Backend(Protocol):
@@ -32,21 +34,19 @@ class Backend(Protocol):
     """
 
     name: str
-    """What the ``backend`` column says, such as ``openvino-fp32``."""
+    """The table's ``backend``, such as ``openvino-fp32``."""
 
     holds: int
-    """Most batches that it takes before it answers the first of them."""
+    """Most batches that it takes before it yields the first of them."""
 
     note: str
-    """What its user should know of how it runs here; mostly empty."""
+    """What a user should know about how it runs here; mostly empty."""
 
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
         """Yield every batch with its scores, in order; an empty batch stays empty."""
-        ...
 
     def close(self) -> None:
         """Give back memory and threads."""
-        ...
 
 
 def load_backend(
@@ -59,20 +59,15 @@ def load_backend(
 ) -> Backend:
     """Load an engine into the backend of that name, with so many single-threaded streams.
 
+    Raises EngineError if the engine has no graph of that precision, or its graph does not match
+    its manifest; BackendError if the runtime cannot execute it here.
+
     Parameters
     ----------
     model_cache
         A folder in which it may keep what it compiles.
     gpu
         The number of the GPU, of a backend that computes on one; None: the first.
-
-    Raises
-    ------
-    EngineError
-        If the engine has no graph of that precision, or its graph does not
-        match its manifest.
-    BackendError
-        If the runtime cannot execute it here.
     """
     modules = {**BACKENDS, MAPS: "hambatch.backends.openvino_maps"}
     module = importlib.import_module(modules[name])
@@ -81,17 +76,11 @@ def load_backend(
     return backend
 
 
-DISTRIBUTIONS = {"tensorrt": BINDINGS}
-"""Where the package that says the version is not called as the library is: one of these."""
-
-
 def runtime_of(backend: str) -> str:
     """Name library and version, and the form in which INT8 graphs run.
 
-    Parameters
-    ----------
-    backend
-        As the table names it, such as ``openvino-int8`` or ``tensorrt-fp16-b32``.
+    Another version of a library may round otherwise. ``backend`` is as in the table, such as
+    ``openvino-int8`` or ``tensorrt-fp16-b32``.
     """
     library, precision, *_ = [*backend.split("-"), ""]
     found = f"{library} {_version(library)}".strip() if library else ""
@@ -99,7 +88,7 @@ def runtime_of(backend: str) -> str:
 
 
 def _version(library: str) -> str:
-    """Give the version of what is installed of it; empty if nothing is."""
+    """Give the version that is installed; empty if none is."""
     for name in DISTRIBUTIONS.get(library, (library,)):
         try:
             return version(name)

@@ -13,6 +13,11 @@ from hambatch.system.packages import require
 SIDE = 224
 """Of the images of the published recipe, in pixels; fine-tuning's unless another is chosen."""
 
+SUFFIX = ".weights.h5"
+WEIGHTS_NAME = f"model{SUFFIX}"
+
+PURPOSE = "hambatch train"
+
 
 def keras_for(purpose: str) -> Any:
     """Import Keras, or name the extra that brings it."""
@@ -21,9 +26,7 @@ def keras_for(purpose: str) -> Any:
     return require("keras", extra="train", purpose=purpose)
 
 
-def build_base(
-    weights: str | Path | None, purpose: str = "hambatch train", side: int = SIDE
-) -> Any:
+def build_base(weights: str | Path | None, purpose: str = PURPOSE, side: int = SIDE) -> Any:
     """ResNet50 without its top, average-pooled, frozen.
 
     Input float32 ``[batch, side, side, 3]`` as ``resnet.preprocess_input`` leaves
@@ -48,31 +51,26 @@ def build_base(
     return base
 
 
-def build_head(
-    hidden_units: int, dropout: float, seed: int, purpose: str = "hambatch train"
-) -> Any:
+def build_head(hidden_units: int, dropout: float, seed: int, purpose: str = PURPOSE) -> Any:
     """Dense(ReLU), Dropout, Dense: float32 features ``[batch, 2048]`` to logits ``[batch, 7]``.
 
     Every random number of it comes from ``seed``.
     """
     keras = keras_for(purpose)
-    initializer = keras.initializers.GlorotUniform
-    return keras.Sequential(
-        [
-            keras.Input((FEATURES,)),
-            keras.layers.Dense(
-                hidden_units,
-                activation="relu",
-                kernel_initializer=initializer(seed=seed),
-                name="hidden",
-            ),
-            keras.layers.Dropout(dropout, seed=seed + 1, name="dropout"),
-            keras.layers.Dense(
-                len(CLASSES), kernel_initializer=initializer(seed=seed + 2), name="logits"
-            ),
-        ],
-        name="head",
+    layers, uniform = keras.layers, keras.initializers.GlorotUniform
+    hidden = layers.Dense(
+        hidden_units, activation="relu", kernel_initializer=uniform(seed=seed), name="hidden"
     )
+    dropped = layers.Dropout(dropout, seed=seed + 1, name="dropout")
+    logits = layers.Dense(len(CLASSES), kernel_initializer=uniform(seed=seed + 2), name="logits")
+    return keras.Sequential([keras.Input((FEATURES,)), hidden, dropped, logits], name="head")
+
+
+def join(base: Any, head: Any) -> Any:
+    """The whole network: preprocessed images in, ``logits`` and ``features`` out."""
+    keras = keras_for(PURPOSE)
+    features = base.output
+    return keras.Model(base.input, {"logits": head(features), "features": features})
 
 
 def in_mixed_precision(base: Any) -> Any:
@@ -84,7 +82,7 @@ def in_mixed_precision(base: Any) -> Any:
     ----------
     .. [1] https://www.tensorflow.org/guide/mixed_precision
     """
-    keras = keras_for("hambatch train")
+    keras = keras_for(PURPOSE)
 
     def clone(layer: Any) -> Any:
         return type(layer).from_config({**layer.get_config(), "dtype": "mixed_float16"})
@@ -96,16 +94,9 @@ def in_mixed_precision(base: Any) -> Any:
 
 def of_any_size(base: Any) -> Any:
     """The same layers, with the same weights in them, for images of any size."""
-    keras = keras_for("hambatch train")
+    keras = keras_for(PURPOSE)
     inputs = keras.Input((None, None, 3))
     return keras.models.clone_model(base, input_tensors=inputs, clone_function=lambda layer: layer)
-
-
-def join(base: Any, head: Any) -> Any:
-    """The whole network: preprocessed images in, ``logits`` and ``features`` out."""
-    keras = keras_for("hambatch train")
-    features = base.output
-    return keras.Model(base.input, {"logits": head(features), "features": features})
 
 
 def preprocess(images: Any) -> Any:
@@ -115,17 +106,8 @@ def preprocess(images: Any) -> Any:
     """
     import numpy as np
 
-    keras = keras_for("hambatch train")
+    keras = keras_for(PURPOSE)
     return keras.applications.resnet.preprocess_input(np.array(images, np.float32))
-
-
-WEIGHTS_NAME = "model.weights.h5"
-
-
-SUFFIX = ".weights.h5"
-
-
-PURPOSE = "reading an engine's Keras weights"
 
 
 def save_network(network: Any, path: Path) -> None:
@@ -141,37 +123,32 @@ def save_network(network: Any, path: Path) -> None:
 
 
 def load_network(path: Path, hidden_units: int, dropout: float, side: int = SIDE) -> Any:
-    """Build the network and read its weights.
+    """Build the network and read its weights, of an engine's folder or a ``.weights.h5`` file.
+
+    Raises EngineError if the file is missing, damaged, or of another network.
 
     Parameters
     ----------
-    path
-        An engine's folder, or a ``.weights.h5`` file.
     hidden_units, dropout
         Of the head, as in ``training`` of ``engine.json``.
     side
         Of the images, in pixels: ``height`` of ``input`` there.
-
-    Raises
-    ------
-    EngineError
-        If the file is missing, damaged, or of another network.
     """
     weights = path / WEIGHTS_NAME if path.is_dir() else path
+    remedy = "Next: hambatch train --data split.csv --out engines/NAME"
     if not weights.is_file():
         raise EngineError(
-            f"{weights} is missing: Keras weights are written by training and not shipped.\n"
-            "Next: hambatch train --data split.csv --out engines/NAME"
+            f"{weights} is missing: training writes Keras weights, and none are shipped.\n{remedy}"
         )
-    base = build_base(None, PURPOSE, side)
-    network = join(base, build_head(hidden_units, dropout, seed=0, purpose=PURPOSE))
+    purpose = "reading an engine's Keras weights"
+    base = build_base(None, purpose, side)
+    network = join(base, build_head(hidden_units, dropout, seed=0, purpose=purpose))
     try:
         network.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise EngineError(
             f"{weights} does not hold the weights of ResNet50 with a head of {hidden_units} "
-            f"hidden units: {reason}.\n"
-            "Next: hambatch train --data split.csv --out engines/NAME"
+            f"hidden units: {reason}.\n{remedy}"
         ) from error
     return network

@@ -6,23 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from hambatch.backends.keras_network import WEIGHTS_NAME, load_network, preprocess
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
 from hambatch.types import Batch, Scored, on_host
 
-REQUEST_SIZE = 1
-"""Images a call.
-
-In a call of several, the kernels that TensorFlow takes on some processors sum the rows of a tile
-and those beyond the last whole tile in another order.
-"""
-
-
-WEIGHTS_NAME = "model.weights.h5"
-
 
 class KerasBackend:
-    """Runs the network that the engine was exported from, one image a call."""
+    """Runs the network that the engine was exported from, one image a call.
+
+    In a call of several, the kernels that TensorFlow takes on some processors sum the rows of a
+    tile and those beyond the last whole tile in another order.
+    """
 
     name = "keras-fp32"
     holds = 0
@@ -37,22 +32,16 @@ class KerasBackend:
         """Score batches, a call for each image."""
         for batch in batches:
             images = on_host(batch.images)
-            parts = [self._call(images[k : k + REQUEST_SIZE]) for k in range(len(batch.indices))]
-            logits, features = zip(*parts, strict=True) if parts else ((), ())
-            yield Scored(
-                batch,
-                np.concatenate([np.empty((0, 7), np.float32), *logits]),
-                np.concatenate([np.empty((0, 2048), np.float32), *features]),
-            )
+            found = [self._forward(preprocess(image[np.newaxis])) for image in images]
+            logits = [np.empty((0, 7), np.float32), *(one["logits"].numpy() for one in found)]
+            features = [
+                np.empty((0, 2048), np.float32),
+                *(one["features"].numpy() for one in found),
+            ]
+            yield Scored(batch, np.concatenate(logits), np.concatenate(features))
 
     def close(self) -> None:
-        """Nothing to give back before the process ends."""
-
-    def _call(self, images: Any) -> tuple[Any, Any]:
-        from hambatch.backends.keras_network import preprocess
-
-        answer = self._forward(preprocess(images))
-        return answer["logits"].numpy(), answer["features"].numpy()
+        """Give back nothing before the process ends."""
 
 
 def load(
@@ -60,15 +49,9 @@ def load(
 ) -> KerasBackend:
     """Build the network and load the engine's Keras weights; Keras shares the cores itself.
 
-    Nothing is compiled that could be kept.
-
-    Raises
-    ------
-    EngineError
-        If the folder has no Keras weights: only ``hambatch train`` leaves them.
+    Nothing is compiled that could be kept. Raises EngineError if the folder has no Keras weights:
+    only ``hambatch train`` leaves them.
     """
-    from hambatch.backends.keras_network import load_network
-
     path = engine.folder / WEIGHTS_NAME
     if precision != "fp32" or not path.is_file():
         raise EngineError(

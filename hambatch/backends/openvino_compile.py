@@ -27,7 +27,6 @@ from hambatch.system.packages import require
 
 SUFFIX = ".blob"
 
-
 KEPT = 4
 """Most compiled graphs in the folder, some 35 MB each; the one used longest ago goes first."""
 
@@ -39,69 +38,6 @@ def cache_folder(precision: str) -> Path | None:
     is compiled of it, twice as large as its file, is read back.
     """
     return user_cache("models") if precision == INT8 else None
-
-
-def exported_once(
-    folder: Path,
-    key: str,
-    compile_graph: Callable[[], Any],
-    import_graph: Callable[[bytes], Any],
-) -> tuple[Any, bytes]:
-    """Import what an earlier start compiled; else compile it, and keep it for the next.
-
-    Parameters
-    ----------
-    compile_graph, import_graph
-        Return what has ``export_model()``; the latter raises RuntimeError at what it
-        cannot take.
-
-    Returns
-    -------
-    tuple
-        The compiled graph, and what it was imported from or exported to.
-    """
-    try:
-        with private(folder) as place:
-            blob = _read(place, key + SUFFIX)
-            with suppress(RuntimeError):
-                if blob is not None:
-                    return import_graph(blob), blob
-            compiled, blob = _exported(compile_graph)
-            with suppress(OSError):
-                write_private(place, key + SUFFIX, _line(blob), blob)
-                _drop_oldest(place)
-            return compiled, blob
-    except CacheRefused:
-        return _exported(compile_graph)
-
-
-def _exported(compile_graph: Callable[[], Any]) -> tuple[Any, bytes]:
-    compiled = compile_graph()
-    return compiled, compiled.export_model().read()
-
-
-def _read(place: int, name: str) -> bytes | None:
-    """Give what was kept; None if there is nothing, or not all of it."""
-    try:
-        content = read_private(place, name)
-    except CacheRefused:
-        return None
-    wanted, blob = content[:65], content[65:]
-    return blob if wanted == _line(blob) else None
-
-
-def _line(blob: bytes) -> bytes:
-    return hashlib.sha256(blob).hexdigest().encode() + b"\n"
-
-
-def _drop_oldest(place: int) -> None:
-    """Keep what was used last, and what another start may be writing."""
-    found = os.listdir(place)
-    blobs = [name for name in found if name.endswith(SUFFIX)]
-    used = {name: os.stat(name, dir_fd=place).st_mtime for name in blobs}
-    left = left_behind(place, (name for name in found if name.startswith(".")))
-    for name in sorted(blobs, key=used.__getitem__, reverse=True)[KEPT:] + left:
-        os.unlink(name, dir_fd=place)
 
 
 @dataclass(frozen=True)
@@ -116,17 +52,12 @@ class How:
 def compile_copies(
     engine: Engine, precision: str, how: How, model_cache: Path | None = None
 ) -> list[Any]:
-    """Compile the graph; ``how.streams`` are shared out evenly among the copies.
+    """Compile the graph: a list of ``openvino.CompiledModel``, one or one a stream.
 
     FP32 is compiled once, with all its streams. An INT8 graph is compiled into as many
     copies of one stream: with several streams in one, OpenVINO 2026.4 prepares their
     shared weights in threads that race, and on one machine *every* score of some starts
     was wrong. On another one none of 30 was (``benchmarks/int8_streams.py`` and its result).
-
-    Returns
-    -------
-    list
-        ``openvino.CompiledModel``, one or one a stream.
     """
     openvino = require("openvino", extra="", purpose="The openvino backend")
     core = openvino.Core()
@@ -137,26 +68,18 @@ def compile_copies(
         graph = read_graph(core, engine, precision, how.request_size)
         return core.compile_model(graph, "CPU", properties)
 
-    if count == 1 and not model_cache:
-        return [compile_graph()]
-
     def import_graph(blob: bytes) -> Any:
         return core.import_model(blob, "CPU", properties)
 
-    if not model_cache:
-        first = compile_graph()
-        return [first, *_in_threads(import_graph, first.export_model().read(), count - 1)]
-    key = key_of(_made_of(engine, precision, how, properties))
-    first, blob = exported_once(model_cache, key, compile_graph, import_graph)
-    return [first, *_in_threads(import_graph, blob, count - 1)]
-
-
-def _in_threads(import_graph: Callable[[bytes], Any], blob: bytes, count: int) -> list[Any]:
-    """Import copies side by side; they share nothing."""
-    if not count:
-        return []
+    if model_cache:
+        key = _key(openvino.get_version(), engine, precision, how, properties)
+        first, blob = compiled_or_kept(model_cache, key, compile_graph, import_graph)
+    elif count == 1:
+        return [compile_graph()]
+    else:
+        first, blob = _exported(compile_graph)
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(import_graph, [blob] * count))
+        return [first, *pool.map(import_graph, [blob] * (count - 1))]
 
 
 def _properties(how: How, count: int) -> dict[str, Any]:
@@ -173,20 +96,72 @@ def _properties(how: How, count: int) -> dict[str, Any]:
     return properties
 
 
-def _made_of(
-    engine: Engine, precision: str, how: How, properties: dict[str, Any]
-) -> dict[str, Any]:
-    """Name everything that decides what is compiled, and whether it fits its manifest."""
-    import openvino
-
-    return {
+def _key(
+    openvino: str, engine: Engine, precision: str, how: How, properties: dict[str, Any]
+) -> str:
+    """Hash everything that decides what is compiled, and whether it fits its manifest."""
+    parts = {
         "graph": engine.manifest.files[engine.variant(precision).file].sha256,
         "input": asdict(engine.manifest.input),
         "classes": engine.manifest.classes,
         "request_size": how.request_size,
         "form": FORM,
         "properties": properties,
-        "openvino": openvino.get_version(),
+        "openvino": openvino,
         "hambatch": __version__,
         "instruction_set": instruction_set(),
     }
+    return key_of(parts)
+
+
+def compiled_or_kept(
+    folder: Path, key: str, compile_graph: Callable[[], Any], import_graph: Callable[[bytes], Any]
+) -> tuple[Any, bytes]:
+    """Import what an earlier start compiled; else compile it, and keep it for the next.
+
+    ``import_graph`` raises RuntimeError at what it cannot take. The result is the compiled graph
+    and its bytes.
+    """
+    name = key + SUFFIX
+    try:
+        with private(folder) as place:
+            blob = _read(place, name)
+            with suppress(RuntimeError):
+                if blob is not None:
+                    return import_graph(blob), blob
+            compiled, blob = _exported(compile_graph)
+            with suppress(OSError):
+                write_private(place, name, _checksum_line(blob), blob)
+                _remove_oldest(place)
+            return compiled, blob
+    except CacheRefused:
+        return _exported(compile_graph)
+
+
+def _exported(compile_graph: Callable[[], Any]) -> tuple[Any, bytes]:
+    compiled = compile_graph()
+    return compiled, compiled.export_model().read()
+
+
+def _read(place: int, name: str) -> bytes | None:
+    """Read a kept graph; None if there is none, or not all of it."""
+    with suppress(CacheRefused):
+        content = read_private(place, name)
+        line, blob = content[:65], content[65:]
+        if line == _checksum_line(blob):
+            return blob
+    return None
+
+
+def _checksum_line(blob: bytes) -> bytes:
+    return hashlib.sha256(blob).hexdigest().encode() + b"\n"
+
+
+def _remove_oldest(place: int) -> None:
+    """Keep the graphs that were used last, and what another start may be writing."""
+    found = os.listdir(place)
+    blobs = [name for name in found if name.endswith(SUFFIX)]
+    used = {name: os.stat(name, dir_fd=place).st_mtime for name in blobs}
+    left = left_behind(place, (name for name in found if name.startswith(".")))
+    for name in sorted(blobs, key=used.__getitem__, reverse=True)[KEPT:] + left:
+        os.unlink(name, dir_fd=place)

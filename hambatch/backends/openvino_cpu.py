@@ -19,34 +19,31 @@ REQUEST_SIZE = 4
 """Images a request, always: the last one is filled up. One stream runs one request on one
 thread, and no sum in it goes over several images, so an image's scores depend on neither its
 place nor its neighbours: to the last bit with the kernels for SSE4.1, AVX2, AVX2-VNNI, AVX-512
-and AVX-512-VNNI (``tests/backends/test_slots.py``). Requests of 1 are slower by a tenth in FP32
-and by 8 % in INT8 (``benchmarks/results/bench_engine_fp32.json``, ``..._int8.json``)."""
-
+and AVX-512-VNNI (``tests/backends/test_openvino_cpu.py``). Requests of 1 are slower by a tenth in
+FP32 and by 8 % in INT8 (``benchmarks/results/bench_engine_fp32.json``, ``..._int8.json``)."""
 
 REQUESTS_PER_STREAM = 2
 """One being computed, one waiting, so that a stream never starves."""
 
-
 OUTPUTS = ("logits", "features")
 
-
 PATIENCE_SECONDS = 60.0
-"""How long a batch may take before its requests are asked whether they failed."""
+"""How long a batch may take before its requests are checked for failures."""
 
 
 @dataclass
 class _Pending:
+    """A batch whose last ``left`` images are not scored yet."""
+
     batch: Batch
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32]
+    rows: list[NDArray[np.float32]]
     left: int
-    """Images not answered yet."""
     done: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
 class _Part:
-    """Neighbouring images of one batch, in one request: from ``place`` on there, ``first`` here."""
+    """Neighbouring images in a request: from ``first`` on in the batch, from ``place`` on there."""
 
     pending: _Pending
     first: int
@@ -75,7 +72,7 @@ class OpenVinoBackend:
         self._counting = threading.Lock()
         self._parts: list[_Part] = []
         self._filled = 0
-        # Outputs of one copy are told apart by name in all of them.
+        # In every copy the outputs have the same names.
         self._widths = [copies[0].output(name).partial_shape[1].get_length() for name in OUTPUTS]
 
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
@@ -86,8 +83,8 @@ class OpenVinoBackend:
         waiting: deque[_Pending] = deque()
         for batch in batches:
             waiting.append(self._submit(batch))
-            # Never wait for another batch with more than `holds` unanswered: whoever feeds
-            # this may be waiting for an answer before it sends more.
+            # Never wait for another batch with more than `holds` unfinished: the sender may
+            # wait for a result before it sends more.
             while waiting and (waiting[0].done.is_set() or len(waiting) > self.holds):
                 yield self._finished(waiting.popleft())
         while waiting:
@@ -100,29 +97,10 @@ class OpenVinoBackend:
         # with an abort.
         self._queues.clear()
 
-    def _wait_all(self) -> None:
-        try:
-            for queue in self._queues:
-                queue.wait_all()
-        except RuntimeError as error:
-            raise BackendError(
-                f"OpenVINO failed: {str(error).splitlines()[-1]}.\nNext: run the same command again"
-            ) from error
-
-    def _idle_copy(self) -> int:
-        """Wait for a request that is free, and take it: of the copy with the fewest at work."""
-        while not self._idle.acquire(timeout=PATIENCE_SECONDS):
-            # An exception inside a request is kept there until somebody waits for it.
-            self._wait_all()
-        with self._counting:
-            copy = self._busy.index(min(self._busy))
-            self._busy[copy] += 1
-        return copy
-
     def _submit(self, batch: Batch) -> _Pending:
         count = len(batch.indices)
-        logits, features = self._empty(count)
-        pending = _Pending(batch, logits, features, left=count)
+        rows = [np.empty((count, width), np.float32) for width in self._widths]
+        pending = _Pending(batch, rows, left=count)
         if not count:
             pending.done.set()
         decoded, first = on_host(batch.images), 0
@@ -148,6 +126,32 @@ class OpenVinoBackend:
         copy = self._idle_copy()
         self._queues[copy].start_async({0: tensor}, (copy, parts, images))
 
+    def _idle_copy(self) -> int:
+        """Wait for a free request, and take one of the copy with the fewest at work."""
+        while not self._idle.acquire(timeout=PATIENCE_SECONDS):
+            # An exception inside a request is kept there until a call waits for it.
+            self._wait_all()
+        with self._counting:
+            copy = self._busy.index(min(self._busy))
+            self._busy[copy] += 1
+        return copy
+
+    def _keep(self, request: Any, sent: tuple[int, list[_Part], NDArray[np.uint8]]) -> None:
+        """Copy a request's rows into their batches; OpenVINO calls it on a thread of its own."""
+        copy, parts, _ = sent
+        outputs = [request.get_tensor(name).data for name in OUTPUTS]
+        for part in parts:
+            count = len(part.images)
+            for rows, output in zip(part.pending.rows, outputs, strict=True):
+                rows[part.first : part.first + count] = output[part.place : part.place + count]
+            with self._counting:
+                part.pending.left -= count
+                if not part.pending.left:
+                    part.pending.done.set()
+        with self._counting:
+            self._busy[copy] -= 1
+        self._idle.release()
+
     def _finished(self, pending: _Pending) -> Scored:
         if any(part.pending is pending for part in self._parts):
             self._send()
@@ -156,29 +160,20 @@ class OpenVinoBackend:
             if pending.left:
                 raise BackendError(
                     f"OpenVINO left {pending.left} images of a batch of "
-                    f"{len(pending.batch.indices)} unanswered.\n"
+                    f"{len(pending.batch.indices)} without scores.\n"
                     "Next: run the same command again"
                 )
-        return Scored(pending.batch, pending.logits, pending.features)
+        logits, features = pending.rows
+        return Scored(pending.batch, logits, features)
 
-    def _empty(self, count: int) -> list[NDArray[np.float32]]:
-        return [np.empty((count, width), np.float32) for width in self._widths]
-
-    def _keep(self, request: Any, sent: tuple[int, list[_Part], NDArray[np.uint8]]) -> None:
-        copy, parts, _ = sent
-        logits, features = (request.get_tensor(name).data for name in OUTPUTS)
-        for part in parts:
-            there = slice(part.place, part.place + len(part.images))
-            here = slice(part.first, part.first + len(part.images))
-            part.pending.logits[here] = logits[there]
-            part.pending.features[here] = features[there]
-            with self._counting:
-                part.pending.left -= len(part.images)
-                if not part.pending.left:
-                    part.pending.done.set()
-        with self._counting:
-            self._busy[copy] -= 1
-        self._idle.release()
+    def _wait_all(self) -> None:
+        try:
+            for queue in self._queues:
+                queue.wait_all()
+        except RuntimeError as error:
+            raise BackendError(
+                f"OpenVINO failed: {str(error).splitlines()[-1]}.\nNext: run the same command again"
+            ) from error
 
 
 def load(
@@ -192,6 +187,9 @@ def load(
 ) -> OpenVinoBackend:
     """Compile the engine's graph of one precision for this CPU.
 
+    Raises EngineError if the graph cannot be read, or its input or outputs are not those of
+    ``engine.json``.
+
     Parameters
     ----------
     request_size, threads_a_stream
@@ -199,12 +197,6 @@ def load(
         scores may differ in their last bits.
     model_cache
         Folder of graphs that earlier starts compiled; scores are the same with and without.
-
-    Raises
-    ------
-    EngineError
-        If the graph cannot be read, or its input or outputs are not those of
-        ``engine.json``.
     """
     how = How(streams, threads_a_stream, request_size)
     copies = compile_copies(engine, precision, how, model_cache)

@@ -1,4 +1,4 @@
-"""An engine's graph as OpenVINO reads it: its shape, and INT8 activations made unsigned."""
+"""An engine's graph as OpenVINO runs it: read, checked, and INT8 activations made unsigned."""
 
 import math
 from dataclasses import dataclass
@@ -15,14 +15,84 @@ from hambatch.errors import EngineError
 from hambatch.system.packages import require
 
 FORM = "unsigned activations"
-"""Of the graph that is compiled, for the key of what is kept of it."""
+"""Of the INT8 graph that is compiled: part of the key of kept graphs."""
 
+BATCH_SIZE = 16
+"""Images a call of :func:`openvino_probabilities`."""
+
+NUMPY_NAMES = {"f32": "float32", "u8": "uint8"}
 
 LEVELS = 256
-
-
 SHIFT = 128
 """In codes: what the file takes from every activation."""
+
+
+def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> Any:
+    """Read and check the graph of one precision, fix its shape, and adapt it to the CPU's kernels.
+
+    Raises EngineError if it cannot be read, or its input or outputs are not those of
+    ``engine.json``.
+    """
+    path = engine.folder / engine.variant(precision).file
+    try:
+        model = core.read_model(path)
+    except RuntimeError as error:
+        raise EngineError(
+            f"{path} is no graph that OpenVINO can read: {str(error).splitlines()[-1]}.\n"
+            "Next: hambatch engines verify"
+        ) from error
+    check_graph(model, engine.manifest, str(path))
+    spec = engine.manifest.input
+    model.reshape([request_size, spec.height, spec.width, 3])
+    if precision == INT8:
+        with_unsigned_activations(model)
+    return model
+
+
+def check_graph(model: Any, manifest: Manifest, path: str) -> None:
+    """Raise EngineError unless a graph's input and outputs are those of the manifest."""
+    spec = manifest.input
+    wanted = {
+        spec.name: f"{spec.dtype} [?,{spec.height},{spec.width},3]",
+        "logits": f"float32 [?,{len(manifest.classes)}]",
+        "features": "float32 [?,2048]",
+    }
+    found = {port.any_name: _signature(port) for port in [*model.inputs, *model.outputs]}
+    if found != wanted:
+        raise EngineError(
+            f"{path} does not match its engine.json: the graph has {found}, wanted {wanted}.\n"
+            "Next: hambatch export, or install hambatch again"
+        )
+
+
+def _signature(port: Any) -> str:
+    kind = port.element_type.get_type_name()
+    sides = ("?" if side.is_dynamic else str(side.get_length()) for side in port.partial_shape)
+    return f"{NUMPY_NAMES.get(kind, kind)} [{','.join(sides)}]"
+
+
+def openvino_probabilities(content: bytes, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Softmax of a serialized ONNX model, run in FP32 on the CPU: float64 ``[n, 7]``."""
+    openvino = require("openvino", extra="", purpose="the check of an export")
+    core = openvino.Core()
+    # Without the hint some CPUs would compute in BF16.
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(content), "CPU", hint)
+    starts = range(0, len(images), BATCH_SIZE)
+    parts = [compiled(images[k : k + BATCH_SIZE])["logits"].copy() for k in starts]
+    return softmax(np.concatenate(parts))
+
+
+def with_unsigned_activations(model: Any) -> int:
+    """Rewrite every convolution that reads signed codes of ``x - 128 s``, and count them.
+
+    A convolution of any other form stays as it is. Codes of both forms name the same value for
+    every ``x``: those below 0 the least, which is 0. ``model`` is an ``openvino.Model`` as it is
+    read from the file, and changed in place.
+    """
+    quantised: dict[tuple[str, float], Any] = {}
+    found = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
+    return sum(_rewrite(node, quantised) for node in found)
 
 
 @dataclass(frozen=True)
@@ -32,27 +102,6 @@ class _Signed:
     source: Any
     scale: float
     pads: tuple[list[int], list[int]]
-
-
-def with_unsigned_activations(model: Any) -> int:
-    """Rewrite every convolution that reads signed codes of ``x - 128 s``.
-
-    A convolution of any other form stays as it is. Codes of both forms name the same value for
-    every ``x``: those below 0 the least, which is 0.
-
-    Parameters
-    ----------
-    model
-        ``openvino.Model``, as it is read from the file; changed in place.
-
-    Returns
-    -------
-    int
-        How many were rewritten.
-    """
-    quantised: dict[tuple[str, float], Any] = {}
-    found = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
-    return sum(_rewrite(node, quantised) for node in found)
 
 
 def _rewrite(convolution: Any, quantised: dict[tuple[str, float], Any]) -> bool:
@@ -78,7 +127,7 @@ def _rewrite(convolution: Any, quantised: dict[tuple[str, float], Any]) -> bool:
         convolution.get_attributes()["dilations"],
     )
     unsigned.set_friendly_name(convolution.get_friendly_name())
-    # What the bias of the file puts back for the shift is not taken away any more.
+    # The bias of the file makes up for the shift, which is no longer there.
     shift = SHIFT * signed.scale * kernel.sum(axis=(1, 2, 3), dtype=np.float64)
     own = opset.subtract(stored, shift.reshape(1, -1, 1, 1).astype(np.float32))
     total = opset.add(unsigned, own)
@@ -114,20 +163,16 @@ def _signed(read: Any) -> _Signed | None:
 
 def _bias(convolution: Any) -> tuple[Any, Any] | None:
     """Find the node that alone reads the convolution and adds a value a channel, and the value."""
+    from openvino import PartialShape
+
     everyone = convolution.output(0).get_target_inputs()
-    # Of the shape nothing but the bias's own is made.
+    # A ShapeOf reads it too, for the shape of the bias alone.
     readers = [port for port in everyone if port.get_node().get_type_name() != "ShapeOf"]
     if len(readers) != 1 or (added := readers[0].get_node()).get_type_name() != "Add":
         return None
     stored = added.input_value(1 - readers[0].get_index())
     each = [1, convolution.output(0).get_partial_shape()[1].get_length(), 1, 1]
-    return (added, stored) if stored.get_partial_shape() == _shape(each) else None
-
-
-def _shape(sides: list[int]) -> Any:
-    from openvino import PartialShape
-
-    return PartialShape(sides)
+    return (added, stored) if stored.get_partial_shape() == PartialShape(each) else None
 
 
 def _step(port: Any, *kinds: str) -> Any:
@@ -173,77 +218,3 @@ _ARITHMETIC: dict[str, Any] = {
     "Subtract": np.subtract,
     "Multiply": np.multiply,
 }
-
-
-def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> Any:
-    """Read and check the graph of one precision, fix its shape, and make it the kernels' own.
-
-    Raises
-    ------
-    EngineError
-        If it cannot be read, or its input or outputs are not those of ``engine.json``.
-    """
-    path = engine.folder / engine.variant(precision).file
-    try:
-        model = core.read_model(path)
-    except RuntimeError as error:
-        raise EngineError(
-            f"{path} is no graph that OpenVINO can read: {str(error).splitlines()[-1]}.\n"
-            "Next: hambatch engines verify"
-        ) from error
-    check_graph(model, engine.manifest, str(path))
-    spec = engine.manifest.input
-    model.reshape([request_size, spec.height, spec.width, 3])
-    if precision == INT8:
-        with_unsigned_activations(model)
-    return model
-
-
-def check_graph(model: Any, manifest: Manifest, path: str) -> None:
-    """Compare a graph's input and outputs with the manifest.
-
-    Raises
-    ------
-    EngineError
-        Naming what the graph has and what the manifest wants.
-    """
-    spec = manifest.input
-    wanted = {
-        spec.name: f"{spec.dtype} [?,{spec.height},{spec.width},3]",
-        "logits": f"float32 [?,{len(manifest.classes)}]",
-        "features": "float32 [?,2048]",
-    }
-    found = {port.any_name: _signature(port) for port in [*model.inputs, *model.outputs]}
-    if found != wanted:
-        raise EngineError(
-            f"{path} does not match its engine.json: the graph has {found}, wanted {wanted}.\n"
-            "Next: hambatch export, or install hambatch again"
-        )
-
-
-def _signature(port: Any) -> str:
-    kind = {"f32": "float32", "u8": "uint8"}.get(
-        port.element_type.get_type_name(), port.element_type.get_type_name()
-    )
-    first, *rest = port.partial_shape
-    sides = ["?" if first.is_dynamic else str(first)]
-    sides += ["?" if side.is_dynamic else str(side.get_length()) for side in rest]
-    return f"{kind} [{','.join(sides)}]"
-
-
-BATCH_SIZE = 16
-
-
-def openvino_probabilities(content: bytes, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Softmax of a serialized ONNX model, run in FP32 on the CPU: float64 ``[n, 7]``."""
-    openvino = require("openvino", extra="", purpose="the check of an export")
-    core = openvino.Core()
-    # Without the hint some CPUs would compute in BF16.
-    compiled = core.compile_model(
-        core.read_model(content), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
-    parts = [
-        compiled(images[start : start + BATCH_SIZE])["logits"].copy()
-        for start in range(0, len(images), BATCH_SIZE)
-    ]
-    return softmax(np.concatenate(parts))

@@ -1,4 +1,4 @@
-"""The FP32 graph with its last feature map as one more output, and the maps made of it."""
+"""The backend of `hambatch explain`: FP32 scores, and Grad-CAM maps of every class."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from hambatch.errors import EngineError
 from hambatch.system.packages import require
 from hambatch.types import Batch, Explained, Scored, on_host
 
-Weights = NDArray[np.float64]
-
+Values = NDArray[np.float64]
 
 WANTED = "global average pooling, Dense, ReLU, Dense"
+"""The head that can be explained."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,104 @@ class Head:
     ``b2`` ``[classes]``.
     """
 
-    w1: Weights
-    b1: Weights
-    w2: Weights
-    b2: Weights
+    w1: Values
+    b1: Values
+    w2: Values
+    b2: Values
+
+
+class MapsBackend:
+    """Scores and explains on one thread, one request after the other: there are few images."""
+
+    name = "openvino-fp32"
+    holds = 0
+    note = ""
+
+    def __init__(self, compiled: Any, head: Head, channel_axis: int) -> None:
+        self._compiled, self._head, self._channel_axis = compiled, head, channel_axis
+
+    def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
+        """Score batches in requests of one size, and add what explains the scores."""
+        for batch in batches:
+            images = on_host(batch.images)
+            # One request at least, for the shapes of an empty batch.
+            starts = range(0, max(1, len(images)), REQUEST_SIZE)
+            parts = [self._request(images[k : k + REQUEST_SIZE]) for k in starts]
+            logits, features, maps = (np.concatenate(each) for each in zip(*parts, strict=True))
+            yield Scored(batch, logits, features, explained=Explained(images, maps))
+
+    def close(self) -> None:
+        """Give back nothing before the process ends."""
+
+    def _request(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
+        """Logits, features and maps of up to ``REQUEST_SIZE`` images, filled up with black."""
+        padded = np.zeros((REQUEST_SIZE, *images.shape[1:]), np.uint8)
+        padded[: len(images)] = images
+        answer = self._compiled(padded)
+        logits, features = answer["logits"], answer["features"]
+        # The output that was added is the last.
+        feature_map = np.moveaxis(answer[len(answer) - 1], self._channel_axis, 1)
+        maps = grad_cam(self._head, feature_map, features).astype(np.float32)
+        return tuple(each[: len(images)] for each in (logits, features, maps))
+
+
+def load(
+    engine: Engine, precision: str, streams: int, *, model_cache: Path | None = None
+) -> MapsBackend:
+    """Compile the FP32 graph for one thread, as `score` runs it, with the feature map beside.
+
+    Raises EngineError if the graph cannot be read, does not match its manifest, or has a head of
+    another form.
+    """
+    if precision != FP32:
+        raise EngineError(
+            f"maps are made from the fp32 graph, asked for {precision}.\n"
+            "Next: hambatch explain, which asks for fp32"
+        )
+    openvino = require("openvino", extra="", purpose="hambatch explain")
+    core = openvino.Core()
+    model = read_graph(core, engine, FP32, REQUEST_SIZE)
+    path = engine.folder / engine.variant(FP32).file
+    head, feature_map, channel_axis = find_head(model, str(path))
+    model.add_outputs(feature_map)
+    # As in hambatch.backends.openvino_compile; an image's maps depend on no number of cores.
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+    return MapsBackend(core.compile_model(model, "CPU", hints), head, channel_axis)
+
+
+def grad_cam(head: Head, feature_map: NDArray[np.float32], features: NDArray[np.float32]) -> Values:
+    """Grad-CAM of every class, at least 0; arguments and shape as of :func:`evidence`."""
+    return np.maximum(evidence(head, feature_map, features), 0)
+
+
+def evidence(head: Head, feature_map: NDArray[np.float32], features: NDArray[np.float32]) -> Values:
+    """What each cell adds to each logit, before anything is cut off at zero.
+
+    With ``h = features @ w1 + b1``, the derivative of logit c by channel k is
+    ``sum_j w1[k, j] [h_j > 0] w2[j, c] / (rows columns)`` at every cell, so its mean over the
+    cells, the weight of Grad-CAM [1]_, is that number too. All cells together give the logit
+    but for what the biases of the layers that are active add to it.
+
+    Parameters
+    ----------
+    feature_map
+        ``[n, channels, rows, columns]``.
+    features
+        Its mean over rows and columns, ``[n, channels]``.
+
+    Returns
+    -------
+    ``[n, classes, rows, columns]``.
+
+    References
+    ----------
+    .. [1] Selvaraju et al., ICCV 2017, arXiv:1610.02391, equation 1.
+    """
+    cells = feature_map.shape[2] * feature_map.shape[3]
+    active = features.astype(np.float64) @ head.w1 + head.b1 > 0
+    weights = (active[:, None, :] * head.w2.T) @ head.w1.T / cells
+    maps: Values = np.einsum("nck,nkij->ncij", weights, feature_map.astype(np.float64))
+    return maps
 
 
 class Pooled(NamedTuple):
@@ -45,24 +139,26 @@ class Pooled(NamedTuple):
 
 
 class _OtherForm(Exception):
-    """What there is instead."""
+    """Says which form there is instead."""
 
 
 def find_head(model: Any, path: str) -> Pooled:
     """Walk back from ``logits`` over both layers and the pooling to the last feature map.
+
+    Raises EngineError if the head has another form: the gradient that is used would be wrong.
 
     Parameters
     ----------
     model
         ``openvino.Model`` of a fixed shape, with the outputs ``logits`` and ``features``.
         What depends on stored values alone is computed in it, in place.
-
-    Raises
-    ------
-    EngineError
-        If the head has another form; the gradient that is used would be wrong for it.
     """
-    _fold_constants(model)
+    from openvino import passes
+
+    # Weights stored as FP16, axes and the like become constants that can be read.
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())
+    manager.run_passes(model)
     try:
         return _found(model)
     except _OtherForm as error:
@@ -72,27 +168,18 @@ def find_head(model: Any, path: str) -> Pooled:
         ) from error
 
 
-def _fold_constants(model: Any) -> None:
-    """Compute weights stored as FP16, axes and the like, so that they can be read."""
-    from openvino import passes
-
-    manager = passes.Manager()
-    manager.register_pass(passes.ConstantFolding())
-    manager.run_passes(model)
-
-
 def _found(model: Any) -> Pooled:
     logits, features = (model.output(n).get_node().input_value(0) for n in ("logits", "features"))
     hidden, w2, b2 = _dense(logits, "before logits")
     before_relu = _node(hidden, "Relu", "between the two layers").input_value(0)
     pooled, w1, b1 = _dense(before_relu, "before the ReLU")
-    if _identity(pooled) != _identity(features):
+    if pooled != features:
         raise _OtherForm("a first layer that reads another tensor than features")
     feature_map, channel_axis = _pooling(pooled)
     return Pooled(Head(w1, b1, w2, b2), feature_map, channel_axis)
 
 
-def _dense(port: Any, where: str) -> tuple[Any, Weights, Weights]:
+def _dense(port: Any, where: str) -> tuple[Any, Values, Values]:
     """Give input, weights ``[in, out]`` and bias ``[out]`` of the layer whose output this is."""
     added, bias = _with_constant(port, "Add", where)
     scale = 1.0
@@ -127,7 +214,7 @@ def _pooling(port: Any) -> tuple[Any, int]:
     return source, left.pop()
 
 
-def _with_constant(port: Any, kind: str, where: str) -> tuple[Any, Weights]:
+def _with_constant(port: Any, kind: str, where: str) -> tuple[Any, Values]:
     """Part the inputs of a node into the computed one and the stored one."""
     first, second = _node(port, kind, where).input_values()
     for computed, stored in ((first, second), (second, first)):
@@ -145,121 +232,8 @@ def _node(port: Any, kind: str, where: str) -> Any:
     return node
 
 
-def _constant(port: Any) -> Weights | None:
+def _constant(port: Any) -> Values | None:
     node = port.get_node()
     is_stored = node.get_type_name() == "Constant"
     # A copy: the array of a node goes when the graph does.
     return np.array(node.data, np.float64) if is_stored else None
-
-
-def _identity(port: Any) -> tuple[str, int]:
-    return port.get_node().get_name(), port.get_index()
-
-
-Maps = NDArray[np.float64]
-
-
-def evidence(
-    head: Head, feature_map: NDArray[np.float32], features: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """What each cell adds to each logit, before anything is cut off at zero.
-
-    With ``h = features @ w1 + b1``, the derivative of logit c by channel k is
-    ``sum_j w1[k, j] [h_j > 0] w2[j, c] / (rows columns)`` at every cell, so its mean over the
-    cells, the weight of Grad-CAM [1]_, is that number too. All cells together give the logit
-    but for what the biases of the layers that are active add to it.
-
-    Parameters
-    ----------
-    feature_map
-        ``[n, channels, rows, columns]``.
-    features
-        Its mean over rows and columns, ``[n, channels]``.
-
-    Returns
-    -------
-    ``[n, classes, rows, columns]``.
-
-    References
-    ----------
-    .. [1] Selvaraju et al., ICCV 2017, arXiv:1610.02391, equation 1.
-    """
-    cells = feature_map.shape[2] * feature_map.shape[3]
-    active = features.astype(np.float64) @ head.w1 + head.b1 > 0
-    weights = (active[:, None, :] * head.w2.T) @ head.w1.T / cells
-    maps: Maps = np.einsum("nck,nkij->ncij", weights, feature_map.astype(np.float64))
-    return maps
-
-
-def grad_cam(
-    head: Head, feature_map: NDArray[np.float32], features: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Grad-CAM of every class, at least 0; arguments and shape as of :func:`evidence`."""
-    maps: Maps = np.maximum(evidence(head, feature_map, features), 0)
-    return maps
-
-
-class MapsBackend:
-    """Scores and explains on one thread, one request after the other: there are few images."""
-
-    name = "openvino-fp32"
-    holds = 0
-    note = ""
-
-    def __init__(self, compiled: Any, head: Head, channel_axis: int) -> None:
-        self._compiled, self._head, self._channel_axis = compiled, head, channel_axis
-
-    def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
-        """Score batches in requests of one size, and add what explains the scores."""
-        for batch in batches:
-            images = on_host(batch.images)
-            starts = range(0, len(images), REQUEST_SIZE)
-            parts = [self._request(images[k : k + REQUEST_SIZE]) for k in starts]
-            if not parts:
-                parts = [self._request(images)]
-            logits, features, maps = (np.concatenate(each) for each in zip(*parts, strict=True))
-            yield Scored(batch, logits, features, explained=Explained(images, maps))
-
-    def close(self) -> None:
-        """Nothing to give back before the process ends."""
-
-    def _request(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
-        """Logits, features and maps of up to ``REQUEST_SIZE`` images, filled up with black."""
-        padded = np.zeros((REQUEST_SIZE, *images.shape[1:]), np.uint8)
-        padded[: len(images)] = images
-        answer = self._compiled(padded)
-        logits, features = answer["logits"], answer["features"]
-        # The output that was added is the last.
-        feature_map = np.moveaxis(answer[len(answer) - 1], self._channel_axis, 1)
-        maps = grad_cam(self._head, feature_map, features).astype(np.float32)
-        return tuple(each[: len(images)] for each in (logits, features, maps))
-
-
-def load(
-    engine: Engine, precision: str, streams: int, *, model_cache: Path | None = None
-) -> MapsBackend:
-    """Compile the FP32 graph for one thread, as `score` runs it, with the feature map beside.
-
-    Raises
-    ------
-    EngineError
-        If the graph cannot be read, does not match its manifest, or has a head of another form.
-    """
-    if precision != FP32:
-        raise EngineError(
-            f"maps are made from the fp32 graph, asked for {precision}.\n"
-            "Next: hambatch explain, which asks for fp32"
-        )
-    openvino = require("openvino", extra="", purpose="hambatch explain")
-    core = openvino.Core()
-    model = read_graph(core, engine, FP32, REQUEST_SIZE)
-    path = engine.folder / engine.variant(FP32).file
-    head, feature_map, channel_axis = find_head(model, str(path))
-    model.add_outputs(feature_map)
-    compiled = core.compile_model(
-        model,
-        "CPU",
-        # As in hambatch.backends.openvino_compile; an image's maps depend on no number of cores.
-        {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1},
-    )
-    return MapsBackend(compiled, head, channel_axis)

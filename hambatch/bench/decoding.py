@@ -9,8 +9,8 @@ import numpy as np
 from hambatch.bench.measuring import Case, Loaded, timed
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
-from hambatch.pipelines.decode import DEFAULTS, has_dali
-from hambatch.pipelines.options import DecoderOptions
+from hambatch.pipelines.decode import has_dali
+from hambatch.pipelines.options import DEFAULTS, DecoderOptions
 from hambatch.pipelines.scoring import ScoringPipeline, build_pipeline
 from hambatch.sources.reading import Item, read_ahead
 from hambatch.system.text import plural
@@ -102,8 +102,7 @@ class Decoding:
             PREFETCH,
             manifest.input,
             manifest.preprocessing,
-            device="cpu" if self.gpu is None else "mixed",
-            device_id=self.gpu or 0,
+            gpu=self.gpu,
             decoder=self.decoder,
         )
 

@@ -10,28 +10,38 @@ from hambatch import __version__
 from hambatch.cli.standard_streams import watch_streams
 from hambatch.errors import ExitCode, HambatchError, InputError, ReaderGone
 
-COMMANDS = {
-    "samples": "Write synthetic dermatoscopic JPEGs to try hambatch with.",
-    "score": "Score a folder of images into a table: the main job.",
-    "verify": "Compare a table with its files, its record and its engine.",
-    "prepare": "Split HAM10000 by lesion, check it for leaks, write the split table.",
-    "train": "Train an engine from a split table.",
-    "export": "Export Keras weights to the engine's ONNX graph, and that to INT8.",
-    "build": "Build a TensorRT plan from an engine, for one GPU.",
-    "evaluate": "Compare predictions with the truth.",
-    "explain": "Show where in an image the evidence for a class lies.",
-    "bench": "Measure latency and throughput, and compare two results.",
-    "engines": "List, show and verify engines; list and prune TensorRT plans.",
-    "parity": "Compare decoders, backends and precisions on the same images.",
-    "doctor": "Show what this machine can run, and what is missing.",
+SECTIONS = {
+    "Score images": {
+        "score": "Score a folder of images into a table: the main job.",
+        "samples": "Write synthetic dermatoscopic JPEGs to try hambatch with.",
+    },
+    "Look at results": {
+        "verify": "Compare a table with its files, its record and its engine.",
+        "evaluate": "Compare predictions with the truth.",
+        "explain": "Show where in an image the evidence for a class lies.",
+    },
+    "Make engines": {
+        "prepare": "Split HAM10000 by lesion, check it for leaks, write the split table.",
+        "train": "Train an engine from a split table.",
+        "export": "Export Keras weights to the engine's ONNX graph, and that to INT8.",
+        "build": "Build a TensorRT plan from an engine, for one GPU.",
+        "engines": "List, show and verify engines; list and prune TensorRT plans.",
+    },
+    "Measure and check a machine": {
+        "doctor": "Show what this machine can run, and what is missing.",
+        "bench": "Measure latency and throughput, and compare two results.",
+        "parity": "Compare decoders, backends and precisions on the same images.",
+    },
 }
+
+COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
 
 class LazyGroup(click.Group):
     """Imports a command's module only when that command runs, so help is instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order in which a user meets them."""
+        """Name the commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -42,10 +52,19 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; suggest the nearest names for a mistyped one."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """List the commands by section, without importing them."""
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(

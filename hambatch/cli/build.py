@@ -1,19 +1,17 @@
 """`hambatch build`: an engine's ONNX to a TensorRT plan for one GPU."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import click
 
 from hambatch.backends.tensorrt.options import BuildOptions
-from hambatch.backends.tensorrt.plans.builder import Progress
 
 
 class PhaseBars:
-    """One bar a phase that runs, the innermost lowest; TensorRT names them."""
+    """A bar for each phase that runs, the innermost lowest; TensorRT names the phases."""
 
     def __init__(self, *, silent: bool) -> None:
         self._silent = silent
@@ -46,19 +44,9 @@ class PhaseBars:
             bar.close()
 
     def close(self) -> None:
-        """Remove all that a stopped build left."""
+        """Remove the bars that a stopped build left."""
         for phase in list(self._bars):
             self.finish(phase)
-
-
-@contextmanager
-def showing_phases() -> Iterator[Progress]:
-    """Give what shows the phases of a build, and take the bars away in the end."""
-    bars = PhaseBars(silent=not sys.stderr.isatty())
-    try:
-        yield bars
-    finally:
-        bars.close()
 
 
 DEFAULTS = BuildOptions()
@@ -101,15 +89,15 @@ DEFAULTS = BuildOptions()
 )
 @click.option("--rebuild", is_flag=True, default=DEFAULTS.rebuild, help="Build it even if kept.")
 def build(engine: str, **chosen: object) -> None:
-    """Build the TensorRT plan of ENGINE, try it on known pictures, and keep it.
+    """Build the TensorRT plan of ENGINE, try it on its sentinels, and keep it.
 
     It is kept in a private folder of this user's, and used only on a GPU of the same model with
     this driver and TensorRT. Exit codes: 0 there is a plan; 1 it could not be built, or is
     refused; 2 usage.
     """
-    from hambatch.backends.tensorrt.plans.build import build_plan_of
+    from hambatch.backends.tensorrt.plans.build import run_build
 
     options = BuildOptions(engine=engine, **chosen)  # type: ignore[arg-type]
-    tell = partial(click.echo, file=sys.stderr)
-    with showing_phases() as phases:
-        tell(build_plan_of(options, tell, phases))
+    report = partial(click.echo, file=sys.stderr)
+    with closing(PhaseBars(silent=not sys.stderr.isatty())) as phases:
+        report(run_build(options, report, phases))

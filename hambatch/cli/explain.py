@@ -14,12 +14,9 @@ from hambatch.explanation.options import ExplainOptions
 
 DEFAULTS = ExplainOptions()
 
-
 OF_A_TABLE = ("source", "label", "top")
 
-
 PATH = click.Path(path_type=Path)
-
 
 One = TypeVar("One")
 
@@ -65,7 +62,7 @@ def explain(
 ) -> None:
     """Draw where each IMAGE, or image of a table, holds the evidence for a class.
 
-    A picture shows which cells of 32 x 32 pixels of its input the network relies on, not what is
+    A heat map shows which cells of 32 x 32 pixels of its input the network relies on, not what is
     ill. Exit codes: 0 all explained; 1 could not be done; 2 usage; 3 done, but some images failed.
     """
     from hambatch.explanation.document import as_text
@@ -78,8 +75,8 @@ def explain(
     if table is None and given:
         raise click.UsageError(f"--{given[0]} goes with --from PREDS")
     chosen = ExplainOptions(**options)  # type: ignore[arg-type]
-    asked = images_of_table(table, source, chosen) if table else named_images(images, chosen)
-    outcome = run(asked, out, chosen, show_images)
+    found = images_of_table(table, source, chosen) if table else named_images(images, chosen)
+    outcome = run(found, out, chosen, show_images)
     click.echo(as_text(outcome.document, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)
 

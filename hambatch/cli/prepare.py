@@ -6,9 +6,6 @@ from pathlib import Path
 import click
 
 from hambatch.ham10000.options import PrepareOptions
-from hambatch.ham10000.prepare import prepare as prepare_split
-from hambatch.ham10000.prepare import summarize
-from hambatch.ham10000.table import record_path
 
 FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)
 
@@ -45,6 +42,10 @@ def prepare(
     HAM10000_DIR is the unpacked download: HAM10000_metadata.csv, and the
     images in any folders below.
     """
+    from hambatch.ham10000.prepare import prepare as prepare_split
+    from hambatch.ham10000.prepare import summarize
+    from hambatch.ham10000.table import record_path
+
     options = PrepareOptions(val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
     click.echo(summarize(prepare_split(root, out, options, overwrite=overwrite)))
     click.echo(f"Wrote {out} and {record_path(out)}.")

@@ -1,10 +1,12 @@
 """`hambatch score`: the main job."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from hambatch.backends.test_time_augmentation import MOST
+from hambatch.cli.help import CHECKS, DEVICE, INPUT, LIMITS, OUTPUT, SPEED, Command, Option
 from hambatch.cli.parameters import Device, FiniteRange
 from hambatch.cli.progress import show_rows
 from hambatch.errors import ExitCode
@@ -12,153 +14,169 @@ from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions
 
 DEFAULTS = ScoreOptions()
+DECODER = DEFAULTS.decoder
+
+EXAMPLES = """
+hambatch score ./images --out preds.csv
+hambatch score ./images --out preds.parquet --device gpu
+# the same command again resumes a run that was stopped
+hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
+"""
 
 
-@click.command()
+in_input = partial(click.option, cls=Option, group=INPUT)
+in_output = partial(click.option, cls=Option, group=OUTPUT)
+in_limits = partial(click.option, cls=Option, group=LIMITS)
+in_device = partial(click.option, cls=Option, group=DEVICE)
+in_speed = partial(click.option, cls=Option, group=SPEED)
+in_checks = partial(click.option, cls=Option, group=CHECKS)
+
+
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Table to write.")
-@click.option(
+@in_output("--out", required=True, type=click.Path(path_type=Path), help="Table to write.")
+@in_output(
     "--format",
     "kind",
     default="auto",
     type=click.Choice(["auto", "csv", "parquet", "jsonl", "isic"]),
-    help="Of the table; auto: by the suffix of --out.",
+    help="Format of the table; auto: by the suffix of --out.",
 )
-@click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
-@click.option(
+@in_output("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
+@in_output("--retry-failed", is_flag=True, help="Score the failed rows of a table again.")
+@in_input(
+    "--follow-symlinks",
+    is_flag=True,
+    default=DEFAULTS.follow_symlinks,
+    help="Follow symbolic links that lead out of SOURCE.",
+)
+@in_device("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
+@in_device(
     "--device",
     metavar="auto|cpu|gpu|N[,M...]",
     default=DEFAULTS.device,
     type=Device(),
     help="auto: the first GPU that can be used, else the CPU; N: CUDA's number of a GPU.",
 )
-@click.option(
+@in_device(
     "--backend",
     default=DEFAULTS.backend,
     type=click.Choice(["auto", "openvino", "tensorrt", "keras"]),
     help="auto: openvino on the CPU, tensorrt on a GPU.",
 )
-@click.option(
+@in_device(
     "--precision",
     default=DEFAULTS.precision,
     type=click.Choice(["auto", "fp32", "fp16", "int8"]),
     help="auto: int8 where its accuracy gate passed on this instruction set, else fp32.",
 )
-@click.option(
+@in_device(
     "--force",
     is_flag=True,
     default=DEFAULTS.force,
-    help="Use --precision int8 whatever its gate says; the record says so.",
+    help="Use --precision int8 even if its gate failed; the record says so.",
 )
-@click.option(
-    "--model-cache/--no-model-cache",
-    default=DEFAULTS.model_cache,
-    help="Keep the compiled int8 graph for the next start, in a folder of your own.",
+@in_device(
+    "--tta",
+    default=DEFAULTS.tta,
+    type=click.IntRange(1, MOST),
+    help="Test-time augmentation: average over N mirrored and turned views.",
 )
-@click.option(
-    "--batch-size",
-    default=DEFAULTS.batch_size,
-    type=click.IntRange(1, 1024),
-    help="Images in a batch.",
+@in_device(
+    "--calibration/--no-calibration",
+    default=DEFAULTS.calibration,
+    help="Apply the engine's fitted temperature, if it has one; labels stay the same.",
 )
-@click.option(
-    "--threads",
-    default=DEFAULTS.threads,
-    type=click.IntRange(0),
-    help="Cores to use; 0: all that there are.",
-)
-@click.option(
-    "--streams",
-    default=DEFAULTS.streams,
-    type=click.IntRange(0, 1024),
-    help="Inference streams, one thread each; 0: one a core.",
-)
-@click.option(
-    "--decode-threads",
-    default=DEFAULTS.decode_threads,
-    type=click.IntRange(0, 1024),
-    help="Decoding threads; 0: one a core.",
-)
-@click.option(
-    "--readers", default=DEFAULTS.readers, type=click.IntRange(1, 256), help="Reading threads."
-)
-@click.option(
-    "--prefetch",
-    default=DEFAULTS.prefetch,
-    type=click.IntRange(1, 32),
-    help="Batches decoded ahead.",
-)
-@click.option(
-    "--follow-symlinks",
-    is_flag=True,
-    default=DEFAULTS.follow_symlinks,
-    help="Read what symbolic links out of SOURCE lead to.",
-)
-@click.option(
+@in_limits(
     "--max-megabytes",
     default=DEFAULTS.max_megabytes,
     type=FiniteRange(0.1, 1e6),
     help="A larger file is a failed row.",
 )
-@click.option(
+@in_limits(
     "--max-megapixels",
     default=DEFAULTS.max_megapixels,
     type=FiniteRange(0.1, 1e6),
-    help="A larger picture, by its header, is a failed row.",
+    help="A larger image, by its header, is a failed row.",
 )
-@click.option(
+@in_limits(
     "--decode-seconds",
     default=DEFAULTS.decode_seconds,
     type=FiniteRange(1, 86_400),
-    help="A file that takes its decoder longer is a failed row.",
+    help="A file that takes longer to decode is a failed row.",
 )
-@click.option(
+@in_limits(
     "--salvage-truncated",
     is_flag=True,
     default=DEFAULTS.salvage_truncated,
-    help="Score what there is of a file that was cut off.",
+    help="Score the readable part of a truncated file.",
 )
-@click.option(
-    "--tta",
-    default=DEFAULTS.tta,
-    type=click.IntRange(1, MOST),
-    help="Test-time augmentation: average over so many mirrored and turned views.",
-)
-@click.option(
-    "--calibration/--no-calibration",
-    default=DEFAULTS.calibration,
-    help="Apply the engine's fitted temperature, if it has one; no label depends on it.",
-)
-@click.option(
+@in_limits(
     "--fail-over",
     metavar="PERCENT",
     default=DEFAULTS.fail_over,
     type=FiniteRange(0, 100),
-    help="Stop with exit code 1 when more of the images than this fail.",
+    help="Stop with exit code 1 when more than this share of the images fails.",
 )
-@click.option(
+@in_checks(
     "--sentinel-every",
     default=DEFAULTS.sentinel_every,
     type=click.IntRange(1),
-    help="One batch in so many carries a sentinel, which checks the run.",
+    help="Score a sentinel in every N-th batch.",
 )
-@click.option(
+@in_speed(
+    "--batch-size",
+    default=DEFAULTS.batch_size,
+    type=click.IntRange(1, 1024),
+    help="Images in a batch.",
+)
+@in_speed(
+    "--threads",
+    default=DEFAULTS.threads,
+    type=click.IntRange(0),
+    help="Cores to use; 0: all cores.",
+)
+@in_speed(
+    "--streams",
+    default=DEFAULTS.streams,
+    type=click.IntRange(0, 1024),
+    help="Inference streams, one thread each; 0: one for each core.",
+)
+@in_speed(
+    "--decode-threads",
+    default=DEFAULTS.decode_threads,
+    type=click.IntRange(0, 1024),
+    help="Decoding threads; 0: one for each core.",
+)
+@in_speed(
+    "--readers", default=DEFAULTS.readers, type=click.IntRange(1, 256), help="Reading threads."
+)
+@in_speed(
+    "--prefetch",
+    default=DEFAULTS.prefetch,
+    type=click.IntRange(1, 32),
+    help="Batches decoded ahead.",
+)
+@in_speed(
+    "--model-cache/--no-model-cache",
+    default=DEFAULTS.model_cache,
+    help="Keep the compiled int8 graph for the next start, in your private cache folder.",
+)
+@in_speed(
     "--hw-decoder-load",
-    default=DEFAULTS.decoder.hw_decoder_load,
+    default=DECODER.hw_decoder_load,
     type=FiniteRange(0, 1),
-    help="Share of a batch that the GPU's JPEG engine decodes; between 0 and 1 rows may depend on "
-    "their place in it.",
+    help="Share of a batch's JPEGs that the GPU's JPEG engine decodes; between 0 and 1 a row may "
+    "depend on its position in the batch.",
 )
-@click.option(
+@in_speed(
     "--preallocate",
     metavar="WIDTH HEIGHT",
     nargs=2,
-    default=(DEFAULTS.decoder.preallocate_width_hint, DEFAULTS.decoder.preallocate_height_hint),
+    default=(DECODER.preallocate_width_hint, DECODER.preallocate_height_hint),
     type=click.IntRange(0, 65_500),
-    help="Pixels that the GPU's JPEG engine lays its memory out for.",
+    help="Image size for which the GPU's JPEG engine reserves memory.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
-@click.option("--retry-failed", is_flag=True, help="Score a table's failed rows again.")
 @click.pass_context
 def score(
     ctx: click.Context,
@@ -174,7 +192,7 @@ def score(
 ) -> None:
     """Score every JPEG and PNG below SOURCE into a table, one row an image.
 
-    A run that was stopped in any way is resumed by the same command.
+    After any interruption, the same command resumes.
 
     Exit codes: 0 all scored; 1 could not be done; 2 usage; 3 done, but some
     images failed or some folders could not be read; 130 interrupted.
@@ -187,6 +205,6 @@ def score(
     decoder = DecoderOptions(hw_decoder_load, *preallocate)
     chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
     again = {"overwrite": overwrite, "retry_failed": retry_failed}
-    outcome = run(source, out, kind, chosen, **again, progress=show_rows, tell=show_plan)
+    outcome = run(source, out, kind, chosen, **again, progress=show_rows, on_plan=show_plan)
     click.echo(describe(outcome, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

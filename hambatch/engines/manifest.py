@@ -263,12 +263,9 @@ def seal_of(values: dict[str, Any]) -> str:
 def read_manifest(folder: Path) -> Manifest:
     """Read and check ``engine.json``; the files it names are not opened.
 
-    Raises
-    ------
-    EngineError
-        If the folder or the file is missing, is no JSON object, has another
-        ``format``, was changed after it was written, or has fields missing,
-        unknown or of the wrong type.
+    Raises EngineError if the folder or the file is missing, is no JSON object, has another
+    ``format``, was changed after it was written, or has fields missing, unknown or of the wrong
+    type.
     """
     path = folder / MANIFEST_NAME
     try:

@@ -43,19 +43,10 @@ class Choice:
 def choose_precision(
     manifest: Manifest, backend: str, wanted: str, *, force: bool = False
 ) -> Choice:
-    """Choose INT8 by itself only where its gate was measured here and passed.
+    """Choose one of :data:`WANTED`: INT8 by itself only where its gate was measured and passed.
 
-    Parameters
-    ----------
-    wanted
-        One of :data:`WANTED`.
-    force
-        Whether ``int8`` holds although its gate failed, or was not measured here.
-
-    Raises
-    ------
-    EngineError
-        If a precision is wanted that cannot be had, or should not be.
+    ``force`` takes ``int8`` although its gate failed, or was not measured here. Raises
+    EngineError if a precision is wanted that cannot be had, or should not be.
     """
     offered = OF_BACKEND[backend]
     if wanted not in (AUTO, *offered):

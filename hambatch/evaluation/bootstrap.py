@@ -1,5 +1,6 @@
 """Intervals by lesion, of figures and of paired differences; McNemar's test."""
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -21,45 +22,7 @@ from hambatch.evaluation.sample import (
     together,
 )
 
-
-def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> dict[str, Any]:
-    """Test whether two predictions are equally often right, exactly and two-sided [1]_.
-
-    Of the images that only one of them calls right, each would call half right,
-    if they were equally good. Images count one by one: several photographs of a
-    lesion make the test too sure of itself.
-
-    Returns
-    -------
-    ``only_first_right``, ``only_second_right``, and ``p_value``.
-
-    References
-    ----------
-    .. [1] McNemar, Psychometrika 12:153-157 (1947), doi:10.1007/BF02295996
-    """
-    first = int((first_right & ~second_right).sum())
-    second = int((second_right & ~first_right).sum())
-    return {
-        "only_first_right": first,
-        "only_second_right": second,
-        "p_value": _two_sided(first, first + second),
-    }
-
-
-def _two_sided(heads: int, tosses: int) -> float:
-    """Twice the chance of so few, or so many, heads of a fair coin; 1 at most."""
-    rarer = min(heads, tosses - heads)
-    # Whole numbers: exact for any number of tosses.
-    ways = term = 1
-    for k in range(rarer):
-        term = term * (tosses - k) // (k + 1)
-        ways += term
-    chance: float = 2 * ways / 2**tosses
-    return min(1.0, chance)
-
-
 ISIC = "isic_2018_task3"
-
 
 RELIABILITY = "reliability"
 
@@ -89,12 +52,10 @@ def bootstrap_intervals(
         ``[n]``: the lesion of each image; None if every image is its own.
     probabilities
         float64 ``[n, 7]``; without them, only figures of the labels have intervals.
-    resamples
-        Number of draws.
     level
         Share of the draws inside an interval, 0 < level < 1.
     seed
-        The same seed gives the same intervals, in whatever order the images come.
+        The same seed gives the same intervals, whatever the order of the images.
 
     Returns
     -------
@@ -113,36 +74,21 @@ def bootstrap_intervals(
     if probabilities is None:
         measure = label_measure(truth[order], predicted[order])
     else:
-        measure = _everything(Sample(truth, predicted, probabilities).at(order))
+        sample = Sample(truth, predicted, probabilities).at(order)
+        measure = together(
+            core_measure(sample),
+            below(ISIC, isic_measure(sample)),
+            below(RELIABILITY, reliability_measure(sample)),
+        )
     found = drawn(measure, sorted_groups, resamples=resamples, seed=seed)
     return {
         **nested({place: listed(values, level) for place, values in found.items()}),
-        "undefined_draws": undefined(found),
+        "undefined_draws": _undefined(found),
         "level": level,
         "resamples": resamples,
         "seed": seed,
         "groups": int(np.unique(sorted_groups).size),
     }
-
-
-def listed(values: NDArray[np.float64], level: float = LEVEL) -> list[float] | None:
-    """Give an interval as JSON has it."""
-    found = interval(values, level)
-    return None if found is None else list(found)
-
-
-def undefined(found: Figures) -> dict[str, int]:
-    """Count the draws in which a figure would divide by zero, where it does in some only."""
-    lacking = {".".join(place): np.isnan(values) for place, values in found.items()}
-    return {place: int(w.sum()) for place, w in lacking.items() if w.any() and not w.all()}
-
-
-def _everything(sample: Sample) -> Measure:
-    return together(
-        core_measure(sample),
-        below(ISIC, isic_measure(sample)),
-        below(RELIABILITY, reliability_measure(sample)),
-    )
 
 
 def _in_order(
@@ -153,7 +99,7 @@ def _in_order(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sort the images by group, then by what is known of them; number the groups.
 
-    Whatever order they came in, sums then run in the same order, and an image
+    Sums then run in the same order whatever the order of the images, and an image
     without a group has the same number.
     """
     known: list[NDArray[Any]] = [predicted, truth]
@@ -164,6 +110,18 @@ def _in_order(
     group = np.unique(np.asarray(groups), return_inverse=True)[1]
     order = np.lexsort([*known, group])
     return order, group[order]
+
+
+def listed(values: NDArray[np.float64], level: float = LEVEL) -> list[float] | None:
+    """Give the interval of draws as JSON has it."""
+    found = interval(values, level)
+    return None if found is None else list(found)
+
+
+def _undefined(found: Figures) -> dict[str, int]:
+    """Count the draws in which a figure would divide by zero, where it does in some only."""
+    lacking = {".".join(place): np.isnan(values) for place, values in found.items()}
+    return {place: int(w.sum()) for place, w in lacking.items() if w.any() and not w.all()}
 
 
 def paired_figures(
@@ -193,16 +151,13 @@ def paired_figures(
     if not np.array_equal(first.truth, second.truth):
         raise ValueError("two predictions with different truths: wanted the same images")
     measures = core_measure(first), core_measure(second)
-    before = [once(measure, first.size) for measure in measures]
+    one, other = (once(measure, first.size) for measure in measures)
     found = drawn(difference(*measures), groups, resamples=resamples, seed=seed)
-    figures = {
-        place: _compared(before[0][place], before[1][place], values)
-        for place, values in found.items()
-    }
+    figures = {place: _compared(one[place], other[place], found[place]) for place in found}
     return {
         "figures": nested(figures),
         "mcnemar": mcnemar(first.correct, second.correct),
-        "undefined_draws": undefined(found),
+        "undefined_draws": _undefined(found),
         "level": LEVEL,
         "resamples": resamples,
         "seed": seed,
@@ -223,10 +178,37 @@ def difference(first: Measure, second: Measure) -> Measure:
 def _compared(
     first: float | None, second: float | None, draws: NDArray[np.float64]
 ) -> dict[str, Any]:
-    known = first is not None and second is not None
+    found: dict[str, Any] = {"first": first, "second": second}
+    if first is None or second is None:
+        return {**found, "difference": None, "interval": None}
+    return {**found, "difference": first - second, "interval": listed(draws)}
+
+
+def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> dict[str, Any]:
+    """Test whether two predictions are equally often right, exactly and two-sided [1]_.
+
+    Of the images that only one of them calls right, each would call half right,
+    if they were equally good. Images count one by one: several photographs of a
+    lesion make the p-value too small.
+
+    Returns
+    -------
+    ``only_first_right``, ``only_second_right``, and ``p_value``.
+
+    References
+    ----------
+    .. [1] McNemar, Psychometrika 12:153-157 (1947), doi:10.1007/BF02295996
+    """
+    first = int((first_right & ~second_right).sum())
+    second = int((second_right & ~first_right).sum())
+    n = first + second
+    # Whole numbers are exact to the last digit; scipy.stats.binomtest is not.
+    binomials = accumulate(
+        range(min(first, second)), lambda c, k: c * (n - k) // (k + 1), initial=1
+    )
+    p_value: float = 2 * sum(binomials) / 2**n
     return {
-        "first": first,
-        "second": second,
-        "difference": first - second if first is not None and second is not None else None,
-        "interval": listed(draws) if known else None,
+        "only_first_right": first,
+        "only_second_right": second,
+        "p_value": min(1.0, p_value),
     }

@@ -10,7 +10,6 @@ from hambatch.evaluation.sample import Figures, Measure, Sample, number, ratio, 
 
 BINS = 15
 
-
 SMALLEST = 10.0**-DECIMALS
 """What a probability of 0 counts as in the log loss: the last decimal of a table."""
 

@@ -1,4 +1,4 @@
-"""Predictions meet the truth; who is left over on either side is counted."""
+"""Predictions joined with the truth; what either side has alone is counted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.evaluation.sample import Sample
-from hambatch.evaluation.tables import NAMED, P_COLUMNS
+from hambatch.evaluation.tables import P_COLUMNS
+from hambatch.system.text_table import NAMED
 
 
 @dataclass(frozen=True)
@@ -60,37 +61,35 @@ def join(truth: pd.DataFrame, predictions: pd.DataFrame) -> Joined:
     for other in ("failed", "missing"):
         names = joined["image_id"][status == other]
         counts |= {other: len(names), f"{other}_named": names.iloc[:NAMED].tolist()}
-    matched = int((status != "missing").sum())
-    counts["predictions_without_truth"] = len(predictions) - matched
+    counts["predictions_without_truth"] = len(predictions) - int((status != "missing").sum())
+    groups, by_lesion = scored["image_id"], "lesion_id" in truth.columns
+    if by_lesion:
+        groups = scored["lesion_id"].mask(scored["lesion_id"] == "", groups)
     return Joined(
         truth=_positions(scored["dx"]),
         predicted=_positions(scored["prediction"]),
         probabilities=scored[list(P_COLUMNS)].to_numpy(np.float64),
-        groups=_groups(scored).to_numpy(),
-        grouped_by="lesion" if "lesion_id" in truth.columns else "image",
+        groups=groups.to_numpy(),
+        grouped_by="lesion" if by_lesion else "image",
         images=scored[[*truth.columns, "sha256"]].reset_index(drop=True),
         counts=counts,
     )
 
 
-def nothing_scored(predictions: Path, truth: Path, joined: Joined) -> InputError:
-    """Build the error for tables that have no scored image in common."""
-    counts = joined.counts
-    names = [*counts["failed_named"], *counts["missing_named"], *joined.images["image_id"]]
-    return InputError(
-        f"{predictions}: found no ok prediction for any of the {counts['truth']} images of {truth} "
-        f"({counts['failed']} failed, {counts['missing']} without a row, "
-        f"such as {names[0]!r}); wanted images named image_id.jpg or the like.\n"
-        "Next: hambatch score IMAGES --out preds.csv, with the images of that truth"
-    )
-
-
 def _positions(names: pd.Series) -> NDArray[np.int64]:
-    index = {name: k for k, name in enumerate(CLASSES)}
-    return np.array([index[name] for name in names], np.int64)
+    return np.array([CLASSES.index(name) for name in names], np.int64)
 
 
-def _groups(scored: pd.DataFrame) -> pd.Series:
-    if "lesion_id" not in scored.columns:
-        return scored["image_id"]
-    return scored["lesion_id"].mask(scored["lesion_id"] == "", scored["image_id"])
+def join_scored(labels: pd.DataFrame, truth: Path, predictions: pd.DataFrame, path: Path) -> Joined:
+    """Join; raises InputError, with the files' paths, if no image of the truth was scored."""
+    joined = join(labels, predictions)
+    counts = joined.counts
+    if not counts["scored"]:
+        names = [*counts["failed_named"], *counts["missing_named"]]
+        raise InputError(
+            f"{path}: found no ok prediction for any of the {counts['truth']} images of {truth} "
+            f"({counts['failed']} failed, {counts['missing']} without a row, "
+            f"such as {names[0]!r}); wanted images named image_id.jpg or the like.\n"
+            "Next: hambatch score IMAGES --out preds.csv, with the images of that truth"
+        )
+    return joined

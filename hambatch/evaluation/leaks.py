@@ -1,6 +1,6 @@
 """The leak check: an image that was trained on, or one like it, is not evaluated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,64 +9,50 @@ import pandas as pd
 
 from hambatch.errors import InputError
 from hambatch.evaluation.tables import NEXT_PREDICTIONS, read_text_table
-from hambatch.ham10000.leaks import KNOWN_PAIRS
-from hambatch.ham10000.perceptual_hash import Thumbnails, looks_of, near_pairs, thumbnails
-from hambatch.ham10000.table import dataset_root
-from hambatch.score.record import read_record
-from hambatch.sinks.publish import record_path
+from hambatch.ham10000.leaks import KNOWN_PAIRS, SHOWN
+from hambatch.ham10000.perceptual_hash import near_pairs, signatures_of, thumbnails
+from hambatch.ham10000.table import dataset_root, files_of
 from hambatch.system.text import canonical_id, decode_name
+from hambatch.system.text_table import first_names
 
 COLUMN = "thumbnail"
-"""Grey ``[32, 32]``, or None where nobody could look at the picture."""
+"""Grey ``[32, 32]``, or None where the image is not here or cannot be decoded."""
 
 
-def with_pictures(
-    images: pd.DataFrame, split: pd.DataFrame, predictions: Path, data: Path
+def with_thumbnails(
+    images: pd.DataFrame,
+    split: pd.DataFrame,
+    predictions: Path,
+    data: Path,
+    record: Mapping[str, Any] | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add the column :data:`COLUMN` to the evaluated images and to the split table.
 
     Files are looked for where the record of the split table ``data`` says that its images are,
-    and in the folder that the record of the run of ``predictions`` names.
+    and in the folder that ``record``, of the run of ``predictions``, names.
     """
     known = split.assign(image_id=split["image_id"].map(canonical_id)).set_index("image_id")
     own = images["image_id"].map(known["sha256"]).fillna("")
     hashes = images["sha256"].mask(images["sha256"] == "", own)
-    files = {**files_of_run(predictions, set(hashes)), **files_of_split(split, data)}
-    seen = thumbnails(files)
-    return _with(images, hashes, seen), _with(split, split["sha256"], seen)
-
-
-def files_of_split(split: pd.DataFrame, data: Path) -> dict[str, Path]:
-    """Give the images of a split table by sha256; none if their folder is not here."""
+    files = {} if record is None else _files_of_run(record, predictions, set(hashes))
     try:
-        root = dataset_root(data)
+        files |= files_of(split, dataset_root(data))
     except InputError:
-        return {}
-    names = zip(split["sha256"], split["file"], strict=True)
-    return {digest: root / name for digest, name in names}
+        pass  # The images of the split table are not here.
+    found = thumbnails(files)
+    columns = ([found.get(digest) for digest in some] for some in (hashes, split["sha256"]))
+    first, second = (pd.Series(column, dtype=object) for column in columns)
+    return images.assign(**{COLUMN: first}), split.assign(**{COLUMN: second})
 
 
-def files_of_run(predictions: Path, wanted: set[str]) -> dict[str, Path]:
-    """Give the images that a run scored by sha256; none if its record is not here."""
-    try:
-        source = read_record(record_path(predictions)).get("source")
-    except InputError:
-        return {}
-    table = read_text_table(predictions, NEXT_PREDICTIONS)
-    if not isinstance(source, str) or not table.has(["image", "sha256"]):
+def _files_of_run(record: Mapping[str, Any], table: Path, wanted: set[str]) -> dict[str, Path]:
+    """Give the images that a run scored by sha256, as far as they are wanted."""
+    source, rows = record.get("source"), read_text_table(table, NEXT_PREDICTIONS)
+    if not isinstance(source, str) or not rows.has(["image", "sha256"]):
         return {}
     folder = Path(decode_name(source))
-    names = zip(table.rows["sha256"], table.rows["image"], strict=True)
+    names = zip(rows.rows["sha256"], rows.rows["image"], strict=True)
     return {digest: folder / decode_name(name) for digest, name in names if digest in wanted}
-
-
-def _with(table: pd.DataFrame, hashes: pd.Series, seen: Thumbnails) -> pd.DataFrame:
-    found = [seen.get(digest) for digest in hashes]
-    return table.assign(**{COLUMN: pd.Series(found, index=table.index, dtype=object)})
-
-
-SHOWN = 3
-"""How many leaks of a kind a message names before it only counts."""
 
 
 class Leak(NamedTuple):
@@ -101,13 +87,11 @@ def known_pair(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
 
 
 def same_picture(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
-    """Find pictures that are nearly the same, as far as both could be looked at."""
-    first, second = _seen(evaluated), _seen(trained)
+    """Find images that are nearly the same, as far as both could be decoded."""
+    both = first, second = _decoded(evaluated), _decoded(trained)
     if first.empty or second.empty:
         return []
-    pairs = near_pairs(
-        looks_of(np.stack(list(first[COLUMN]))), looks_of(np.stack(list(second[COLUMN])))
-    )
+    pairs = near_pairs(*(signatures_of(np.stack(list(images[COLUMN]))) for images in both))
     # The first training image of several is enough.
     found = dict(pairs[::-1].tolist())
     names, trained_names = list(first["image_id"]), list(second["image_id"])
@@ -132,11 +116,11 @@ def refuse_leaks(
     Parameters
     ----------
     images
-        The evaluated ones: ``image_id``, ``sha256`` (may be empty), and
-        ``lesion_id`` if it is known.
+        The evaluated ones: ``image_id``, ``sha256`` (may be empty), ``lesion_id`` if it is
+        known, and :data:`COLUMN` if they were decoded.
     split
-        The split table of the training: ``image_id``, ``lesion_id``, ``sha256``, ``split``.
-        Both may have the column of :mod:`hambatch.evaluation.leaks`.
+        The split table of the training: ``image_id``, ``lesion_id``, ``sha256``, ``split``, and
+        :data:`COLUMN` likewise.
     sides
         The values of ``split`` that were trained on.
     predictions, name
@@ -145,8 +129,8 @@ def refuse_leaks(
     Returns
     -------
     JSON-able: ``training_images``, how many it was checked against; ``checks``;
-    ``pictures_not_compared``, how many ``evaluated`` and ``training`` images nobody could look at;
-    ``validation_images``, evaluated ones that the training was stopped by.
+    ``pictures_not_compared``, how many ``evaluated`` and ``training`` images could not be
+    decoded; ``validation_images``, evaluated ones by which the training chose.
 
     Raises
     ------
@@ -157,13 +141,13 @@ def refuse_leaks(
     evaluated = _with_lesions(images, split)
     trained = split[split["split"].isin(sides)]
     leaks = {what: check(evaluated, trained) for what, check in CHECKS.items()}
-    found = [_told(what, leaking) for what, leaking in leaks.items() if leaking]
+    found = [_described(what, leaking) for what, leaking in leaks.items() if leaking]
     if found:
+        leaking_ids = {leak.image_id for leaking in leaks.values() for leak in leaking}
         raise InputError(
-            f"{predictions}: {len({leak[0] for some in leaks.values() for leak in some})} of "
-            f"{len(evaluated)} evaluated images leak from the training images of {name}: "
-            f"found {'; '.join(found)}; wanted images that share nothing with the "
-            f"{len(trained)} of split {' and '.join(sides)}.\n"
+            f"{predictions}: {len(leaking_ids)} of {len(evaluated)} evaluated images leak from the "
+            f"training images of {name}: found {'; '.join(found)}; wanted images that share "
+            f"nothing with the {len(trained)} of split {' and '.join(sides)}.\n"
             "Next: evaluate images that were held out, such as those of --split test"
         )
     validation = split["image_id"][(split["split"] == "val") & ~split["split"].isin(sides)]
@@ -171,26 +155,25 @@ def refuse_leaks(
         "training_images": len(trained),
         "checks": list(CHECKS),
         "pictures_not_compared": {
-            "evaluated": len(evaluated) - len(_seen(evaluated)),
-            "training": len(trained) - len(_seen(trained)),
+            "evaluated": len(evaluated) - len(_decoded(evaluated)),
+            "training": len(trained) - len(_decoded(trained)),
         },
         "validation_images": int(evaluated["image_id"].isin(validation).sum()),
     }
 
 
-def _seen(images: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows whose picture could be looked at."""
+def _decoded(images: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows that have a thumbnail."""
     return images[images[COLUMN].notna()] if COLUMN in images.columns else images.iloc[:0]
 
 
 def _with_lesions(images: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
     """Give images without a lesion the one that the split table knows."""
     known = images["image_id"].map(split.set_index("image_id")["lesion_id"]).fillna("")
-    if "lesion_id" not in images.columns:
-        return images.assign(lesion_id=known)
-    return images.assign(lesion_id=images["lesion_id"].mask(images["lesion_id"] == "", known))
+    own = images.get("lesion_id", known)
+    return images.assign(lesion_id=own.mask(own == "", known))
 
 
-def _told(what: str, leaks: list[Leak]) -> str:
-    shown = ", ".join(f"{leak.image_id} and {leak.trained_image_id}" for leak in leaks[:SHOWN])
-    return f"{len(leaks)} with {what} ({shown}{', ...' if len(leaks) > SHOWN else ''})"
+def _described(what: str, leaks: list[Leak]) -> str:
+    pairs = [f"{leak.image_id} and {leak.trained_image_id}" for leak in leaks]
+    return f"{len(leaks)} with {what} ({first_names(pairs, SHOWN)})"

@@ -44,10 +44,7 @@ def label_measure(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Mea
 def label_figures(matrices: NDArray[np.float64]) -> Figures:
     """Accuracy, balanced accuracy, macro F1, and each class against all others.
 
-    Parameters
-    ----------
-    matrices
-        float64 ``[draws, 7, 7]``: counts, rows truth, columns predicted.
+    ``matrices`` are float64 ``[draws, 7, 7]``: counts, rows truth, columns predicted.
     """
     hits = np.diagonal(matrices, axis1=1, axis2=2)
     support, called = matrices.sum(axis=2), matrices.sum(axis=1)
@@ -83,14 +80,7 @@ def evaluate(
     predicted: NDArray[np.int64],
     probabilities: NDArray[np.float64],
 ) -> dict[str, Any]:
-    """Compute the figures of an evaluation.
-
-    Parameters
-    ----------
-    truth, predicted
-        int64 ``[n]``, n > 0: positions in ``CLASSES``.
-    probabilities
-        float64 ``[n, 7]``, 0 to 1, in the order of ``CLASSES``.
+    """Compute the figures of a :class:`~hambatch.evaluation.sample.Sample` of these arrays.
 
     Returns
     -------
@@ -104,12 +94,6 @@ def evaluate(
     ``sensitivity``, ``specificity``, ``precision``, ``f1``, ``roc_auc`` and
     ``average_precision`` (one against all others); ``confusion_matrix``, rows
     truth, columns predicted. A figure that would divide by zero is None.
-
-    Raises
-    ------
-    ValueError
-        If there are no images, shapes differ, a class is out of range, or a
-        probability is outside 0 to 1.
     """
     sample = Sample(truth, predicted, probabilities)
     found = nested(once(core_measure(sample), sample.size))
@@ -127,10 +111,8 @@ def evaluate(
 THRESHOLD = 0.5
 """A class is called where its probability is above this, whatever the others are."""
 
-
 SENSITIVITY = 0.8
 """``auc_sens_80`` is the area under the part of the ROC curve from here upwards."""
-
 
 MEASURES = (
     *("accuracy", "sensitivity", "specificity", "dice", "ppv", "npv"),
@@ -165,7 +147,7 @@ def isic_measure(sample: Sample) -> Measure:
     def measure(weights: NDArray[np.float64]) -> Figures:
         hits = weights @ (truth * called)
         parts = _dichotomised(hits, weights @ truth, weights @ called, weights)
-        counts = [ranking.counts(weights) for ranking in rankings]
+        counts = [ranking.counts(weights) for ranking in rankings.values()]
         parts |= {
             "auc": np.stack([roc_area(c) for c in counts], axis=1),
             "auc_sens_80": np.stack([roc_area_above(c, SENSITIVITY) for c in counts], axis=1),
@@ -192,19 +174,14 @@ def _dichotomised(
     rejected = total - support - called + hits
     return {
         "accuracy": ratio(hits + rejected, total),
-        "sensitivity": _or_one(hits, support),
-        "specificity": _or_one(rejected, total - support),
-        "dice": _or_one(2 * hits, support + called),
-        "ppv": _or_one(hits, called),
-        "npv": _or_one(rejected, total - called),
+        "sensitivity": ratio(hits, support, 1.0),
+        "specificity": ratio(rejected, total - support, 1.0),
+        "dice": ratio(2 * hits, support + called, 1.0),
+        "ppv": ratio(hits, called, 1.0),
+        "npv": ratio(rejected, total - called, 1.0),
     }
-
-
-def _or_one(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.ones(part.shape), where=whole != 0)
 
 
 def _undecided(sample: Sample) -> NDArray[np.bool_]:
     greatest = sample.probabilities.max(axis=1, keepdims=True)
-    several: NDArray[np.bool_] = (sample.probabilities == greatest).sum(axis=1) > 1
-    return several
+    return np.asarray((sample.probabilities == greatest).sum(axis=1) > 1)

@@ -1,27 +1,28 @@
 """Predictions by networks that did not see the lesion, as a table like that of `score`."""
 
-import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch import __version__
-from hambatch.engines.classes import CLASSES, MALIGNANT
+from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import OUT_OF_FOLD
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
+from hambatch.evaluation.sample import MALIGNANT_CLASSES
 from hambatch.sinks.formats import open_table
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file, write_json, write_text
+from hambatch.system.schema import convert, read_json
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
 TEST = "test"
-
 
 FREE = frozenset(
     "weights weights_licence seed folds device xla mixed_precision pipeline_version epochs patience"
@@ -31,37 +32,46 @@ FREE = frozenset(
 """Of a training's record: what may differ between a recipe's networks, and what came of it."""
 
 
-class OutOfFoldRecord(NamedTuple):
+@dataclass(frozen=True)
+class _Output:
+    sha256: str
+
+
+@dataclass(frozen=True)
+class OutOfFoldRecord:
     """The record beside an out-of-fold table; ``training`` as in ``engine.json``."""
 
-    sha256: str
+    output: _Output
     split_sha256: str
     parts: tuple[str, ...]
-    training: Mapping[str, Any]
+    training: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Of the table."""
+        return self.output.sha256
 
 
 def read_out_of_fold_record(path: Path) -> OutOfFoldRecord | None:
     """Read the record beside a table; None if there is none of that kind.
 
-    Raises
-    ------
-    InputError
-        If it is of another table, or does not say which networks made it.
+    Raises InputError if it is of another table, or does not say which networks made it.
     """
     try:
-        record = json.loads(record_path(path).read_text(encoding="utf-8"))
-        kind, split, digest = record["state"], record["split_sha256"], record["output"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        raw = read_json(record_path(path).read_bytes(), dict[str, Any])
+    except (OSError, ValueError):
         return None
-    if kind != OUT_OF_FOLD:
+    if raw.get("state") != OUT_OF_FOLD:
         return None
-    found = sha256_of_file(path)
-    if found != digest:
-        raise _refused(path, f"sha256 {found}", f"the table of its record, {digest}", {})
-    parts, training = record.get("parts"), record.get("training")
-    if not isinstance(parts, list) or not isinstance(training, dict):
-        raise _refused(path, "a record that names no recipe", "one of this version", {})
-    return OutOfFoldRecord(digest, split, tuple(map(str, parts)), training)
+    try:
+        record = convert(raw, OutOfFoldRecord)
+    except ValueError as error:
+        found = f"a record that names no recipe ({error})"
+        raise _refused(path, found, "one of this version", {}) from error
+    digest = sha256_of_file(path)
+    if digest != record.sha256:
+        raise _refused(path, f"sha256 {digest}", f"the table of its record, {record.sha256}", {})
+    return record
 
 
 def refuse_other_networks(
@@ -69,10 +79,7 @@ def refuse_other_networks(
 ) -> None:
     """Refuse predictions on another split table, or by another recipe than ``training``.
 
-    Raises
-    ------
-    InputError
-        Naming what differs.
+    Raises InputError, naming what differs.
     """
     if record.split_sha256 != split_sha256:
         raise _refused(
@@ -99,7 +106,7 @@ def held_out_parts(record: OutOfFoldRecord) -> tuple[str, ...]:
 
 
 def command_for(training: Mapping[str, Any]) -> str:
-    """Type this to have out-of-fold predictions for an engine of such a training."""
+    """Give the command that makes out-of-fold predictions for an engine of such a training."""
     recipe = training.get("recipe", "published")
     return (
         f"hambatch train --data split.csv --recipe {recipe} --folds 5 --out cv.json, with the "
@@ -122,9 +129,6 @@ def _refused(path: Path, found: str, wanted: str, training: Mapping[str, Any]) -
 TABLE_NAME, FOLDS_NAME = "out_of_fold.csv", "folds.csv"
 
 
-_MALIGNANT = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
-
-
 def write_out_of_fold(
     folder: Path,
     images: pd.DataFrame,
@@ -145,12 +149,8 @@ def write_out_of_fold(
         Of these networks, as in ``engine.json``: a temperature is of one recipe.
     """
     path = folder / TABLE_NAME
-    rows = [
-        _row(file, sha256, values, backend)
-        for file, sha256, values in zip(
-            images["file"], images["sha256"], probabilities, strict=True
-        )
-    ]
+    columns = images["file"], images["sha256"], probabilities
+    rows = [_row(*values, backend) for values in zip(*columns, strict=True)]
     with open_table(path, "csv") as write:
         for row in sorted(rows, key=lambda row: encode_name(row.image)):
             write(row)
@@ -173,7 +173,7 @@ def _row(file: str, sha256: str, values: NDArray[np.float64], backend: str) -> R
         "ok",
         prediction=CLASSES[int(values.argmax())],
         probabilities=tuple(round(float(value), DECIMALS) for value in values),
-        malignant=round(float(values[_MALIGNANT].sum()), DECIMALS),
+        malignant=round(float(values[MALIGNANT_CLASSES].sum()), DECIMALS),
         backend=backend,
         sha256=sha256,
     )
@@ -185,7 +185,6 @@ def write_folds(folder: Path, images: pd.DataFrame) -> Path:
     ``hambatch evaluate`` takes it for the truth of the out-of-fold predictions.
     """
     path = folder / FOLDS_NAME
-    columns = ["image_id", "lesion_id", "dx", "sha256", "fold"]
-    rows = images[columns].sort_values("image_id")
+    rows = images[["image_id", "lesion_id", "dx", "sha256", "fold"]].sort_values("image_id")
     write_text(path, rows.to_csv(index=False, lineterminator="\n"))
     return path

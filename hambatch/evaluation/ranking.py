@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.engines.classes import CLASSES
-from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, number, ratio
+from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, ratio
 
 
 class Counts(NamedTuple):
@@ -106,23 +106,6 @@ POINTS = 200
 """The most points of a curve in a report."""
 
 
-def roc_auc(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
-    """Share of (positive, negative) pairs that the score puts in order; ties count half.
-
-    Parameters
-    ----------
-    positive
-        ``[n]``, n > 0.
-    scores
-        ``[n]``, finite; greater means more probably positive.
-
-    Returns
-    -------
-    0 to 1; None if all images are positive or none is.
-    """
-    return number(roc_area(rank(positive, scores).counts(np.ones((1, positive.size))))[0])
-
-
 def roc_curves(sample: Sample) -> dict[str, dict[str, Any]]:
     """Curves of ``malignant`` (against benign) and ``melanoma`` (against all others)."""
     melanoma = sample.truth == MELANOMA
@@ -167,9 +150,11 @@ def _thinned(length: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.unique(np.append(np.searchsorted(length, wanted[:-1]), length.size - 1))
 
 
-def class_rankings(sample: Sample) -> list[Ranking]:
+def class_rankings(sample: Sample) -> dict[str, Ranking]:
     """Order the images by the probability of each class, against all others."""
-    return [rank(sample.truth == k, sample.probabilities[:, k]) for k in range(len(CLASSES))]
+    return {
+        name: rank(sample.truth == k, sample.probabilities[:, k]) for k, name in enumerate(CLASSES)
+    }
 
 
 def score_measure(sample: Sample) -> Measure:
@@ -178,15 +163,12 @@ def score_measure(sample: Sample) -> Measure:
     classes = class_rankings(sample)
 
     def measure(weights: NDArray[np.float64]) -> Figures:
-        by_class = [_areas(ranking, weights) for ranking in classes]
+        areas = {name: _areas(ranking, weights) for name, ranking in classes.items()}
         figures: Figures = {}
-        for name, areas in (
-            ("malignant", _areas(malignant, weights)),
-            ("melanoma", by_class[MELANOMA]),
-        ):
-            figures |= {(f"{what}_{name}",): values for what, values in areas.items()}
-        for name, areas in zip(CLASSES, by_class, strict=True):
-            figures |= {("classes", name, what): values for what, values in areas.items()}
+        for name, found in (("malignant", _areas(malignant, weights)), ("melanoma", areas["mel"])):
+            figures |= {(f"{what}_{name}",): values for what, values in found.items()}
+        for name, found in areas.items():
+            figures |= {("classes", name, what): values for what, values in found.items()}
         return figures
 
     return measure

@@ -17,7 +17,6 @@ HEADLINES = {
     "log_loss": "log loss",
 }
 
-
 CLASS_COLUMNS = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
@@ -27,13 +26,11 @@ CLASS_COLUMNS = {
     "average_precision": "AP",
 }
 
-
 SUBGROUP_COLUMNS = {
     "balanced_accuracy": "balanced accuracy",
     "melanoma_sensitivity": "melanoma sensitivity",
     "roc_auc_malignant": "ROC AUC malignant",
 }
-
 
 SUBGROUPS = {
     "age": "age, years",
@@ -42,28 +39,17 @@ SUBGROUPS = {
     "dx_type": "how the diagnosis was made (dx_type)",
 }
 
-
 RESEARCH = "Research use only: not a medical device."
 
 
-def number(value: float | None) -> str:
-    """Write a figure; a dash where it is not defined."""
-    return "-" if value is None else f"{value:.3f}"
+def number(value: float | None, sign: str = "") -> str:
+    """Write a figure, or with ``sign`` "+" a difference; a dash where it is not defined."""
+    return "-" if value is None else f"{value:{sign}.3f}"
 
 
-def signed(value: float | None) -> str:
-    """Write a difference."""
-    return "-" if value is None else f"{value:+.3f}"
-
-
-def span(interval: Sequence[float] | None) -> str:
-    """Write an interval; nothing where there is none."""
-    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
-
-
-def signed_span(interval: Sequence[float] | None) -> str:
-    """Write the interval of a difference."""
-    return "" if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"
+def span(interval: Sequence[float] | None, sign: str = "") -> str:
+    """Write an interval, or with ``sign`` "+" that of a difference; nothing if there is none."""
+    return "" if interval is None else " to ".join(number(end, sign) for end in interval)
 
 
 def method(intervals: dict[str, Any]) -> str:
@@ -90,44 +76,39 @@ def leak_check(found: dict[str, Any]) -> str:
     unseen = found["pictures_not_compared"]
     if any(unseen.values()):
         text += (
-            f"; NOTE: pictures of {unseen['evaluated']} evaluated and {unseen['training']} "
-            "training images are not here, so near-duplicates of theirs were not looked for"
+            f"; NOTE: {unseen['evaluated']} evaluated and {unseen['training']} training images "
+            "cannot be read here, so their near-duplicates were not looked for"
         )
     if found["validation_images"]:
         text += (
             f"; NOTE: {found['validation_images']} of the evaluated images are validation images "
-            "of the training, which chose by them: the figures flatter"
+            "of the training, which selected the model by them: the figures are optimistic"
         )
     return text
 
 
 def coverage(counts: dict[str, Any]) -> list[str]:
-    """Tell how much of the truth the figures are about, loudly if not all of it."""
+    """Say how much of the truth the figures are about; a warning if not all of it."""
     scored, wanted = counts["scored"], counts["truth"]
     lines = [f"{scored} of {wanted} images scored"]
     if scored < wanted:
         lines[0] = f"WARNING: only {lines[0]} ({scored / wanted:.1%}); the figures leave out:"
     for key, what in (("failed", "failed"), ("missing", "without a prediction")):
         if counts[key]:
-            names = ", ".join(counts[f"{key}_named"])
-            more = ", ..." if counts[key] > len(counts[f"{key}_named"]) else ""
-            lines.append(f"  {counts[key]} {what}: {names}{more}")
+            named = counts[f"{key}_named"]
+            more = ["..."] if counts[key] > len(named) else []
+            lines.append(f"  {counts[key]} {what}: {', '.join([*named, *more])}")
     if counts["predictions_without_truth"]:
-        lines.append(
-            f"predictions without a truth, not used: {counts['predictions_without_truth']}"
-        )
+        unused = counts["predictions_without_truth"]
+        lines.append(f"predictions without a truth, not used: {unused}")
     return lines
 
 
 def format_report(report: dict[str, Any]) -> str:
     """Lay out an evaluation as a few lines and two tables.
 
-    Parameters
-    ----------
-    report
-        What :func:`hambatch.evaluation.measures.evaluate` returns; with
-        ``counts``, ``intervals``, ``leak_check`` and ``against``, as in
-        :func:`hambatch.evaluation.evaluate.compare`, it says more.
+    It says more of a report of :func:`hambatch.evaluation.evaluate.compare` than of bare figures
+    of :func:`hambatch.evaluation.measures.evaluate`.
     """
     intervals = report.get("intervals", {})
     lines = coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]
@@ -160,7 +141,7 @@ def _against(report: dict[str, Any]) -> list[str]:
     for key, name in HEADLINES.items():
         found = other["figures"][key]
         values = f"{number(found['first']):>7}{number(found['second']):>9}"
-        change = f"{signed(found['difference']):>12}   {signed_span(found['interval'])}"
+        change = f"{number(found['difference'], '+'):>12}   {span(found['interval'], '+')}"
         lines.append(f"{name:18}{values}{change}".rstrip())
     return [*lines, "", mcnemar_line(other["mcnemar"])]
 

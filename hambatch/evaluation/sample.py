@@ -12,10 +12,8 @@ from hambatch.engines.classes import CLASSES, MALIGNANT
 Place = tuple[str, ...]
 """Where a figure stands in a report, such as ``("classes", "mel", "f1")``."""
 
-
 Figures = dict[Place, NDArray[np.float64]]
 """Values of figures, float64 ``[draws]`` each; NaN where a figure would divide by zero."""
-
 
 Measure = Callable[[NDArray[np.float64]], Figures]
 """From the weight of every image, float64 ``[draws, n]``, to the figures of every draw."""
@@ -55,10 +53,12 @@ def nested(values: Mapping[Place, Any]) -> dict[str, Any]:
     return report
 
 
-def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide; NaN where ``whole`` is 0."""
+def ratio(
+    part: NDArray[np.float64], whole: NDArray[np.float64], otherwise: float = np.nan
+) -> NDArray[np.float64]:
+    """Divide; ``otherwise`` where ``whole`` is 0."""
     part, whole = np.broadcast_arrays(part, whole)
-    quotient: NDArray[np.float64] = np.full(part.shape, np.nan)
+    quotient: NDArray[np.float64] = np.full(part.shape, otherwise)
     return np.divide(part, whole, out=quotient, where=whole != 0)
 
 
@@ -76,13 +76,12 @@ def weighted_mean(weights: NDArray[np.float64], values: NDArray[np.float64]) -> 
 
 MELANOMA = CLASSES.index("mel")
 
-
 MALIGNANT_CLASSES = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Images with a truth and a prediction.
+    """Images with a truth and a prediction; arrays that make no sense raise ValueError.
 
     Attributes
     ----------
@@ -90,12 +89,6 @@ class Sample:
         int64 ``[n]``, n > 0: positions in ``CLASSES``.
     probabilities
         float64 ``[n, 7]``, 0 to 1, in the order of ``CLASSES``.
-
-    Raises
-    ------
-    ValueError
-        If there are no images, shapes differ, a class is out of range, or a
-        probability is outside 0 to 1.
     """
 
     truth: NDArray[np.int64]
@@ -103,7 +96,7 @@ class Sample:
     probabilities: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        """Refuse arrays that make no sense."""
+        """Check shapes and ranges."""
         n = self.truth.size
         if not n or self.truth.shape != (n,) or self.predicted.shape != (n,):
             raise ValueError(
@@ -126,8 +119,7 @@ class Sample:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether each image is called right."""
-        right: NDArray[np.bool_] = self.truth == self.predicted
-        return right
+        return np.equal(self.truth, self.predicted)
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -147,35 +139,25 @@ class Sample:
         return total.round(12)
 
     def at(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Sample":
-        """Take some of the images, in the order asked for."""
+        """Take some of the images, in the order of ``chosen``."""
         return Sample(self.truth[chosen], self.predicted[chosen], self.probabilities[chosen])
 
 
 RESAMPLES = 1000
 
-
 LEVEL = 0.95
 
-
 _ELEMENTS = 2**20
-"""Weights held at once: 8 MB, some thirty times over while figures are worked out."""
+"""Weights held at once: 8 MB, some thirty times over while figures are computed."""
 
 
 def drawn(
     measure: Measure, groups: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Figures:
-    """Measure every draw of lesions.
+    """Measure every draw of lesions: arrays ``[resamples]``.
 
-    Parameters
-    ----------
-    measure
-        Of n images.
-    groups
-        ``[n]``: the lesion of each image; whole lesions are drawn, as many as there are.
-
-    Returns
-    -------
-    Arrays ``[resamples]``.
+    ``groups`` ``[n]`` names the lesion of each image; whole lesions are drawn, as many as there
+    are.
     """
     parts = [measure(weights) for weights in draw_weights(groups, resamples, seed)]
     return {place: np.concatenate([part[place] for part in parts]) for place in parts[0]}

@@ -16,19 +16,14 @@ from hambatch.evaluation.tables import PATIENT_COLUMNS
 SMALL = 20
 """Fewer images than this say next to nothing, and are marked."""
 
-
 AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
-
 
 UNKNOWN = "unknown"
 
-
 OTHER = "other"
-
 
 MOST_GROUPS = 24
 """Values of a column that get a row of their own; a column of free text has no end of them."""
-
 
 _BOUNDS = (30, 45, 60, 75)
 

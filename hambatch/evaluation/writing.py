@@ -1,18 +1,23 @@
-"""A report as files: JSON, pictures, a page."""
+"""A report as files: JSON, plots, and one page of HTML that needs nothing beside it."""
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+from hambatch.engines.classes import NAMES
 from hambatch.errors import InputError
-from hambatch.evaluation.page import page
+from hambatch.evaluation import report as text
+from hambatch.evaluation.measures import MEASURES
 from hambatch.evaluation.plots import confusion_png, reliability_png, roc_png
+from hambatch.evaluation.subgroups import SMALL
 from hambatch.system.files import write_bytes, write_json, write_text
+from hambatch.system.templates import render
 
 
 def write_report(
     report: dict[str, Any], out: Path | None = None, html: Path | None = None
 ) -> list[Path]:
-    """Write ``evaluation.json`` and the pictures into a folder, and a page to a file.
+    """Write ``evaluation.json`` and the plots into a folder, and a page to a file.
 
     Parameters
     ----------
@@ -21,7 +26,7 @@ def write_report(
     out
         The folder, made if need be.
     html
-        The page; it holds the pictures, and needs nothing beside it.
+        The page, which holds the plots.
 
     Returns
     -------
@@ -36,28 +41,18 @@ def write_report(
     """
     if out is None and html is None:
         return []
-    drawn = pictures(report)
+    plots = draw_plots(report)
     written = []
     if out is not None:
         _make(out)
-        for name, picture in drawn.items():
-            write_bytes(out / name, picture)
+        for name, image in plots.items():
+            write_bytes(out / name, image)
         write_json(out / "evaluation.json", report)
-        written += [*(out / name for name in drawn), out / "evaluation.json"]
+        written += [*(out / name for name in plots), out / "evaluation.json"]
     if html is not None:
-        write_text(html, page(report, drawn))
+        write_text(html, page(report, plots))
         written.append(html)
     return written
-
-
-def pictures(report: dict[str, Any]) -> dict[str, bytes]:
-    """Draw every picture of a report: PNG by the name of its file."""
-    title = f"{report['n']} images, balanced accuracy {report['balanced_accuracy']:.3f}"
-    return {
-        "confusion.png": confusion_png(report["confusion_matrix"], title),
-        "roc.png": roc_png(report),
-        "reliability.png": reliability_png(report),
-    }
 
 
 def _make(folder: Path) -> None:
@@ -68,3 +63,26 @@ def _make(folder: Path) -> None:
             f"cannot make the folder {folder}: {error.strerror}.\n"
             "Next: give --out a folder that you may write to"
         ) from error
+
+
+def draw_plots(report: dict[str, Any]) -> dict[str, bytes]:
+    """Draw every plot of a report: PNG by the name of its file."""
+    title = f"{report['n']} images, balanced accuracy {report['balanced_accuracy']:.3f}"
+    return {
+        "confusion.png": confusion_png(report["confusion_matrix"], title),
+        "roc.png": roc_png(report),
+        "reliability.png": reliability_png(report),
+    }
+
+
+def page(report: dict[str, Any], plots: dict[str, bytes]) -> str:
+    """Fill in the page; it holds the plots, no script, and nothing from elsewhere."""
+    return render(
+        Path(__file__).with_name("page.html"),
+        report=report,
+        plots={name: b64encode(image).decode("ascii") for name, image in plots.items()},
+        text=text,
+        names=NAMES,
+        measures=MEASURES,
+        small=SMALL,
+    )

@@ -1,4 +1,4 @@
-"""What `hambatch explain` tells its user when it is done."""
+"""The result of `hambatch explain`: ``explain.json``, and a few lines of summary."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,8 +8,8 @@ from hambatch import __version__
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import FP32
 from hambatch.engines.probabilities import temperature_of
-from hambatch.explanation.picture import RESEARCH_USE_ONLY, Explanation
-from hambatch.explanation.selection import Asked
+from hambatch.explanation.heat_map import RESEARCH_USE_ONLY, Explanation
+from hambatch.explanation.selection import Selection
 from hambatch.system.packages import library_versions
 from hambatch.system.text import encode_name
 
@@ -21,38 +21,33 @@ METHOD = {
     "score": "the logit of the class, before temperature and softmax",
 }
 
-
 DIGITS = 7
-"""What a float32 holds."""
+"""Significant digits of a value of a map: what a float32 holds."""
 
 
 def as_document(
-    asked: Asked, engine: Engine, backend: str, found: list[Explanation]
+    selection: Selection, engine: Engine, backend: str, found: list[Explanation]
 ) -> dict[str, Any]:
-    """Put together plain values, the images in the order in which they were asked for."""
+    """Put together plain values, the images in the order of the selection."""
     failed = sum(one.row.status != "ok" for one in found)
+    manifest, graph = engine.manifest, engine.variant(FP32).file
     return {
         "hambatch": __version__,
         "use": RESEARCH_USE_ONLY,
         "method": METHOD,
-        "engine": _engine(engine),
+        "engine": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "engine_json_sha256": engine.manifest_sha256,
+            "graph": graph,
+            "graph_sha256": manifest.files[graph].sha256,
+            "temperature": temperature_of(manifest),
+        },
         "backend": backend,
-        "table": asked.table,
+        "table": selection.table,
         "counts": {"images": len(found), "explained": len(found) - failed, "failed": failed},
-        "images": [_image(one, engine.manifest.classes) for one in found],
+        "images": [_image(one, manifest.classes) for one in found],
         "versions": library_versions(),
-    }
-
-
-def _engine(engine: Engine) -> dict[str, Any]:
-    manifest, graph = engine.manifest, engine.variant(FP32).file
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "engine_json_sha256": engine.manifest_sha256,
-        "graph": graph,
-        "graph_sha256": manifest.files[graph].sha256,
-        "temperature": temperature_of(manifest),
     }
 
 
@@ -87,7 +82,7 @@ def _rounded(values: Any) -> list[list[float]]:
 
 
 SHOWN = 5
-"""Different reasons."""
+"""How many different reasons the summary names."""
 
 
 def as_text(document: dict[str, Any], out: Path) -> str:

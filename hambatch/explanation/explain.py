@@ -10,9 +10,9 @@ from hambatch.backends.openvino_cpu import REQUEST_SIZE
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.precision import FP32
 from hambatch.explanation.document import as_document
+from hambatch.explanation.heat_map import PURPOSE, Explanation, explanation_png, shown_size
 from hambatch.explanation.options import ExplainOptions
-from hambatch.explanation.picture import PURPOSE, Explanation, explanation_png, shown_size
-from hambatch.explanation.selection import Asked
+from hambatch.explanation.selection import Selection
 from hambatch.score.plan import plan_run
 from hambatch.score.rows import Unwatched, rows_of_answer
 from hambatch.score.worker.protocol import Answer, Job
@@ -26,10 +26,8 @@ from hambatch.types import Row
 
 DOCUMENT = "explain.json"
 
-
 ID_AT_MOST = 80
 """Characters of an image_id in the name of its PNG; file systems take 255 bytes."""
-
 
 Progress = Callable[[Iterable[Explanation], int], Iterable[Explanation]]
 """Wraps the stream of explanations to show how many are done."""
@@ -37,7 +35,7 @@ Progress = Callable[[Iterable[Explanation], int], Iterable[Explanation]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that was asked for, in order, and ``explain.json`` as it was written."""
+    """Every image of the selection, in order, and ``explain.json`` as it was written."""
 
     explanations: list[Explanation]
     document: dict[str, Any]
@@ -50,7 +48,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Run:
-    asked: Asked
+    selection: Selection
     of_class: str | None
     out: Path
     engine: Engine
@@ -58,7 +56,7 @@ class _Run:
 
 
 def explain(
-    asked: Asked,
+    selection: Selection,
     out: Path,
     options: ExplainOptions,
     progress: Progress = lambda found, total: found,
@@ -76,36 +74,35 @@ def explain(
     MissingDependency
         If matplotlib is not installed; then nothing is done.
     Interrupted
-        If a signal asked it to stop: pictures that are drawn stay, `explain.json` is not written.
+        If a signal stopped it: PNGs that are drawn stay, `explain.json` is not written.
     """
     require("matplotlib", extra="plot", purpose=PURPOSE)
-    engine = load_engine(find_engine(asked.options.engine))
-    run = _Run(asked, options.of_class, out, engine, _job(asked, engine))
+    engine = load_engine(find_engine(selection.options.engine))
+    run = _Run(selection, options.of_class, out, engine, _job(selection, engine))
     with stopping() as stop, SupervisedWorker(run.job) as worker:
         backend = worker.wait_ready().backend
         with refusing(out):
             out.mkdir(parents=True, exist_ok=True)
-        found = list(progress(_explanations(run, worker, backend, stop), len(asked.names)))
-    if len(found) != len(asked.names):
+        found = list(progress(_explanations(run, worker, backend, stop), len(selection.names)))
+    if len(found) != len(selection.names):
         # Images out = images in: anything else is a bug.
-        raise AssertionError(f"{len(found)} of {len(asked.names)} images were answered")
-    document = as_document(asked, engine, backend, found)
+        raise AssertionError(f"{len(found)} of {len(selection.names)} images were answered")
+    document = as_document(selection, engine, backend, found)
     write_json(out / DOCUMENT, document)
     return Outcome(found, document)
 
 
-def _job(asked: Asked, engine: Engine) -> Job:
-    """Take the job of a run in FP32 on the CPU, in small groups, by the backend that explains."""
-    how = replace(asked.options, precision=FP32, batch_size=REQUEST_SIZE)
-    plan = plan_run(engine.folder, how, asked.root if asked.bounded else None)
-    return replace(plan.job, backend=MAPS)
+def _job(selection: Selection, engine: Engine) -> Job:
+    """Take the job of a run in FP32 on the CPU, in small batches, by the backend that explains."""
+    how = replace(selection.options, precision=FP32, batch_size=REQUEST_SIZE)
+    return replace(plan_run(engine.folder, how, selection.boundary).job, backend=MAPS)
 
 
 def _explanations(
     run: _Run, worker: SupervisedWorker, backend: str, stop: Stop
 ) -> Iterator[Explanation]:
-    names = dict(enumerate(run.asked.names))
-    items = (Item(index, run.asked.root / name) for index, name in names.items())
+    names = dict(enumerate(run.selection.names))
+    items = (Item(index, run.selection.root / name) for index, name in names.items())
     for answer in worker.answers(Unwatched(REQUEST_SIZE).batches(items)):
         for index, row in rows_of_answer(answer, names, run.engine.manifest, backend):
             if stop.requested:
@@ -115,7 +112,7 @@ def _explanations(
 
 def _explanation(run: _Run, index: int, row: Row, answer: Answer) -> Explanation:
     """Draw an image that was scored."""
-    in_table = run.asked.rows[index] if run.asked.rows else None
+    in_table = run.selection.rows[index] if run.selection.rows else None
     if in_table and row.status == "ok" and row.sha256 != in_table.sha256:
         reason = f"not the file of the table: sha256 {row.sha256}, wanted {in_table.sha256}"
         row = Row(row.image, "failed", sha256=row.sha256, reason=reason)
@@ -137,16 +134,14 @@ def _explanation(run: _Run, index: int, row: Row, answer: Answer) -> Explanation
 
 
 def _size(run: _Run, index: int, row: Row) -> tuple[int, int] | None:
-    """Look at the header of the very bytes that were scored; None if they are gone."""
-    file = fetch(Item(index, run.asked.root / run.asked.names[index]), run.job.bounds)
+    """Read it from the header of the very bytes that were scored; None if they are gone."""
+    file = fetch(Item(index, run.selection.root / row.image), run.job.bounds)
     upright = run.engine.manifest.preprocessing.exif_orientation
     same = file.sha256 == row.sha256
     return shown_size(file.content, exif_orientation=upright) if same else None
 
 
 def _short_id(image: str) -> str:
-    """Give the image_id in characters that every file system takes; a number makes it unique."""
-    image_id = image_id_of(encode_name(image))
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.%") else "_" for c in image_id)[
-        :ID_AT_MOST
-    ]
+    """Give the image_id in characters that every file system takes."""
+    image_id = image_id_of(encode_name(image))[:ID_AT_MOST]
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.%") else "_" for c in image_id)

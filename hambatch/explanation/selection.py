@@ -20,22 +20,17 @@ from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
 
 OF_THE_RUN = (
-    "engine",
-    "follow_symlinks",
-    "max_megabytes",
-    "max_megapixels",
-    "decode_seconds",
-    "salvage_truncated",
+    *("engine", "follow_symlinks", "max_megabytes", "max_megapixels"),
+    *("decode_seconds", "salvage_truncated"),
 )
 """Options of a table's run that say which files can be read; the others depend on its machine."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class Selection:
     """Names of images below ``root``, and how they are read.
 
     ``rows`` are those of the table, one a name, or none; ``table`` says which table that was.
-    ``bounded``: files that really lie outside ``root`` are not read, unless the options say so.
     """
 
     root: Path
@@ -45,18 +40,21 @@ class Asked:
     table: dict[str, Any] | None = None
 
     @property
-    def bounded(self) -> bool:
-        """Whether the files have to lie below ``root``: those that are named may lie anywhere."""
-        return self.table is not None
+    def boundary(self) -> Path | None:
+        """Folder that the files have to lie in, unless the options say otherwise.
+
+        Images that are named one by one may lie anywhere.
+        """
+        return self.root if self.table else None
 
 
-def named_images(paths: Sequence[Path], options: ExplainOptions) -> Asked:
+def named_images(paths: Sequence[Path], options: ExplainOptions) -> Selection:
     """Take these files, wherever they lie; one that is not there will be a failed image."""
     how = ScoreOptions.on_cpu(engine=options.engine or ScoreOptions.engine)
-    return Asked(Path(), tuple(map(str, paths)), how)
+    return Selection(Path(), tuple(map(str, paths)), how)
 
 
-def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -> Asked:
+def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -> Selection:
     """Take the rows of the highest probability, of a table that `score` wrote.
 
     Parameters
@@ -69,25 +67,29 @@ def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -
     InputError
         If table or record cannot be read, or no row is of that class.
     """
-    record = read_record(record_path(table))
-    if sha256_of_file(table) != record["output"]["sha256"]:
+    record, sha256 = read_record(record_path(table)), sha256_of_file(table)
+    if sha256 != record["output"]["sha256"]:
         raise InputError(
             f"{table} is not the table that {record_path(table).name} describes: wanted sha256 "
             f"{record['output']['sha256']}.\nNext: hambatch verify {table} SOURCE, or restore it"
         )
     run = options_of(record["options"])
     how = ScoreOptions.on_cpu(**{name: getattr(run, name) for name in OF_THE_RUN})
-    how = replace(how, engine=options.engine or _engine_of(run))
+    # The record has the name of an engine that is installed, else its folder.
+    installed = {folder.name: str(folder) for folder in installed_engines()}
+    how = replace(how, engine=options.engine or installed.get(run.engine, run.engine))
     root = source or Path(decode_name(str(record.get("source"))))
     rows = _highest(table, options)
-    names = tuple(row.image for row in rows)
-    return Asked(root, names, how, rows, _described(table, root, record, options))
-
-
-def _engine_of(run: ScoreOptions) -> str:
-    """Give the folder of the run's engine: a recorded name is that of an installed one."""
-    installed = {folder.name: str(folder) for folder in installed_engines()}
-    return installed.get(run.engine, run.engine)
+    about = {
+        "file": encode_name(str(table)),
+        "sha256": sha256,
+        "source": encode_name(str(root)),
+        "label": options.label,
+        "top": options.top,
+        "engine_json_sha256": record["fingerprint"]["engine"].get("engine_json_sha256"),
+        "precision": record["fingerprint"]["backend"]["precision"],
+    }
+    return Selection(root, tuple(row.image for row in rows), how, rows, about)
 
 
 def _highest(table: Path, options: ExplainOptions) -> tuple[Row, ...]:
@@ -95,9 +97,10 @@ def _highest(table: Path, options: ExplainOptions) -> tuple[Row, ...]:
 
     def fitting() -> Iterator[Row]:
         for row in read_rows(table, format_of(table)):
-            predicted.update([row.prediction] if row.status == "ok" else [])
-            if row.status == "ok" and options.label in (None, row.prediction):
-                yield row
+            if row.status == "ok":
+                predicted[row.prediction] += 1
+                if options.label in (None, row.prediction):
+                    yield row
 
     # Of equals the first by name, as the table has them.
     found = heapq.nlargest(options.top, fitting(), key=lambda row: max(row.probabilities))
@@ -109,17 +112,3 @@ def _highest(table: Path, options: ExplainOptions) -> tuple[Row, ...]:
             f"wanted {wanted}.\nNext: another --label, or hambatch score SOURCE --out preds.csv"
         )
     return tuple(found)
-
-
-def _described(
-    table: Path, root: Path, record: dict[str, Any], options: ExplainOptions
-) -> dict[str, Any]:
-    return {
-        "file": encode_name(str(table)),
-        "sha256": sha256_of_file(table),
-        "source": encode_name(str(root)),
-        "label": options.label,
-        "top": options.top,
-        "engine_json_sha256": record["fingerprint"]["engine"].get("engine_json_sha256"),
-        "precision": record["fingerprint"]["backend"]["precision"],
-    }

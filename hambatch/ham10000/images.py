@@ -45,21 +45,46 @@ def find_images(root: Path) -> dict[str, list[str]]:
             "HAM10000_images_part_1 and HAM10000_images_part_2.\n"
             f"Next: unpack both archives into {root} and run this again"
         )
-    _check_utf8([str(root.resolve()), *chain.from_iterable(found.values())])
+    for name in (str(root.resolve()), *chain.from_iterable(found.values())):
+        _check_utf8(name)
     return {image_id: sorted(found[image_id]) for image_id in sorted(found)}
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield all files below ``root``; a folder reached twice over links is read once."""
+    read = set()
+    for folder, inner, names in os.walk(root, onerror=_cannot_read, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in read:
+            inner.clear()
+            continue
+        read.add(real)
+        inner.sort()
+        yield from (Path(folder, name) for name in names)
+
+
+def _check_utf8(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the path {os.fsencode(path)!r} is not valid UTF-8; "
+            "wanted one that a text table can hold.\n"
+            "Next: rename it and run this again"
+        ) from error
 
 
 def hash_images(root: Path, found: dict[str, list[str]]) -> dict[str, ImageFile]:
     """Hash every file; of several identical files for one image the first is kept.
 
-    Raises
-    ------
-    InputError
-        If a file cannot be read, or files of one image differ.
+    Raises InputError if a file cannot be read, or files of one image differ.
     """
     images = {}
     for image_id, files in tqdm(found.items(), desc="hashing", unit=" images", disable=None):
-        hashes = [_hash(root / file) for file in files]
+        try:
+            hashes = [sha256_of_file(root / file) for file in files]
+        except OSError as error:
+            _cannot_read(error)
         if len(set(hashes)) > 1:
             raise InputError(
                 f"{image_id} has {len(files)} files with different bytes in {root}: "
@@ -70,40 +95,8 @@ def hash_images(root: Path, found: dict[str, list[str]]) -> dict[str, ImageFile]
     return images
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Yield all files below ``root``; a folder reached twice over links is read once."""
-    seen = set()
-    for folder, inner, names in os.walk(root, onerror=_cannot_read, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            inner.clear()
-            continue
-        seen.add(real)
-        inner.sort()
-        yield from (Path(folder, name) for name in names)
-
-
-def _hash(path: Path) -> str:
-    try:
-        return sha256_of_file(path)
-    except OSError as error:
-        _cannot_read(error)
-
-
 def _cannot_read(error: OSError) -> NoReturn:
     raise InputError(
         f"cannot read {error.filename}: {error.strerror}; wanted a readable file or folder.\n"
         "Next: correct its permissions, or copy it again, and run this again"
     ) from error
-
-
-def _check_utf8(paths: list[str]) -> None:
-    for path in paths:
-        try:
-            path.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"the path {os.fsencode(path)!r} is not valid UTF-8; "
-                "wanted one that a text table can hold.\n"
-                "Next: rename it and run this again"
-            ) from error

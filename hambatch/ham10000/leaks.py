@@ -1,10 +1,11 @@
-"""The leak check: nothing that is seen in training is held out."""
+"""The leak check of a split: what is trained on is not held out."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
+from hambatch.system.text_table import first_names
 
 KNOWN_PAIRS = (
     ("ISIC_0024437", "ISIC_0031299"),
@@ -27,7 +28,6 @@ KNOWN_PAIRS = (
     ("ISIC_0033421", "ISIC_0033481"),
 )
 
-
 _FIRST = ("train", "test", "val")
 """Where both end: nothing that was trained on is held out, and what was held out stays so."""
 
@@ -43,12 +43,7 @@ def on_one_side(table: pd.DataFrame) -> pd.Series:
     """Move the lesions of every pair to one side; all other rows keep theirs.
 
     Afterwards, and not by joining groups before the split is drawn, so that the draw is the same
-    with and without them.
-
-    Parameters
-    ----------
-    table
-        Needs ``image_id``, ``group`` and ``split``.
+    with and without them. ``table`` needs ``image_id``, ``group`` and ``split``.
     """
     sides, groups = table["split"].copy(), table["group"]
     # Two pairs never share a lesion, so one pass is enough.
@@ -58,6 +53,9 @@ def on_one_side(table: pd.DataFrame) -> pd.Series:
     return sides
 
 
+SHOWN = 3
+"""How many leaks of a kind a message names before it only counts."""
+
 _TOGETHER = {
     "lesion_id": "lesions lie on several sides",
     "sha256": "byte-identical images lie on several sides",
@@ -65,9 +63,7 @@ _TOGETHER = {
 
 
 def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
-    """Refuse a split table with a lesion, or identical bytes, on two sides.
-
-    The photographs of a known pair (:mod:`hambatch.ham10000.leaks`) are one lesion.
+    """Refuse a split table with a lesion, identical bytes, or a known pair on two sides.
 
     Parameters
     ----------
@@ -79,27 +75,27 @@ def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
     Raises
     ------
     InputError
-        Naming the images of the first three leaks and the number of leaks.
+        Naming the images of the first leaks of each kind and the number of leaks.
     """
-    found = []
+    leaks = {}
     for column, what in _TOGETHER.items():
-        sides = table.groupby(column)["split"].nunique()
-        leaks = sides.index[sides > 1]
-        found += _told(what, [table[table[column] == leak] for leak in leaks])
+        apart = table.groupby(column)["split"].transform("nunique") > 1
+        leaks[what] = [rows for _, rows in table[apart].groupby(column)]
     pairs = [table.iloc[pair] for pair in known_pairs_in(table).tolist()]
-    apart = [pair for pair in pairs if pair["split"].nunique() > 1]
-    found += _told("known pairs of one lesion under two ids lie on several sides", apart)
+    leaks["known pairs of one lesion under two ids lie on several sides"] = [
+        rows for rows in pairs if rows["split"].nunique() > 1
+    ]
+    found = [
+        f"{len(some)} {what}: {first_names(list(map(_describe, some)), SHOWN, '; ')}"
+        for what, some in leaks.items()
+        if some
+    ]
     if found:
         raise InputError(
             f"{name} leaks: found {'; and '.join(found)}. "
             "Wanted every lesion, which a known pair is, and all identical bytes, on one side.\n"
             "Next: hambatch prepare HAM10000_DIR --out split.csv"
         )
-
-
-def _told(what: str, leaks: list[pd.DataFrame]) -> list[str]:
-    shown = "; ".join(map(_describe, leaks[:3])) + ("; ..." if len(leaks) > 3 else "")
-    return [f"{len(leaks)} {what}: {shown}"] if leaks else []
 
 
 def _describe(rows: pd.DataFrame) -> str:

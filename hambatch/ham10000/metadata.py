@@ -6,9 +6,9 @@ import pandas as pd
 
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
+from hambatch.system.text_table import read_csv
 
 NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")
-
 
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 
@@ -16,10 +16,7 @@ COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization
 def find_metadata(root: Path) -> Path:
     """Return the metadata file of a download, the first of ``NAMES`` that lies in ``root``.
 
-    Raises
-    ------
-    InputError
-        If ``root`` is no folder or holds none of them.
+    Raises InputError if ``root`` is no folder or holds none of them.
     """
     for name in NAMES:
         if (root / name).is_file():
@@ -30,6 +27,12 @@ def find_metadata(root: Path) -> Path:
         "Next: download HAM10000 (doi:10.7910/DVN/DBW86T), then "
         "hambatch prepare HAM10000_DIR --out split.csv"
     )
+
+
+NEXT = (
+    "restore the file from doi:10.7910/DVN/DBW86T, then "
+    "hambatch prepare HAM10000_DIR --out split.csv"
+)
 
 
 def read_metadata(path: Path) -> pd.DataFrame:
@@ -46,48 +49,15 @@ def read_metadata(path: Path) -> pd.DataFrame:
         If the file is no such table, a column or an id is missing, a ``dx`` is
         unknown, an image is listed twice, or a lesion has several ``dx``.
     """
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            separator = "\t" if "\t" in stream.readline() else ","
-        table = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise _refused(path, f"not a readable table ({error})", "the published table") from error
-    absent = [column for column in COLUMNS if column not in table.columns]
-    if absent:
-        found = f"no column {', '.join(absent)}; columns are {', '.join(map(str, table.columns))}"
-        raise _refused(path, found, f"columns {', '.join(COLUMNS)}")
-    table = pd.DataFrame({column: table[column].fillna("").str.strip() for column in COLUMNS})
-    _check_values(path, table)
-    return table
-
-
-def _check_values(path: Path, table: pd.DataFrame) -> None:
-    if table.empty:
-        raise _refused(path, "no rows", "one row an image")
-    for column in ("lesion_id", "image_id"):
-        if (table[column] == "").any():
-            line = int((table[column] == "").to_numpy().argmax()) + 2
-            raise _refused(path, f"an empty {column} in line {line}", "an id in every row")
-    unknown = table[~table["dx"].isin(CLASSES)]
-    if len(unknown):
-        first = unknown.iloc[0]
-        found = f"dx {first['dx']!r} for {first['image_id']} ({len(unknown)} such rows)"
-        raise _refused(path, found, f"one of {' '.join(CLASSES)}")
-    twice = table["image_id"][table["image_id"].duplicated()]
-    if len(twice):
-        raise _refused(path, f"{len(twice)} images listed twice, {twice.iloc[0]}", "one row each")
-    classes = table.groupby("lesion_id")["dx"].agg(lambda dx: " and ".join(sorted(set(dx))))
-    several = classes[classes.str.contains(" ")]
+    table = read_csv(path, NEXT, tabs=True)
+    table.check_columns(COLUMNS)
+    rows = pd.DataFrame({column: table.rows[column].str.strip() for column in COLUMNS})
+    table.check_ids(rows["image_id"], "image_id")
+    table.check("lesion_id", rows["lesion_id"] != "", "an id in every row", "image_id")
+    table.check("dx", rows["dx"].isin(CLASSES), f"one of {' '.join(CLASSES)}", "image_id")
+    classes = rows.groupby("lesion_id")["dx"].unique()
+    several = classes[classes.map(len) > 1]
     if len(several):
-        found = f"lesion {several.index[0]} is {several.iloc[0]} ({len(several)} such lesions)"
-        raise _refused(path, found, "one dx a lesion, as published")
-
-
-def _refused(path: Path, found: str, wanted: str) -> InputError:
-    return InputError(
-        f"{path}: found {found}; wanted {wanted}.\n"
-        "Next: restore the file from doi:10.7910/DVN/DBW86T, then "
-        "hambatch prepare HAM10000_DIR --out split.csv"
-    )
+        found = f"lesion {several.index[0]} is {' and '.join(sorted(several.iloc[0]))}"
+        raise table.refused(f"{found} ({len(several)} such lesions)", "one dx, as published")
+    return rows

@@ -8,55 +8,41 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
-from hambatch.ham10000.perceptual_hash import looks_of, pairs_apart, thumbnails
-from hambatch.ham10000.split import group_lesions
-
-SHOWN = 3
-"""How many pairs a message names before it only counts."""
+from hambatch.ham10000.leaks import SHOWN
+from hambatch.ham10000.perceptual_hash import pairs_apart, signatures_of, thumbnails
+from hambatch.ham10000.split import join_groups
+from hambatch.ham10000.table import files_of
+from hambatch.system.text_table import first_names
 
 
 class Compared(NamedTuple):
-    """Pairs int64 ``[m, 2]`` of rows that look the same; rows that nobody could look at."""
+    """Pairs int64 ``[m, 2]`` of rows that look the same; rows that cannot be decoded."""
 
     pairs: NDArray[np.int64]
     unseen: list[int]
 
 
-def compare_pictures(table: pd.DataFrame, root: Path, apart: str) -> Compared:
+def compare_images(table: pd.DataFrame, root: Path, apart: str) -> Compared:
     """Look for near-duplicates among rows that differ in the column ``apart``.
 
-    Parameters
-    ----------
-    table
-        Needs ``file``, ``sha256`` and that column.
-    root
-        Folder that ``file`` is relative to.
+    ``table`` needs ``sha256`` and ``file``, which is relative to ``root``.
     """
-    names = zip(table["sha256"], table["file"], strict=True)
-    files = {digest: root / name for digest, name in names}
-    seen = thumbnails(files)
-    hashes = list(table["sha256"])
-    at = np.array([k for k, digest in enumerate(hashes) if digest in seen], np.int64)
-    unseen = sorted(set(range(len(hashes))) - set(at.tolist()))
-    if not len(at):
+    known = thumbnails(files_of(table, root))
+    decoded = table["sha256"].isin(list(known)).to_numpy(bool)
+    at, unseen = np.flatnonzero(decoded), np.flatnonzero(~decoded).tolist()
+    if not at.size:
         return Compared(np.empty((0, 2), np.int64), unseen)
-    looks = looks_of(np.stack([seen[hashes[k]] for k in at]))
-    return Compared(at[pairs_apart(looks, list(table[apart].iloc[at]))], unseen)
+    signatures = signatures_of(np.stack([known[digest] for digest in table["sha256"].iloc[at]]))
+    return Compared(at[pairs_apart(signatures, list(table[apart].iloc[at]))], unseen)
 
 
 def refuse_near_duplicates(table: pd.DataFrame, root: Path, name: str) -> int:
-    """Refuse a split table with pictures on two sides that look the same.
+    """Refuse a split table with images on two sides that look the same.
 
-    Returns
-    -------
-    How many images could not be compared, as they cannot be read or decoded.
-
-    Raises
-    ------
-    InputError
-        Naming the first three pairs, and how many there are.
+    Raises InputError, naming the first pairs, and how many there are. Returns how many images
+    could not be compared, as they cannot be read or decoded.
     """
-    pairs, unseen = compare_pictures(table, root, "split")
+    pairs, unseen = compare_images(table, root, "split")
     if len(pairs):
         sides = table["image_id"] + " in " + table["split"]
         raise InputError(
@@ -68,23 +54,10 @@ def refuse_near_duplicates(table: pd.DataFrame, root: Path, name: str) -> int:
 
 
 def joined_groups(table: pd.DataFrame, pairs: NDArray[np.int64], name: str) -> list[str]:
-    """Join the groups of rows that look the same.
+    """Join the groups of rows that look the same; returns one group id a row.
 
-    Parameters
-    ----------
-    table
-        Needs ``group``, ``dx`` and ``image_id``.
-    name
-        What to call the table in the message.
-
-    Returns
-    -------
-    One group id per row, as :func:`hambatch.ham10000.split.group_lesions` gives.
-
-    Raises
-    ------
-    InputError
-        If two such rows have different dx: one of the labels is wrong.
+    ``table`` needs ``group``, ``dx`` and ``image_id``. Raises InputError, with the table's
+    ``name``, if two such rows have different dx: one of the labels is wrong.
     """
     dx = table["dx"].to_numpy(str)
     wrong = pairs[dx[pairs[:, 0]] != dx[pairs[:, 1]]]
@@ -95,13 +68,9 @@ def joined_groups(table: pd.DataFrame, pairs: NDArray[np.int64], name: str) -> l
             "Next: restore these images, or remove their rows, and run this again"
         )
     groups = list(table["group"])
-    # A pair is told as bytes that its two groups have in common.
-    links = [(groups[row], f"pair {k}") for k, pair in enumerate(pairs.tolist()) for row in pair]
-    own = [(group, f"row {k}") for k, group in enumerate(groups)]
-    lesions, bonds = zip(*own, *links, strict=True)
-    return group_lesions(lesions, bonds)[: len(groups)]
+    return join_groups(groups, [(groups[low], groups[high]) for low, high in pairs.tolist()])
 
 
-def _shown(told: pd.Series, pairs: NDArray[np.int64]) -> str:
-    shown = [f"{told.iloc[low]} and {told.iloc[high]}" for low, high in pairs[:SHOWN].tolist()]
-    return "; ".join(shown) + ("; ..." if len(pairs) > SHOWN else "")
+def _shown(rows: pd.Series, pairs: NDArray[np.int64]) -> str:
+    named = [f"{rows.iloc[low]} and {rows.iloc[high]}" for low, high in pairs.tolist()]
+    return first_names(named, SHOWN, "; ")

@@ -21,10 +21,8 @@ from hambatch.types import on_host
 SIDE = 32
 """Of a thumbnail, as in the method's definition."""
 
-
 LOWEST = 8
 """Frequencies that are kept in each direction: 8 x 8 bits."""
-
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Grey from RGB as JPEG defines it (ITU-R BT.601)."""
@@ -46,7 +44,7 @@ def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Hash grey thumbnails ``[n, 32, 32]`` [1]_: uint64 ``[n]``.
 
     A bit says whether one of the 64 lowest coefficients of the thumbnail's discrete cosine
-    transform is above their median, the mean brightness left out of it. Alike pictures differ
+    transform is above their median, the mean brightness left out of it. Similar images differ
     in few bits.
 
     References
@@ -65,51 +63,36 @@ def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
 VERSION = 1
 """Raise it when the same file gives another thumbnail."""
 
-
 BATCH = 256
 """Files that are decoded, and kept, at a time."""
 
-
 LIMITS = Limits(max_bytes=64_000_000, max_pixels=100_000_000)
-
 
 Thumbnails = dict[str, NDArray[np.uint8]]
 """Grey ``[32, 32]`` by the sha256 of the file's bytes."""
 
 
 def thumbnails(files: Mapping[str, Path]) -> Thumbnails:
-    """Decode the files as scoring does, those that were not decoded before.
+    """Decode files, by the sha256 of their bytes, as scoring does; each file once.
 
-    Thumbnails are kept in the user's cache folder, a kilobyte each: the second look needs them,
-    so hashes in a table would not do.
-
-    Parameters
-    ----------
-    files
-        Path of every image, by the sha256 of its bytes.
-
-    Returns
-    -------
-    Thumbnails. There is none of a file that cannot be read or decoded or has other bytes by now:
-    whoever needs it will refuse it by name.
+    Thumbnails are kept in the user's cache folder, a kilobyte each: the comparison needs them, so
+    a cache of hashes is not enough. A file that cannot be read or decoded, or has other bytes by
+    now, has none.
     """
-    cache = FeatureCache(_folder(), SIDE * SIDE, np.dtype(np.uint8))
-    missing = {sha256: path for sha256, path in files.items() if Pair(sha256, 0) not in cache}
-    for hashes, pixels in _decoded(missing):
-        cache.append([Pair(sha256, 0) for sha256 in hashes], pixels)
-    known = [sha256 for sha256 in files if Pair(sha256, 0) in cache]
-    rows = cache.read([Pair(sha256, 0) for sha256 in known])
-    return dict(zip(known, rows.reshape(-1, SIDE, SIDE), strict=True))
-
-
-def _folder() -> Path:
     key = {
         "version": VERSION,
         "input": asdict(InputSpec()),
         "preprocessing": asdict(Preprocessing()),
     }
     digest = sha256_of_bytes(json.dumps(key, sort_keys=True).encode())[:24]
-    return default_cache().with_name("thumbnails") / digest
+    folder = default_cache().with_name("thumbnails") / digest
+    cache = FeatureCache(folder, SIDE * SIDE, np.dtype(np.uint8))
+    missing = {sha256: path for sha256, path in files.items() if Pair(sha256, 0) not in cache}
+    for hashes, pixels in _decoded(missing):
+        cache.append([Pair(sha256, 0) for sha256 in hashes], pixels)
+    known = [sha256 for sha256 in files if Pair(sha256, 0) in cache]
+    rows = cache.read([Pair(sha256, 0) for sha256 in known])
+    return dict(zip(known, rows.reshape(-1, SIDE, SIDE), strict=True))
 
 
 def _decoded(files: Mapping[str, Path]) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
@@ -120,25 +103,23 @@ def _decoded(files: Mapping[str, Path]) -> Iterator[tuple[list[str], NDArray[np.
         BATCH, available_cores(), 2, InputSpec(), Preprocessing(), limits=LIMITS
     )
     names = list(files)
-    groups = (names[start : start + BATCH] for start in range(0, len(names), BATCH))
-    batches = pipeline.batches(_fetched(group, files) for group in groups)
-    total = -(-len(names) // BATCH)
-    for batch in tqdm(batches, desc="thumbnails", unit=" batches", total=total, disable=None):
+    starts = range(0, len(names), BATCH)
+    batches = pipeline.batches(_fetched(names[k : k + BATCH], files) for k in starts)
+    for batch in tqdm(batches, "thumbnails", len(starts), unit=" batches", disable=None):
         images = grey_thumbnails(on_host(batch.images))
         if len(images):
             yield list(batch.sha256), images.reshape(len(images), -1)
 
 
-def _fetched(group: Sequence[str], files: Mapping[str, Path]) -> list[Fetched]:
+def _fetched(hashes: Sequence[str], files: Mapping[str, Path]) -> list[Fetched]:
     bounds = Bounds(limits=LIMITS)
-    found = [fetch(Item(index, files[sha256]), bounds) for index, sha256 in enumerate(group)]
-    # A hash stands for its bytes; what lies in that file now may be another picture.
-    return [file for file, sha256 in zip(found, group, strict=True) if file.sha256 == sha256]
+    found = [fetch(Item(index, files[sha256]), bounds) for index, sha256 in enumerate(hashes)]
+    # A hash stands for its bytes; what lies in that file now may be another image.
+    return [file for file, sha256 in zip(found, hashes, strict=True) if file.sha256 == sha256]
 
 
 MOST_BITS = 6
-"""Bits in which two hashes may differ for a second look."""
-
+"""Bits in which the hashes of two near-duplicates may differ."""
 
 LEAST_CORRELATION = 0.98
 """Of the thumbnails of two near-duplicates.
@@ -148,51 +129,42 @@ or scaled by 0.5 to 2, differ in 4 bits at most and correlate by 0.995 at least;
 of different lesions 405 differ in 6 bits at most, and none of these correlates by more than 0.965.
 """
 
-
 ROWS = 512
 """Hashes that are compared with all others at once."""
 
 
-class Looks(NamedTuple):
+class Signatures(NamedTuple):
     """Hashes uint64 ``[n]``, and thumbnails float32 ``[n, 1024]`` of mean 0 and length 1."""
 
     hashes: NDArray[np.uint64]
     shapes: NDArray[np.float32]
 
 
-def looks_of(thumbnails: NDArray[np.uint8]) -> Looks:
-    """Prepare grey thumbnails ``[n, 32, 32]`` to be compared; a plain one is like none."""
+def signatures_of(thumbnails: NDArray[np.uint8]) -> Signatures:
+    """Prepare grey thumbnails ``[n, 32, 32]`` to be compared; one of a single grey matches none."""
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     centred = flat - flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     shapes = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
-    return Looks(perceptual_hashes(thumbnails), shapes)
+    return Signatures(perceptual_hashes(thumbnails), shapes)
 
 
-def near_pairs(first: Looks, second: Looks) -> NDArray[np.int64]:
+def near_pairs(first: Signatures, second: Signatures) -> NDArray[np.int64]:
     """Find the pairs that look the same: int64 ``[m, 2]``, a place in each, in order."""
-    found = [_confirmed(first, second, pairs) for pairs in _candidates(first, second)]
-    return np.concatenate([np.empty((0, 2), np.int64), *found])
-
-
-def pairs_apart(looks: Looks, sides: Sequence[str]) -> NDArray[np.int64]:
-    """Find the pairs within one set whose sides differ, each once, the lower place first."""
-    pairs = near_pairs(looks, looks)
-    low, high = pairs.T
-    _, codes = np.unique(np.array(list(sides), str), return_inverse=True)
-    kept: NDArray[np.int64] = pairs[(low < high) & (codes[low] != codes[high])]
-    return kept
-
-
-def _candidates(first: Looks, second: Looks) -> Iterator[NDArray[np.int64]]:
+    found = [np.empty((0, 2), np.int64)]
     for start in range(0, len(first.hashes), ROWS):
         rows = first.hashes[start : start + ROWS, None]
         at, other = np.nonzero(np.bitwise_count(rows ^ second.hashes) <= MOST_BITS)
-        yield np.column_stack([at + start, other])
+        at += start
+        correlation = np.einsum("ij,ij->i", first.shapes[at], second.shapes[other])
+        found.append(np.column_stack([at, other])[correlation >= LEAST_CORRELATION])
+    return np.concatenate(found)
 
 
-def _confirmed(first: Looks, second: Looks, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    at, other = pairs.T
-    correlation = np.einsum("ij,ij->i", first.shapes[at], second.shapes[other])
-    kept: NDArray[np.int64] = pairs[correlation >= LEAST_CORRELATION]
+def pairs_apart(signatures: Signatures, sides: Sequence[str]) -> NDArray[np.int64]:
+    """Find the pairs within one set whose sides differ, each once, the lower place first."""
+    pairs = near_pairs(signatures, signatures)
+    low, high = pairs.T
+    _, codes = np.unique(np.array(list(sides), str), return_inverse=True)
+    kept: NDArray[np.int64] = pairs[(low < high) & (codes[low] != codes[high])]
     return kept

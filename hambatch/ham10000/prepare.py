@@ -1,7 +1,6 @@
-"""What `prepare` says on stdout: the split by class, and what was left out."""
+"""The story of `prepare`: find and hash the images, split them by lesion, write, sum up."""
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from hambatch.errors import InputError
 from hambatch.ham10000.images import find_images, hash_images
 from hambatch.ham10000.leaks import check_leaks, known_pairs_in, on_one_side
 from hambatch.ham10000.metadata import find_metadata, read_metadata
-from hambatch.ham10000.near_duplicates import compare_pictures, joined_groups
+from hambatch.ham10000.near_duplicates import compare_images, joined_groups
 from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.split import assign_splits, group_lesions
 from hambatch.ham10000.table import COLUMNS, record_path
 from hambatch.system.files import write_json, write_text
+from hambatch.system.text_table import first_names
 
 
 def prepare(
@@ -37,8 +37,8 @@ def prepare(
     ``images_with_copies`` (one id in several folders), ``identical``
     (lists of image ids with the same bytes), ``near_duplicates`` (pairs of image
     ids of different lesions that look the same), ``known_pairs`` (those of
-    :mod:`hambatch.ham10000.leaks`) and ``not_compared`` (images that nobody could
-    look at).
+    :mod:`hambatch.ham10000.leaks`) and ``not_compared`` (images that cannot be
+    decoded).
 
     Raises
     ------
@@ -54,17 +54,12 @@ def prepare(
     table = _join(root, metadata, {name: found[name] for name in found if name in known})
     _check_labels(table, metadata_path)
     table["group"] = group_lesions(list(table["lesion_id"]), list(table["sha256"]))
-    pairs, unseen = compare_pictures(table, root, "group")
-    joined = joined_groups(table, pairs, str(metadata_path))
-    table["split"] = assign_splits(
-        joined,
-        list(table["dx"]),
-        val_fraction=options.val_fraction,
-        test_fraction=options.test_fraction,
-        seed=options.seed,
-    )
-    table["split"] = on_one_side(table.assign(group=joined))
+    pairs, unseen = compare_images(table, root, "group")
+    groups = joined_groups(table, pairs, str(metadata_path))
+    table["split"] = assign_splits(groups, list(table["dx"]), **asdict(options))
+    table["split"] = on_one_side(table.assign(group=groups))
     check_leaks(table)
+    ids = table["image_id"].to_numpy()
     record = {
         "hambatch": __version__,
         "root": str(root.resolve()),
@@ -73,11 +68,11 @@ def prepare(
         "counts": count(table),
         "rows_without_image": sorted(known - found.keys()),
         "images_without_row": sorted(found.keys() - known),
-        "images_with_copies": [name for name in table["image_id"] if len(found[name]) > 1],
+        "images_with_copies": [name for name in ids if len(found[name]) > 1],
         "identical": _identical(table),
-        "near_duplicates": [list(table["image_id"].iloc[pair]) for pair in pairs],
-        "known_pairs": [list(table["image_id"].iloc[pair]) for pair in known_pairs_in(table)],
-        "not_compared": list(table["image_id"].iloc[unseen]),
+        "near_duplicates": ids[pairs].tolist(),
+        "known_pairs": ids[known_pairs_in(table)].tolist(),
+        "not_compared": ids[unseen].tolist(),
     }
     text = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
     if not overwrite:
@@ -87,15 +82,24 @@ def prepare(
     return record
 
 
-def count(table: pd.DataFrame) -> dict[str, dict[str, dict[str, int]]]:
-    """Count images and lesions: class, then split, then ``images`` and ``lesions``."""
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    for name in CLASSES:
-        counts[name] = {}
-        for split in SPLITS:
-            lesions = table["lesion_id"][(table["dx"] == name) & (table["split"] == split)]
-            counts[name][split] = {"images": len(lesions), "lesions": lesions.nunique()}
-    return counts
+def _check_out(root: Path, out: Path) -> None:
+    """Replace nothing but a split table: ``--out`` may be mistyped."""
+    next_step = f"Next: hambatch prepare {shlex.quote(str(root))} --out split.csv"
+    if not out.parent.is_dir() or out.is_dir():
+        found = "a folder" if out.is_dir() else f"no folder {out.parent}"
+        raise InputError(
+            f"cannot write {out}: found {found}; wanted a file in an existing folder.\n{next_step}"
+        )
+    if not out.exists():
+        return
+    with out.open("rb") as stream:
+        header = stream.readline(1000).strip()
+    if header != ",".join(COLUMNS).encode():
+        raise InputError(
+            f"{out} exists and is no split table: it begins {header[:40]!r}; "
+            "wanted a new file, or a split table to replace.\n"
+            f"{next_step}"
+        )
 
 
 def _join(root: Path, metadata: pd.DataFrame, found: dict[str, list[str]]) -> pd.DataFrame:
@@ -113,15 +117,9 @@ def _join(root: Path, metadata: pd.DataFrame, found: dict[str, list[str]]) -> pd
     return table
 
 
-def _identical(table: pd.DataFrame) -> list[list[str]]:
-    twins = table[table["sha256"].duplicated(keep=False)]
-    return sorted(list(group) for _, group in twins.groupby("sha256")["image_id"])
-
-
 def _check_labels(table: pd.DataFrame, metadata: Path) -> None:
     """Refuse identical bytes with two classes: one of the labels is wrong."""
-    classes = table.groupby("sha256")["dx"].nunique()
-    bad = table[table["sha256"].isin(classes.index[classes > 1])]
+    bad = table[table.groupby("sha256")["dx"].transform("nunique") > 1]
     if len(bad):
         same = bad[bad["sha256"] == bad["sha256"].iloc[0]]
         raise InputError(
@@ -131,24 +129,20 @@ def _check_labels(table: pd.DataFrame, metadata: Path) -> None:
         )
 
 
-def _check_out(root: Path, out: Path) -> None:
-    """Replace nothing but a split table: ``--out`` may be a slip of the hand."""
-    if not out.parent.is_dir() or out.is_dir():
-        found = "a folder" if out.is_dir() else f"no folder {out.parent}"
-        raise InputError(
-            f"cannot write {out}: found {found}; wanted a file in an existing folder.\n"
-            f"Next: hambatch prepare {shlex.quote(str(root))} --out split.csv"
-        )
-    if not out.exists():
-        return
-    with out.open("rb") as stream:
-        header = stream.readline(1000).strip()
-    if header != ",".join(COLUMNS).encode():
-        raise InputError(
-            f"{out} exists and is no split table: it begins {header[:40]!r}; "
-            "wanted a new file, or a split table to replace.\n"
-            f"Next: hambatch prepare {shlex.quote(str(root))} --out split.csv"
-        )
+def count(table: pd.DataFrame) -> dict[str, dict[str, dict[str, int]]]:
+    """Count images and lesions: class, then split, then ``images`` and ``lesions``."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for name in CLASSES:
+        counts[name] = {}
+        for split in SPLITS:
+            lesions = table["lesion_id"][(table["dx"] == name) & (table["split"] == split)]
+            counts[name][split] = {"images": len(lesions), "lesions": lesions.nunique()}
+    return counts
+
+
+def _identical(table: pd.DataFrame) -> list[list[str]]:
+    twins = table[table["sha256"].duplicated(keep=False)]
+    return sorted(list(group) for _, group in twins.groupby("sha256")["image_id"])
 
 
 def _refuse_other(out: Path, text: str) -> None:
@@ -161,50 +155,34 @@ def _refuse_other(out: Path, text: str) -> None:
         )
 
 
-SHOWN = 5
-"""How many names a line shows; the record holds them all."""
-
-
 def summarize(record: dict[str, Any]) -> str:
-    """Lay out a record of :func:`hambatch.ham10000.prepare.prepare` as text."""
-    counts, unseen = record["counts"], bool(record["not_compared"])
-    rows = [(name, _numbers(counts[name])) for name in counts]
-    total = [sum(column) for column in zip(*(numbers for _, numbers in rows), strict=True)]
+    """Lay out a record of :func:`prepare` as text."""
+    rows = {name: _numbers(splits) for name, splits in record["counts"].items()}
+    rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
     side = "".join(f"{split:>7}" for split in (*SPLITS, "all"))
-    lines = [
-        f"{'':6}{'images':>28}  {'lesions':>28}",
-        f"{'class':6}{side}  {side}",
-        *(_line(name, numbers) for name, numbers in (*rows, ("all", total))),
-        "",
-        _names("metadata rows without image", record["rows_without_image"]),
-        _names("images without metadata row", record["images_without_row"]),
-        _names("images found in several folders", record["images_with_copies"]),
-        _names("groups of byte-identical images", [" = ".join(g) for g in record["identical"]]),
-        _names(
-            "pairs of nearly the same picture", [" = ".join(p) for p in record["near_duplicates"]]
-        ),
-        _names("pairs of one lesion under two ids", [" = ".join(p) for p in record["known_pairs"]]),
-        *([_names("images that cannot be decoded", record["not_compared"])] * unseen),
-        "no lesion, no identical bytes and no near-duplicates on two sides",
-    ]
+    lines = [f"{'':6}{'images':>28}  {'lesions':>28}", f"{'class':6}{side}  {side}"]
+    for name, numbers in rows.items():
+        cells = [f"{number:>7}" for number in numbers]
+        lines.append(f"{name:6}{''.join(cells[:4])}  {''.join(cells[4:])}")
+    lines.append("")
+    for key, what in (
+        ("rows_without_image", "metadata rows without image"),
+        ("images_without_row", "images without metadata row"),
+        ("images_with_copies", "images found in several folders"),
+        ("identical", "groups of byte-identical images"),
+        ("near_duplicates", "pairs of nearly the same picture"),
+        ("known_pairs", "pairs of one lesion under two ids"),
+        ("not_compared", "images that cannot be decoded"),
+    ):
+        names = [one if isinstance(one, str) else " = ".join(one) for one in record[key]]
+        if names or key != "not_compared":
+            named = f" ({first_names(names)})" if names else ""
+            lines.append(f"{what}: {len(names)}{named}")
+    lines.append("no lesion, no identical bytes and no near-duplicates on two sides")
     return "\n".join(lines)
 
 
 def _numbers(splits: dict[str, dict[str, int]]) -> list[int]:
     """Images of each split and all, then lesions likewise."""
-    images = [splits[split]["images"] for split in SPLITS]
-    lesions = [splits[split]["lesions"] for split in SPLITS]
+    images, lesions = ([splits[s][what] for s in SPLITS] for what in ("images", "lesions"))
     return [*images, sum(images), *lesions, sum(lesions)]
-
-
-def _line(name: str, numbers: Sequence[int]) -> str:
-    cells = [f"{number:>7}" for number in numbers]
-    half = len(cells) // 2
-    return f"{name:6}{''.join(cells[:half])}  {''.join(cells[half:])}"
-
-
-def _names(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return f"{what}: 0"
-    more = ", ..." if len(names) > SHOWN else ""
-    return f"{what}: {len(names)} ({', '.join(names[:SHOWN])}{more})"

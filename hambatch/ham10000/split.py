@@ -9,10 +9,11 @@ References
 .. [1] Tschandl et al., Sci. Data 5:180161 (2018), doi:10.1038/sdata.2018.161
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import DisjointSet
 
 from hambatch.engines.classes import SPLITS
 from hambatch.errors import InputError
@@ -39,10 +40,6 @@ def assign_splits(
     seed
         The same seed gives the same split, whatever the order of the rows.
 
-    Returns
-    -------
-    Array of N strings.
-
     Raises
     ------
     InputError
@@ -65,24 +62,13 @@ def assign_folds(
 ) -> NDArray[np.int64]:
     """Give every image the fold in which it is validated, by lesion, stratified by class.
 
-    Parameters
-    ----------
-    lesion_ids
-        One per image, length N; the groups of :func:`group_lesions` do as well.
-    dx
-        One class per image, length N; the same throughout a lesion.
-    folds
-        How many, at least 2.
+    ``lesion_ids`` (or groups) and ``dx`` are as in :func:`assign_splits`. Raises ValueError if
+    there are fewer than 2 folds, or a lesion has several classes.
 
     Returns
     -------
     int64 ``[N]``, values 0 to ``folds - 1``; the folds of a class differ by one
     lesion at most.
-
-    Raises
-    ------
-    ValueError
-        If ``folds`` is below 2, or a lesion has several classes.
     """
     if folds < 2:
         raise ValueError(f"found {folds} folds, wanted at least 2")
@@ -90,24 +76,27 @@ def assign_folds(
 
 
 def group_lesions(lesion_ids: Sequence[str], sha256: Sequence[str]) -> list[str]:
-    """Join lesions that share identical bytes, directly or through a third.
+    """Join lesions that share identical bytes; returns one group id an image."""
+    first_with: dict[str, str] = {}
+    links = [
+        (lesion, first_with.setdefault(digest, lesion))
+        for lesion, digest in zip(lesion_ids, sha256, strict=True)
+    ]
+    return join_groups(lesion_ids, links)
+
+
+def join_groups(groups: Sequence[str], links: Iterable[tuple[str, str]]) -> list[str]:
+    """Join groups that are linked, directly or through a third.
 
     Returns
     -------
-    One group id per image: the first, in sorting order, of its lesion ids.
+    One group id per image: the first, in sorting order, of those that were joined.
     """
-    parent = {lesion: lesion for lesion in lesion_ids}
-
-    def root(lesion: str) -> str:
-        while parent[lesion] != lesion:
-            lesion = parent[lesion]
-        return lesion
-
-    first_with: dict[str, str] = {}
-    for lesion, digest in zip(lesion_ids, sha256, strict=True):
-        low, high = sorted((root(lesion), root(first_with.setdefault(digest, lesion))))
-        parent[high] = low
-    return [root(lesion) for lesion in lesion_ids]
+    joined = DisjointSet(groups)
+    for link in links:
+        joined.merge(*link)
+    first = {group: min(members) for members in joined.subsets() for group in members}
+    return [first[group] for group in groups]
 
 
 def _share_out(

@@ -1,7 +1,8 @@
 """Encoded bytes to upright uint8 RGB of the engine's size: the one DALI definition.
 
 Scoring and training, CPU and GPU all call :func:`decode_and_resize`, so a model
-sees in service what it saw in training.
+sees in service what it saw in training. ``gpu`` is everywhere the number of the GPU
+that decodes, as CUDA numbers them, or None for the CPU.
 """
 
 import importlib.util
@@ -15,8 +16,16 @@ from numpy.typing import NDArray
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import BackendError, InputError
-from hambatch.pipelines.options import DecoderOptions
+from hambatch.pipelines.options import DEFAULTS, DecoderOptions
 from hambatch.system.packages import require
+
+REFUSALS = (RuntimeError, MemoryError, ValueError, TypeError, IndexError)
+"""What DALI raises for a batch: some of its errors get the class of Python's that is nearest."""
+
+INTERPOLATIONS = {"linear": "INTERP_LINEAR"}
+
+BATCH_SIZE = 8
+"""Files that :func:`decode` decodes at a time."""
 
 
 def has_dali() -> bool:
@@ -27,31 +36,16 @@ def has_dali() -> bool:
         return False
 
 
-REFUSALS = (RuntimeError, MemoryError, ValueError, TypeError, IndexError)
-"""What DALI raises for a batch: some of its errors get the class of Python's that is nearest."""
-
-
-INTERPOLATIONS = {"linear": "INTERP_LINEAR"}
-
-
-DEFAULTS = DecoderOptions()
-
-
 def decode_and_resize(
     encoded: Any,
-    device: str,
     spec: InputSpec,
     how: Preprocessing,
+    gpu: int | None = None,
     decoder: DecoderOptions = DEFAULTS,
 ) -> Any:
     """Build the graph from encoded images to ``[height, width, 3]`` uint8 RGB.
 
-    Parameters
-    ----------
-    encoded
-        DALI node of 1-D uint8 samples: whole JPEG or PNG files.
-    device
-        ``"cpu"``, or ``"mixed"`` to decode and resize on the GPU.
+    ``encoded`` is a DALI node of 1-D uint8 samples: whole JPEG or PNG files.
 
     Notes
     -----
@@ -62,7 +56,7 @@ def decode_and_resize(
     from nvidia.dali import fn, types
 
     # The field names are DALI's argument names; all apply to "mixed" only.
-    extra = asdict(decoder) if device == "mixed" else {}
+    device, extra = ("cpu", {}) if gpu is None else ("mixed", asdict(decoder))
     images = fn.decoders.image(
         encoded,
         device=device,
@@ -79,60 +73,67 @@ def decode_and_resize(
     )
 
 
-def pipeline_device(device: str, device_id: int) -> int | None:
-    """Give a pipeline's ``device_id``: None on the CPU, where DALI then asks for no driver."""
-    return None if device == "cpu" else device_id
+def scoring_graph(
+    batch_size: int,
+    threads: int,
+    spec: InputSpec,
+    how: Preprocessing,
+    gpu: int | None = None,
+    decoder: DecoderOptions = DEFAULTS,
+) -> Any:
+    """Define a pipeline of ``encoded`` files and their int64 ``indices`` to indices and images.
 
-
-def built(pipeline: Any, device: str, device_id: int) -> Any:
-    """Build a pipeline and give it back.
-
-    Raises
-    ------
-    BackendError
-        If it is for a GPU that DALI cannot use.
+    It is not built yet, so no GPU is needed, even with ``gpu``.
     """
+    from nvidia.dali import Pipeline, fn, types
+
+    # With a depth of 1 every `schedule_run` starts exactly the batch just fed, and the dynamic
+    # executor still works on several: how far ahead is the caller's choice. With more, the
+    # first call would ask for as many batches at once. Without a GPU's number DALI needs no driver.
+    pipeline = Pipeline(batch_size, threads, device_id=gpu, prefetch_queue_depth=1)
+    with pipeline:
+        encoded = fn.external_source(name="encoded", ndim=1, dtype=types.UINT8)
+        indices = fn.external_source(name="indices", ndim=1, dtype=types.INT64)
+        pipeline.set_outputs(indices, decode_and_resize(encoded, spec, how, gpu, decoder))
+    return pipeline
+
+
+def feed(pipeline: Any, encoded: Sequence[bytes], indices: Sequence[int]) -> None:
+    """Feed a batch to a pipeline of :func:`scoring_graph`."""
+    pipeline.feed_input("encoded", [np.frombuffer(content, np.uint8) for content in encoded])
+    pipeline.feed_input("indices", [np.array([index], np.int64) for index in indices])
+
+
+def built(pipeline: Any, gpu: int | None = None) -> Any:
+    """Build a pipeline and give it back; raises BackendError if DALI cannot use its GPU."""
     try:
         pipeline.build()
     except (RuntimeError, MemoryError) as error:
-        if device == "cpu":
+        if gpu is None:
             raise
         account = (str(error).strip() or type(error).__name__).partition("\n")[0]
         # Of DALI's assertions only what follows them is meant for people.
         reason = account.rpartition('" failed: ')[2].partition(". ")[0].rstrip(".")
         raise BackendError(
-            f"DALI cannot use GPU {device_id}: {reason}.\n"
-            "Next: hambatch doctor, or take --device cpu"
+            f"DALI cannot use GPU {gpu}: {reason}.\nNext: hambatch doctor, or take --device cpu"
         ) from error
     return pipeline
-
-
-BATCH_SIZE = 8
 
 
 def decode(paths: Sequence[Path], spec: InputSpec, how: Preprocessing) -> NDArray[np.uint8]:
     """Decode and resize images on the CPU: uint8 RGB ``[n, height, width, 3]``, in order.
 
-    Raises
-    ------
-    InputError
-        If one cannot be decoded.
+    Raises InputError if one cannot be decoded.
     """
-    dali = require("nvidia.dali", extra="", purpose="decoding images")
-    pipeline = dali.Pipeline(
-        batch_size=BATCH_SIZE, num_threads=2, device_id=None, prefetch_queue_depth=1
-    )
-    with pipeline:
-        encoded = dali.fn.external_source(name="encoded", dtype=dali.types.UINT8, ndim=1)
-        pipeline.set_outputs(decode_and_resize(encoded, "cpu", spec, how))
-    pipeline.build()
+    require("nvidia.dali", extra="", purpose="decoding images")
+    pipeline = built(scoring_graph(BATCH_SIZE, 2, spec, how))
     parts = []
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
-        pipeline.feed_input("encoded", [np.fromfile(path, np.uint8) for path in batch])
         try:
-            (images,) = pipeline.run()
-        except RuntimeError as error:
+            feed(pipeline, [path.read_bytes() for path in batch], range(len(batch)))
+            _, images = pipeline.run()
+        except REFUSALS as error:
             raise InputError(
                 f"one of {batch[0]} ... {batch[-1].name} cannot be decoded.\n"
                 "Next: name a folder of intact images"

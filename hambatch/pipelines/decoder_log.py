@@ -5,7 +5,7 @@ warning to the process's stderr. In a worker that is a file, so one look at the
 file a batch tells whether any picture of it was damaged [1]_. A warning that
 could not be written would be missed: so every look writes a byte itself.
 
-The JPEG engine of a GPU fails a whole group for one file; the group is then decoded by
+The JPEG engine of a GPU fails a whole batch for one file; the batch is then decoded by
 other cores, to other pixels, and only a line of nvImageCodec tells [2]_.
 
 References
@@ -25,13 +25,10 @@ from hambatch.errors import BackendError
 
 STDERR = 2
 
-
 MOST_BYTES = 1_000_000
 """The log is emptied when it has grown beyond this, or half of what a file may be."""
 
-
 _PROOF = b"\0"
-
 
 _WARNING = re.compile(
     rb"(?:Corrupt JPEG data: |Warning: )?("
@@ -47,43 +44,37 @@ _WARNING = re.compile(
 class DecoderLog:
     """Reads what was appended to a descriptor since the last look.
 
-    Deaf where the descriptor is no file that can be read, as in a terminal:
-    workers always have one.
-
-    Parameters
-    ----------
-    must_hear
-        Whether to be deaf is an error.
-
-    Raises
-    ------
-    BackendError
-        Here, or at any look, if what the decoders print would be lost.
+    Where the descriptor is no file that can be read, as in a terminal, there is never a warning;
+    workers always have such a file. Raises BackendError, here or at any look, if what the
+    decoders print would be lost: with ``required`` also if the descriptor cannot be read.
     """
 
-    def __init__(self, descriptor: int = STDERR, *, must_hear: bool = False) -> None:
+    def __init__(self, descriptor: int = STDERR, *, required: bool = False) -> None:
         self._descriptor = descriptor
-        self.can_hear = _is_readable_file(descriptor)
-        if must_hear and not self.can_hear:
-            raise _deaf("stderr is no file that can be read")
-        self._most = _most_bytes()
+        self.is_readable = _is_readable_file(descriptor)
+        if required and not self.is_readable:
+            raise _lost("stderr is no file that can be read")
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        unlimited = limit == resource.RLIM_INFINITY
+        self._most = MOST_BYTES if unlimited else min(MOST_BYTES, limit // 2)
         self._read, self._unfinished = self._size(), b""
-        self.heard()
+        self.warning()
 
-    def heard(self) -> str:
+    def warning(self) -> str:
         """Give the first decoder's warning since the last look, or an empty string."""
-        if not self.can_hear:
+        if not self.is_readable:
             return ""
-        before, size = self._grown()
-        # Where somebody emptied the file, all of it is new.
+        before = self._size()
+        size = self._size_after_a_byte(before)
+        # Where the file was emptied meanwhile, all of it is new.
         start = self._read if before >= self._read else 0
-        said = self._unfinished + os.pread(self._descriptor, size - start, start)
+        new = self._unfinished + os.pread(self._descriptor, size - start, start)
         # Our own byte may have come into the middle of a decoder's line.
-        said = said.replace(_PROOF, b"")
-        # A line that is being written is heard when it is whole.
-        whole = said.rfind(b"\n") + 1
-        self._read, self._unfinished = size, said[whole:]
-        found = _WARNING.search(said, 0, whole)
+        new = new.replace(_PROOF, b"")
+        # A line that is being written counts when it is whole.
+        whole = new.rfind(b"\n") + 1
+        self._read, self._unfinished = size, new[whole:]
+        found = _WARNING.search(new, 0, whole)
         return found[1].decode() if found else ""
 
     def shorten(self) -> None:
@@ -91,40 +82,34 @@ class DecoderLog:
         if self.is_long:
             os.ftruncate(self._descriptor, 0)
             self._read, self._unfinished = 0, b""
-            self.heard()
+            self.warning()
 
     @property
     def is_long(self) -> bool:
         """Whether :meth:`shorten` would do anything."""
         return self._size() > self._most
 
-    def _grown(self) -> tuple[int, int]:
-        """Write a byte the way decoders write; give the size before and after."""
-        before = self._size()
+    def _size_after_a_byte(self, before: int) -> int:
+        """Write a byte the way decoders write, to see that it arrives."""
         try:
             os.write(self._descriptor, _PROOF)
         except OSError as error:
-            raise _deaf(error.strerror or str(error)) from error
+            raise _lost(error.strerror or str(error)) from error
         after = self._size()
         if after <= before:
-            raise _deaf("the log does not grow")
-        return before, after
+            raise _lost("the log does not grow")
+        return after
 
     def _size(self) -> int:
-        return os.fstat(self._descriptor).st_size if self.can_hear else 0
+        return os.fstat(self._descriptor).st_size if self.is_readable else 0
 
 
-def _deaf(why: str) -> BackendError:
+def _lost(why: str) -> BackendError:
     return BackendError(
         f"what the decoders print cannot be kept: {why}. Damaged pictures would pass for whole "
         "ones.\nNext: see to the limit on file sizes (ulimit -f), memory and free space of the "
         "temporary folder, then run the same command again"
     )
-
-
-def _most_bytes() -> int:
-    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    return MOST_BYTES if limit == resource.RLIM_INFINITY else min(MOST_BYTES, limit // 2)
 
 
 def _is_readable_file(descriptor: int) -> bool:

@@ -1,28 +1,83 @@
-"""What a JPEG or PNG says of itself before anything is decoded, and whether DALI may have it."""
+"""What a JPEG or PNG says of itself before anything is decoded, and which are suspects."""
 
 import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hambatch.sources.folder import SUPPORTED, image_format
+from hambatch.sources.folder import JPEG_START, PNG_START, SUPPORTED, image_format
 from hambatch.sources.reading import Limits
 
-JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+FAST_PIXELS = 16_000_000
+"""Larger pictures are decoded one at a time; so many are 48 MB as RGB."""
 
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
-
-
 _START_OF_SCAN, _ADOBE, _APP1 = 0xDA, 0xEE, 0xE1
-
+_USUAL_CODINGS = frozenset({0xC0, 0xC1, 0xC2})
+_UNUSUAL_CODINGS = {
+    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG is"),
+    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG is"),
+    **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding is"),
+}
 
 _CHANNELS_OF_PNG = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-
-
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+
+_ORIENTATION, _TIFF = 0x0112, 42
+_TEXT = "Raw profile type exif"
+
+
+def is_suspect(content: bytes, limits: Limits) -> bool:
+    """Tell whether the file should be decoded alone, away from the batch, or not at all."""
+    header = read_header(content)
+    if header is None or header.odd_exif or header.pixels > FAST_PIXELS:
+        return True
+    return not _has_end(content) or bool(_refusal_by_header(header, limits))
+
+
+def is_cut_off(content: bytes) -> bool:
+    """Tell whether the file begins as a picture and lacks its end."""
+    return read_header(content) is not None and not _has_end(content)
+
+
+def _has_end(content: bytes) -> bool:
+    return content.endswith(_PNG_END if content.startswith(PNG_START) else _JPEG_END)
+
+
+def refusal(content: bytes, limits: Limits) -> str:
+    """Give the reason not to decode the file at all, or an empty string."""
+    if not content:
+        return "empty file"
+    found = image_format(content)
+    if found not in SUPPORTED:
+        return f"not a JPEG or PNG image ({found or 'unknown content'})"
+    header = read_header(content)
+    return _refusal_by_header(header, limits) if header else ""
+
+
+def _refusal_by_header(header: "Header", limits: Limits) -> str:
+    if not header.pixels:
+        return f"the header says {header.width} x {header.height} pixels"
+    if header.animated:
+        return f"animated PNG of {header.animated} frames: which one is meant is unknown"
+    if header.exifs > 1 and not header.coding:
+        return f"PNG with {header.exifs} blocks of EXIF: which one is meant is unknown"
+    reason = _refusal_of_jpeg(header) if header.coding else ""
+    return reason or limits.too_many_pixels(header.width, header.height)
+
+
+def _refusal_of_jpeg(header: "Header") -> str:
+    if header.coding not in _USUAL_CODINGS:
+        return f"{_UNUSUAL_CODINGS[header.coding]} not supported"
+    if header.bits != 8:
+        return f"JPEG of {header.bits} bits a sample is not supported"
+    if header.channels == 4 and not header.adobe:
+        return "JPEG of four channels without Adobe's marker: its colours are ambiguous"
+    if header.channels not in (1, 3, 4):
+        return f"JPEG of {header.channels} channels is not supported"
+    return ""
 
 
 class Header(NamedTuple):
@@ -51,7 +106,7 @@ class Header(NamedTuple):
 
     @property
     def odd_exif(self) -> bool:
-        """Whether DALI must not see it.
+        """Whether DALI must not decode it.
 
         It does not look into text chunks. Of several blocks, DALI 2.4 takes the
         size of the picture from one and its orientation from another, and
@@ -67,7 +122,7 @@ def read_header(content: bytes) -> Header | None:
             return _jpeg(content)
         if content.startswith(PNG_START):
             return _png(content)
-    except IndexError:
+    except (IndexError, struct.error):
         pass
     return None
 
@@ -95,17 +150,15 @@ def _jpeg(content: bytes) -> Header | None:
 
 
 def _jpeg_frame(content: bytes, place: int, adobe: bool, exifs: int) -> Header:
-    coding, bits, channels = content[place + 1], content[place + 4], content[place + 9]
-    height = content[place + 5] << 8 | content[place + 6]
-    width = content[place + 7] << 8 | content[place + 8]
+    coding, bits, height, width, channels = struct.unpack_from(">xBxxBHHB", content, place)
     return Header(width, height, bits, channels, coding, adobe, exifs=exifs)
 
 
 def _png(content: bytes) -> Header | None:
     if content[8:16] != b"\x00\x00\x00\x0dIHDR":
         return None
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    bits, channels = content[24], _CHANNELS_OF_PNG.get(content[25], 0)
+    width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
+    channels = _CHANNELS_OF_PNG.get(colour, 0)
     animated, exifs, text_exif, pixels, place = 0, 0, False, False, 33
     # To the end of the file: EXIF may stand after the pixels as well.
     while (kind := content[place + 4 : place + 8]) != b"IEND":
@@ -127,7 +180,7 @@ def without_extras(content: bytes) -> bytes | None:
     """Give a JPEG with only what decoding its samples needs, or None if there is no scan.
 
     Application data, comments and garbage between segments are left out, found the
-    way libjpeg finds them. What warns then, warns of the samples: libjpeg prints
+    way libjpeg finds them. A warning is then about the samples: libjpeg prints
     the first warning of a file only, and a harmless one would hide the others.
     """
     kept, place = [b"\xff\xd8"], 2
@@ -145,19 +198,10 @@ def without_extras(content: bytes) -> bytes | None:
     return None
 
 
-_ORIENTATION, _TIFF = 0x0112, 42
-
-
-_TEXT = "Raw profile type exif"
-
-
 def exif_of(info: Mapping[str | tuple[int, int], object]) -> bytes:
     """Give the EXIF among what Pillow says of a file, a PNG's text chunk included.
 
-    Raises
-    ------
-    ValueError
-        If the text is not what ImageMagick writes: three lines, then hex.
+    Raises ValueError if the text is not what ImageMagick writes: three lines, then hex.
     """
     found = info.get("exif") or b""
     text = info.get(_TEXT)
@@ -182,75 +226,3 @@ def orientation_of(exif: bytes) -> int:
     except struct.error:
         pass
     return 1
-
-
-FAST_PIXELS = 16_000_000
-"""Larger pictures are decoded one at a time; so many are 48 MB as RGB."""
-
-
-_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
-
-
-_USUAL_CODINGS = frozenset({0xC0, 0xC1, 0xC2})
-
-
-_UNUSUAL_CODINGS = {
-    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG is"),
-    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG is"),
-    **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding is"),
-}
-
-
-def is_suspect(content: bytes, limits: Limits) -> bool:
-    """Tell whether the file should be decoded alone, away from the batch, or not at all."""
-    header = read_header(content)
-    if header is None or header.odd_exif or header.pixels > FAST_PIXELS:
-        return True
-    return not _has_end(content) or bool(refusal_by_header(header, limits))
-
-
-def is_cut_off(content: bytes) -> bool:
-    """Tell whether the file begins as a picture and lacks its end."""
-    return read_header(content) is not None and not _has_end(content)
-
-
-def _has_end(content: bytes) -> bool:
-    return content.endswith(_PNG_END if content.startswith(PNG_START) else _JPEG_END)
-
-
-def refusal(content: bytes, limits: Limits) -> str:
-    """Give the reason why nobody should try to decode the file, or an empty string."""
-    if not content:
-        return "empty file"
-    found = image_format(content)
-    if found not in SUPPORTED:
-        return f"not a JPEG or PNG image ({found or 'unknown content'})"
-    header = read_header(content)
-    return refusal_by_header(header, limits) if header else ""
-
-
-def refusal_by_header(header: Header, limits: Limits) -> str:
-    """Give the reason to refuse what the header describes, or an empty string."""
-    if not header.pixels:
-        return f"the header says {header.width} x {header.height} pixels"
-    if header.animated:
-        return f"animated PNG of {header.animated} frames: which one is meant is unknown"
-    if header.exifs > 1 and not header.coding:
-        return f"PNG with {header.exifs} blocks of EXIF: which one is meant is unknown"
-    if header.coding:
-        reason = _refusal_of_jpeg(header)
-        if reason:
-            return reason
-    return limits.too_many_pixels(header.width, header.height)
-
-
-def _refusal_of_jpeg(header: Header) -> str:
-    if header.coding not in _USUAL_CODINGS:
-        return f"{_UNUSUAL_CODINGS[header.coding]} not supported"
-    if header.bits != 8:
-        return f"JPEG of {header.bits} bits a sample is not supported"
-    if header.channels == 4 and not header.adobe:
-        return "JPEG of four channels without Adobe's marker: its colours are ambiguous"
-    if header.channels not in (1, 3, 4):
-        return f"JPEG of {header.channels} channels is not supported"
-    return ""

@@ -1,4 +1,4 @@
-"""The fast lane where DALI has no wheel: Pillow in threads, the same contract."""
+"""Pillow: the fast lane where DALI has no wheel, and the second opinion of the slow lane."""
 
 import io
 import struct
@@ -17,9 +17,11 @@ from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.header import exif_of, orientation_of
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 
+Pixels = NDArray[np.uint8]
+"""uint8 RGB ``[height, width, 3]``."""
+
 _REFUSALS = (OSError, ValueError, SyntaxError, EOFError)
 """What Pillow raises on purpose."""
-
 
 _MISHAPS = (struct.error, zlib.error, TypeError, AttributeError, LookupError, ArithmeticError)
 """What escapes it where a tag, a chunk or a segment is not what it expects."""
@@ -29,15 +31,46 @@ class UndecodableImage(Exception):
     """Not an image, and no bug either: the message is the row's reason."""
 
 
+class PillowLane:
+    """Decodes batches of files in threads: Pillow releases the GIL while decoding."""
+
+    name = "pillow"
+    own_pixels = False
+
+    def __init__(self, threads: int, spec: InputSpec, how: Preprocessing) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pillow")
+        self._spec, self._how = spec, how
+        self._batches: deque[list[tuple[int, Future[Pixels]]]] = deque()
+
+    def feed(self, files: Sequence[Fetched]) -> None:
+        """Start decoding a batch."""
+        self._batches.append(
+            [(f.index, self._pool.submit(decode, f.content, self._spec, self._how)) for f in files]
+        )
+
+    def collect(self) -> tuple[NDArray[np.int64], Pixels]:
+        """Wait for the oldest batch: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
+
+        Raises RuntimeError if a file of the batch cannot be decoded.
+        """
+        batch = self._batches.popleft()
+        try:
+            images = [future.result() for _, future in batch]
+        except UndecodableImage as error:
+            raise RuntimeError(str(error)) from error
+        return np.array([index for index, _ in batch], np.int64), np.stack(images)
+
+    def close(self) -> None:
+        """Wait until nothing is being decoded; what is in flight is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
 def decode(
     content: bytes, spec: InputSpec, how: Preprocessing, limits: Limits = UNLIMITED
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Decode one file to uint8 RGB ``[height, width, 3]``; of several frames the first.
 
-    Raises
-    ------
-    UndecodableImage
-        If Pillow cannot decode it, it is no JPEG or PNG, or has too many pixels.
+    Raises UndecodableImage if Pillow cannot decode it, or it is no JPEG or PNG or too large.
     """
     # Our limit replaces Pillow's, which a run could not raise.
     Image.MAX_IMAGE_PIXELS = None
@@ -50,11 +83,9 @@ def decode(
                 if reason := limits.too_many_pixels(*image.size):
                     raise UndecodableImage(reason)
                 pixels = _upright_rgb(image, how)
-    except _REFUSALS as error:
-        raise UndecodableImage(f"cannot be decoded: {_one_line(error)}") from error
-    except _MISHAPS as error:
-        what = f"{type(error).__name__}: {_one_line(error)}"
-        raise UndecodableImage(f"cannot be decoded: {what}") from error
+    except (*_REFUSALS, *_MISHAPS) as error:
+        kind = "" if isinstance(error, _REFUSALS) else f"{type(error).__name__}: "
+        raise UndecodableImage(f"cannot be decoded: {kind}{_one_line(error)}") from error
     return resize_linear(pixels, spec.height, spec.width)
 
 
@@ -68,7 +99,7 @@ def tolerating_truncation() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _upright_rgb(image: Image.Image, how: Preprocessing) -> NDArray[np.uint8]:
+def _upright_rgb(image: Image.Image, how: Preprocessing) -> Pixels:
     image.load()
     # Not `ImageOps.exif_transpose`: it writes all tags anew, fails at odd ones, and turns by XMP
     # where EXIF says nothing; DALI and most viewers do not.
@@ -76,7 +107,7 @@ def _upright_rgb(image: Image.Image, how: Preprocessing) -> NDArray[np.uint8]:
     return _turned(_rgb(image), orientation)
 
 
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+def _rgb(image: Image.Image) -> Pixels:
     if image.mode.startswith("I;16"):
         # `convert` would clip at 255, not scale.
         grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
@@ -85,8 +116,8 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Give a view that is upright; what is none of EXIF's eight orientations turns nothing."""
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Give a view that is upright; a value that is no orientation of EXIF's turns nothing."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -96,7 +127,7 @@ def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def resize_linear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def resize_linear(pixels: Pixels, height: int, width: int) -> Pixels:
     """Bilinear resize without antialias, half-pixel centres, edges clamped.
 
     The same definition as DALI's ``INTERP_LINEAR`` with ``antialias=False``
@@ -128,43 +159,3 @@ def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     # Pillow names the in-memory stream by its address, which differs from run to run.
     return text.partition(" <_io.BytesIO")[0][:200]
-
-
-Pixels = NDArray[np.uint8]
-
-
-class PillowScoring:
-    """Decodes groups of files with Pillow, which releases the GIL while decoding."""
-
-    name = "pillow"
-    own_pixels = False
-
-    def __init__(self, threads: int, spec: InputSpec, how: Preprocessing) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pillow")
-        self._spec, self._how = spec, how
-        self._fed: deque[list[tuple[int, Future[Pixels]]]] = deque()
-
-    def feed(self, files: Sequence[Fetched]) -> None:
-        """Start decoding a group."""
-        self._fed.append(
-            [(f.index, self._pool.submit(decode, f.content, self._spec, self._how)) for f in files]
-        )
-
-    def collect(self) -> tuple[NDArray[np.int64], Pixels]:
-        """Wait for the oldest group: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
-
-        Raises
-        ------
-        RuntimeError
-            If a file of the group cannot be decoded.
-        """
-        group = self._fed.popleft()
-        try:
-            images = [future.result() for _, future in group]
-        except UndecodableImage as error:
-            raise RuntimeError(str(error)) from error
-        return np.array([index for index, _ in group], np.int64), np.stack(images)
-
-    def close(self) -> None:
-        """Wait until nothing is being decoded; what is in flight is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,10 +1,10 @@
 """The devices of a run, side by side; one that fails hands over what it has left."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from hambatch.engines.loading import Engine
@@ -63,14 +63,9 @@ class DevicePool:
         """Return the pool, whose workers are loading."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Stop whatever is running."""
-        self._owned.__exit__(kind, error, traceback)
+        self._owned.__exit__(type(error) if error else None, error, None)
 
     def add_sentinels(self, engine: Engine, scratch: Path) -> None:
         """Let the engine's sentinels check every device; must be called before :meth:`at_work`.
@@ -136,13 +131,9 @@ class DevicePool:
         return sum((worker.stage_times for worker in self._used), StageTimes())
 
     @property
-    def troubles(self) -> dict[str, int]:
+    def troubles(self) -> Counter[str]:
         """How many batches were not trusted, and why."""
-        found: dict[str, int] = {}
-        for worker in self._used:
-            for why, count in worker.troubles.items():
-                found[why] = found.get(why, 0) + count
-        return found
+        return sum((worker.troubles for worker in self._used), Counter())
 
     def sentinels(self) -> dict[str, Any]:
         """What a record says of the sentinels: of the first device, and of each by name."""

@@ -168,12 +168,7 @@ def _engine(run: Run) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Output:
-    sha256: str
-
-
-@dataclass(frozen=True)
-class _ListingPart:
+class _Hashed:
     sha256: str
 
 
@@ -196,7 +191,7 @@ class _Calibration:
 @dataclass(frozen=True)
 class _Fingerprint:
     engine: dict[str, Any]
-    listing: _ListingPart
+    listing: _Hashed
     backend: _BackendPart
     calibration: _Calibration = field(default_factory=_Calibration)
 
@@ -206,7 +201,7 @@ class _Record:
     """The parts of a record that are used later; records of old versions lack some."""
 
     state: Literal["finished"]
-    output: _Output
+    output: _Hashed
     fingerprint: _Fingerprint
     not_scored: dict[str, Any]
     options: dict[str, Any]

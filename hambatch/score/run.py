@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def score(
     overwrite: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
-    tell: Callable[[RunPlan], None] | None = None,
+    on_plan: Callable[[RunPlan], None] | None = None,
 ) -> Outcome:
     """Score a folder of images into a table and its record; a run that was stopped is resumed.
 
@@ -73,7 +73,7 @@ def score(
         Replace ``out`` if it exists, and forget what an earlier start finished.
     retry_failed
         Score only the failed rows of the finished table ``out`` again.
-    tell
+    on_plan
         Called with the run plan, before anything is computed.
 
     Raises
@@ -83,7 +83,7 @@ def score(
     Interrupted
         If a signal stopped it: batches under way are finished and kept.
     """
-    clock, kind = _Clock(), format_of(out, kind)
+    started, kind = (time.monotonic(), utc_now()), format_of(out, kind)
     check_output(out, kind)
     with open_journal(out, forgotten=overwrite) as journal:
         if retry_failed and is_published(journal, out):
@@ -93,8 +93,8 @@ def score(
 
         folder = find_engine(options.engine)
         plan = plan_run(folder, options, source, began_on_gpu=journal.began_on_gpu)
-        if tell:
-            tell(plan)
+        if on_plan:
+            on_plan(plan)
 
         # The workers load while the parent lists: both take a second or more.
         with DevicePool(plan) as devices:
@@ -110,11 +110,11 @@ def score(
             devices.add_sentinels(engine, journal.folder)
             with closing(journal.rows(listing.count)) as log, _saying_what_is_kept(journal, log):
                 parts = (engine, journal, listing, log, devices, changes)
-                run = Run(source, out, kind, plan, *parts)
-                return _work_and_publish(run, clock, progress)
+                run = Run(source, out, kind, plan, *parts, *started)
+                return _work_and_publish(run, progress)
 
 
-def _work_and_publish(run: Run, clock: "_Clock", progress: Progress | None) -> Outcome:
+def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     kept = run.log.done
     with stopping() as stop:
         try:
@@ -122,8 +122,8 @@ def _work_and_publish(run: Run, clock: "_Clock", progress: Progress | None) -> O
         except SentinelError as error:
             write_stopped(run, error)
             raise
-    seconds = clock.seconds()
-    tally = _publish(run, _timing(run, clock, seconds, run.listing.count - kept))
+    seconds = time.monotonic() - run.started
+    tally = _publish(run, _timing(run, seconds, run.listing.count - kept))
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
     return Outcome(tally, run.listing, kept, run.changes, seconds)
@@ -140,22 +140,11 @@ def _publish(run: Run, timing: dict[str, Any]) -> Tally:
     return tally
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """When this start began."""
-
-    started_utc: str = field(default_factory=utc_now)
-    started: float = field(default_factory=time.monotonic)
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-
-def _timing(run: Run, clock: _Clock, seconds: float, images: int) -> dict[str, Any]:
+def _timing(run: Run, seconds: float, images: int) -> dict[str, Any]:
     stages = asdict(run.devices.stage_times)
     return {
         "begun_utc": run.journal.begun_with.begun_utc,
-        "started_utc": clock.started_utc,
+        "started_utc": run.started_utc,
         "ended_utc": utc_now(),
         "seconds": round(seconds, 3),
         "images": images,

@@ -1,11 +1,10 @@
 """Scoring what is missing: pass after pass over the listing, until the journal has all."""
 
 import queue
-import threading
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -43,7 +42,8 @@ many of them were done before."""
 class Run:
     """One start of a run: its paths, its plan, and all that takes part in it.
 
-    ``changes`` are those of the source since the run began; ``kind`` is the format of ``out``.
+    ``kind`` is the format of ``out``; ``changes`` are the source's since the run began;
+    ``started`` is this start's time in :func:`time.monotonic`, and ``started_utc`` in words.
     """
 
     source: Path
@@ -55,7 +55,9 @@ class Run:
     listing: Listing
     log: RowLog
     devices: DevicePool
-    changes: Changes = field(default_factory=Changes)
+    changes: Changes
+    started: float
+    started_utc: str
 
     @property
     def is_done(self) -> bool:
@@ -187,59 +189,47 @@ _END = object()
 def side_by_side(streams: Sequence[Iterator[T]], abandon: Callable[[], None]) -> Iterator[T]:
     """Yield what the streams give, as it comes; a single one is drawn without a thread.
 
-    Parameters
-    ----------
-    abandon
-        Called when a stream raises, or the caller stops early: every stream has to end soon
-        then, in whatever way. What was raised first in time is raised here.
+    ``abandon`` is called when a stream raises, or the caller stops early: every stream has to
+    end soon then, in whatever way. What was raised first in time is raised here.
     """
     if len(streams) == 1:
         yield from streams[0]
         return
-    drawing = _Drawing(len(streams), abandon)
+    drawn: queue.Queue[Any] = queue.Queue(AHEAD * len(streams))
+    raised: list[BaseException] = []
+    left = len(streams)
+
+    def draw(stream: Iterator[T]) -> None:
+        try:
+            for item in stream:
+                drawn.put(item)
+        except BaseException as error:
+            # Whatever is abandoned raises too: only the first is the reason.
+            raised.append(error)
+            abandon()
+        finally:
+            drawn.put(_END)
+
+    def taken() -> Iterator[T]:
+        nonlocal left
+        while left:
+            item = drawn.get()
+            if item is _END:
+                left -= 1
+            else:
+                yield item
+
     with ThreadPoolExecutor(len(streams), thread_name_prefix="device") as pool:
         for stream in streams:
-            pool.submit(drawing.draw, stream)
+            pool.submit(draw, stream)
         try:
-            yield from drawing.items()
+            yield from taken()
         except BaseException:
             abandon()
             raise
         finally:
             # Dropped, so that every stream can end.
-            for _ in drawing.items():
+            for _ in taken():
                 pass
-    if drawing.raised:
-        raise drawing.raised[0]
-
-
-class _Drawing:
-    """What is drawn on several threads and taken on one; ``raised`` is in the order of time."""
-
-    def __init__(self, streams: int, abandon: Callable[[], None]) -> None:
-        self.raised: list[BaseException] = []
-        self._left, self._abandon = streams, abandon
-        self._drawn: queue.Queue[object] = queue.Queue(AHEAD * streams)
-        self._one_at_a_time = threading.Lock()
-
-    def draw(self, stream: Iterator[Any]) -> None:
-        """Draw all of a stream, on a thread of its own."""
-        try:
-            for item in stream:
-                self._drawn.put(item)
-        except BaseException as error:
-            # Whatever is abandoned raises too: only the first is the reason.
-            with self._one_at_a_time:
-                self.raised.append(error)
-            self._abandon()
-        finally:
-            self._drawn.put(_END)
-
-    def items(self) -> Iterator[Any]:
-        """Give what is drawn, until every stream has ended."""
-        while self._left:
-            item = self._drawn.get()
-            if item is _END:
-                self._left -= 1
-            else:
-                yield item
+    if raised:
+        raise raised[0]

@@ -1,4 +1,4 @@
-"""From the values of a table back to a row, each of them checked."""
+"""The columns of a table: a row as a record of values, and back with each value checked."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,74 +12,10 @@ from hambatch.errors import InputError
 from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
 
-
-class MalformedTable(Exception):
-    """A file, or a row, that is none of hambatch's: what was found in it, and what was wanted.
-
-    ``image`` is what the row has in that column, encoded; empty if that is nothing.
-    """
-
-    def __init__(self, found: str, wanted: str, image: object = "") -> None:
-        super().__init__(f"found {found}; wanted {wanted}")
-        self.found, self.wanted = found, wanted
-        self.image = image if isinstance(image, str) else ""
-
-
-def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
-    """Refuse a table that lacks a wanted column or has one twice; others may be there.
-
-    Raises
-    ------
-    MalformedTable
-        Naming the columns, or that it is a submission.
-    """
-    missing = [name for name in wanted if name not in found]
-    if missing and {"image", *ISIC_COLUMNS} <= set(found):
-        raise submission()
-    if missing:
-        raise MalformedTable(
-            f"columns {', '.join(found)}", f"also the columns {', '.join(missing)}"
-        )
-    twice = sorted({name for name in found if found.count(name) > 1})
-    if twice:
-        raise MalformedTable(f"several columns {', '.join(twice)}", "every column once")
-
-
-def submission() -> MalformedTable:
-    """Say why a submission to ISIC 2018 Task 3, which holds too little for rows, is no table."""
-    return MalformedTable(
-        "an ISIC submission, which can be neither verified nor retried: "
-        "it has neither folders, status nor sha256",
-        "a table written by hambatch score --format csv, jsonl or parquet",
-    )
-
-
-@contextmanager
-def refusing_malformed(path: Path, next_step: str) -> Iterator[None]:
-    """Turn a malformed or unreadable file into the error that names it and what to type.
-
-    Raises
-    ------
-    InputError
-        Instead of MalformedTable and OSError.
-    """
-    try:
-        yield
-    except MalformedTable as error:
-        raise InputError(f"{path}: {error}.\nNext: {next_step}") from error
-    except OSError as error:
-        raise InputError(
-            f"{path}: found no readable table ({error.strerror or error}); wanted a file.\n"
-            f"Next: {next_step}"
-        ) from error
-
-
 PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)
-
 
 NUMBERS: tuple[str, ...] = ("confidence", *PROBABILITIES, "p_malignant")
 """Columns of probabilities; all others hold text."""
-
 
 COLUMNS: tuple[str, ...] = (
     "image",
@@ -92,22 +28,22 @@ COLUMNS: tuple[str, ...] = (
     "reason",
 )
 
-
 Value = str | float | None
 """What a cell holds; None is an empty cell of CSV, and null elsewhere."""
-
 
 Record = dict[str, Value]
 """The values of one row by column, in the order of the columns."""
 
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+_SUM_TOLERANCE = 1e-5
+"""Seven numbers, each rounded to six decimals, sum to 1 within 3.5e-6."""
+
 
 def record_of(row: Row) -> Record:
-    """Lay a row out by column: encoded text, numbers of six decimals, None where nothing is.
+    """Lay a row out by column: encoded text, numbers of six decimals, None for nothing.
 
-    Raises
-    ------
-    ValueError
-        If a number is no probability: a backend's bug, which no table may hide.
+    Raises ValueError if a number is no probability: a backend's bug, which no table may hide.
     """
     probabilities = row.probabilities or [None] * len(CLASSES)
     return {
@@ -142,63 +78,85 @@ def _probability(value: float | None) -> float | None:
     return rounded + 0.0  # a zero without a sign
 
 
-_SHA256 = re.compile("[0-9a-f]{64}")
+class MalformedTable(Exception):
+    """A file, or a row, that hambatch did not write: what was found in it, and what was wanted.
+
+    ``image`` is what the row has in that column, encoded; empty if it has nothing there.
+    """
+
+    def __init__(self, found: str, wanted: str, image: object = "") -> None:
+        super().__init__(f"found {found}; wanted {wanted}")
+        self.found, self.wanted = found, wanted
+        self.image = image if isinstance(image, str) else ""
 
 
-_SUM_TOLERANCE = 1e-5
-"""Seven numbers, each rounded to six decimals, sum to 1 within 3.5e-6."""
+@contextmanager
+def refusing_malformed(path: Path, next_step: str) -> Iterator[None]:
+    """Raise MalformedTable and OSError as an InputError that names the file and what to type."""
+    try:
+        yield
+    except MalformedTable as error:
+        raise InputError(f"{path}: {error}.\nNext: {next_step}") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: found no readable table ({error.strerror or error}); wanted a file.\n"
+            f"Next: {next_step}"
+        ) from error
+
+
+def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise MalformedTable if a wanted column is missing or any column stands there twice."""
+    missing = [name for name in wanted if name not in found]
+    if missing and {"image", *ISIC_COLUMNS} <= set(found):
+        raise submission()
+    if missing:
+        raise MalformedTable(
+            f"columns {', '.join(found)}", f"also the columns {', '.join(missing)}"
+        )
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise MalformedTable(f"several columns {', '.join(twice)}", "every column once")
+
+
+def submission() -> MalformedTable:
+    """Say why a submission to ISIC 2018 Task 3 cannot be read as rows."""
+    return MalformedTable(
+        "an ISIC submission, which can be neither verified nor retried: "
+        "it has neither folders, status nor sha256",
+        "a table written by hambatch score --format csv, jsonl or parquet",
+    )
 
 
 def row_of(record: Record, number: int) -> Row:
-    """Undo :func:`~hambatch.sinks.columns.record_of`.
+    """Undo :func:`record_of`; ``number`` is the row's, from 1, for messages.
 
-    Parameters
-    ----------
-    record
-        Holds at least the columns of the table.
-    number
-        Of the row, from 1, for messages.
-
-    Raises
-    ------
-    MalformedTable
-        If no row is written like this: naming row, column and value.
+    The record holds at least :data:`COLUMNS`. Raises MalformedTable, naming row, column and
+    value, if no run writes such a record.
     """
     return _Checked(record, number).row()
 
 
 class _Checked:
-    """One record; what is wrong with it is said with its row and image."""
-
     def __init__(self, record: Record, number: int) -> None:
         self._record = record
         self._number = number
 
     def row(self) -> Row:
         scored = self._one_of("status", ("ok", "failed")) == "ok"
-        numbers = self._scored_numbers() if scored else self._no_numbers()
+        numbers = self._scored() if scored else self._unscored()
         return Row(
-            self._image(),
+            self._text("image") or self._refuse("image", "a name in every row"),
             "ok" if scored else "failed",
-            prediction=self._prediction(numbers) if scored else "",
+            prediction=self._text("prediction"),
             probabilities=tuple(numbers[name] for name in PROBABILITIES) if scored else (),
-            malignant=numbers["p_malignant"] if scored else 0.0,
+            malignant=numbers.get("p_malignant", 0.0),
             decoder=self._text("decoder"),
             backend=self._text("backend"),
             sha256=self._sha256(),
             reason=self._text("reason"),
         )
 
-    def _image(self) -> str:
-        return self._text("image") or self._refuse("image", "a name in every row")
-
-    def _prediction(self, numbers: dict[str, float]) -> str:
-        prediction = self._one_of("prediction", CLASSES)
-        if numbers[f"p_{prediction}"] != numbers["confidence"]:
-            self._refuse("prediction", "the class of the highest probability")
-        return prediction
-
-    def _scored_numbers(self) -> dict[str, float]:
+    def _scored(self) -> dict[str, float]:
         numbers = {column: self._probability(column) for column in NUMBERS}
         probabilities = [numbers[column] for column in PROBABILITIES]
         if numbers["confidence"] != max(probabilities):
@@ -206,9 +164,11 @@ class _Checked:
         if abs(sum(probabilities) - 1) > _SUM_TOLERANCE:
             total = f"{sum(probabilities):.{DECIMALS}f}"
             self._refuse("image", f"probabilities that sum to 1, not to {total}")
+        if numbers[f"p_{self._one_of('prediction', CLASSES)}"] != numbers["confidence"]:
+            self._refuse("prediction", "the class of the highest probability")
         return numbers
 
-    def _no_numbers(self) -> dict[str, float]:
+    def _unscored(self) -> dict[str, float]:
         for column in ("prediction", *NUMBERS):
             if self._record[column] is not None:
                 self._refuse(column, "nothing there, as status is 'failed'")

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from hambatch.sinks.columns import (
@@ -22,39 +22,30 @@ from hambatch.types import Row
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
 
 
-@contextmanager
-def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
+def open_table(path: Path) -> AbstractContextManager[Callable[[Row], None]]:
     """Write rows; raises OSError when the file system refuses."""
+    return open_csv(path, COLUMNS, lambda row: record_of(row).values())
+
+
+@contextmanager
+def open_csv(
+    path: Path, header: Sequence[str], values_of: Callable[[Row], Iterable[Value]]
+) -> Iterator[Callable[[Row], None]]:
+    """Write a CSV of any columns; raises OSError when the file system refuses."""
     with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        yield lambda row: writer.writerow(map(cell, record_of(row).values()))
+        writer.writerow(header)
+        yield lambda row: writer.writerow(map(_cell, values_of(row)))
 
 
-def cell(value: Value) -> str:
-    """Write a value as text; None is an empty cell."""
+def _cell(value: Value) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else number_text(value)
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
-    """Yield one record a row: numbers, where a column of numbers holds one, else text.
-
-    A row that is cut short or no CSV is yielded as what is wrong with it.
-
-    Parameters
-    ----------
-    wanted
-        Columns that have to be there; the others are yielded too.
-
-    Raises
-    ------
-    MalformedTable
-        If the header is no UTF-8 CSV, or a column is missing.
-    OSError
-        If it cannot be read.
-    """
+    """Yield one record a row: numbers, where a column of numbers holds one, else text."""
     # Spreadsheets write a byte-order mark.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         rows = _rows(stream)
@@ -90,7 +81,7 @@ def _rows(lines: Iterable[str]) -> Iterator[list[str] | MalformedTable]:
             why = "a byte that is no UTF-8" if isinstance(error, UnicodeEncodeError) else error
             yield MalformedTable(f"no CSV ({why})", "a UTF-8 CSV")
             continue
-        # A row without cells is an empty line: nobody's row.
+        # A row without cells is an empty line, which stands for no image.
         if cells:
             yield cells
 

@@ -1,39 +1,30 @@
 """The submission to ISIC 2018 Task 3: image id and seven probabilities."""
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NoReturn
 
 from hambatch.engines.classes import ISIC_COLUMNS
-from hambatch.sinks.columns import record_of, submission
-from hambatch.sinks.csv_table import cell
-from hambatch.system.files import closed_at_the_end
-from hambatch.system.text import encode_name
+from hambatch.sinks.columns import Value, record_of, submission
+from hambatch.sinks.csv_table import open_csv
+from hambatch.system.text import encode_name, image_id_of
 from hambatch.types import Row
 
 
-@contextmanager
-def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
-    """Write rows; raises OSError when the file system refuses."""
-    with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("image", *ISIC_COLUMNS))
-        yield lambda row: writer.writerow(cells(row))
+def open_table(path: Path) -> AbstractContextManager[Callable[[Row], None]]:
+    """Write rows, of a failed image the id alone; raises OSError when the file system refuses."""
+    return open_csv(path, ("image", *ISIC_COLUMNS), _values)
 
 
-def cells(row: Row) -> list[str]:
-    """One row of the submission; a failed image has no numbers."""
+def _values(row: Row) -> Iterator[Value]:
     record = record_of(row)
-    numbers = (record[f"p_{name.lower()}"] for name in ISIC_COLUMNS)
-    return [image_id(row.image), *map(cell, numbers)]
+    yield _image_id(row.image)
+    yield from (record[f"p_{name.lower()}"] for name in ISIC_COLUMNS)
 
 
-def image_id(name: str) -> str:
-    """Give the file name without folders and suffix, encoded."""
-    before, _, after = name.rpartition("/")[2].rpartition(".")
-    return encode_name(before or after)
+def _image_id(name: str) -> str:
+    return image_id_of(encode_name(name))
 
 
 def repeated_ids(names: Iterable[str]) -> list[str]:
@@ -43,18 +34,12 @@ def repeated_ids(names: Iterable[str]) -> list[str]:
     """
     seen: set[str] = set()
     repeated: set[str] = set()
-    for one in map(image_id, names):
+    for one in map(_image_id, names):
         (repeated if one in seen else seen).add(one)
     return sorted(repeated)
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> NoReturn:
-    """Refuse: a submission holds too little for a row.
-
-    Raises
-    ------
-    MalformedTable
-        Always.
-    """
+    """Raise MalformedTable: a submission holds too little for a row."""
     del path, wanted
     raise submission()

@@ -23,13 +23,17 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
     """Write rows; raises OSError when the file system refuses."""
     with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
-        yield lambda row: _write_line(stream.write, record_of(row))
+
+        def write(row: Row) -> None:
+            stream.write(_line(record_of(row)))
+
+        yield write
 
 
-def _write_line(write: Callable[[str], object], record: Record) -> None:
+def _line(record: Record) -> str:
     # The json module writes 0.000001 as 1e-06; here every number has its six decimals.
     members = (f"{_quoted(name)}: {_json(value)}" for name, value in record.items())
-    write(f"{{{', '.join(members)}}}\n")
+    return f"{{{', '.join(members)}}}\n"
 
 
 def _json(value: Value) -> str:
@@ -39,22 +43,9 @@ def _json(value: Value) -> str:
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
-    """Yield one record a line; a line that is none is yielded as what is wrong with it.
-
-    Parameters
-    ----------
-    wanted
-        Members that every object has to have; the others are yielded too.
-
-    Raises
-    ------
-    MalformedTable
-        At the end, if no line at all was a JSON object with these members.
-    OSError
-        If the file cannot be read.
-    """
+    """Yield one record a line; if no line holds one, raise MalformedTable at the end."""
     first: MalformedTable | None = None
-    good = 0
+    good = False
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         lines = (line for line in stream if line.strip())
         for number, line in enumerate(lines, 1):
@@ -64,7 +55,7 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | Malform
                 first = first or error
                 yield error
             else:
-                good += 1
+                good = True
                 yield record
     if first and not good:
         raise first

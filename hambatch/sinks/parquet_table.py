@@ -1,10 +1,10 @@
-"""The table as Parquet, through pyarrow: text and float64, null where nothing is."""
+"""The table as Parquet, through pyarrow: text and float64, null for nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 from hambatch.sinks.columns import (
     COLUMNS,
@@ -19,79 +19,51 @@ from hambatch.system.packages import require
 from hambatch.types import Row
 
 ROWS_A_GROUP = 16_384
-"""Of a row group, written and read at once: 10 MB of values while in hand."""
+"""Of a row group, written and read at once: 10 MB of values in memory."""
 
 
 @contextmanager
 def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
     """Write rows, a full row group at a time.
 
-    Raises
-    ------
-    OSError
-        When the file system refuses.
-    MissingDependency
-        If pyarrow is not installed.
+    Raises OSError when the file system refuses, MissingDependency without pyarrow.
     """
     arrow = _arrow()
+    schema = _schema(arrow)
+    waiting: list[Record] = []
     # A stream of Python's own: its errors say in `strerror` what happened, pyarrow's do not.
-    with closed_at_the_end(path.open("wb")) as stream, _groups(arrow, stream) as group:
-        waiting: list[Record] = []
+    with closed_at_the_end(path.open("wb")) as stream:
+        writer = arrow.parquet.ParquetWriter(stream, schema, compression="snappy")
+
+        def write_group() -> None:
+            writer.write_batch(arrow.RecordBatch.from_pylist(waiting, schema=schema))
+            waiting.clear()
 
         def write(row: Row) -> None:
             waiting.append(record_of(row))
             if len(waiting) == ROWS_A_GROUP:
-                group(waiting)
-                waiting.clear()
+                write_group()
 
-        yield write
-        if waiting:
-            group(waiting)
-
-
-@contextmanager
-def _groups(arrow: ModuleType, stream: IO[bytes]) -> Iterator[Callable[[list[Record]], None]]:
-    schema = _schema(arrow)
-    writer = arrow.parquet.ParquetWriter(stream, schema, compression="snappy")
-
-    def group(records: list[Record]) -> None:
-        writer.write_batch(arrow.RecordBatch.from_pylist(records, schema=schema))
-
-    try:
-        yield group
-        writer.close()
-    finally:
-        # Its destructor would close it once more, when the stream is gone.
-        writer.is_open = False
+        try:
+            yield write
+            if waiting:
+                write_group()
+            writer.close()
+        finally:
+            # Its destructor would close it once more, when the stream is gone.
+            writer.is_open = False
 
 
 def _schema(arrow: ModuleType) -> Any:
-    types = {name: arrow.float64() if name in NUMBERS else arrow.string() for name in COLUMNS}
-    always = ("image", "status")
-    return arrow.schema(
-        [arrow.field(name, kind, nullable=name not in always) for name, kind in types.items()]
-    )
+    def field(name: str) -> Any:
+        kind = arrow.float64() if name in NUMBERS else arrow.string()
+        return arrow.field(name, kind, nullable=name not in ("image", "status"))
+
+    return arrow.schema(map(field, COLUMNS))
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
-    """Yield one record a row, holding no more than a row group's worth of them.
-
-    Damage ends them, and is yielded in their place.
-
-    Parameters
-    ----------
-    wanted
-        Columns that have to be there; the others are yielded too.
-
-    Raises
-    ------
-    MalformedTable
-        If the file is no Parquet, or lacks a column.
-    OSError
-        If it cannot be read.
-    MissingDependency
-        If pyarrow is not installed.
-    """
+    """Yield one record a row, with one row group in memory; damage ends them and is the last."""
     arrow = _arrow()
     with path.open("rb") as stream:
         try:

@@ -1,4 +1,4 @@
-"""The sink: owns the output files, which appear whole or not at all."""
+"""The files that a run leaves: table and record appear together, whole or not at all."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,13 +22,13 @@ def stopped_path(output: Path) -> Path:
 
 
 def outputs_of(output: Path) -> tuple[Path, ...]:
-    """Name the files that a run leaves; lying in the folder that it is about, none is an image."""
+    """Name the files that a run leaves; in the folder of images, none of them gets a row."""
     return output, record_path(output), stopped_path(output)
 
 
 @dataclass
 class Outputs:
-    """What a run writes: rows, and in the end a record that is given the table's sha256."""
+    """Takes a run's rows, and at the end what makes the record from the table's sha256."""
 
     write: Callable[[Row], None]
     describe: Callable[[str], dict[str, Any]] | None = None
@@ -38,13 +38,9 @@ class Outputs:
 def open_outputs(path: Path, kind: str, record: Path, staging: Path) -> Iterator[Outputs]:
     """Open a table and the record beside it; both appear when the block ends well.
 
-    The block sets ``describe``, which is called when the table is whole. Until
-    then both are in the folder ``staging``: a kill leaves nothing beside them.
-
-    Raises
-    ------
-    InputError
-        If either cannot be written: the folder, the disk or the name refuses.
+    The block sets ``describe``, which is called when the table is whole. Until then both are in
+    the folder ``staging``: a killed run leaves nothing at their paths. Raises InputError if the
+    folder, the disk or the name refuses either.
     """
     with replacing(record, staging / "record.tmp") as staged_record:
         with replacing(path, staging / "table.tmp") as staged, refusing(path):

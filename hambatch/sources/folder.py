@@ -2,7 +2,7 @@
 
 import os
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -13,10 +13,11 @@ from hambatch.system.text import encode_name
 HEAD_BYTES = 16
 """How many bytes :func:`image_format` wants to see."""
 
+JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
+    (JPEG_START, "jpeg"),
+    (PNG_START, "png"),
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
     (b"BM", "bmp"),
@@ -26,19 +27,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x4f\xff\x51", "jpeg2000"),
 )
 
-
 SUPPORTED = frozenset({"jpeg", "png"})
-
-
-def image_format(head: bytes) -> str | None:
-    """Name the image format of a file's first bytes, or None."""
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
-            return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return None
-
 
 _NO_IMAGE = frozenset(
     # text, tables, documents, configuration
@@ -51,26 +40,13 @@ _NO_IMAGE = frozenset(
     " .zip .tar .gz .tgz .bz2 .xz .zst .7z .rar .md5 .sha1 .sha256 .wav .mp3 .mp4 .avi .mov".split()
 )
 
-
 _NAMES = frozenset("readme licence license copying makefile thumbs.db desktop.ini".split())
 
-
-def named_unlike_an_image(name: str) -> bool:
-    """Tell whether a path's last part is that of a file that holds no picture.
-
-    Hidden files count: file managers leave them beside every picture.
-    """
-    path = PurePosixPath(name)
-    lowered = path.name.lower()
-    return lowered.startswith(".") or lowered in _NAMES or path.suffix.lower() in _NO_IMAGE
-
-
 NAMED_AT_MOST = 20
-"""Names that are kept of what gets no row; the count is always whole."""
-
+"""Names that are kept of the files without a row; the count is always complete."""
 
 JOURNAL_SUFFIX, JOURNAL_MARK = ".journal", "lock"
-"""What the folder of a journal is called, and the file in it that says so."""
+"""What the folder of a journal is called, and the file by which it is known."""
 
 
 @dataclass
@@ -84,7 +60,7 @@ class LeftOut:
     names: list[str] = field(default_factory=list)
 
     def add(self, name: str) -> None:
-        """Take note of one more."""
+        """Count one more, and keep its name if it is among the first."""
         self.count += 1
         insort(self.names, encode_name(name))
         del self.names[NAMED_AT_MOST:]
@@ -115,19 +91,10 @@ def find_images(
 ) -> Iterator[str]:
     """Yield every file that gets a row, in no order; each real folder is entered once.
 
-    Names are relative to ``root``, with ``/`` between parts and surrogate
-    escapes for undecodable bytes. A symbolic link to a folder is followed only
-    if asked for, and never into a folder that was already seen.
-
-    Parameters
-    ----------
-    leave
-        Files that get no row, such as the table itself.
-
-    Raises
-    ------
-    InputError
-        If ``root`` is missing or no folder.
+    Names are relative to ``root``, with ``/`` between parts and surrogate escapes for
+    undecodable bytes. A symbolic link to a folder is followed only with ``follow_symlinks``,
+    and never into a folder that was already seen. Files of ``leave``, such as the table itself,
+    get no row. Raises InputError if ``root`` is no folder.
     """
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
@@ -138,7 +105,7 @@ def find_images(
         # By its last part first: to resolve every name would cost more than to list it.
         if name.rpartition("/")[2] in names_left and os.path.realpath(root / name) in left:
             survey.others.add(name)
-        elif named_unlike_an_image(name) and not _has_image_content(root / name):
+        elif _is_named_unlike_an_image(name) and not _has_image_content(root / name):
             survey.others.add(name)
         else:
             yield name
@@ -147,35 +114,25 @@ def find_images(
 def _files(root: Path, survey: Survey, follow_symlinks: bool) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
     waiting = [""]
-
-    def enter(name: str, entry: "os.DirEntry[str]") -> None:
-        if follow_symlinks or not entry.is_symlink():
-            waiting.append(name)
-        else:
-            survey.links_left.add(name)
-
     while waiting:
         prefix = waiting.pop()
+        folder = root / prefix
         try:
-            status = (root / prefix).stat()
-            if (status.st_dev, status.st_ino) in seen or _is_journal(root / prefix):
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen or _is_journal(folder):
                 continue
             seen.add((status.st_dev, status.st_ino))
-            yield from _entries(root, prefix, enter)
+            with os.scandir(folder) as scan:
+                for entry in scan:
+                    name = f"{prefix}/{entry.name}" if prefix else entry.name
+                    if not _is_folder(entry):
+                        yield name
+                    elif follow_symlinks or not entry.is_symlink():
+                        waiting.append(name)
+                    else:
+                        survey.links_left.add(name)
         except OSError as error:
             survey.unreadable[encode_name(prefix) or "."] = error.strerror or str(error)
-
-
-def _entries(
-    root: Path, prefix: str, enter: Callable[[str, "os.DirEntry[str]"], None]
-) -> Iterator[str]:
-    with os.scandir(root / prefix) as scan:
-        for entry in scan:
-            name = f"{prefix}/{entry.name}" if prefix else entry.name
-            if _is_folder(entry):
-                enter(name, entry)
-            else:
-                yield name
 
 
 def _is_journal(folder: Path) -> bool:
@@ -194,6 +151,13 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
+def _is_named_unlike_an_image(name: str) -> bool:
+    # Hidden files count: file managers leave them beside every picture.
+    path = PurePosixPath(name)
+    lowered = path.name.lower()
+    return lowered.startswith(".") or lowered in _NAMES or path.suffix.lower() in _NO_IMAGE
+
+
 def _has_image_content(path: Path) -> bool:
     # Opening a FIFO or a device could block or have effects: regular files only.
     try:
@@ -203,6 +167,14 @@ def _has_image_content(path: Path) -> bool:
             return image_format(stream.read(HEAD_BYTES)) is not None
     except OSError:
         return False
+
+
+def image_format(head: bytes) -> str | None:
+    """Name the image format of a file's first bytes, or None."""
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    return "webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
 
 
 def nothing_found(root: Path, survey: Survey) -> InputError:

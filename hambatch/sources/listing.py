@@ -8,7 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
@@ -19,24 +19,15 @@ from hambatch.system.files import refusing, replacing
 from hambatch.system.text import decode_name, encode_name
 
 CACHE_KIB = 2000
-"""What sorting may keep in memory."""
+"""Memory that sorting may use, in KiB."""
 
 
 @dataclass(frozen=True)
 class Listing:
     """The images of a run, in the order of their names as written in the output.
 
-    Attributes
-    ----------
-    path
-        The stored listing: UTF-8, one percent-encoded name a line.
-    count
-        How many names there are.
-    sha256
-        Of the stored listing.
-    survey
-        What else the folder held when it was listed; empty for a listing that
-        was read back.
+    The file at ``path``, of that ``sha256``, holds one percent-encoded name a line, in UTF-8.
+    ``survey`` is what else the folder held; empty for a listing that was read back.
     """
 
     path: Path
@@ -64,11 +55,7 @@ def list_images(
 ) -> Listing:
     """List a folder recursively into the file ``path``; files of ``leave`` get no row.
 
-    Raises
-    ------
-    InputError
-        If ``root`` is missing, no folder, or holds no image; or ``path`` cannot
-        be written.
+    Raises InputError if ``root`` is no folder or holds no image, or ``path`` cannot be written.
     """
     survey = Survey()
     found = find_images(root, survey, follow_symlinks=follow_symlinks, leave=leave)
@@ -76,17 +63,11 @@ def list_images(
     if not listing.count:
         path.unlink()
         raise nothing_found(root, survey)
-    return Listing(path, listing.count, listing.sha256, survey)
+    return replace(listing, survey=survey)
 
 
 def store(names: Iterable[str], path: Path) -> Listing:
-    """Sort names into a stored listing.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+    """Sort names into a stored listing; raises InputError if the file cannot be written."""
     with replacing(path) as temporary, refusing(path):
         try:
             with closing(sqlite3.connect(f"{temporary}.sort")) as base:
@@ -102,10 +83,9 @@ def store(names: Iterable[str], path: Path) -> Listing:
 
 
 def _sort(names: Iterable[str], base: sqlite3.Connection, path: Path) -> None:
-    # Thrown away at once: neither a journal nor a sync is worth its time.
-    base.execute("PRAGMA journal_mode=OFF")
-    base.execute("PRAGMA synchronous=OFF")
-    base.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    # The database is deleted at once: neither a journal nor a sync is worth its time.
+    for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
+        base.execute(f"PRAGMA {setting}")
     base.execute("CREATE TABLE names (name TEXT)")
     base.executemany("INSERT INTO names VALUES (?)", ((encode_name(name),) for name in names))
     with path.open("w", encoding="utf-8", newline="\n") as stream:

@@ -52,14 +52,11 @@ class Limits:
 
 UNLIMITED = Limits(max_bytes=sys.maxsize, max_pixels=sys.maxsize)
 
-
-GROUPS_AHEAD = 2
-"""Groups whose reading is under way while an earlier one is decoded."""
-
+BATCHES_AHEAD = 2
+"""Batches that are being read while an earlier one is decoded."""
 
 # Non-blocking: should a FIFO take the file's place after the first look, opening it returns.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-
 
 OUTSIDE = "symbolic link out of the folder (--follow-symlinks reads it)"
 
@@ -68,14 +65,14 @@ OUTSIDE = "symbolic link out of the folder (--follow-symlinks reads it)"
 class Item:
     """A file to score: its position in the run's listing, and where it is.
 
-    A ``trusted`` file is the program's own, and may lie outside the source. It is
-    read once by a process and kept: there are few, they are small, and a disk that
-    fails for a moment in the middle of a run says nothing about the pictures.
+    A ``sentinel`` belongs to the engine and may lie outside the source. A process reads it once
+    and keeps it: there are few, they are small, and a disk that fails for a moment in the middle
+    of a run says nothing about the pictures.
     """
 
     index: int
     path: Path
-    trusted: bool = False
+    sentinel: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,19 +87,31 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Which files may be read.
+    """Which files may be read: of the limits only ``max_bytes`` counts here.
 
-    Attributes
-    ----------
-    root
-        Only files that really lie below this folder, itself free of symbolic
-        links; None for no such check.
-    limits
-        Of which ``max_bytes`` counts here.
+    ``root`` is a folder, itself free of symbolic links, that the files really have to lie below;
+    None for no such check.
     """
 
     root: Path | None = None
     limits: Limits = UNLIMITED
+
+
+def read_ahead(
+    batches: Iterable[Sequence[Item]],
+    readers: int,
+    depth: int = BATCHES_AHEAD,
+    bounds: Bounds = Bounds(),
+) -> Iterator[list[Fetched]]:
+    """Yield each batch's bytes in order, reading up to ``depth`` later batches meanwhile."""
+    with ThreadPoolExecutor(readers, thread_name_prefix="reader") as pool:
+        ahead: deque[list[Future[Fetched]]] = deque()
+        for batch in batches:
+            ahead.append([pool.submit(fetch, item, bounds) for item in batch])
+            if len(ahead) > depth:
+                yield [future.result() for future in ahead.popleft()]
+        while ahead:
+            yield [future.result() for future in ahead.popleft()]
 
 
 class _Unreadable(Exception):
@@ -112,7 +121,7 @@ class _Unreadable(Exception):
 def fetch(item: Item, bounds: Bounds = Bounds()) -> Fetched:
     """Read one file whole and hash it; what goes wrong is data."""
     try:
-        if item.trusted:
+        if item.sentinel:
             return Fetched(item.index, *_kept(item.path, bounds))
         content = _read(item, bounds)
     except _Unreadable as error:
@@ -125,8 +134,8 @@ def fetch(item: Item, bounds: Bounds = Bounds()) -> Fetched:
 
 @lru_cache(maxsize=64)
 def _kept(path: Path, bounds: Bounds) -> tuple[bytes, str]:
-    # What could not be read is not kept: the next group asks again.
-    content = _read(Item(-1, path, trusted=True), bounds)
+    # What could not be read is not kept: the next batch tries again.
+    content = _read(Item(-1, path, sentinel=True), bounds)
     return content, sha256_of_bytes(content)
 
 
@@ -137,7 +146,7 @@ def _read(item: Item, bounds: Bounds) -> bytes:
     try:
         before = os.fstat(descriptor)
         _check_regular(before)
-        if bounds.root and not item.trusted:
+        if bounds.root and not item.sentinel:
             _check_inside(descriptor, item.path, bounds.root)
         if reason := bounds.limits.too_many_bytes(before.st_size):
             raise _Unreadable(reason)
@@ -145,11 +154,8 @@ def _read(item: Item, bounds: Bounds) -> bytes:
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    if (len(content), after.st_size, after.st_mtime_ns) != (
-        before.st_size,
-        before.st_size,
-        before.st_mtime_ns,
-    ):
+    found = len(content), after.st_size, after.st_mtime_ns
+    if found != (before.st_size, before.st_size, before.st_mtime_ns):
         raise _Unreadable("changed while it was read")
     return content
 
@@ -175,20 +181,3 @@ def _read_at_most(descriptor: int, size: int) -> bytes:
         parts.append(part)
         missing -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def read_ahead(
-    groups: Iterable[Sequence[Item]],
-    readers: int,
-    depth: int = GROUPS_AHEAD,
-    bounds: Bounds = Bounds(),
-) -> Iterator[list[Fetched]]:
-    """Yield each group's bytes in order, reading up to ``depth`` later groups meanwhile."""
-    with ThreadPoolExecutor(readers, thread_name_prefix="reader") as pool:
-        ahead: deque[list[Future[Fetched]]] = deque()
-        for group in groups:
-            ahead.append([pool.submit(fetch, item, bounds) for item in group])
-            if len(ahead) > depth:
-                yield [future.result() for future in ahead.popleft()]
-        while ahead:
-            yield [future.result() for future in ahead.popleft()]

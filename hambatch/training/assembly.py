@@ -26,11 +26,11 @@ from hambatch.evaluation.out_of_fold import (
     read_out_of_fold_record,
     write_out_of_fold,
 )
-from hambatch.evaluation.plots import plot_confusion
+from hambatch.evaluation.plots import confusion_png
 from hambatch.evaluation.training_split import TRAIN
 from hambatch.ham10000.prepare import count
 from hambatch.score.sentinels.recording import record_sentinels
-from hambatch.system.files import sync, write_text
+from hambatch.system.files import sync, write_bytes, write_text
 from hambatch.system.packages import library_versions
 from hambatch.training.dataset import Dataset, labels_of, score_split
 from hambatch.training.export.export import export_graph
@@ -113,7 +113,7 @@ def assemble(
     manifest = replace(manifest, metrics=metrics)
     test = metrics["test"]
     title = f"{out.name}, test images: balanced accuracy {test['balanced_accuracy']:.3f}"
-    plot_confusion(test["confusion_matrix"], staging / "confusion.png", title)
+    write_bytes(staging / "confusion.png", confusion_png(test["confusion_matrix"], title))
     write_text(staging / "card.md", model_card(manifest))
     manifest = write_manifest(staging, manifest)
     os.replace(staging, out)

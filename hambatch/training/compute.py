@@ -28,9 +28,9 @@ class Compute:
     mixed_precision: bool = False
 
     @property
-    def decoder(self) -> str:
-        """DALI's name of the device that decodes."""
-        return "mixed" if self.device == "gpu" else "cpu"
+    def gpu(self) -> int | None:
+        """Number of the GPU that decodes, None for the CPU."""
+        return 0 if self.device == "gpu" else None
 
     @property
     def key(self) -> dict[str, Any]:

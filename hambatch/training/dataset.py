@@ -15,7 +15,7 @@ from hambatch.engines.precision import BACKEND_OF_GATES
 from hambatch.errors import InputError
 from hambatch.ham10000.leaks import check_leaks, known_pairs_in
 from hambatch.ham10000.near_duplicates import (
-    compare_pictures,
+    compare_images,
     joined_groups,
     refuse_near_duplicates,
 )
@@ -95,7 +95,7 @@ def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:
     InputError
         If two of them have different dx.
     """
-    pairs, _ = compare_pictures(dataset.table, dataset.root, "group")
+    pairs, _ = compare_images(dataset.table, dataset.root, "group")
     pairs = np.vstack([pairs, known_pairs_in(dataset.table)])
     groups = joined_groups(dataset.table, pairs, str(path))
     return replace(dataset, table=dataset.table.assign(group=groups))

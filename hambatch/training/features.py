@@ -109,8 +109,8 @@ class Features:
 
     def _fill(self, cache: FeatureCache, pairs: Sequence[Pair]) -> None:
         missing = [pair for pair in pairs if pair not in cache]
-        samples, decoder = self._samples(missing), self._compute.decoder
-        images = training_batches(samples, BATCH, self._spec, self._how, decoder)
+        samples, gpu = self._samples(missing), self._compute.gpu
+        images = training_batches(samples, BATCH, self._spec, self._how, gpu)
         rows = progress((self._predict(batch) for batch in images), len(missing), "features")
         start = 0
         while block := list(islice(rows, BATCHES_A_BLOCK)):

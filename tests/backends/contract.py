@@ -25,7 +25,7 @@ def scores(backend: Backend, images: np.ndarray) -> np.ndarray:
 class BackendContract:
     """Subclass it in a test module that has a ``backend`` fixture."""
 
-    def test_answers_have_the_promised_shapes_and_types(self, backend: Backend) -> None:
+    def test_scores_have_the_promised_shapes_and_types(self, backend: Backend) -> None:
         (scored,) = backend.predict([batch_of(pictures(3))])
         assert (scored.logits.shape, scored.logits.dtype) == ((3, 7), np.float32)
         assert (scored.features.shape, scored.features.dtype) == ((3, 2048), np.float32)
@@ -41,16 +41,18 @@ class BackendContract:
                 yield batch_of(images[start : start + size], start, [failure])
                 start += size
 
-        answers: list[Scored] = list(backend.predict(batches()))
-        assert [len(a.logits) for a in answers] == sizes
-        assert np.concatenate([a.batch.indices for a in answers]).tolist() == list(range(15))
-        assert [a.batch.failures[0].index for a in answers] == [100, 103, 103, 104, 113]
+        found: list[Scored] = list(backend.predict(batches()))
+        assert [len(one.logits) for one in found] == sizes
+        assert np.concatenate([one.batch.indices for one in found]).tolist() == list(range(15))
+        assert [one.batch.failures[0].index for one in found] == [100, 103, 103, 104, 113]
 
     def test_the_same_image_gets_the_same_bits_twice(self, backend: Backend) -> None:
         images = pictures(5)
         np.testing.assert_array_equal(scores(backend, images), scores(backend, images))
 
-    def test_an_image_gets_the_same_bits_in_every_slot_and_company(self, backend: Backend) -> None:
+    def test_an_image_gets_the_same_bits_whatever_its_slot_and_neighbours(
+        self, backend: Backend
+    ) -> None:
         images = pictures(9)
         together = scores(backend, images)
         alone = np.concatenate([scores(backend, images[k : k + 1]) for k in range(9)])

@@ -1,5 +1,8 @@
 """The OpenVINO backend keeps the contract, on any number of threads."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,10 +65,10 @@ def test_a_precision_that_the_engine_lacks_is_named(tiny_engine: Path) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[1, 0, 0, 0, 0, 0, 0], [1] * 9, [3, 2, 7, 1, 4, 5, 2]])
-def test_images_that_share_a_request_with_the_next_batch_do_not_wait_for_it_for_ever(
+def test_a_batch_that_shares_a_request_with_the_next_one_does_not_wait_for_it(
     tiny_engine: Path, sizes: list[int]
 ) -> None:
-    """Whoever feeds it sends so many batches, and then waits for the first answer."""
+    """The sender sends that many batches, and then waits for the first result."""
     backend, images, pulled = load(load_engine(tiny_engine), "fp32", 2), pictures(30), 0
 
     def batches() -> Iterator[Batch]:
@@ -75,9 +78,48 @@ def test_images_that_share_a_request_with_the_next_batch_do_not_wait_for_it_for_
             first = sum(sizes[:number])
             yield batch_of(images[first : first + size], first)
 
-    answers = backend.predict(batches())
-    first = next(answers)
+    scored = backend.predict(batches())
+    first = next(scored)
     assert pulled <= backend.holds + 1
-    found = np.concatenate([first.logits, *(answer.logits for answer in answers)])
+    found = np.concatenate([first.logits, *(one.logits for one in scored)])
     np.testing.assert_array_equal(found, scores(backend, images[: sum(sizes)]))
     backend.close()
+
+
+CHECK = """
+import numpy as np
+from hambatch.backends.openvino_cpu import REQUEST_SIZE, load
+from hambatch.engines.loading import find_engine, load_engine
+from hambatch.engines.options import DEFAULT_ENGINE
+from tests.backends.contract import pictures, scores
+
+images = np.concatenate([pictures(3), np.zeros((1, 224, 224, 3), np.uint8)])
+assert REQUEST_SIZE == len(images)
+engine = load_engine(find_engine(DEFAULT_ENGINE))
+for precision in ("fp32", "int8"):
+    backend = load(engine, precision, 1)
+    alone = np.concatenate([scores(backend, images[k : k + 1]) for k in range(4)])
+    for turned in range(4):
+        found = np.roll(scores(backend, np.roll(images, turned, axis=0)), -turned, axis=0)
+        assert np.array_equal(found, alone), (precision, turned, np.abs(found - alone).max())
+    backend.close()
+    print(precision, "has the same bits in every place")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernels", ["SSE41", "AVX2", "AVX2_VNNI", "AVX512_CORE", "DEFAULT"])
+def test_an_image_has_the_same_scores_in_every_place_of_a_request(kernels: str) -> None:
+    """Which images share a request depends on failures, resumes and batch sizes.
+
+    OpenVINO uses no later kernels than those named; a processor may lack even them.
+    """
+    limits = {} if kernels == "DEFAULT" else {"ONEDNN_MAX_CPU_ISA": kernels}
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK],
+        env={**os.environ, **limits},
+        capture_output=True,
+        text=True,
+    )
+    wanted = [f"{precision} has the same bits in every place" for precision in ("fp32", "int8")]
+    assert done.stdout.splitlines() == wanted, done.stderr

@@ -1,6 +1,7 @@
 """Test-time augmentation: each view is scored as an image of its own would be."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,51 +65,59 @@ def test_a_row_is_the_mean_of_the_rows_that_its_views_have(
         assert np.abs(found - wanted).max() < 2e-6
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path) -> tuple[Path, Path]:
+    """A folder of images, and its table with four views of each; a test copies what it changes."""
+    place = tmp_path_factory.mktemp("views")
+    (place / "images").mkdir()
+    for seed in range(8):
+        (place / "images" / f"{seed}.jpg").write_bytes(jpeg_bytes(seed, width=64 + 8 * seed))
+    scored(place / "images", place / "preds.csv", tiny_engine, "--tta", "4")
+    return place / "images", place / "preds.csv"
+
+
 def test_one_view_writes_the_bytes_of_a_run_without_the_option(
-    tmp_path: Path, image_folder: Path, tiny_engine: Path
+    run: tuple[Path, Path], tmp_path: Path, tiny_engine: Path
 ) -> None:
-    scored(image_folder, tmp_path / "a.csv", tiny_engine)
-    scored(image_folder, tmp_path / "b.csv", tiny_engine, "--tta", "1")
+    images, _ = run
+    scored(images, tmp_path / "a.csv", tiny_engine)
+    scored(images, tmp_path / "b.csv", tiny_engine, "--tta", "1")
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-def test_group_size_and_a_broken_file_change_no_row(
-    tmp_path: Path, image_folder: Path, tiny_engine: Path
+def test_batch_size_and_a_broken_file_change_no_row(
+    run: tuple[Path, Path], tmp_path: Path, tiny_engine: Path
 ) -> None:
-    first = scored(image_folder, tmp_path / "a.csv", tiny_engine, "--tta", "4")
-    (image_folder / "picture_broken.jpg").write_bytes(jpeg_bytes(77)[:900])
-    arguments = ["--engine", str(tiny_engine), "--tta", "4", "--batch-size", "3"]
-    out = tmp_path / "b.csv"
-    ran = CliRunner().invoke(hambatch, ["score", str(image_folder), "--out", str(out), *arguments])
+    images, out = Path(shutil.copytree(run[0], tmp_path / "images")), tmp_path / "preds.csv"
+    (images / "4_broken.jpg").write_bytes(jpeg_bytes(77)[:900])
+    options = ["--engine", str(tiny_engine), "--tta", "4", "--batch-size", "3"]
+    ran = CliRunner().invoke(hambatch, ["score", str(images), "--out", str(out), *options])
     assert ran.exit_code == 3, ran.output
-    second = pd.read_csv(out, index_col="image")
-    assert second.loc["picture_broken.jpg", "status"] == "failed"
-    pd.testing.assert_frame_equal(first, second.drop("picture_broken.jpg"), check_dtype=False)
+    first, second = (pd.read_csv(path, index_col="image") for path in (run[1], out))
+    assert second.loc["4_broken.jpg", "status"] == "failed"
+    pd.testing.assert_frame_equal(first, second.drop("4_broken.jpg"), check_dtype=False)
 
 
-def test_the_record_tells_and_verify_scores_as_the_run_did(
-    tmp_path: Path, image_folder: Path, tiny_engine: Path
+def test_the_record_has_the_views_and_verify_scores_as_the_run_did(
+    run: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    out = tmp_path / "preds.csv"
-    scored(image_folder, out, tiny_engine, "--tta", "4")
-    record_path = tmp_path / "preds.csv.run.json"
-    record = json.loads(record_path.read_text())
+    out, record_path = tmp_path / "preds.csv", tmp_path / "preds.csv.run.json"
+    shutil.copy(run[1], out)
+    record = json.loads(run[1].with_name("preds.csv.run.json").read_text())
     assert record["options"]["tta"] == record["fingerprint"]["backend"]["tta"] == 4
-    verify = ["verify", str(out), str(image_folder)]
-    assert CliRunner().invoke(hambatch, verify).exit_code == 0
+    assert CliRunner().invoke(hambatch, ["verify", str(run[1]), str(run[0])]).exit_code == 0
     record["options"]["tta"] = 1
     record_path.write_text(json.dumps(record))
-    ran = CliRunner().invoke(hambatch, verify)
+    ran = CliRunner().invoke(hambatch, ["verify", str(out), str(run[0])])
     assert ran.exit_code != 0
     assert "differ" in ran.output
 
 
 def test_failed_rows_are_not_retried_with_other_views(
-    tmp_path: Path, image_folder: Path, tiny_engine: Path
+    run: tuple[Path, Path], tiny_engine: Path
 ) -> None:
-    out = tmp_path / "preds.csv"
-    scored(image_folder, out, tiny_engine, "--tta", "4")
-    again = ["score", str(image_folder), "--out", str(out), "--engine", str(tiny_engine)]
+    images, out = run
+    again = ["score", str(images), "--out", str(out), "--engine", str(tiny_engine)]
     ran = CliRunner().invoke(hambatch, [*again, "--retry-failed"])
     assert ran.exit_code == 1
     assert "backend tta was 4, is absent" in str(ran.exception)

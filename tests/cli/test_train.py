@@ -13,7 +13,7 @@ from hambatch.ham10000.table import COLUMNS
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.options import Augmentation, FineTuneOptions, Jitter, TrainOptions
 from tests.conftest import jpeg_bytes
-from tests.ham10000.pictures import COPIES, picture
+from tests.ham10000.images import COPIES, picture
 
 PATHS = {"data", "out", "cache", "out_of_fold"}
 

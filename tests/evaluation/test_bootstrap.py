@@ -1,9 +1,13 @@
+"""Intervals by lesion, differences of two predictions, and McNemar's test."""
+
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from hambatch.engines.classes import CLASSES
-from hambatch.evaluation.bootstrap import bootstrap_intervals
+from hambatch.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_figures
 from hambatch.evaluation.measures import evaluate
+from hambatch.evaluation.sample import Sample
 
 
 def case(seed=0, n=300):
@@ -124,3 +128,91 @@ def test_draws_in_portions_are_the_draws_at_once(monkeypatch):
     whole = bootstrap_intervals(truth, predicted, lesions, resamples=100)
     monkeypatch.setattr("hambatch.evaluation.sample._ELEMENTS", 7 * 300)
     assert bootstrap_intervals(truth, predicted, lesions, resamples=100) == whole
+
+
+def pair(seed=0, n=280):
+    """Two predictions: the second is the first with noise, so somewhat worse."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 7
+    logits = rng.normal(size=(n, 7)) + 2 * np.eye(7)[truth]
+    samples = []
+    for noise in (0.0, 0.8):
+        noisy = logits + noise * rng.normal(size=(n, 7))
+        p = np.exp(noisy) / np.exp(noisy).sum(axis=1, keepdims=True)
+        samples.append(Sample(truth, p.argmax(axis=1), p))
+    return samples
+
+
+def test_each_figure_stands_with_its_difference_and_interval():
+    first, second = pair()
+    found = paired_figures(first, second, np.arange(280) // 2)
+    assert found["groups"] == 140
+    alone = [evaluate(s.truth, s.predicted, s.probabilities) for s in (first, second)]
+    for name in ("accuracy", "balanced_accuracy", "roc_auc_malignant", "ece", "log_loss"):
+        one = found["figures"][name]
+        assert (one["first"], one["second"]) == (alone[0][name], alone[1][name])
+        assert one["difference"] == pytest.approx(alone[0][name] - alone[1][name])
+        assert one["interval"][0] < one["difference"] < one["interval"][1]
+    mel = found["figures"]["classes"]["mel"]["sensitivity"]
+    assert mel["first"] == alone[0]["classes"]["mel"]["sensitivity"]
+
+
+def test_a_table_differs_from_itself_by_nothing():
+    first, _ = pair()
+    found = paired_figures(first, first, np.arange(280))
+    for name in ("accuracy", "roc_auc_melanoma", "ece", "brier"):
+        assert found["figures"][name]["difference"] == 0
+        assert found["figures"][name]["interval"] == [0, 0]
+    assert found["mcnemar"]["p_value"] == 1
+
+
+def test_swapping_the_tables_swaps_the_signs():
+    first, second = pair()
+    one = paired_figures(first, second, np.arange(280))["figures"]["accuracy"]
+    other = paired_figures(second, first, np.arange(280))["figures"]["accuracy"]
+    assert other["difference"] == -one["difference"]
+    assert other["interval"] == pytest.approx([-one["interval"][1], -one["interval"][0]])
+
+
+def test_a_figure_that_one_of_them_lacks_has_no_difference():
+    truth = np.array([5, 5, 0])
+    first = Sample(truth, np.array([5, 5, 0]), np.eye(7)[[5, 5, 0]])
+    second = Sample(truth, np.array([5, 5, 5]), np.eye(7)[[5, 5, 5]])
+    found = paired_figures(first, second, np.arange(3))["figures"]["classes"]["akiec"]
+    assert found["precision"] == {
+        **{"first": 1, "second": None},
+        **{"difference": None, "interval": None},
+    }
+
+
+def test_other_images_are_refused():
+    first, second = pair()
+    with pytest.raises(ValueError, match="the same images"):
+        paired_figures(first, second.at(np.arange(279, -1, -1)), np.arange(280))
+
+
+def right(only_first, only_second, both=5):
+    """Which of the images each of two predictions calls right."""
+    first = np.repeat([True, False, True, False], [only_first, only_second, both, 3])
+    second = np.repeat([False, True, True, False], [only_first, only_second, both, 3])
+    return first, second
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 0), (3, 9), (12, 12), (40, 61), (700, 620)])
+def test_it_is_the_exact_binomial_test(first, second):
+    found = mcnemar(*right(first, second))
+    assert (found["only_first_right"], found["only_second_right"]) == (first, second)
+    assert found["p_value"] == pytest.approx(binomtest(first, first + second).pvalue)
+
+
+def test_images_that_both_call_right_or_wrong_change_nothing():
+    assert mcnemar(*right(4, 11, both=0)) == mcnemar(*right(4, 11, both=500))
+
+
+def test_no_difference_at_all_is_no_evidence():
+    assert mcnemar(*right(0, 0))["p_value"] == 1
+
+
+def test_thousands_of_differences_do_not_overflow():
+    assert mcnemar(*right(3000, 0))["p_value"] == 0
+    assert mcnemar(*right(3000, 3001))["p_value"] == pytest.approx(1, abs=0.02)

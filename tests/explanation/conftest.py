@@ -49,5 +49,5 @@ def explained(scored: Path, headed_engine: Path) -> Explained:
     images, out = scored / "images", scored / "named"
     names = ("a/picture_3.jpg", "broken.jpg", "turned.jpg", "last.png", "gone.jpg")
     options = ExplainOptions(engine=str(headed_engine))
-    asked = named_images([images / name for name in names], options)
-    return Explained(images, scored / "preds.csv", out, explain(asked, out, options))
+    selection = named_images([images / name for name in names], options)
+    return Explained(images, scored / "preds.csv", out, explain(selection, out, options))

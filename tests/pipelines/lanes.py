@@ -1,16 +1,18 @@
-"""The GPU's fast lane, and its double on host memory: what one must do, both are asked."""
+"""Fast lanes, the GPU's and its double on host memory, and what they are fed with."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.dali_lane import DaliScoring
+from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decoder_log import DecoderLog
-from hambatch.pipelines.scoring import FastLane, Flight, ScoringPipeline
+from hambatch.pipelines.scoring import CheckedLane, FastLane, ScoringPipeline, build_pipeline
 from hambatch.pipelines.slow_lane import Salvage
+from hambatch.sources.reading import Fetched
+from hambatch.types import Batch, on_host
 
 SPEC, HOW = InputSpec(), Preprocessing()
 SIZE = 4
@@ -21,7 +23,7 @@ LEVELS = {"host": 0.0, "mixed": 1.0}
 """How far a lane's pixels may be from the CPU's, in the mean over a picture."""
 
 
-class HostAsDevice(DaliScoring):
+class HostAsDevice(DaliLane):
     """Decodes on the CPU, and hands out where the pixels lie as if that were on a GPU."""
 
     def __init__(self) -> None:
@@ -35,7 +37,7 @@ def lane_of(kind: str) -> Callable[[], FastLane]:
         return HostAsDevice
     if reason := why_no_gpu():
         pytest.skip(reason)
-    return lambda: DaliScoring(SIZE, 2, SPEC, HOW, "mixed")
+    return lambda: DaliLane(SIZE, 2, SPEC, HOW, gpu=0)
 
 
 def why_no_gpu() -> str:
@@ -47,9 +49,38 @@ def why_no_gpu() -> str:
     return f"needs an NVIDIA GPU: cuInit gives {code}" if code else ""
 
 
-def pipeline_of(build: Callable[[], FastLane], prefetch: int = 3) -> ScoringPipeline:
+def pipeline_of(build: Callable[[], FastLane], *, with_dali: bool = True) -> ScoringPipeline:
     log = DecoderLog()
-    return ScoringPipeline(Flight(build, log), Salvage(SPEC, HOW, log=log), prefetch, SPEC)
+    salvage = Salvage(SPEC, HOW, log=log, with_dali=with_dali)
+    return ScoringPipeline(CheckedLane(build, log), salvage, 3, SPEC)
+
+
+def files_of(contents: list[bytes]) -> list[Fetched]:
+    return [Fetched(k, content, f"hash{k}") for k, content in enumerate(contents)]
+
+
+def fetched_of(contents: list[bytes], size: int = SIZE) -> list[list[Fetched]]:
+    """The files as they come from the source, so many a batch."""
+    files = files_of(contents)
+    return [files[k : k + size] for k in range(0, len(files), size)]
+
+
+def pixels_of(batches: Iterable[Batch]) -> dict[int, np.ndarray]:
+    return {
+        index: pixels
+        for batch in batches
+        for index, pixels in zip(batch.indices.tolist(), on_host(batch.images), strict=True)
+    }
+
+
+def by_cpu(contents: list[bytes]) -> dict[int, np.ndarray]:
+    return pixels_of(build_pipeline(SIZE, 2, 2, SPEC, HOW).batches(fetched_of(contents)))
+
+
+def assert_same_pixels(found: Iterable[Batch], wanted: dict[int, np.ndarray]) -> None:
+    """Every image that was decoded is the wanted one to the byte."""
+    for index, pixels in pixels_of(found).items():
+        np.testing.assert_array_equal(pixels, wanted[index])
 
 
 def mean_difference(one: np.ndarray, other: np.ndarray) -> float:

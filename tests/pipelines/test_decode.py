@@ -1,26 +1,28 @@
 """The pixels that the model sees are the ones that the engine promises."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.dali_lane import DaliScoring
+from hambatch.errors import InputError
+from hambatch.pipelines import decode as dali
+from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.pillow_lane import UndecodableImage, decode, resize_linear
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes, png_bytes
+from tests.pipelines.lanes import HOW, SPEC
 
-SPEC, HOW = InputSpec(), Preprocessing()
+LANE = DaliLane(1, 1, SPEC, HOW)
 
 
 def by_dali(content: bytes) -> np.ndarray:
-    lane = DaliScoring(1, 1, SPEC, HOW)
-    lane.feed([Fetched(7, content, "")])
-    indices, images = lane.collect()
+    LANE.feed([Fetched(7, content, "")])
+    indices, images = LANE.collect()
     assert indices.tolist() == [7]
-    return images[0]
+    return np.array(images[0])
 
 
 @pytest.mark.parametrize("size", [(96, 72), (600, 450), (450, 600), (100, 300), (224, 224)])
@@ -50,3 +52,20 @@ def test_what_is_no_image_is_undecodable_with_a_reason_that_is_the_same_every_ti
             decode(b"no image at all", SPEC, HOW)
         reasons.add(str(caught.value))
     assert reasons == {"cannot be decoded: cannot identify image file"}
+
+
+def test_paths_are_decoded_in_order_whatever_their_number(tmp_path: Path) -> None:
+    contents = [jpeg_bytes(k, 96 + k) for k in range(dali.BATCH_SIZE + 3)]
+    paths = [tmp_path / f"{k}.jpg" for k in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    found = dali.decode(paths, SPEC, HOW)
+    np.testing.assert_array_equal(found, np.stack([by_dali(content) for content in contents]))
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all"])
+def test_a_path_that_cannot_be_decoded_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "good.jpg").write_bytes(jpeg_bytes(1))
+    (tmp_path / "bad.jpg").write_bytes(content)
+    with pytest.raises(InputError, match=r"good.jpg ... bad.jpg cannot be decoded"):
+        dali.decode([tmp_path / "good.jpg", tmp_path / "bad.jpg"], SPEC, HOW)

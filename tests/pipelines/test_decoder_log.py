@@ -1,4 +1,4 @@
-"""A decoder's warning is heard once, whatever else is printed."""
+"""A decoder's warning is found once, whatever else is printed."""
 
 import os
 import resource
@@ -28,50 +28,50 @@ def written(tmp_path: Path):
         b"\x1b[0;31m[ERROR] \x1b[0m[nvjpeg_hw_decoder] Could not decode jpeg code stream - 3",
     ],
 )
-def test_a_warning_is_heard_once(written, line: bytes) -> None:
+def test_a_warning_is_found_once(written, line: bytes) -> None:
     log = DecoderLog(written.fileno())
-    assert log.heard() == ""
+    assert log.warning() == ""
     written.write(b"[ERROR] something else\n" + line + b"\n")
-    heard = log.heard()
-    assert heard
-    assert heard in line.decode()
-    assert log.heard() == ""
+    found = log.warning()
+    assert found
+    assert found in line.decode()
+    assert log.warning() == ""
 
 
-def test_other_talk_is_not_a_warning(written) -> None:
+def test_other_lines_are_no_warning(written) -> None:
     written.write(b"Corrupt JPEG data: bad Huffman code\n")
     log = DecoderLog(written.fileno())
     written.write(b"libpng warning: iCCP: known incorrect sRGB profile\nUserWarning: ...\n")
-    assert log.heard() == ""
+    assert log.warning() == ""
 
 
-def test_a_line_that_comes_in_pieces_is_heard_when_it_is_whole(written) -> None:
+def test_a_line_that_comes_in_pieces_counts_when_it_is_whole(written) -> None:
     log = DecoderLog(written.fileno())
     written.write(b"Corrupt JPEG data: bad Huff")
-    assert log.heard() == ""
+    assert log.warning() == ""
     written.write(b"man code\n")
-    assert log.heard() == "bad Huffman code"
+    assert log.warning() == "bad Huffman code"
 
 
 def test_a_long_log_is_emptied_and_goes_on(written) -> None:
     log = DecoderLog(written.fileno())
     written.write(b"x" * (MOST_BYTES + 1))
     assert log.is_long
-    log.heard()
+    log.warning()
     log.shorten()
     assert os.fstat(written.fileno()).st_size < 10
     written.write(b"Corrupt JPEG data: bad Huffman code\n")
-    assert log.heard() == "bad Huffman code"
+    assert log.warning() == "bad Huffman code"
 
 
-def test_where_stderr_is_no_file_nothing_is_heard_and_nothing_breaks(tmp_path: Path) -> None:
+def test_where_stderr_is_no_file_there_is_no_warning_and_no_error(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     (tmp_path / "only").touch()
     only_written = os.open(tmp_path / "only", os.O_WRONLY)
     for descriptor in (writing, only_written, 999):
         log = DecoderLog(descriptor)
-        assert not log.can_hear
-        assert log.heard() == ""
+        assert not log.is_readable
+        assert log.warning() == ""
         log.shorten()
     for descriptor in (reading, writing, only_written):
         os.close(descriptor)
@@ -80,15 +80,15 @@ def test_where_stderr_is_no_file_nothing_is_heard_and_nothing_breaks(tmp_path: P
 def test_our_own_byte_in_the_middle_of_a_line_hides_nothing(written) -> None:
     log = DecoderLog(written.fileno())
     for piece in (b"Corrupt JPEG ", b"data: bad Huff", b"man code\n"):
-        assert log.heard() == ""
+        assert log.warning() == ""
         written.write(piece)
-    assert log.heard() == "bad Huffman code"
+    assert log.warning() == "bad Huffman code"
 
 
-def test_a_log_that_must_hear_and_cannot_is_an_error() -> None:
+def test_a_required_log_that_cannot_be_read_is_an_error() -> None:
     reading, writing = os.pipe()
     with pytest.raises(BackendError, match="no file that can be read"):
-        DecoderLog(writing, must_hear=True)
+        DecoderLog(writing, required=True)
     os.close(reading)
     os.close(writing)
 
@@ -100,7 +100,7 @@ def test_a_log_that_cannot_grow_is_an_error_and_not_silence(written, tmp_path: P
     resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
     try:
         with pytest.raises(BackendError, match=r"(?s)File too large.*Next: .*ulimit -f"):
-            log.heard()
+            log.warning()
         with pytest.raises(BackendError, match="File too large"):
             DecoderLog(written.fileno())
     finally:

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.header import is_suspect
 from hambatch.pipelines.pillow_lane import decode
 from hambatch.pipelines.slow_lane import Salvage
 from hambatch.sources.reading import UNLIMITED, Fetched
+from tests.pipelines.lanes import HOW, SPEC
 from tests.pipelines.odd import as_jpeg, as_png, interlaced_png, picture, raw_png
 
-SPEC, HOW = InputSpec(), Preprocessing()
 RGB = picture()
 GREY = RGB.convert("L")
 SAMPLES = np.asarray(RGB).astype(int)

@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.pillow_lane import UndecodableImage, decode
 from hambatch.pipelines.slow_lane import Salvage
 from hambatch.sources.reading import Fetched
 from hambatch.types import Failure
 from tests.conftest import jpeg_bytes
+from tests.pipelines.lanes import HOW, SPEC
 from tests.pipelines.odd import as_png, picture
-
-SPEC, HOW = InputSpec(), Preprocessing()
 
 
 def with_exif(jpeg: bytes, exif: bytes) -> bytes:

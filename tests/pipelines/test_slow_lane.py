@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.dali_lane import DaliScoring
+from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.pillow_lane import decode
 from hambatch.pipelines.slow_lane import NotAlone, Salvage
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 from hambatch.types import Failure
 from tests.conftest import jpeg_bytes, png_bytes
+from tests.pipelines.lanes import HOW, SPEC
 from tests.pipelines.odd import (
     as_jpeg,
     chunk,
@@ -22,7 +22,6 @@ from tests.pipelines.odd import (
     with_size,
 )
 
-SPEC, HOW = InputSpec(), Preprocessing()
 LENIENT = Limits(UNLIMITED.max_bytes, UNLIMITED.max_pixels, salvage_truncated=True)
 
 pytestmark = pytest.mark.usefixtures("stderr_file")
@@ -131,7 +130,7 @@ def test_orientation_in_a_text_chunk_is_pillows() -> None:
     np.testing.assert_array_equal(pixels, decode(upright, SPEC, HOW))
 
 
-class WrongAnswer(DaliScoring):
+class WrongAnswer(DaliLane):
     """Answers for another file."""
 
     def collect(self):
@@ -140,7 +139,7 @@ class WrongAnswer(DaliScoring):
 
 
 def test_an_answer_for_another_file_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hambatch.pipelines.slow_lane.DaliScoring", WrongAnswer)
+    monkeypatch.setattr("hambatch.pipelines.slow_lane.DaliLane", WrongAnswer)
     assert reason(GOOD).startswith("damaged: no two decoders agree")
     assert outcome(png_bytes(1))[1] == "pillow"
 

@@ -1,25 +1,26 @@
 """A record that somebody changed is refused, whatever part it lacks."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hambatch.engines.loading import load_engine
 from hambatch.errors import InputError
+from hambatch.score.journal.folder import DeviceHistory
 from hambatch.score.options import ScoreOptions
-from hambatch.score.record import options_of, read_record
-from hambatch.score.run import score
+from hambatch.score.record import history_of, options_of, read_record, temperature_used
 from hambatch.sinks.publish import outputs_of, record_path
 
 MISSING = object()
 
 
 @pytest.fixture
-def record(image_folder: Path, tiny_engine: Path, tmp_path: Path) -> Path:
-    out = tmp_path / "preds.csv"
-    score(image_folder, out, "csv", ScoreOptions(engine=str(tiny_engine)))
-    return record_path(out)
+def record(clean: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(record_path(clean), record_path(tmp_path / "preds.csv")))
 
 
 def with_value(record: Path, where: str, value: object) -> None:
@@ -71,7 +72,18 @@ ODD = [
     ("options.decode_seconds", -1),
     ("options.salvage_truncated", 0),
     ("options.follow_symlinks", "no"),
+    ("options.precision", "int4"),
+    ("options.precision", ""),
+    ("options.device", "0,0"),
+    ("options.tta", 9),
+    ("options.decoder.hw_decoder_load", 1.5),
+    ("fingerprint.backend.precision", "auto"),
+    ("fingerprint.backend.name", "tpu"),
+    ("device.handed_over", "GPU 0"),
+    ("device.handed_over", [{"from": None}]),
+    ("device.notes", {"0": 1}),
     ("engine", "\ud800"),
+    *(("calibration.temperature", value) for value in (0, -1.0, "1.8", True, [], 1.8)),
 ]
 
 
@@ -103,8 +115,26 @@ def test_options_of_speed_may_be_unknown_on_either_side(record: Path) -> None:
     assert options_of(read_record(record)["options"]).prefetch == ScoreOptions().prefetch
 
 
-def test_a_run_leaves_these_files(record: Path) -> None:
-    out = record.with_name("preds.csv")
-    beside = {path for path in out.parent.iterdir() if path.name.startswith("preds")}
-    assert beside == {path for path in outputs_of(out) if path.exists()}
-    assert len(outputs_of(out)) == 3
+def test_it_says_what_ran_on_what(clean: Path, tiny_engine: Path) -> None:
+    found, manifest = read_record(record_path(clean)), load_engine(tiny_engine).manifest
+    assert found["counts"]["images"] == 24
+    assert found["counts"]["backends"] == {"openvino-fp32": 24}
+    assert found["output"]["sha256"] == hashlib.sha256(clean.read_bytes()).hexdigest()
+    assert found["engine"]["graph_sha256"] == manifest.files["model.onnx"].sha256
+    assert found["options"]["batch_size"] == ScoreOptions().batch_size
+
+
+def test_a_record_of_before_there_was_a_choice_is_still_read(record: Path) -> None:
+    whole = json.loads(record.read_text())
+    del whole["precision"], whole["calibration"], whole["device"]
+    for name in ("device", "force", "tta", "calibration", "fail_over", "decoder"):
+        del whole["options"][name]
+    record.write_text(json.dumps(whole))
+    found = read_record(record)
+    assert options_of(found["options"]).force is False
+    assert history_of(found) == DeviceHistory()
+    assert temperature_used(found) is None
+
+
+def test_a_run_leaves_these_files(clean: Path) -> None:
+    assert {*clean.parent.iterdir()} == {clean, record_path(clean)} < {*outputs_of(clean)}

@@ -2,25 +2,26 @@
 
 import csv
 import hashlib
-import json
 import os
 import shutil
-import signal
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hambatch.engines.classes import CLASSES
-from hambatch.engines.loading import load_engine
-from hambatch.errors import BackendError, EngineError, InputError
+from hambatch.errors import EngineError, InputError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
 from hambatch.score.rows import predict_files
 from hambatch.score.run import score
-from hambatch.score.worker.process import Worker
-from hambatch.sources.reading import Item
+from hambatch.sinks.publish import record_path
 from hambatch.system.text import decode_name
+from tests.conftest import REPOSITORY
+from tests.score.conftest import Inject
+
+SHARED = REPOSITORY.parent / "shared" / "data"
+GOOD = 500
 
 
 def options(engine: Path, **changes: object) -> ScoreOptions:
@@ -33,45 +34,39 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_image_has_one_row_sorted_with_probabilities_that_sum_to_one(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+    images: Path, clean: Path
 ) -> None:
-    out = tmp_path / "preds.csv"
-    outcome = score(image_folder, out, "csv", options(tiny_engine))
-    rows = read_rows(out)
+    rows = read_rows(clean)
     names = [row["image"] for row in rows]
     assert names == sorted(names)
-    assert len(rows) == outcome.tally.scored == 24
+    assert len(rows) == 24
     for row in rows:
         p = [float(row[f"p_{name}"]) for name in CLASSES]
         assert sum(p) == pytest.approx(1, abs=5e-6)
         assert row["prediction"] == CLASSES[int(np.argmax(p))]
         assert float(row["confidence"]) == max(p)
         assert float(row["p_malignant"]) == pytest.approx(p[0] + p[1] + p[4], abs=2e-6)
-        content = (image_folder / row["image"]).read_bytes()
+        content = (images / row["image"]).read_bytes()
         assert row["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"batch_size": 1},
-        {"batch_size": 7},
-        {"threads": 1},
-        {"threads": 3, "readers": 5, "prefetch": 4},
+        {"batch_size": 1, "threads": 3, "readers": 5, "prefetch": 4},
+        {"batch_size": 7, "threads": 1},
     ],
 )
 def test_no_option_of_speed_changes_a_byte(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path, changes: dict[str, int]
+    images: Path, clean: Path, tiny_engine: Path, tmp_path: Path, changes: dict[str, int]
 ) -> None:
-    score(image_folder, tmp_path / "a.csv", "csv", options(tiny_engine))
-    score(image_folder, tmp_path / "b.csv", "csv", options(tiny_engine, **changes))
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    score(images, tmp_path / "p.csv", "csv", options(tiny_engine, **changes))
+    assert (tmp_path / "p.csv").read_bytes() == clean.read_bytes()
 
 
 def test_bad_files_are_failed_rows_and_change_no_other_row(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+    image_folder: Path, clean: Path, tiny_engine: Path, tmp_path: Path
 ) -> None:
-    score(image_folder, tmp_path / "clean.csv", "csv", options(tiny_engine))
     (image_folder / "a" / "empty.jpg").touch()
     (image_folder / "junk.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     cut = (image_folder / "picture_00.jpg").read_bytes()[:900]
@@ -82,51 +77,36 @@ def test_bad_files_are_failed_rows_and_change_no_other_row(
     failed = {row["image"]: row["reason"] for row in rows if row["status"] == "failed"}
     assert sorted(failed) == ["a/empty.jpg", "cut.jpg", "gone.jpg", "junk.png"]
     assert all(reason and "\n" not in reason for reason in failed.values())
-    assert [r for r in rows if r["status"] == "ok"] == read_rows(tmp_path / "clean.csv")
+    assert [r for r in rows if r["status"] == "ok"] == read_rows(clean)
     assert not outcome.complete
 
 
-def test_the_record_says_what_ran_on_what(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "preds.csv"
-    score(image_folder, out, "csv", options(tiny_engine))
-    record = json.loads((tmp_path / "preds.csv.run.json").read_text())
-    assert record["counts"]["images"] == 24
-    assert record["output"]["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
-    engine = load_engine(tiny_engine)
-    assert record["engine"]["graph_sha256"] == engine.manifest.files["model.onnx"].sha256
-    assert record["counts"]["backends"] == {"openvino-fp32": 24}
-    assert record["options"]["batch_size"] == ScoreOptions().batch_size
-
-
 def test_the_isic_format_has_the_challenge_header(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+    images: Path, clean: Path, tiny_engine: Path, tmp_path: Path
 ) -> None:
-    score(image_folder, tmp_path / "isic.csv", "isic", options(tiny_engine))
-    score(image_folder, tmp_path / "preds.csv", "csv", options(tiny_engine))
+    score(images, tmp_path / "isic.csv", "isic", options(tiny_engine))
     lines = (tmp_path / "isic.csv").read_text().splitlines()
     assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
     first = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
-    wanted = read_rows(tmp_path / "preds.csv")[0]
+    wanted = read_rows(clean)[0]
     assert first["image"] == Path(wanted["image"]).stem
     assert all(first[name.upper()] == wanted[f"p_{name}"] for name in CLASSES)
 
 
-def test_an_existing_table_is_kept_unless_told(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+def test_an_existing_table_is_kept_without_overwrite(
+    images: Path, tiny_engine: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "preds.csv"
     out.write_text("precious")
     with pytest.raises(InputError, match="--overwrite"):
-        score(image_folder, out, "csv", options(tiny_engine))
+        score(images, out, "csv", options(tiny_engine))
     assert out.read_text() == "precious"
-    score(image_folder, out, "csv", options(tiny_engine), overwrite=True)
+    score(images, out, "csv", options(tiny_engine), overwrite=True)
     assert len(read_rows(out)) == 24
 
 
 def test_nothing_is_left_behind_when_the_run_cannot_be_done(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+    images: Path, tiny_engine: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(tiny_engine, broken)
@@ -136,27 +116,13 @@ def test_nothing_is_left_behind_when_the_run_cannot_be_done(
     place = tmp_path / "place"
     place.mkdir()
     with pytest.raises(EngineError, match="sha256"):
-        score(image_folder, place / "preds.csv", "csv", options(broken))
+        score(images, place / "preds.csv", "csv", options(broken))
     assert list(place.iterdir()) == []
 
 
-def test_a_worker_that_dies_is_an_error_with_its_last_words_not_a_hang(
-    image_folder: Path, tiny_engine: Path
-) -> None:
-    with Worker(job_for(tiny_engine, options(tiny_engine)), patience=30) as worker:
-        worker.wait_ready()
-        pid = worker._process.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(BackendError, match="died of signal 9"):
-            list(worker.answers([[Item(0, image_folder / "last.png")]]))
-
-
-def test_files_can_be_scored_by_name_in_any_order(image_folder: Path, tiny_engine: Path) -> None:
-    names = ["last.png", "picture_00.jpg", "a/picture_01.jpg"]
-    rows = predict_files(image_folder, names, options(tiny_engine))
-    assert [row.image for row in rows] == names
-    assert all(row.status == "ok" for row in rows)
+def test_files_have_the_rights_that_the_umask_gives(clean: Path) -> None:
+    for path in (clean, record_path(clean)):
+        assert path.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize(
@@ -164,11 +130,11 @@ def test_files_can_be_scored_by_name_in_any_order(image_folder: Path, tiny_engin
     [{"prefetch": 32, "batch_size": 1}, {"threads": 16, "batch_size": 1}, {"prefetch": 32}],
 )
 def test_no_depth_of_the_stages_makes_parent_and_worker_wait_for_each_other(
-    image_folder: Path, changes: dict[str, int]
+    images: Path, changes: dict[str, int]
 ) -> None:
     # The shipped engine is slow enough that no answer is ready when the stages are full.
     names = [name for name in ("last.png", "picture_00.jpg") for _ in range(30)]
-    rows = predict_files(image_folder, names, ScoreOptions(**changes))  # type: ignore[arg-type]
+    rows = predict_files(images, names, ScoreOptions(**changes))  # type: ignore[arg-type]
     assert [row.image for row in rows] == names
 
 
@@ -180,28 +146,25 @@ def test_bad_files_behind_a_slow_one_do_not_stall_the_run(image_folder: Path) ->
 
 
 def test_without_dali_pillow_scores_everything_to_nearly_the_same(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, clean: Path, tiny_engine: Path, tmp_path: Path, inject: Inject
 ) -> None:
-    score(image_folder, tmp_path / "dali.csv", "csv", options(tiny_engine))
-    (tmp_path / "sitecustomize.py").write_text(
-        "from hambatch.pipelines import platform\nplatform.has_dali = lambda: False\n"
+    inject(
+        "from hambatch.pipelines import decode, scoring\n"
+        "scoring.has_dali = decode.has_dali = lambda: bool(fired())\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    outcome = score(image_folder, tmp_path / "pillow.csv", "csv", options(tiny_engine))
+    outcome = score(images, tmp_path / "pillow.csv", "csv", options(tiny_engine))
     assert outcome.tally.decoders == {"pillow": 24}
-    for a, b in zip(
-        read_rows(tmp_path / "dali.csv"), read_rows(tmp_path / "pillow.csv"), strict=True
-    ):
+    for a, b in zip(read_rows(clean), read_rows(tmp_path / "pillow.csv"), strict=True):
         assert (b["image"], b["decoder"]) == (a["image"], "pillow")
         assert float(b["confidence"]) == pytest.approx(float(a["confidence"]), abs=0.02)
 
 
 def test_odd_names_stay_one_line_a_row_and_lead_back_to_their_files(
-    tiny_engine: Path, image_folder: Path, tmp_path: Path
+    tiny_engine: Path, images: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "odd"
     root.mkdir()
-    content = (image_folder / "last.png").read_bytes()
+    content = (images / "last.png").read_bytes()
     raw = [b"a,b.png", b'quo"te.png', b"cr\rlf\n.png", b"caf\xe9.png", b"=1+1.png", b"%41.png"]
     for name in raw:
         (root / os.fsdecode(name)).write_bytes(content)
@@ -213,14 +176,36 @@ def test_odd_names_stay_one_line_a_row_and_lead_back_to_their_files(
 
 
 def test_a_record_without_its_table_is_kept_too(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+    images: Path, tiny_engine: Path, tmp_path: Path
 ) -> None:
     record = tmp_path / "p.csv.run.json"
     record.write_text("precious")
     with pytest.raises(InputError, match=r"run\.json exists already"):
-        score(image_folder, tmp_path / "p.csv", "csv", options(tiny_engine))
+        score(images, tmp_path / "p.csv", "csv", options(tiny_engine))
     record.unlink()
     record.mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        score(image_folder, tmp_path / "p.csv", "csv", options(tiny_engine))
+        score(images, tmp_path / "p.csv", "csv", options(tiny_engine))
     assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.data
+def test_every_file_of_the_mixture_has_its_row_and_good_ones_the_same_as_alone(
+    tiny_engine: Path, tmp_path: Path
+) -> None:
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is missing")
+    folder, chosen = tmp_path / "images", options(tiny_engine)
+    folder.mkdir()
+    for path in islice(sorted(SHARED.glob("ham10000/*_part_1/*.jpg")), GOOD):
+        shutil.copy(path, folder)
+    assert score(folder, tmp_path / "clean.csv", "csv", chosen).complete
+    shutil.copytree(SHARED / "odd_images", folder / "ISIC_0025000_odd")
+    outcome = score(folder, tmp_path / "mixed.csv", "csv", chosen)
+    assert not outcome.complete
+    clean = {row["image"]: row for row in read_rows(tmp_path / "clean.csv")}
+    mixed = {row["image"]: row for row in read_rows(tmp_path / "mixed.csv")}
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
+    assert mixed.keys() == files
+    assert len(clean) == GOOD
+    assert {name: mixed[name] for name in clean} == clean

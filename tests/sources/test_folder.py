@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.sources.listing import Changes, Listing, compare, list_images, store
+from hambatch.sources.listing import Listing, list_images
 from hambatch.sources.reading import Item, fetch
 from hambatch.system.locks import locked
 from tests.conftest import jpeg_bytes, png_bytes
@@ -166,25 +166,9 @@ def test_the_table_itself_gets_no_row_wherever_it_lies(listed: Lister, tmp_path:
     assert list(listed(tmp_path, leave=leave)) == ["link", "one.jpg", "preds"]
 
 
-def test_names_are_sorted_as_they_are_written_in_the_output(tmp_path: Path) -> None:
-    names = ["b", "a%20", "\udcff", "ünï", "=1", "Z", "a/b", "a b", "\U0001f600", "\uffff"]
-    listing = store(names, tmp_path / "listing")
-    assert sorted(listing) == sorted(names)
-    lines = listing.path.read_text(encoding="utf-8").split("\n")[:-1]
-    assert lines == sorted(lines)
-    assert listing.count == len(names)
-
-
 def test_only_a_few_names_of_what_is_left_out_are_kept(listed: Lister, tmp_path: Path) -> None:
     (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
     for k in range(100, 0, -1):
         (tmp_path / f"{k:03d}.txt").touch()
     others = listed(tmp_path).survey.others
     assert (others.count, others.names[:2], len(others.names)) == (100, ["001.txt", "002.txt"], 20)
-
-
-def test_what_came_and_went_between_two_listings_is_counted(tmp_path: Path) -> None:
-    before = store(["a", "b", "c", "d"], tmp_path / "before")
-    after = store(["b", "d", "e"], tmp_path / "after")
-    assert compare(before, after) == Changes(added=1, gone=2)
-    assert compare(before, before) == Changes()

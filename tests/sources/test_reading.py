@@ -86,7 +86,7 @@ def test_links_inside_the_folder_are_read_and_links_out_of_it_are_not(tmp_path: 
         found = fetch(Item(0, root / name), bounds(root))
         assert (found.problem, found.content) == (OUTSIDE, b"")
         assert fetch(Item(0, root / name), bounds()).content == b"far"
-    assert fetch(Item(-1, outside / "far", trusted=True), bounds(root)).content == b"far"
+    assert fetch(Item(-1, outside / "far", sentinel=True), bounds(root)).content == b"far"
 
 
 def test_a_folder_that_is_itself_reached_by_a_link_is_no_way_out(tmp_path: Path) -> None:
@@ -160,22 +160,22 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_groups_come_in_order_and_every_reader_keeps_the_bounds(tmp_path: Path) -> None:
+def test_batches_come_in_order_and_every_reader_keeps_the_bounds(tmp_path: Path) -> None:
     sizes = [10, 2000, 30, 40]
     for k, size in enumerate(sizes):
         (tmp_path / str(k)).write_bytes(bytes(size))
-    groups = [[Item(k, tmp_path / str(k)), Item(k + 10, tmp_path / str(k))] for k in range(4)]
-    found = list(read_ahead(groups, 3, 2, bounds()))
-    assert [[f.index for f in group] for group in found] == [[k, k + 10] for k in range(4)]
-    assert [len(group[0].content) for group in found] == [10, 0, 30, 40]
+    batches = [[Item(k, tmp_path / str(k)), Item(k + 10, tmp_path / str(k))] for k in range(4)]
+    found = list(read_ahead(batches, 3, 2, bounds()))
+    assert [[f.index for f in batch] for batch in found] == [[k, k + 10] for k in range(4)]
+    assert [len(batch[0].content) for batch in found] == [10, 0, 30, 40]
 
 
-def test_a_trusted_file_is_read_once_and_a_failure_to_read_it_is_not_kept(tmp_path: Path) -> None:
-    trusted = Item(-1, tmp_path / "known.jpg", trusted=True)
-    assert fetch(trusted).problem == "cannot be read: No such file or directory"
-    trusted.path.write_bytes(b"known")
-    first = fetch(trusted)
-    trusted.path.unlink()
-    again = fetch(Item(-7, trusted.path, trusted=True))
-    assert (again.index, again.content, again.sha256) == (-7, b"known", first.sha256)
-    assert fetch(Item(0, trusted.path)).problem
+def test_a_sentinel_is_read_once_and_a_failure_to_read_it_is_not_kept(tmp_path: Path) -> None:
+    sentinel = Item(-1, tmp_path / "sentinel.jpg", sentinel=True)
+    assert fetch(sentinel).problem == "cannot be read: No such file or directory"
+    sentinel.path.write_bytes(b"bytes")
+    first = fetch(sentinel)
+    sentinel.path.unlink()
+    again = fetch(Item(-7, sentinel.path, sentinel=True))
+    assert (again.index, again.content, again.sha256) == (-7, b"bytes", first.sha256)
+    assert fetch(Item(0, sentinel.path)).problem

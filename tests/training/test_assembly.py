@@ -11,7 +11,7 @@ from hambatch.training.assembly import measure
 from hambatch.training.dataset import read_dataset
 from tests.conftest import jpeg_bytes
 from tests.engine_json import rewrite
-from tests.ham10000.test_ham10000_table import ROW, write
+from tests.ham10000.test_table import ROW, write
 
 
 @pytest.fixture

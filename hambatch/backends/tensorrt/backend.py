@@ -1,10 +1,9 @@
-"""TensorRT on a GPU: a plan compiled on a GPU of that model, loaded into slots."""
+"""Loading the TensorRT backend: a kept plan, on the GPU, in slots that fit into its memory."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from hambatch.backends.tensorrt.device import Device
 from hambatch.backends.tensorrt.requests import REQUEST_SIZE, TensorRtBackend
@@ -12,29 +11,9 @@ from hambatch.backends.tensorrt.slot import ExecutionContext, RequestForm
 from hambatch.engines.loading import Engine
 from hambatch.errors import OutOfMemory
 
-T = TypeVar("T")
-
-
-def fitted(make: Callable[[int], T], size: int) -> T:
-    """Make it for ``size`` images; if that does not fit, for half as many, and so on.
-
-    Raises
-    ------
-    OutOfMemory
-        If one image does not fit.
-    """
-    while True:
-        try:
-            return make(size)
-        except OutOfMemory:
-            if size == 1:
-                raise
-        size //= 2
-
-
 MOST_SLOTS = 4
-"""Streams are one a core where nothing else is asked for; a GPU needs two or three requests in
-flight to be busy all the time, and each has memory of its own."""
+"""By default there is a stream for each core; a GPU needs two or three requests in flight to be
+busy all the time, and each has memory of its own."""
 
 
 def load(
@@ -48,6 +27,9 @@ def load(
 ) -> TensorRtBackend:
     """Open a GPU, and load the engine's plan of one precision into slots.
 
+    Raises EngineError if the plan's input or outputs are not those of ``engine.json``;
+    BackendError if there is no such GPU, no plan is kept for it, or it cannot run it.
+
     Parameters
     ----------
     streams
@@ -58,39 +40,25 @@ def load(
         The GPU's number, as CUDA counts.
     request_size
         Halved until slots fit into the GPU's memory: then name and note say so.
-
-    Raises
-    ------
-    EngineError
-        If the plan's input or outputs are not those of ``engine.json``.
-    BackendError
-        If there is no such GPU, no plan is kept for it, or it cannot run it.
     """
     from hambatch.backends.tensorrt.plans.build import kept_plan_for
     from hambatch.backends.tensorrt.pycuda_device import PyCudaDevice
-
-    plan = kept_plan_for(engine, precision, request_size, ordinal).content
-    form = RequestForm.of(engine.manifest, request_size)
-    with ExitStack() as undo:
-        device = PyCudaDevice(ordinal)
-        undo.callback(device.close)
-        backend = _on(device, plan, f"tensorrt-{precision}", form, min(streams, MOST_SLOTS))
-        undo.pop_all()
-    return backend
-
-
-def _on(
-    device: Device, content: bytes, name: str, form: RequestForm, slots: int
-) -> TensorRtBackend:
-    """Load a plan that was proven whole; it is let go of where the device's context is current."""
     from hambatch.backends.tensorrt.runtime import LoadedPlan
 
-    with device.current(), ExitStack() as undo:
-        plan = LoadedPlan(content)
-        undo.callback(plan.close)
-        plan.check(form)
-        backend = fitting_backend(name, device, plan.make_context, form, slots, plan.close)
-        undo.pop_all()
+    content = kept_plan_for(engine, precision, request_size, ordinal).content
+    form = RequestForm.of(engine.manifest, request_size)
+    name, slots = f"tensorrt-{precision}", min(streams, MOST_SLOTS)
+    device = PyCudaDevice(ordinal)
+    with ExitStack() as undo_device:
+        undo_device.callback(device.close)
+        # The plan is let go of while the device's context is current.
+        with device.current(), ExitStack() as undo_plan:
+            plan = LoadedPlan(content)
+            undo_plan.callback(plan.close)
+            plan.check(form)
+            backend = fitting_backend(name, device, plan.make_context, form, slots, plan.close)
+            undo_plan.pop_all()
+        undo_device.pop_all()
     return backend
 
 
@@ -104,23 +72,17 @@ def fitting_backend(
 ) -> TensorRtBackend:
     """Make slots for requests of that form, or of half as many images, until they fit.
 
-    Another request size may change the last bits of scores: the name tells it.
-
-    Raises
-    ------
-    OutOfMemory
-        If not even requests of one image fit.
+    Another request size may change the last bits of scores, so it is part of the name. Raises
+    OutOfMemory if not even requests of one image fit.
     """
-
-    def make(size: int) -> TensorRtBackend:
-        smaller = size < form.size
-        called = f"{name}-b{size}" if smaller else name
-        note = (
-            f"requests hold {size} images, not {form.size}: the GPU's memory is full"
-            if smaller
-            else ""
-        )
+    called, note, size = name, "", form.size
+    while True:
         sized = replace(form, size=size)
-        return TensorRtBackend(called, device, make_context, sized, slots, note, close_plan)
-
-    return fitted(make, form.size)
+        try:
+            return TensorRtBackend(called, device, make_context, sized, slots, note, close_plan)
+        except OutOfMemory:
+            if size == 1:
+                raise
+        size //= 2
+        called = f"{name}-b{size}"
+        note = f"requests hold {size} images, not {form.size}: the GPU's memory is full"

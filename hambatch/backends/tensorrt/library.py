@@ -1,7 +1,7 @@
-"""TensorRT and the GPU that it is asked to build on: looked at before anything is created.
+"""TensorRT and the GPU that plans are built on: both are checked before anything is created.
 
-Without a usable GPU a ``Runtime`` of TensorRT 11 crashes the process later, and a ``Builder``
-cannot be had. So the driver is asked first.
+Without a usable GPU a ``Runtime`` of TensorRT 11 crashes the process later, and there is no
+``Builder``. So the driver is queried first.
 """
 
 from dataclasses import dataclass
@@ -36,14 +36,10 @@ class Target:
 
 
 def find_target(ordinal: int) -> Target:
-    """Ask the driver, then import TensorRT.
+    """Query the driver, then import TensorRT.
 
-    Raises
-    ------
-    BackendError
-        If no GPU of that number can be used, or TensorRT is too old or broken.
-    MissingDependency
-        If TensorRT is not installed.
+    Raises BackendError if no GPU of that number can be used, or TensorRT is too old or broken;
+    MissingDependency if it is not installed.
     """
     gpu, probe = usable_gpu(ordinal)
     trt = tensorrt_module()
@@ -53,12 +49,8 @@ def find_target(ordinal: int) -> Target:
 def tensorrt_module() -> Any:
     """Import TensorRT; nothing is created.
 
-    Raises
-    ------
-    BackendError
-        If it is older than :data:`hambatch.system.packages.OLDEST`, or does not load.
-    MissingDependency
-        If it is not installed.
+    Raises BackendError if it is older than :data:`hambatch.system.packages.OLDEST`, or does not
+    load; MissingDependency if it is not installed.
     """
     try:
         trt = require("tensorrt", extra="gpu", purpose="hambatch build")

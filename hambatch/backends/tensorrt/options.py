@@ -22,3 +22,8 @@ class BuildOptions:
     hardware_compatible: bool = False
     version_compatible: bool = False
     rebuild: bool = False
+
+    @property
+    def profile(self) -> tuple[int, int, int]:
+        """The smallest, the usual and the largest batch: scoring fills every batch up."""
+        return 1, self.max_batch, self.max_batch

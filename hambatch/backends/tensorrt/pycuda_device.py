@@ -19,11 +19,9 @@ from hambatch.types import Event
 if TYPE_CHECKING:
     from pycuda import driver
 
-
 NON_BLOCKING = 1
 """``CU_STREAM_NON_BLOCKING``, for which PyCUDA has no name: the stream does not wait for the
 default stream, nor that one for it."""
-
 
 NEXT = "Next: hambatch doctor, or run again with --backend openvino"
 
@@ -41,16 +39,8 @@ def _reported(doing: str) -> Iterator[None]:
             "Next: end other programs on it (nvidia-smi), or run again with --backend openvino"
         ) from error
     except driver.Error as error:
-        # Most of them are sticky: whatever is asked of this context later fails too.
+        # Most of them are sticky: every later call on this context fails too.
         raise DeviceLost(f"the GPU failed ({doing}: {error}).\n{NEXT}") from error
-
-
-def _require_pycuda() -> None:
-    try:
-        require("pycuda.driver", extra="gpu", purpose="The tensorrt backend")
-    except (ImportError, OSError) as error:
-        # Built for another CUDA, or without the driver's library.
-        raise BackendError(f"PyCUDA is installed but does not load: {error}.\n{NEXT}") from error
 
 
 class PyCudaEvent:
@@ -64,8 +54,8 @@ class PyCudaEvent:
         self.event.record(stream)
 
     def has_passed(self) -> bool:
-        """Ask the driver; it does not wait."""
-        with _reported("asking for an event"):
+        """Query the driver; it does not wait."""
+        with _reported("querying an event"):
             return self.event.query()
 
     def wait(self) -> None:
@@ -161,7 +151,12 @@ class PyCudaDevice:
     """
 
     def __init__(self, ordinal: int) -> None:
-        _require_pycuda()
+        try:
+            require("pycuda.driver", extra="gpu", purpose="The tensorrt backend")
+        except (ImportError, OSError) as error:
+            # Built for another CUDA, or without the driver's library.
+            why = f"PyCUDA is installed but does not load: {error}"
+            raise BackendError(f"{why}.\n{NEXT}") from error
         from pycuda import driver
 
         with _reported(f"opening GPU {ordinal}"):

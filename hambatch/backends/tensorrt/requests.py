@@ -1,4 +1,4 @@
-"""Batches in, requests of one size in flight on a GPU, answers out in order."""
+"""The TensorRT backend: batches in, requests of one size in flight on a GPU, scores in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 
 from hambatch.backends.tensorrt.device import Device
 from hambatch.backends.tensorrt.slot import ExecutionContext, RequestForm, Slot
-from hambatch.types import Batch, DeviceImages, Scored
+from hambatch.types import Batch, DeviceImages, Images, Scored
 
 REQUEST_SIZE = 64
 """Images a request, always: the last one is filled up, so that an image's scores depend on
 nothing but its pixels. From about here on ResNet50 keeps a GPU busy; not measured yet."""
 
-
 SLOTS = 2
-"""Requests in flight, where nothing else is asked for: while one is computed, the next one's
-images come in and the last one's rows go out."""
-
+"""Requests in flight, by default: while one is computed, the next one's images come in and the
+last one's rows go out."""
 
 BATCHES_PER_SLOT = 2
 """Batches may be half as large as requests and still keep every slot at work."""
@@ -28,15 +26,16 @@ BATCHES_PER_SLOT = 2
 
 @dataclass
 class _Pending:
+    """A batch whose last ``left`` images are not scored yet."""
+
     batch: Batch
     left: int
-    """Images not answered yet."""
     rows: dict[str, NDArray[np.float32]]
 
 
 @dataclass
 class _Part:
-    """Neighbouring images of one batch, in one request: from ``place`` on there, ``first`` here."""
+    """Neighbouring images in a request: from ``first`` on in the batch, from ``place`` on there."""
 
     pending: _Pending
     first: int
@@ -92,9 +91,9 @@ class TensorRtBackend:
         waiting: deque[_Pending] = deque()
         for batch in batches:
             waiting.append(self._submit(batch))
-            # Never wait for another batch with more than `holds` unanswered: whoever feeds
-            # this may be waiting for an answer before it sends more.
-            while waiting and (self._is_answered(waiting[0]) or len(waiting) > self.holds):
+            # Never wait for another batch with more than `holds` unfinished: the sender may
+            # wait for a result before it sends more.
+            while waiting and (self._is_scored(waiting[0]) or len(waiting) > self.holds):
                 yield self._finished(waiting.popleft())
         while waiting:
             yield self._finished(waiting.popleft())
@@ -102,10 +101,7 @@ class TensorRtBackend:
     def uploaded(self, images: NDArray[np.uint8]) -> DeviceImages:
         """Copy images to the device, to be scored again and again; they stay until the end.
 
-        Raises
-        ------
-        OutOfMemory
-            If the device has no room for them.
+        Raises OutOfMemory if the device has no room for them.
         """
         with self._device.current():
             pointer = self._device.allocate(images.nbytes)
@@ -130,17 +126,16 @@ class TensorRtBackend:
         count = len(batch.indices)
         rows = {name: np.empty((count, n), np.float32) for name, n in self._form.widths.items()}
         pending = _Pending(batch, count, rows)
-        if not count:
-            return pending
-        images: NDArray[np.uint8] | DeviceImages = batch.images
-        # A pointer is followed without asking: a wrong shape would be read as other memory.
-        if images.shape != (count, *self._form.image):
-            raise ValueError(f"images are {images.shape}, wanted {(count, *self._form.image)}")
-        with self._device.current():
-            self._add(pending, images)
+        images, wanted = batch.images, (count, *self._form.image)
+        # A pointer is followed unchecked: with a wrong shape other memory would be read.
+        if count and images.shape != wanted:
+            raise ValueError(f"images are {images.shape}, wanted {wanted}")
+        if count:
+            with self._device.current():
+                self._add(pending, images)
         return pending
 
-    def _add(self, pending: _Pending, images: NDArray[np.uint8] | DeviceImages) -> None:
+    def _add(self, pending: _Pending, images: Images) -> None:
         first, count = 0, len(images)
         while first < count:
             request = self._open or _Request(self._free_slot())
@@ -174,7 +169,7 @@ class TensorRtBackend:
             part.pending.left -= part.count
         self._idle.append(request.slot)
 
-    def _is_answered(self, pending: _Pending) -> bool:
+    def _is_scored(self, pending: _Pending) -> bool:
         with self._device.current():
             while pending.left and self._flying and self._flying[0].slot.is_done:
                 self._land()

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 
+NEXT = "hambatch build --precision fp32 --rebuild, or run again with --backend openvino"
+
+LINES_SHOWN = 4
+"""Of what TensorRT logged last: its calls return None or False, and the log says why."""
+
+
 def log_of(trt: Any) -> Any:
     """Make a logger of TensorRT that prints nothing and keeps what is wrong, in ``errors``.
 
-    A line on stderr would be taken for one about a damaged picture.
+    A line on stderr would be taken for one about a damaged image.
     """
 
     class Log(trt.ILogger):  # type: ignore[misc]
@@ -30,23 +36,12 @@ def log_of(trt: Any) -> Any:
     return Log()
 
 
-NEXT = "hambatch build --precision fp32 --rebuild, or run again with --backend openvino"
-
-
-LINES_TOLD = 4
-"""Of what TensorRT said last: its calls return None or False, and the log says why."""
-
-
 class LoadedPlan:
     """A plan that was deserialised on the current device.
 
     A plan is native code: ``content`` must come from the private cache, verified. Without
-    a usable GPU TensorRT ends the process, so ask :mod:`hambatch.system.gpus` first.
-
-    Raises
-    ------
-    BackendError
-        If TensorRT refuses it.
+    a usable GPU TensorRT ends the process, so :mod:`hambatch.system.gpus` must find one first.
+    Raises BackendError if TensorRT refuses the plan.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -62,13 +57,7 @@ class LoadedPlan:
             raise self._failure("it does not accept the plan")
 
     def check(self, form: RequestForm) -> None:
-        """Compare the plan's input and outputs with what will be bound to it.
-
-        Raises
-        ------
-        EngineError
-            Naming what the plan has and what is wanted.
-        """
+        """Raise EngineError unless the plan has the input and outputs that will be bound to it."""
         import tensorrt as trt
 
         wanted = {form.input: _tensor(trt.TensorIOMode.INPUT, trt.DataType.UINT8, form.image)}
@@ -90,10 +79,7 @@ class LoadedPlan:
     def make_context(self) -> "PlanContext":
         """Make a context whose scratch memory the caller brings.
 
-        Raises
-        ------
-        OutOfMemory
-            If there is no memory left for what it needs besides.
+        Raises OutOfMemory if there is no memory left for what it needs besides.
         """
         import tensorrt as trt
 
@@ -113,19 +99,14 @@ class LoadedPlan:
         return self._engine
 
     def _tensors(self) -> dict[str, str]:
-        engine = self._used()
-        names = [engine.get_tensor_name(k) for k in range(engine.num_io_tensors)]
-        return {
-            name: _tensor(
-                engine.get_tensor_mode(name),
-                engine.get_tensor_dtype(name),
-                tuple(engine.get_tensor_shape(name))[1:],
-            )
-            for name in names
-        }
+        engine, found = self._used(), {}
+        for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
+            mode, kind = engine.get_tensor_mode(name), engine.get_tensor_dtype(name)
+            found[name] = _tensor(mode, kind, tuple(engine.get_tensor_shape(name))[1:])
+        return found
 
     def _failure(self, what: str) -> BackendError:
-        why = "; ".join(self._log.errors[-LINES_TOLD:]) or "it does not say why"
+        why = "; ".join(self._log.errors[-LINES_SHOWN:]) or "it does not say why"
         self._log.errors.clear()
         kind = OutOfMemory if re.search("out ?of ?memory", why, re.IGNORECASE) else BackendError
         return kind(f"TensorRT failed: {what} ({why}).\nNext: {NEXT}")
@@ -141,14 +122,14 @@ class PlanContext:
         self._failure = failure
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """Say how large an input is."""
+        """Set an input's shape."""
         import tensorrt as trt
 
         if not self._context.set_input_shape(name, trt.Dims(shape)):
             raise self._failure(f"it does not take {name} of shape {shape}")
 
     def update_device_memory_size_for_shapes(self) -> int:
-        """Tell how many bytes of scratch memory the input shapes need."""
+        """Count the bytes of scratch memory that the input shapes need."""
         return self._context.update_device_memory_size_for_shapes()
 
     def set_device_memory(self, memory: int, size: int) -> None:
@@ -156,7 +137,7 @@ class PlanContext:
         self._context.set_device_memory(memory, size)
 
     def set_tensor_address(self, name: str, memory: int) -> None:
-        """Say where an input or an output lies."""
+        """Set where an input or an output lies."""
         if not self._context.set_tensor_address(name, memory):
             raise self._failure(f"it does not take the address of {name}")
 

@@ -18,45 +18,27 @@ class ExecutionContext(Protocol):
     """The state of one execution of a plan: one a stream, one request at a time."""
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """Say how large an input is.
-
-        Raises
-        ------
-        BackendError
-            If the plan was not built for that shape.
-        """
-        ...
+        """Set an input's shape; raises BackendError if the plan was not built for it."""
 
     def update_device_memory_size_for_shapes(self) -> int:
-        """Tell how many bytes of scratch memory the input shapes need."""
-        ...
+        """Count the bytes of scratch memory that the input shapes need."""
 
     def set_device_memory(self, memory: int, size: int) -> None:
         """Hand over the scratch memory, for as long as the context is used."""
-        ...
 
     def set_tensor_address(self, name: str, memory: int) -> None:
-        """Say where an input or an output lies on the device."""
-        ...
+        """Set where an input or an output lies on the device."""
 
     def execute_async_v3(self, stream_handle: int) -> None:
-        """Queue one execution.
-
-        Raises
-        ------
-        BackendError
-            If it could not be queued.
-        """
-        ...
+        """Queue one execution; raises BackendError if that fails."""
 
     def close(self) -> None:
         """Give back what the context holds; nothing of it may be running."""
-        ...
 
 
 @dataclass(frozen=True)
 class RequestForm:
-    """The shape of every request: of so many images, always.
+    """The shape of every request, always of ``size`` images.
 
     ``image`` is ``(height, width, 3)``, of uint8; ``widths`` are the values an image
     of each float32 output.
@@ -152,13 +134,10 @@ class Slot:
     def finish(self) -> dict[str, NDArray[np.float32]]:
         """Wait for the request; its rows, valid until the slot is started again.
 
-        Raises
-        ------
-        DeviceLost
-            If it failed.
+        Raises DeviceLost if the request failed.
         """
         if self._event is None:
-            raise RuntimeError("a slot was asked for its rows before it was started")
+            raise RuntimeError("a slot has no rows before it was started")
         self._event.wait()
         self._kept.clear()
         self._event, self.filled = None, 0
@@ -171,18 +150,18 @@ class Slot:
         self._event = None
 
     def _prepare(self, device: Device, owned: ExitStack) -> None:
-        """Tell the context what stays the same in all requests."""
+        """Set what stays the same in all requests."""
         form = self._form
         self._context.set_input_shape(form.input, (form.size, *form.image))
-        # Brought along, so that its lack is told as any other, and what smaller requests can
-        # do without is not taken.
+        # Allocated here, so that its lack is reported as any other, and smaller requests take
+        # less of it.
         if scratch := self._context.update_device_memory_size_for_shapes():
             self._context.set_device_memory(_allocate(device, owned, scratch), scratch)
         for name, (pointer, _) in self._outputs.items():
             self._context.set_tensor_address(name, pointer)
 
     def _take(self, images: DeviceImages, first: int, count: int, target: int) -> int:
-        """Use or copy images that are on the device; where the request's input lies then."""
+        """Use or copy images that are on the device, and return where the input lies then."""
         self._kept.append(images)
         if images.ready is not None:
             self._stream.wait_for(images.ready)

@@ -42,13 +42,13 @@ def decode() -> None:
     from PIL import Image
 
     from hambatch.engines.manifest import InputSpec, Preprocessing
-    from hambatch.pipelines.dali_lane import DaliScoring
+    from hambatch.pipelines.dali_lane import DaliLane
     from hambatch.sources.reading import Fetched
     from hambatch.types import on_host
 
     stream = io.BytesIO()
     Image.new("RGB", (96, 72), COLOUR).save(stream, format="JPEG")
-    decoder = DaliScoring(1, 1, InputSpec(), Preprocessing())
+    decoder = DaliLane(1, 1, InputSpec(), Preprocessing())
     decoder.feed([Fetched(0, stream.getvalue(), "")])
     _, images = decoder.collect()
     far = int(np.abs(on_host(images).astype(int) - COLOUR).max())

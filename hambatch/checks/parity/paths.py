@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from hambatch.backends.keras_reference import WEIGHTS_NAME
+from hambatch.backends.keras_network import WEIGHTS_NAME
 from hambatch.backends.tensorrt.requests import REQUEST_SIZE
 from hambatch.checks.options import ParityOptions
 from hambatch.engines.loading import Engine

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hambatch.sinks.columns import MalformedTable, refusing_malformed
-from hambatch.sinks.formats import read_what_there_is
+from hambatch.sinks.formats import read_rows_leniently
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
@@ -59,7 +59,7 @@ def read_table(path: Path, kind: str, recorded_sha256: str) -> ReadTable:
         what = "the table is not the one that was recorded"
         found.append(Difference("", what, recorded_sha256, sha256))
     before = ""
-    for row in read_what_there_is(path, kind, NEXT):
+    for row in read_rows_leniently(path, kind, NEXT):
         if isinstance(row, MalformedTable):
             # What it quotes of the table is encoded there.
             image = decode_name(row.image) if row.image else ""

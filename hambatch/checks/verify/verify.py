@@ -137,7 +137,7 @@ def _tolerance(
 
 def _depends_on_batches(options: ScoreOptions) -> bool:
     """Tell whether a row of a sample may be decoded by another of a GPU's decoders."""
-    return options.backend == ON_GPU and options.decoder.parts_groups
+    return options.backend == ON_GPU and options.decoder.splits_batches
 
 
 def _engine_differences(recorded: Fingerprint, now: Fingerprint) -> list[Difference]:

@@ -92,7 +92,7 @@ def computing_device(engine: Engine, plan: RunPlan) -> dict[str, Any]:
         "plan_sha256": kept.sha256,
         "hw_decoder_load": options.decoder.hw_decoder_load,
         "jpeg_fancy_upsampling": options.decoder.jpeg_fancy_upsampling,
-        **(batches if options.decoder.parts_groups else {}),
+        **(batches if options.decoder.splits_batches else {}),
     }
 
 

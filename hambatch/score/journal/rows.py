@@ -12,9 +12,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from hambatch.errors import InputError
 from hambatch.system.files import refusing
 from hambatch.types import Row
 
@@ -158,33 +157,20 @@ def _row_line(index: int, row: Row) -> bytes:
     return _line([index, *cells, row.decoder, row.backend, row.sha256, row.reason])
 
 
+def _row(name: str, cells: list[Any]) -> Row:
+    _, status, prediction, probabilities, *rest = cells
+    return Row(name, status, prediction, tuple(probabilities), *rest)
+
+
 def _line(value: object) -> bytes:
     # ASCII, so that a reason may hold anything; repr of a float reads back as the same float.
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _parsed(line: bytes) -> object:
-    """Read a line back; None if it is not whole."""
+def _parsed(line: bytes) -> Any:
+    """Read a line back: cells of a row, or indices taken back; None if it is not whole."""
     text = line[9:-1]
     if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(text):
         return None
-    value: object = json.loads(text)
-    return value
-
-
-def _row(name: str, cells: list[object]) -> Row:
-    status, prediction, probabilities, malignant, decoder, backend, sha256, reason = cells[1:]
-    if not isinstance(probabilities, list) or not isinstance(malignant, float):
-        raise InputError(f"the journal holds {cells!r}, wanted a row")
-    return Row(
-        image=name,
-        status=str(status),
-        prediction=str(prediction),
-        probabilities=tuple(probabilities),
-        malignant=malignant,
-        decoder=str(decoder),
-        backend=str(backend),
-        sha256=str(sha256),
-        reason=str(reason),
-    )
+    return json.loads(text)

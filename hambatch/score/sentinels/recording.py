@@ -104,7 +104,7 @@ def _recorded(engine: Engine, names: list[str], precision: str) -> Recorded:
 
 
 def _scored(engine: Engine, names: list[str], precision: str) -> tuple[dict[str, Known], str]:
-    items = [Item(k, engine.folder / name, trusted=True) for k, name in enumerate(names)]
+    items = [Item(k, engine.folder / name, sentinel=True) for k, name in enumerate(names)]
     known: dict[str, Known] = {}
     with SupervisedWorker(_job(engine, precision)) as worker:
         for answer in worker.answers([items]):

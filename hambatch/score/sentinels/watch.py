@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -158,12 +157,7 @@ class SentinelWatch:
         """Return the watch."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Remove the sentinels that were drawn for this run."""
         if self._drawn is not None:
             self._drawn.cleanup()
@@ -261,7 +255,7 @@ class SentinelWatch:
         # not get the same sentinel again and again.
         sentinel = use - 1 if use <= known else self._chance.randrange(known)
         self._sent[-use] = _Use(sentinel, self._batches + 1, images)
-        return Item(-use, self._files[sentinel], trusted=True)
+        return Item(-use, self._files[sentinel], sentinel=True)
 
     def _note_images(self, answer: Answer) -> None:
         for slot, index in enumerate(answer.indices.tolist()):

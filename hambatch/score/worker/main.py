@@ -26,7 +26,7 @@ from hambatch.score.worker.protocol import (
     Touched,
     WorkerLog,
 )
-from hambatch.sources.reading import GROUPS_AHEAD, Fetched, Item, read_ahead
+from hambatch.sources.reading import BATCHES_AHEAD, Fetched, Item, read_ahead
 from hambatch.types import Batch, Scored
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _answer_all(parent: Parent, job: Job) -> None:
     engine = load_engine(job.engine)
     how = job.precision, job.streams, job.model_cache, job.gpu
     backend = load_backend(job.backend, engine, *how)
-    ahead, prefetch = (0, 1) if job.one_by_one else (GROUPS_AHEAD, job.prefetch)
+    ahead, prefetch = (0, 1) if job.one_by_one else (BATCHES_AHEAD, job.prefetch)
     pipeline = _pipeline(job, prefetch, engine.manifest, parent)
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
@@ -99,10 +99,9 @@ def _pipeline(job: Job, prefetch: int, manifest: "Manifest", parent: Parent) -> 
         manifest.input,
         manifest.preprocessing,
         job.limits,
-        DecoderLog(must_hear=True),
+        DecoderLog(required=True),
         parent.say_alive,
-        device="cpu" if job.gpu is None else "mixed",
-        device_id=job.gpu or 0,
+        gpu=job.gpu,
         decoder=job.decoder,
     )
 

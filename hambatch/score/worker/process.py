@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from types import TracebackType
 
 from hambatch.errors import BackendError, HambatchError
 from hambatch.score.worker.main import GROUP_SIGNALS, run
@@ -110,14 +109,13 @@ class Worker:
         """Return the running worker."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop the process: after an error at once, else it has a moment to end by itself."""
-        if error is not None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Stop the process, after an error at once."""
+        self.stop(at_once=error is not None)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the process; unless ``at_once``, it has a moment to end by itself."""
+        if at_once:
             self._process.kill()
         self._connection.close()
         self._process.join(STOP_SECONDS)

@@ -3,7 +3,6 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from types import TracebackType
 
 import numpy as np
 
@@ -59,6 +58,8 @@ class SupervisedWorker:
         What the backend of the latest said of how it runs.
     stage_times
         Where the time of the processes went that answered everything; filled as they end.
+    troubles
+        How many batches of those processes were not trusted, and why.
     """
 
     def __init__(
@@ -70,26 +71,16 @@ class SupervisedWorker:
         self.started = 0
         self.was_ready, self.note = False, ""
         self._abandoned = False
-        self.stage_times, self._troubles = StageTimes(), Counter[str]()
+        self.stage_times, self.troubles = StageTimes(), Counter[str]()
         self._start()
 
     def __enter__(self) -> "SupervisedWorker":
         """Return the running worker."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Stop whichever process is running."""
-        self._worker.__exit__(kind, error, traceback)
-
-    @property
-    def troubles(self) -> dict[str, int]:
-        """How many batches of those same processes were not trusted, and why."""
-        return dict(self._troubles)
+        self._worker.stop(at_once=error is not None)
 
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded; raises as :meth:`Worker.wait_ready`."""
@@ -144,9 +135,9 @@ class SupervisedWorker:
                 if not waiting:
                     return
                 item, touched = waiting[0], self._worker.touched
-                if self._replaceable and (item.trusted or failed):
+                if self._replaceable and (item.sentinel or failed):
                     raise _device_lost(lost, item) from lost
-                if item.trusted and sentinel_lost < SENTINEL_LOST_AT_MOST:
+                if item.sentinel and sentinel_lost < SENTINEL_LOST_AT_MOST:
                     sentinel_lost += 1
                 elif not (touched or lost.hung or item.index in tried_again):
                     # The worker had not begun with it: it died of something else.
@@ -157,7 +148,7 @@ class SupervisedWorker:
                     yield _failed(waiting.popleft(), lost, touched)
             else:
                 self._add_times()
-                self._worker.__exit__(None, None, None)
+                self._worker.stop()
 
     def _start(self, *, one_by_one: bool = False) -> None:
         self.started += 1
@@ -170,12 +161,12 @@ class SupervisedWorker:
 
     def _add_times(self) -> None:
         self.stage_times += self._worker.stage_times
-        self._troubles.update(self._worker.troubles)
+        self.troubles.update(self._worker.troubles)
         if self._worker.lost_at_the_end:
             self.lost.append(f"{self._worker.lost_at_the_end}, all its answers given")
 
     def _count(self, lost: WorkerLost) -> None:
-        self._worker.__exit__(WorkerLost, lost, None)
+        self._worker.stop(at_once=True)
         if self._abandoned:
             raise lost
         self.lost.append(lost.in_short)
@@ -190,7 +181,7 @@ class SupervisedWorker:
 
 
 def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
-    at = "at a sentinel" if item.trusted else "at one file after the other"
+    at = "at a sentinel" if item.sentinel else "at one file after the other"
     return DeviceLost(
         f"the worker process {lost.in_short}, {at}.\n"
         "Next: hambatch doctor, then run the same command again"

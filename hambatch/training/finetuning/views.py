@@ -123,29 +123,29 @@ class Pictures:
 
     def views(self, pairs: Sequence[Pair], side: int) -> Iterator[NDArray[np.uint8]]:
         """Decode, warp, crop and jitter; uint8 ``[batch_size, side, side, 3]`` at a time."""
-        return self._batches(pairs, compute_of(self.options).decoder, side, jitter=True)
+        return self._batches(pairs, compute_of(self.options).gpu, side, jitter=True)
 
     def plain(self, sha256: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
         """Decode on the device that trains; the last batch may be smaller."""
         pairs = [Pair(image, PLAIN) for image in sha256]
-        return self._batches(pairs, compute_of(self.options).decoder, self._side, jitter=False)
+        return self._batches(pairs, compute_of(self.options).gpu, self._side, jitter=False)
 
     def on_cpu(self, sha256: Sequence[str]) -> NDArray[np.uint8]:
         """Plain images as scoring sees them on the CPU, uint8 ``[n, side, side, 3]``."""
         pairs = [Pair(image, PLAIN) for image in sha256]
-        return np.concatenate(list(self._batches(pairs, "cpu", self._side, jitter=False)))
+        return np.concatenate(list(self._batches(pairs, None, self._side, jitter=False)))
 
     @property
     def _side(self) -> int:
         return self.options.finetune.side
 
     def _batches(
-        self, pairs: Sequence[Pair], device: str, side: int, jitter: bool
+        self, pairs: Sequence[Pair], gpu: int | None, side: int, jitter: bool
     ) -> Iterator[NDArray[np.uint8]]:
         spec, how = InputSpec(height=self._side, width=self._side), Preprocessing()
         samples = _Samples(pairs, self.files, self.options, spec, side)
         size = self.options.batch_size
-        return training_batches(samples, size, spec, how, device, jitter=jitter, side=side)
+        return training_batches(samples, size, spec, how, gpu, jitter=jitter, side=side)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ Variables of the environment:
 HOST_GPUS           how many there are; default 2
 HOST_GPU_FAILS      ``1:3``: GPU 1 fails at its third request of every process;
                     ``*:3``: each does; ``1:3:kill``: its process dies of SIGABRT then;
-                    ``1:3:hang``: it never answers; ``1:close``: it fails as it is released;
+                    ``1:3:hang``: it never returns; ``1:close``: it fails as it is released;
                     ``1:load``: its engine is refused; ``1:import``: its process ends
                     with an ImportError
 HOST_GPU_CRASHES_AT SHA-256 of files: decoding one on a GPU kills the process
 HOST_CPU_CRASHES_AT likewise, on the CPU
-HOST_GPU_WRONG      ``1``: GPU 1 answers wrongly
+HOST_GPU_WRONG      ``1``: GPU 1 gives wrong scores
 HOST_GPU_BUILDS     ``refused``: no plan is kept
 """
 
@@ -53,6 +53,7 @@ def install(put: Callable[[object, str, object], object]) -> None:
     import hambatch.backends.tensorrt.backend as backend
     import hambatch.backends.tensorrt.plans.build as plans
     import hambatch.pipelines.dali_lane as lane
+    import hambatch.pipelines.scoring as scoring
     import hambatch.score.plan as placement
     import hambatch.system.gpus as choosing
 
@@ -61,7 +62,7 @@ def install(put: Callable[[object, str, object], object]) -> None:
     put(placement, "_is_installed", lambda package: True)
     put(plans, "kept_plan_for", kept_plan_for)
     put(backend, "load", load)
-    put(lane, "DaliScoring", _lane(lane, put))
+    put(scoring, "DaliLane", _lane(lane, put))
 
 
 def probe() -> Any:
@@ -112,7 +113,7 @@ def load(
     backend = TensorRtBackend(f"tensorrt-{precision}", device, host.make_context, form, 2)
     _fail_outside_requests(backend, ordinal)
     if os.environ.get("HOST_GPU_WRONG") == str(ordinal):
-        _answer_wrongly(backend)
+        _give_wrong_scores(backend)
     return backend
 
 
@@ -158,7 +159,7 @@ def _fail_outside_requests(backend: Any, ordinal: int) -> None:
         backend.close = close
 
 
-def _answer_wrongly(backend: Any) -> None:
+def _give_wrong_scores(backend: Any) -> None:
     real = backend._finished
 
     def finished(pending: Any) -> Any:
@@ -181,16 +182,16 @@ def _device() -> Any:
 
 
 def _lane(module: Any, put: Callable[[object, str, object], object]) -> type:
-    class HostLane(module.DaliScoring):  # type: ignore[misc]
-        """DALI's lane; ``mixed`` is the CPU's, and its batches are said to be on the device."""
+    class HostLane(module.DaliLane):  # type: ignore[misc]
+        """DALI's lane; a GPU's is the CPU's, and its batches are said to be on the device."""
 
         def __init__(self, *arguments: Any, **named: Any) -> None:
             given = [*arguments]
-            mixed = len(given) > 4 and given[4] == "mixed"
-            if mixed:
-                given[4] = "cpu"
+            on_gpu = len(given) > 4 and given[4] is not None
+            if on_gpu:
+                given[4] = None
             super().__init__(*given, **named)
-            if mixed:
+            if on_gpu:
                 self.own_pixels, self.name = True, "dali-gpu"
 
         def feed(self, files: Any) -> None:

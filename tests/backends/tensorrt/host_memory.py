@@ -1,7 +1,7 @@
 """A device made of host memory, on which mistakes in the use of a GPU are failures.
 
 Its pointers are real addresses. Every stream is a thread, so work is late in truth; what is
-too early is told by :mod:`tests.backends.tensorrt.ordering` all the same, and not by luck.
+too early is found by :mod:`tests.backends.tensorrt.ordering` all the same, and not by luck.
 """
 
 import threading
@@ -49,7 +49,7 @@ class HostDevice:
         self._regions: list[Region] = []
         self._pinned: list[HostPinned] = []
         self._sources: dict[int, Region] = {}
-        self._told: list[str] = []
+        self._unreported: list[str] = []
         self._here = threading.local()
 
     @contextmanager
@@ -64,8 +64,8 @@ class HostDevice:
 
     def check_usable(self) -> None:
         """Fail without a current context, or if something went wrong unseen."""
-        if self._told:
-            raise Fault("; ".join(self._told))
+        if self._unreported:
+            raise Fault("; ".join(self._unreported))
         if not getattr(self._here, "depth", 0):
             raise Fault("a call on a thread without the device's context")
 
@@ -164,13 +164,15 @@ class HostDevice:
         left = [f"{count} {what}" for what, count in leaks.items() if count]
         if left:
             raise Fault(f"leaked: {', '.join(left)}")
-        if self._told:
-            raise Fault("; ".join(self._told))
+        if self._unreported:
+            raise Fault("; ".join(self._unreported))
 
     def _gone(self, region: Region, key: int | None = None) -> None:
-        # A failure here would be lost in the collector; the next call tells it.
+        # A failure here would be lost in the collector; the next call reports it.
         if not all(knows(self.host, *read) for read in region.reads.items()):
-            self._told.append(f"{region.what} was let go before the event behind its last read")
+            self._unreported.append(
+                f"{region.what} was let go before the event behind its last read"
+            )
         region.freed = True
         if key is not None:
             del self._sources[key]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HANDLES = itertools.count(0x51000, 0x100)
 
 PATIENCE = 30.0
-"""Seconds until a test is told that something waits for ever."""
+"""Seconds after which waiting for ever fails a test."""
 
 
 class HostEvent:
@@ -129,7 +129,7 @@ class HostStream:
     def close(self) -> None:
         self.device.check_usable()
         if not knows(self.device.host, self.handle, self.count):
-            raise Fault("a stream was closed with work that nobody waited for")
+            raise Fault("a stream was closed with work that was not waited for")
         self._work.put(None)
         self._thread.join(PATIENCE)
         del self.device.streams[self.handle]
@@ -143,5 +143,5 @@ class HostStream:
             try:
                 work()
             except Exception as error:
-                # As on a GPU: it is told where somebody waits, and then always.
+                # As on a GPU: it is raised where a call waits, and then always.
                 self._failure = error

@@ -15,7 +15,7 @@ SIZE = 4
 
 
 class OnHost:
-    """Close ``backend``: it tells what was leaked."""
+    """Close ``backend``: it fails if something was leaked."""
 
     def __init__(
         self, engine: Engine, size: int = SIZE, slots: int = 2, before: Callable[[], object] = bool

@@ -7,7 +7,7 @@ Clock = dict[int, int]
 
 
 class Fault(AssertionError):
-    """A mistake that a GPU would not have told: it would have computed something."""
+    """A mistake that a GPU would not report: it would compute something."""
 
 
 def merged(*clocks: Clock) -> Clock:

@@ -1,7 +1,7 @@
 """A stand-in for ``pycuda.driver`` on host memory: its names and argument orders, and no GPU.
 
 Taken from PyCUDA's ``src/wrapper/wrap_cudadrv.cpp``; a test compares the names with the
-listing. Work is done at once, so what is too early is not told here but by
+listing. Work is done at once, so what is too early is not found here but by
 :mod:`tests.backends.tensorrt.host_memory`.
 """
 

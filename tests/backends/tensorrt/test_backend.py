@@ -1,4 +1,4 @@
-"""From an engine to a backend on a GPU: what is asked first, what is given back on the way."""
+"""From an engine to a backend on a GPU: what is checked first, what is given back on the way."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hambatch.backends import load_backend
-from hambatch.backends.tensorrt.backend import load
+from hambatch.backends.tensorrt.backend import fitting_backend, load
 from hambatch.backends.tensorrt.plans import build as plans
 from hambatch.backends.tensorrt.requests import REQUEST_SIZE
 from hambatch.backends.tensorrt.runtime import LoadedPlan
@@ -17,14 +17,17 @@ from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import BackendError, EngineError, OutOfMemory
 from hambatch.system import gpus as choosing
 from hambatch.system.gpus import Gpu, Probe
-from tests.backends.contract import batch_of, pictures
+from tests.backends.contract import batch_of, pictures, scores
 from tests.backends.tensorrt import stand_in_driver, stand_in_tensorrt
+from tests.backends.tensorrt.host_engine import HostEngine, form_of
+from tests.backends.tensorrt.host_memory import HostDevice
+from tests.backends.tensorrt.on_host import OnHost
 from tests.backends.tensorrt.stand_in_driver import Card
 
 HEALTHY = Probe("580.1", 12040, (Gpu(0, "a card", (8, 9), 2**34, ""),), "", "")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine(tiny_engine: Path) -> Engine:
     return load_engine(tiny_engine)
 
@@ -137,3 +140,41 @@ def test_a_gpu_that_is_not_there_is_named(engine: Engine, monkeypatch: pytest.Mo
     probed(monkeypatch, HEALTHY)
     with pytest.raises(BackendError, match=r"no GPU 3 here; there is: 0 \(a card\)"):
         load(engine, "fp32", 2, ordinal=3)
+
+
+def needed(engine: Engine, size: int, slots: int = 2) -> int:
+    """Bytes of device memory that slots take."""
+    made = OnHost(engine, size=size, slots=slots)
+    taken = (1 << 40) - made.device._left
+    made.backend.close()
+    return taken
+
+
+def test_where_memory_is_short_requests_are_halved_and_the_name_says_so(engine: Engine) -> None:
+    images = pictures(11)
+    device = HostDevice(memory=needed(engine, 4))
+    host = HostEngine(device, engine)
+    backend = fitting_backend("tensorrt-fp16", device, host.make_context, form_of(engine, 14), 2)
+    # 14, 7, 3: an odd size is halved too.
+    assert backend.name == "tensorrt-fp16-b3"
+    assert backend.note == "requests hold 3 images, not 14: the GPU's memory is full"
+    wanted = OnHost(engine, size=3)
+    np.testing.assert_array_equal(scores(backend, images), scores(wanted.backend, images))
+    backend.close()
+    wanted.backend.close()
+
+
+def test_where_memory_is_enough_requests_stay_as_large_and_there_is_no_note(engine: Engine) -> None:
+    device = HostDevice(memory=needed(engine, 16))
+    host = HostEngine(device, engine)
+    backend = fitting_backend("tensorrt-fp16", device, host.make_context, form_of(engine, 16), 2)
+    assert (backend.name, backend.note) == ("tensorrt-fp16", "")
+    backend.close()
+
+
+def test_where_not_even_one_image_fits_it_is_an_error_and_nothing_is_kept(engine: Engine) -> None:
+    device = HostDevice(memory=needed(engine, 1) - 1)
+    host = HostEngine(device, engine)
+    with pytest.raises(OutOfMemory):
+        fitting_backend("tensorrt-fp16", device, host.make_context, form_of(engine, 16), 2)
+    device.close()

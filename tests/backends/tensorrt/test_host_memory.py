@@ -1,4 +1,4 @@
-"""The host-memory device tells every mistake that a GPU would have kept to itself."""
+"""The host-memory device fails at every mistake that a GPU would not report."""
 
 import threading
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_what_is_right_goes_through_and_arrives(device: HostDevice, stream: Host
     device.close()
 
 
-def test_a_freed_pointer_is_told(device: HostDevice, stream: HostStream) -> None:
+def test_a_freed_pointer_is_a_fault(device: HostDevice, stream: HostStream) -> None:
     pointer = device.allocate(SIZE)
     device.free(pointer)
     with pytest.raises(Fault, match="used after it was freed"):
@@ -77,12 +77,12 @@ def test_a_freed_pointer_is_told(device: HostDevice, stream: HostStream) -> None
         device.free(pointer)
 
 
-def test_a_pointer_that_was_never_allocated_is_told(stream: HostStream) -> None:
+def test_a_pointer_that_was_never_allocated_is_a_fault(stream: HostStream) -> None:
     with pytest.raises(Fault, match="0x10 was never allocated"):
         stream.clear(0x10, 1)
 
 
-def test_a_copy_of_the_wrong_size_is_told(device: HostDevice, stream: HostStream) -> None:
+def test_a_copy_of_the_wrong_size_is_a_fault(device: HostDevice, stream: HostStream) -> None:
     pointer = device.allocate(SIZE)
     with pytest.raises(Fault, match="out of bounds: 1025 bytes, where 1024 are left"):
         stream.copy_to_device(pointer, some(SIZE + 1))
@@ -92,17 +92,17 @@ def test_a_copy_of_the_wrong_size_is_told(device: HostDevice, stream: HostStream
         stream.copy_to_host(device.pinned((SIZE,)), pointer)
 
 
-def test_an_output_that_is_too_small_is_told(device: HostDevice, slot: Slot) -> None:
+def test_an_output_that_is_too_small_is_a_fault(device: HostDevice, slot: Slot) -> None:
     with pytest.raises(Fault, match="out of bounds: 112 bytes, where 64 are left"):
         slot._context.set_tensor_address("logits", device.allocate(64))
 
 
-def test_an_address_that_is_not_aligned_is_told(device: HostDevice, slot: Slot) -> None:
+def test_an_address_that_is_not_aligned_is_a_fault(device: HostDevice, slot: Slot) -> None:
     with pytest.raises(Fault, match="not aligned to 256 bytes"):
         slot._context.set_tensor_address("logits", device.allocate(SIZE) + 128)
 
 
-def test_memory_that_another_stream_still_writes_is_told(
+def test_memory_that_another_stream_still_writes_is_a_fault(
     device: HostDevice, stream: HostStream
 ) -> None:
     pointer, other = device.allocate(SIZE), device.stream()
@@ -115,7 +115,7 @@ def test_memory_that_another_stream_still_writes_is_told(
     other.clear(pointer, SIZE)
 
 
-def test_memory_that_another_stream_still_reads_is_told(
+def test_memory_that_another_stream_still_reads_is_a_fault(
     device: HostDevice, stream: HostStream
 ) -> None:
     pointer, other = device.allocate(SIZE), device.stream()
@@ -126,7 +126,9 @@ def test_memory_that_another_stream_still_reads_is_told(
     other.clear(pointer, SIZE)
 
 
-def test_memory_that_is_freed_while_in_use_is_told(device: HostDevice, stream: HostStream) -> None:
+def test_memory_that_is_freed_while_in_use_is_a_fault(
+    device: HostDevice, stream: HostStream
+) -> None:
     pointer = device.allocate(SIZE)
     stream.clear(pointer, SIZE)
     with pytest.raises(Fault, match="before the event"):
@@ -135,7 +137,7 @@ def test_memory_that_is_freed_while_in_use_is_told(device: HostDevice, stream: H
     device.free(pointer)
 
 
-def test_page_locked_memory_read_before_its_event_is_told(
+def test_page_locked_memory_read_before_its_event_is_a_fault(
     device: HostDevice, stream: HostStream
 ) -> None:
     pinned = device.pinned((SIZE // 4,))
@@ -147,7 +149,7 @@ def test_page_locked_memory_read_before_its_event_is_told(
     assert np.isfinite(pinned.read()).all()
 
 
-def test_rows_that_are_overwritten_before_they_are_read_are_told(
+def test_rows_that_are_overwritten_before_they_are_read_are_faults(
     device: HostDevice, stream: HostStream
 ) -> None:
     pinned, pointer = device.pinned((SIZE // 4,)), device.allocate(SIZE)
@@ -156,31 +158,31 @@ def test_rows_that_are_overwritten_before_they_are_read_are_told(
         stream.copy_to_host(pinned, pointer)
 
 
-def test_the_default_stream_is_told(slot: Slot) -> None:
+def test_the_default_stream_is_a_fault(slot: Slot) -> None:
     slot.add(pictures(4), 0, 4)
     with pytest.raises(Fault, match="default stream"):
         slot._context.execute_async_v3(0)
 
 
-def test_work_on_a_thread_without_the_context_is_told(
+def test_work_on_a_thread_without_the_context_is_a_fault(
     device: HostDevice, stream: HostStream
 ) -> None:
-    told: list[BaseException] = []
+    faults: list[BaseException] = []
     pointer = device.allocate(SIZE)
 
     def elsewhere() -> None:
         try:
             stream.clear(pointer, SIZE)
         except Fault as fault:
-            told.append(fault)
+            faults.append(fault)
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    assert "without the device's context" in str(told[0])
+    assert "without the device's context" in str(faults[0])
 
 
-def test_whatever_is_leaked_at_close_is_told(device: HostDevice) -> None:
+def test_whatever_is_leaked_at_close_is_a_fault(device: HostDevice) -> None:
     device.allocate(SIZE)
     device.pinned((3,))
     device.stream()
@@ -189,20 +191,20 @@ def test_whatever_is_leaked_at_close_is_told(device: HostDevice) -> None:
         device.close()
 
 
-def test_a_stream_that_is_closed_at_work_is_told(device: HostDevice, stream: HostStream) -> None:
+def test_a_stream_that_is_closed_at_work_is_a_fault(device: HostDevice, stream: HostStream) -> None:
     stream.clear(device.allocate(SIZE), SIZE)
-    with pytest.raises(Fault, match="closed with work that nobody waited for"):
+    with pytest.raises(Fault, match="closed with work that was not waited for"):
         stream.close()
 
 
-def test_one_context_on_two_streams_at_once_is_told(device: HostDevice, slot: Slot) -> None:
+def test_one_context_on_two_streams_at_once_is_a_fault(device: HostDevice, slot: Slot) -> None:
     slot.add(pictures(4), 0, 4)
     slot.start()
     with pytest.raises(Fault, match="before the event"):
         slot._context.execute_async_v3(device.stream().handle)
 
 
-def test_pixels_that_are_not_there_yet_are_told(device: HostDevice, slot: Slot) -> None:
+def test_pixels_that_are_not_there_yet_are_faults(device: HostDevice, slot: Slot) -> None:
     decoder = device.stream()
     decoder.clear(device.allocate(SIZE), SIZE)
     images = device.decoded(pictures(4), ready=decoder.record())
@@ -215,7 +217,7 @@ def test_pixels_that_are_not_there_yet_are_told(device: HostDevice, slot: Slot) 
 
 
 @pytest.mark.parametrize("where", ["host", "device"])
-def test_images_that_are_let_go_too_early_are_told(
+def test_images_that_are_let_go_too_early_are_faults(
     device: HostDevice, slot: Slot, where: str
 ) -> None:
     def one_request(kept: list[object]) -> None:

@@ -51,7 +51,7 @@ def test_every_name_that_is_used_exists(listings: dict[str, dict[str, list[str]]
         ("import pycuda.driver\npycuda.driver.Stream.synchronize", False),
     ],
 )
-def test_a_name_that_was_removed_or_never_was_is_told(
+def test_a_name_that_was_removed_or_never_was_is_found(
     code: str, wanted: bool | None, tmp_path: Path, listings: dict[str, dict[str, list[str]]]
 ) -> None:
     path = tmp_path / "seeded.py"

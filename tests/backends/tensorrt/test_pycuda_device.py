@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from tests.backends.tensorrt import stand_in_driver
 from tests.backends.tensorrt.host_memory import HostDevice
 from tests.backends.tensorrt.real import real_device
 from tests.backends.tensorrt.stand_in_driver import stand_in
+from tests.conftest import REPOSITORY
 
-LISTING = Path(__file__).parents[2] / "tools" / "pycuda_api.json"
+LISTING = REPOSITORY / "tools" / "pycuda_api.json"
 
 REAL = pytest.param("gpu", marks=pytest.mark.gpu)
 

@@ -90,10 +90,10 @@ def test_images_of_host_and_device_share_requests(on_host: OnHost) -> None:
             make = on_host.batch if k % 2 and start < end else batch_of
             yield make(images[start:end], start)
 
-    answers = list(on_host.backend.predict(batches()))
-    assert [len(answer.logits) for answer in answers] == [end - start for start, end in cuts]
+    scored = list(on_host.backend.predict(batches()))
+    assert [len(one.logits) for one in scored] == [end - start for start, end in cuts]
     assert on_host.engine.queued == -(-15 // SIZE)
-    found = np.concatenate([answer.logits for answer in answers])
+    found = np.concatenate([one.logits for one in scored])
     np.testing.assert_array_equal(found, scores(on_host.backend, images))
 
 
@@ -133,14 +133,14 @@ def test_the_next_request_is_queued_before_the_first_is_computed(tiny: Engine) -
         assert made.engine.queued == 2
         go.set()
 
-    found = [answer.logits for answer in made.backend.predict(batches())]
+    found = [one.logits for one in made.backend.predict(batches())]
     np.testing.assert_array_equal(np.concatenate(found), scores(made.backend, images))
     made.backend.close()
 
 
 @pytest.mark.parametrize("sizes", [[1, 0, 0, 0, 0, 0, 0], [1] * 9, [SIZE] * 9, [3, 2, 7, 1, 4]])
 @pytest.mark.parametrize("slots", [1, 2])
-def test_it_takes_no_more_batches_than_it_says_before_it_answers(
+def test_it_takes_no_more_batches_than_holds_before_it_yields_one(
     tiny: Engine, sizes: list[int], slots: int
 ) -> None:
     made, images = OnHost(tiny, slots=slots), pictures(sum(sizes))
@@ -150,14 +150,14 @@ def test_it_takes_no_more_batches_than_it_says_before_it_answers(
     def batches() -> Iterator[Batch]:
         nonlocal taken
         for size, end in zip(sizes, ends, strict=True):
-            assert taken - len(answers) <= made.backend.holds
+            assert taken - len(scored) <= made.backend.holds
             taken += 1
             yield batch_of(images[end - size : end], end - size)
 
-    answers: list[Scored] = []
-    for scored in made.backend.predict(batches()):
-        answers.append(scored)
-    found = np.concatenate([answer.logits for answer in answers])
+    scored: list[Scored] = []
+    for one in made.backend.predict(batches()):
+        scored.append(one)
+    found = np.concatenate([one.logits for one in scored])
     np.testing.assert_array_equal(found, scores(made.backend, images))
     made.backend.close()
 
@@ -172,7 +172,7 @@ def test_a_run_that_is_broken_off_leaves_nothing_in_the_next_one(on_host: OnHost
     wanted.backend.close()
 
 
-def test_a_device_that_fails_is_told_and_everything_given_back(tiny: Engine) -> None:
+def test_a_device_that_fails_is_an_error_and_everything_is_given_back(tiny: Engine) -> None:
     def broken() -> None:
         raise RuntimeError("Xid 79")
 
@@ -181,7 +181,7 @@ def test_a_device_that_fails_is_told_and_everything_given_back(tiny: Engine) -> 
         scores(made.backend, pictures(9))
     with pytest.raises(DeviceLost, match="Xid 79"):
         made.backend.close()
-    # It would say what was leaked.
+    # It fails if something was leaked.
     made.device.close()
 
 
@@ -205,17 +205,17 @@ def seeded_no_synchronize(slot: Slot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "seeded", "told"),
+    ("method", "seeded", "says"),
     [
         ("finish", seeded_no_wait, "read before the event"),
         ("close", seeded_no_synchronize, "leaked: .* device memory, .* page-locked .* 2 streams"),
     ],
 )
-def test_a_backend_that_cuts_a_corner_is_told(
+def test_a_backend_that_cuts_a_corner_is_a_fault(
     tiny: Engine,
     method: str,
     seeded: Callable[[Slot], object],
-    told: str,
+    says: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Slot, method, seeded)
@@ -225,11 +225,11 @@ def test_a_backend_that_cuts_a_corner_is_told(
         scores(made.backend, pictures(9))
         made.backend.close()
 
-    with pytest.raises(Fault, match=told):
+    with pytest.raises(Fault, match=says):
         run()
 
 
-def test_a_backend_that_works_without_the_context_is_told(
+def test_a_backend_that_works_without_the_context_is_a_fault(
     on_host: OnHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from contextlib import nullcontext

@@ -1,10 +1,9 @@
-"""A slot holds one request, and says when it is asked for what it has not."""
+"""A slot holds one request; without memory, or before its start, it fails."""
 
 from pathlib import Path
 
 import pytest
 
-from hambatch.backends.tensorrt.backend import fitted
 from hambatch.backends.tensorrt.slot import Slot
 from hambatch.engines.loading import load_engine
 from hambatch.errors import OutOfMemory
@@ -31,18 +30,3 @@ def test_rows_of_a_request_that_was_never_started_are_refused(tiny_engine: Path)
             slot.finish()
         slot.close()
     device.close()
-
-
-def test_sizes_are_halved_until_one_fits() -> None:
-    tried = []
-
-    def make(size: int) -> str:
-        tried.append(size)
-        if size > 3:
-            raise OutOfMemory("full.\nNext: none")
-        return f"of {size}"
-
-    assert fitted(make, 24) == "of 3"
-    assert tried == [24, 12, 6, 3]
-    with pytest.raises(OutOfMemory):
-        fitted(lambda size: make(size + 3), 24)

@@ -1,4 +1,4 @@
-"""mypy knows TensorRT and PyCUDA from stubs that were made from them, and tells what they lack."""
+"""mypy knows TensorRT and PyCUDA from stubs made from them, and finds names that they lack."""
 
 import ast
 import json
@@ -40,11 +40,11 @@ def test_a_stub_has_no_name_that_the_library_lacks(library: str) -> None:
         assert not wrong, node.name
 
 
-def test_mypy_tells_removed_names_and_wrong_arguments(tmp_path: Path) -> None:
+def test_mypy_finds_removed_names_and_wrong_arguments(tmp_path: Path) -> None:
     path = tmp_path / "seeded.py"
     path.write_text(SEEDED)
     command = [sys.executable, "-m", "mypy", "--config-file", "setup.cfg", str(path)]
     cache = ["--cache-dir", str(tmp_path / "cache")]
-    told = subprocess.run([*command, *cache], cwd=REPOSITORY, capture_output=True, text=True)
-    lines = {int(line.split(":")[1]) for line in told.stdout.splitlines() if ": error:" in line}
-    assert lines == {7, 8, 10, 11, 12}, told.stdout
+    done = subprocess.run([*command, *cache], cwd=REPOSITORY, capture_output=True, text=True)
+    lines = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    assert lines == {7, 8, 10, 11, 12}, done.stdout

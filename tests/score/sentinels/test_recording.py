@@ -1,4 +1,4 @@
-"""What an engine says of known pictures is what scoring with it says; verifying finds a change."""
+"""What an engine records of its sentinels is what scoring gives; verifying finds a change."""
 
 import json
 import shutil

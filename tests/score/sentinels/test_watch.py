@@ -1,4 +1,4 @@
-"""Known pictures reach every slot, and a wrong answer stops the run and names its rows."""
+"""Sentinels reach every slot, and a wrong answer stops the run and names its rows."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -12,12 +12,13 @@ from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.sentinels import MeasuredOn, Sentinel, Sentinels
 from hambatch.errors import SentinelError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.protocol import Answer
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
 from hambatch.types import Failure
+from tests.score.conftest import Inject
 
 LOGITS = {f"sentinel_{k}.jpg": np.arange(7) * 0.1 * (k + 1) for k in range(4)}
 IMAGE = np.zeros(7)
@@ -46,7 +47,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hambatch.score.sentinels.reference.instruction_set", lambda: "here")
 
 
-def images(count: int) -> Iterable[Item]:
+def items_of(count: int) -> Iterable[Item]:
     return (Item(k, Path(f"/in/{k:05d}.jpg")) for k in range(count))
 
 
@@ -99,25 +100,25 @@ def test_every_image_passes_once_and_in_order_whatever_is_added(engine: Engine) 
         (8, 1, 0),
     ]:
         watch = SentinelWatch(engine, size, every, "openvino-fp32")
-        groups = list(watch.groups(images(count)))
+        groups = list(watch.batches(items_of(count)))
         assert max(len(group) for group in groups) <= size
         assert all(groups)
         seen = [watch.check(answer(group)) for group in groups]
         assert [index for part in seen for index in part.indices.tolist()] == list(range(count))
         assert all(len(part.sha256) == len(part.logits) == len(part.indices) for part in seen)
         added = [item for group in groups for item in group if is_sentinel(item)]
-        assert all(item.trusted for item in added)
+        assert all(item.sentinel for item in added)
         assert watch.summary()["checked"] == len(added) == len({item.index for item in added})
 
 
-def test_known_pictures_come_first_alone_and_last_in_every_slot_that_was_used(
+def test_sentinels_come_first_alone_and_last_in_every_slot_that_was_used(
     engine: Engine,
 ) -> None:
-    groups = list(SentinelWatch(engine, 8).groups(images(20)))
+    groups = list(SentinelWatch(engine, 8).batches(items_of(20)))
     assert [item.path.name for item in groups[0]] == list(LOGITS)
     assert len(groups[-1]) == 8
     assert all(is_sentinel(item) for item in groups[-1])
-    short = list(SentinelWatch(engine, 8).groups(images(2)))
+    short = list(SentinelWatch(engine, 8).batches(items_of(2)))
     assert [len(group) for group in short] == [4, 3, 3]
 
 
@@ -126,7 +127,9 @@ def test_every_slot_is_visited_once_in_as_many_sentinels_as_slots(
     engine: Engine, every: int
 ) -> None:
     size = 8
-    groups = list(SentinelWatch(engine, size, every).groups(images(size * size * every * 2)))[1:-1]
+    groups = list(SentinelWatch(engine, size, every).batches(items_of(size * size * every * 2)))[
+        1:-1
+    ]
     full = [group for group in groups if len(group) == size]
     carrying = [group for group in full if any(map(is_sentinel, group))]
     assert abs(len(full) - every * len(carrying)) < every
@@ -141,7 +144,7 @@ def test_a_slot_that_is_always_wrong_makes_its_own_rows_suspect_and_no_other(
 ) -> None:
     size, bad = 8, 5
     watch = SentinelWatch(engine, size)
-    groups = list(watch.groups(images(200)))
+    groups = list(watch.batches(items_of(200)))
     carried: list[int] = []
 
     def say(number: int, group: list[Item]) -> Answer:
@@ -160,7 +163,7 @@ def test_a_slot_that_is_always_wrong_makes_its_own_rows_suspect_and_no_other(
 def test_a_slot_that_goes_wrong_is_distrusted_since_its_last_good_sentinel(engine: Engine) -> None:
     size, bad, since = 4, 2, 20
     watch = SentinelWatch(engine, size)
-    groups = list(watch.groups(images(200)))
+    groups = list(watch.batches(items_of(200)))
     visits = [k for k, g in enumerate(groups) if len(g) > bad and is_sentinel(g[bad])]
     last_good = max(k for k in visits if k < since)
     found = next(k for k in visits if k >= since)
@@ -184,7 +187,7 @@ def test_a_slot_that_repeats_an_old_answer_is_found(engine: Engine) -> None:
             frozen.append(good.logits[bad].copy())
         return good
 
-    error, passed = stopped_by(watch, watch.groups(images(300)), say)
+    error, passed = stopped_by(watch, watch.batches(items_of(300)), say)
     assert "in slot 2" in str(error)
     assert len(passed) < 100
 
@@ -197,7 +200,7 @@ def test_one_wrong_batch_stops_the_run_and_is_named(engine: Engine) -> None:
         wrong = np.roll(good.logits, 1, axis=1)
         return dataclasses.replace(good, logits=wrong) if number == 3 else good
 
-    error, passed = stopped_by(watch, watch.groups(images(100)), say)
+    error, passed = stopped_by(watch, watch.batches(items_of(100)), say)
     # Before it, the slot that its sentinel was in is in doubt, and no other.
     assert error.suspect[-3:] == [6, 7, 8]
     assert len(error.suspect[:-3]) == 2
@@ -208,7 +211,7 @@ def test_one_wrong_batch_stops_the_run_and_is_named(engine: Engine) -> None:
 
 def test_with_fewer_sentinels_all_rows_since_the_last_good_one_are_suspect(engine: Engine) -> None:
     watch = SentinelWatch(engine, 4, every=3)
-    groups = list(watch.groups(images(100)))
+    groups = list(watch.batches(items_of(100)))
     last = next(k for k in range(8, 100) if any(map(is_sentinel, groups[k])))
     good = max(k for k in range(last) if any(map(is_sentinel, groups[k])))
     slot = next(k for k, item in enumerate(groups[last]) if is_sentinel(item))
@@ -229,13 +232,13 @@ def test_what_is_no_number_is_off(engine: Engine, value: float, number: int) -> 
         return dataclasses.replace(good, logits=logits) if at == number else good
 
     watch = SentinelWatch(engine, 4)
-    error, _ = stopped_by(watch, watch.groups(images(100)), say)
+    error, _ = stopped_by(watch, watch.batches(items_of(100)), say)
     assert "nan" in str(error)
 
 
-def test_a_known_picture_that_fails_stops_the_run(engine: Engine) -> None:
+def test_a_sentinel_that_fails_stops_the_run(engine: Engine) -> None:
     watch = SentinelWatch(engine, 4)
-    groups = list(watch.groups(images(30)))
+    groups = list(watch.batches(items_of(30)))
     lost = next(item for item in groups[3] if is_sentinel(item))
     for group in groups[:3]:
         watch.check(answer(group))
@@ -251,7 +254,7 @@ def test_images_that_fail_shift_slots_and_nothing_else(engine: Engine) -> None:
     chance = np.random.default_rng(3)
     watch = SentinelWatch(engine, 4)
     done: list[int] = []
-    for group in watch.groups(images(300)):
+    for group in watch.batches(items_of(300)):
         bad = [item for item in group if not is_sentinel(item) and chance.random() < 0.3]
         failures = [Failure(item.index, "", "broken") for item in bad]
         good = answer([item for item in group if item not in bad])
@@ -263,7 +266,7 @@ def test_images_that_fail_shift_slots_and_nothing_else(engine: Engine) -> None:
 
 def test_after_a_lost_worker_answers_of_one_file_each_are_understood(engine: Engine) -> None:
     watch = SentinelWatch(engine, 4)
-    groups = list(watch.groups(images(40)))
+    groups = list(watch.batches(items_of(40)))
     parts = [[item] for group in groups[2:7] for item in group]
     done = [watch.check(answer(group)) for group in [*groups[:2], *parts, *groups[7:]]]
     assert [index for part in done for index in part.indices.tolist()] == list(range(40))
@@ -273,7 +276,7 @@ def test_after_a_lost_worker_answers_of_one_file_each_are_understood(engine: Eng
 def test_what_is_remembered_does_not_grow_with_the_run(engine: Engine) -> None:
     watch = SentinelWatch(engine, 4)
     most = 0
-    for group in watch.groups(images(4000)):
+    for group in watch.batches(items_of(4000)):
         # The first image of every group fails: the last slot is never scored in.
         first = next((item for item in group if not is_sentinel(item)), None)
         failures = [Failure(first.index, "", "broken")] if first else []
@@ -284,9 +287,9 @@ def test_what_is_remembered_does_not_grow_with_the_run(engine: Engine) -> None:
     assert most <= 4 * 2 * 4
 
 
-def test_a_slot_that_failures_keep_from_its_sentinel_gets_one_all_the_same(engine: Engine) -> None:
+def test_a_slot_whose_sentinels_shift_away_gets_one_before_long(engine: Engine) -> None:
     watch, unseen = SentinelWatch(engine, 4), 0
-    for group in watch.groups(images(400)):
+    for group in watch.batches(items_of(400)):
         # Whenever slot 2 would hold a sentinel, the image before it fails.
         at = 2 if len(group) > 2 and is_sentinel(group[2]) and not is_sentinel(group[1]) else None
         kept = [item for k, item in enumerate(group) if at is None or k != at - 1]
@@ -299,7 +302,7 @@ def test_a_slot_that_failures_keep_from_its_sentinel_gets_one_all_the_same(engin
 def test_the_first_answers_are_held_against_the_engine(engine: Engine) -> None:
     def off(by: float, backend: str) -> SentinelWatch:
         watch = SentinelWatch(engine, 4, backend=backend)
-        watch.check(spoilt(answer(next(iter(watch.groups(images(3))))), 0, by))
+        watch.check(spoilt(answer(next(iter(watch.batches(items_of(3))))), 0, by))
         return watch
 
     same = off(0.0001, "openvino-fp32").summary()
@@ -322,14 +325,14 @@ def test_later_answers_are_held_against_the_first_of_the_run(engine: Engine) -> 
         shifted = spoilt(answer(group), 0, 0.003) if number == 0 else answer(group)
         return shifted
 
-    error, _ = stopped_by(watch, watch.groups(images(100)), say)
+    error, _ = stopped_by(watch, watch.batches(items_of(100)), say)
     assert "within 1e-04 (its first answer of this run)" in str(error)
 
 
-def test_an_engine_without_known_pictures_is_held_against_itself(tiny_engine: Path) -> None:
+def test_an_engine_without_sentinels_is_held_against_itself(tiny_engine: Path) -> None:
     engine = load_engine(tiny_engine)
     with SentinelWatch(engine, 4) as watch:
-        groups = list(watch.groups(images(20)))
+        groups = list(watch.batches(items_of(20)))
         places = {item.path for item in groups[0]}
         assert all(path.is_file() for path in places)
         for group in groups[:3]:
@@ -341,13 +344,14 @@ def test_an_engine_without_known_pictures_is_held_against_itself(tiny_engine: Pa
     assert not any(path.exists() for path in places)
 
 
-# Python runs this in every worker as it starts: a slot, or a batch, that is answered wrongly.
-INJECTION = """
+# A slot, or a batch, that is answered wrongly.
+WRONG = """
 from hambatch.backends.openvino_cpu import OpenVinoBackend
 real = OpenVinoBackend.predict
 def predict(self, batches):
     for number, scored in enumerate(real(self, batches)):
         if {condition}:
+            fired()
             scored.logits[{slots}] = scored.logits[{slots}, ::-1].copy()
         yield scored
 OpenVinoBackend.predict = predict
@@ -356,35 +360,36 @@ OpenVinoBackend.predict = predict
 
 @pytest.mark.parametrize(
     ("condition", "slots", "said"),
-    [("len(scored.logits) > 2", "2", "in slot 2"), ("number == 3", ":", "in batch 4, of ")],
+    [
+        ("False", ":", ""),
+        ("len(scored.logits) > 2", "2", "in slot 2"),
+        ("number == 3", ":", "in batch 4, of "),
+    ],
 )
-def test_a_backend_that_answers_wrongly_is_found_in_a_real_run(
+def test_a_backend_that_answers_wrongly_is_found_in_a_real_worker(
     tiny_engine: Path,
-    image_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    images: Path,
+    inject: Inject,
     condition: str,
     slots: str,
     said: str,
 ) -> None:
-    names = sorted(path for path in image_folder.rglob("*.jpg"))
-    items = [Item(k, path) for k, path in enumerate(names)]
+    items = [Item(k, path) for k, path in enumerate(sorted(images.rglob("*.jpg")))]
+    if said:
+        inject(WRONG.format(condition=condition, slots=slots))
+    job = plan_run(tiny_engine, ScoreOptions(batch_size=5)).job
 
     def run() -> int:
-        engine, options = load_engine(tiny_engine), ScoreOptions(batch_size=5)
         with (
-            SupervisedWorker(job_for(tiny_engine, options), 30) as worker,
-            SentinelWatch(engine, 5, backend=worker.wait_ready().backend) as watch,
+            SupervisedWorker(job) as worker,
+            SentinelWatch(load_engine(tiny_engine), 5, backend=job.backend_name) as watch,
         ):
-            groups = watch.groups(items)
-            return sum(len(watch.check(a).indices) for a in worker.answers(groups))
+            answers = worker.answers(watch.batches(items))
+            return sum(len(watch.check(answer).indices) for answer in answers)
 
-    assert run() == len(items)
-    place = tmp_path / "injected"
-    place.mkdir()
-    code = INJECTION.format(condition=condition, slots=slots)
-    (place / "sitecustomize.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", str(place))
+    if not said:
+        assert run() == len(items)
+        return
     with pytest.raises(SentinelError, match=said) as caught:
         run()
     assert caught.value.suspect

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,23 +17,24 @@ import pytest
 
 from hambatch.errors import BackendError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.worker.process import Worker, WorkerLost, _has_room
 from hambatch.score.worker.protocol import Job
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
 from tests.conftest import REPOSITORY, jpeg_bytes
 from tests.faults.processes import POLL_S, Process, _stat
+from tests.score.conftest import Inject
 
 PARENT = """
 import os, signal, sys, time
 from pathlib import Path
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.sources.reading import Item
 from hambatch.score.worker.process import Worker
 engine, image = Path(sys.argv[1]), Path(sys.argv[2])
-worker = Worker(job_for(engine, ScoreOptions(engine=str(engine), batch_size=2)), 30)
+worker = Worker(plan_run(engine, ScoreOptions(engine=str(engine), batch_size=2)).job, 30)
 worker.wait_ready()
 print(worker._process.pid, flush=True)
 """
@@ -40,20 +42,7 @@ print(worker._process.pid, flush=True)
 
 @pytest.fixture
 def job(tiny_engine: Path) -> Job:
-    return job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=4))
-
-
-@pytest.fixture
-def inject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Python runs what is given in every worker as it starts."""
-
-    def write(code: str) -> None:
-        place = tmp_path / "injected"
-        place.mkdir()
-        (place / "sitecustomize.py").write_text(code)
-        monkeypatch.setenv("PYTHONPATH", str(place))
-
-    return write
+    return plan_run(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=4)).job
 
 
 def items(folder: Path, count: int) -> list[Item]:
@@ -81,29 +70,29 @@ def run_parent(code: str, engine: Path, folder: Path) -> subprocess.CompletedPro
 
 
 def test_a_worker_whose_parent_is_killed_with_answers_unread_ends(
-    image_folder: Path, tiny_engine: Path
+    images: Path, tiny_engine: Path
 ) -> None:
     # The answers lie in the pipe: its other end is reset then, not closed.
     parent = run_parent(
         "for k in range(worker.ready.window + 2): worker._connection.send([Item(k, image)])\n"
         "assert worker._connection.poll(20)\ntime.sleep(0.5)\nos.kill(os.getpid(), signal.SIGKILL)",
         tiny_engine,
-        image_folder,
+        images,
     )
     assert parent.returncode == -signal.SIGKILL
     pid = int(parent.stdout)
     assert not _stat(pid) or ends_within(pid, 10)
 
 
-def test_a_parent_that_forgets_its_worker_still_ends(image_folder: Path, tiny_engine: Path) -> None:
-    parent = run_parent("sys.keep_alive = worker", tiny_engine, image_folder)
+def test_a_parent_that_forgets_its_worker_still_ends(images: Path, tiny_engine: Path) -> None:
+    parent = run_parent("sys.keep_alive = worker", tiny_engine, images)
     assert parent.returncode == 0
     assert not _stat(int(parent.stdout))
 
 
 @pytest.mark.parametrize("in_a_thread", [False, True])
 def test_signals_to_the_whole_group_do_not_end_a_worker_however_young(
-    image_folder: Path, job: Job, in_a_thread: bool
+    images: Path, job: Job, in_a_thread: bool
 ) -> None:
     workers: list[Worker] = []
     if in_a_thread:
@@ -121,56 +110,55 @@ def test_signals_to_the_whole_group_do_not_end_a_worker_however_young(
             os.kill(pid, signal.SIGINT)
         worker.wait_ready()
         os.kill(pid, signal.SIGTERM)
-        (answer,) = worker.answers([items(image_folder, 2)])
+        (answer,) = worker.answers([items(images, 2)])
     assert answer.indices.tolist() == [0, 1]
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memfd_create")
-def test_what_a_worker_prints_lies_in_memory_and_leaves_no_folder(
-    image_folder: Path, job: Job
-) -> None:
+def test_what_a_worker_prints_lies_in_memory_and_leaves_no_folder(images: Path, job: Job) -> None:
     before = set(Path(tempfile.gettempdir()).glob("hambatch-*"))
     with Worker(job, 30) as worker:
         worker.wait_ready()
         assert os.readlink(f"/proc/{worker._process.pid}/fd/2").startswith("/memfd:")
         assert set(Path(tempfile.gettempdir()).glob("hambatch-*")) == before
-        list(worker.answers([items(image_folder, 1)]))
+        list(worker.answers([items(images, 1)]))
 
 
 def test_where_nothing_lies_in_memory_a_file_without_a_name_serves(
-    image_folder: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+    images: Path, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "memfd_create", raising=False)
-    damaged = image_folder / "damaged.jpg"
+    damaged = tmp_path / "damaged.jpg"
     whole = jpeg_bytes(1, 300, 224)
     damaged.write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
     with Worker(job, 30) as worker:
-        (answer,) = worker.answers([[Item(0, damaged), *items(image_folder, 3)[1:]]])
+        (answer,) = worker.answers([[Item(0, damaged), *items(images, 3)[1:]]])
     assert [f.reason for f in answer.failures] == ["damaged: premature end of data segment"]
 
 
 def test_a_worker_that_could_not_hear_a_warning_stops_the_run(
-    image_folder: Path, job: Job, inject
+    images: Path, job: Job, inject: Inject
 ) -> None:
-    inject("import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n")
+    # The marker is made before the process can no longer write.
+    inject("import resource\nfired()\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n")
     with (
         Worker(job, 30) as worker,
         pytest.raises(BackendError, match=r"what the decoders print cannot be kept: File too"),
     ):
-        list(worker.answers([items(image_folder, 2)]))
+        list(worker.answers([items(images, 2)]))
 
 
 def test_last_words_and_the_exception_of_a_dead_worker_are_shown(
-    image_folder: Path, job: Job, inject
+    images: Path, job: Job, inject: Inject
 ) -> None:
     inject(
         "from hambatch.pipelines import scoring\n"
-        "def broken(*a):\n    raise LookupError('our own bug')\n"
+        "def broken(*a):\n    fired()\n    raise LookupError('our own bug')\n"
         "scoring.ScoringPipeline._finish = broken\n"
     )
     with Worker(job, 30) as worker, pytest.raises(WorkerLost) as lost:
-        list(worker.answers([items(image_folder, 2)]))
+        list(worker.answers([items(images, 2)]))
     assert lost.value.cause == "died with exit code 1"
     assert "Traceback" in str(lost.value)
     assert lost.value.last_line == "LookupError: our own bug"
@@ -182,36 +170,37 @@ def test_last_words_and_the_exception_of_a_dead_worker_are_shown(
     [("time.sleep(600)", "gave no answer for 2 s"), ("os._exit(3)", "died with exit code 3")],
 )
 def test_a_worker_lost_after_its_last_answer_costs_no_row(
-    image_folder: Path, job: Job, inject, end: str, cause: str
+    images: Path, job: Job, inject: Inject, end: str, cause: str
 ) -> None:
     inject(
         "import os, time\nfrom hambatch.backends import openvino_cpu\n"
-        f"openvino_cpu.OpenVinoBackend.close = lambda self: {end}\n"
+        f"openvino_cpu.OpenVinoBackend.close = lambda self: (fired(), {end})\n"
     )
-    with SupervisedWorker(job, 2 - job.batch_size) as worker:
-        found = [answer.indices.tolist() for answer in worker.answers([items(image_folder, 3)])]
+    with SupervisedWorker(replace(job, decode_seconds=2.0 - job.batch_size)) as worker:
+        found = [answer.indices.tolist() for answer in worker.answers([items(images, 3)])]
     assert found == [[0, 1, 2]]
     assert worker.lost == [f"{cause}, all its answers given"]
 
 
 def test_an_engine_that_never_loads_is_an_error_not_a_wait(
-    job: Job, inject, monkeypatch: pytest.MonkeyPatch
+    job: Job, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inject(
         "import time\nfrom hambatch import backends\n"
-        "backends.load_backend = lambda *a: time.sleep(600)\n"
+        "backends.load_backend = lambda *a: (fired(), time.sleep(600))\n"
     )
     monkeypatch.setattr("hambatch.score.worker.process.READY_SECONDS", 3.0)
     with Worker(job, 30) as worker, pytest.raises(WorkerLost, match="no answer for 3 s"):
         worker.wait_ready()
 
 
-def test_a_group_of_slow_files_is_given_its_time_a_file(
-    image_folder: Path, job: Job, inject
+def test_a_batch_of_slow_files_is_given_its_time_a_file(
+    image_folder: Path, job: Job, inject: Inject
 ) -> None:
     inject(
         "import time\nfrom hambatch.pipelines.slow_lane import Salvage\nreal = Salvage.decode\n"
-        "def decode(self, *a, **k):\n    time.sleep(1)\n    return real(self, *a, **k)\n"
+        "def decode(self, *a, **k):\n    fired()\n    time.sleep(1)\n"
+        "    return real(self, *a, **k)\n"
         "Salvage.decode = decode\n"
     )
     group = items(image_folder, 4)
@@ -221,6 +210,14 @@ def test_a_group_of_slow_files_is_given_its_time_a_file(
     with Worker(job, patience=2.5) as worker:
         (answer,) = worker.answers([group])
     assert answer.indices.tolist() == [0, 1, 2, 3]
+
+
+def test_a_worker_that_is_killed_is_an_error_and_not_a_hang(images: Path, job: Job) -> None:
+    with Worker(job, patience=30) as worker:
+        worker.wait_ready()
+        worker.kill()
+        with pytest.raises(BackendError, match="died of signal 9"):
+            list(worker.answers([items(images, 1)]))
 
 
 def test_a_pipe_that_nobody_empties_has_no_room() -> None:

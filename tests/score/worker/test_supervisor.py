@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,24 +13,28 @@ import pytest
 
 from hambatch.errors import BackendError
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import job_for
+from hambatch.score.plan import plan_run
 from hambatch.score.run import score
 from hambatch.score.worker.process import WorkerLost
-from hambatch.score.worker.supervisor import KNOWN_GOOD_LOST_AT_MOST, SupervisedWorker
+from hambatch.score.worker.protocol import Job
+from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
 from tests.conftest import jpeg_bytes
 from tests.pipelines.odd import cut_in_the_samples
+from tests.score.conftest import Inject
 
-# Python runs this in every worker as it starts: the decoder dies of, or hangs at, marked files.
-INJECTION = """
+# The decoder dies of, or hangs at, marked files.
+FAULTY_DECODER = """
 import os, signal, time
-from hambatch.pipelines import dali_scoring, pillow_decode
+from hambatch.pipelines import dali_lane, pillow_lane
 def fail(content, where):
     if b"crash-" + where in content:
+        fired()
         os.kill(os.getpid(), signal.SIGSEGV)
     if b"hang-" + where in content:
+        fired()
         time.sleep(600)
-real_feed, real_decode = dali_scoring.DaliScoring.feed, pillow_decode.decode
+real_feed, real_decode = dali_lane.DaliScoring.feed, pillow_lane.decode
 def feed(self, files):
     for file in files:
         fail(file.content, b"here")
@@ -37,7 +42,7 @@ def feed(self, files):
 def decode(content, *rest):
     fail(content, b"pillow")
     return real_decode(content, *rest)
-dali_scoring.DaliScoring.feed, pillow_decode.decode = feed, decode
+dali_lane.DaliScoring.feed, pillow_lane.decode = feed, decode
 """
 
 
@@ -45,11 +50,13 @@ HUNG = "cannot be decoded: the decoder gave no answer for 2 s, the limit (--deco
 
 
 @pytest.fixture
-def faulty_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "injected"
-    place.mkdir()
-    (place / "sitecustomize.py").write_text(INJECTION)
-    monkeypatch.setenv("PYTHONPATH", str(place))
+def faulty_decoder(inject: Inject) -> None:
+    inject(FAULTY_DECODER)
+
+
+@pytest.fixture
+def job(tiny_engine: Path) -> Job:
+    return plan_run(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2)).job
 
 
 def marked(seed: int, mark: bytes, lane: str) -> bytes:
@@ -80,43 +87,47 @@ def rows_by_image(path: Path) -> dict[str, dict[str, str]]:
     ],
 )
 def test_a_decoder_that_is_lost_costs_one_file_its_row(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path, lane: str, mark: bytes, reason: str
+    image_folder: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    clean: Path,
+    lane: str,
+    mark: bytes,
+    reason: str,
 ) -> None:
     options = ScoreOptions(engine=str(tiny_engine), batch_size=4, decode_seconds=2)
-    score(image_folder, tmp_path / "clean.csv", "csv", options)
     (image_folder / "b" / "bad.jpg").write_bytes(marked(70, mark, lane))
     score(image_folder, tmp_path / "mixed.csv", "csv", options)
-    rows, clean = rows_by_image(tmp_path / "mixed.csv"), rows_by_image(tmp_path / "clean.csv")
+    rows = rows_by_image(tmp_path / "mixed.csv")
     bad = rows.pop("b/bad.jpg")
     assert (bad["status"], bad["reason"]) == ("failed", reason)
-    # The parent has not read the file: the worker told before it was lost.
+    # The parent has not read the file: the worker sent its hash before it was lost.
     assert bad["sha256"] == sha256((image_folder / "b" / "bad.jpg").read_bytes()).hexdigest()
-    assert rows == clean
+    assert rows == rows_by_image(clean)
     record = json.loads((tmp_path / "mixed.csv.run.json").read_text())
     assert len(record["timing"]["workers_lost"]) == 2
 
 
 @pytest.mark.usefixtures("faulty_decoder")
-def test_files_that_crash_one_after_the_other_are_each_found(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+def test_files_that_crash_are_each_found_and_cost_two_workers_each_at_most(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path, clean: Path
 ) -> None:
-    options = ScoreOptions(engine=str(tiny_engine), batch_size=4)
+    # Two in one batch, and one in the last.
     bad = ["a/x1.jpg", "a/x2.jpg", "z.jpg"]
     for k, name in enumerate(bad):
         (image_folder / name).write_bytes(marked(80 + k, b"crash-here", "main"))
+    options = ScoreOptions(engine=str(tiny_engine), batch_size=8)
     score(image_folder, tmp_path / "p.csv", "csv", options)
-    rows = rows_by_image(tmp_path / "p.csv")
+    rows, wanted = rows_by_image(tmp_path / "p.csv"), rows_by_image(clean)
     assert [name for name, row in rows.items() if row["status"] == "failed"] == bad
-    assert len(rows) == 27
+    assert {name: rows[name] for name in wanted} == wanted
+    record = json.loads((tmp_path / "p.csv.run.json").read_text())
+    assert len(record["timing"]["workers_lost"]) <= 2 * len(bad)
 
 
-def test_a_worker_killed_by_somebody_else_changes_nothing(
-    image_folder: Path, tiny_engine: Path
-) -> None:
-    options = ScoreOptions(engine=str(tiny_engine), batch_size=2)
-    groups = in_pairs(image_folder)
-    with SupervisedWorker(job_for(tiny_engine, options), 30) as worker:
-        answers = worker.answers(groups)
+def test_a_worker_killed_from_outside_changes_nothing(images: Path, job: Job) -> None:
+    with SupervisedWorker(job) as worker:
+        answers = worker.answers(in_pairs(images))
         seen = next(answers).indices.tolist()
         pid = worker._worker._process.pid
         assert pid is not None
@@ -128,20 +139,19 @@ def test_a_worker_killed_by_somebody_else_changes_nothing(
 
 
 def test_a_reader_that_hangs_is_a_failed_row_without_a_hash(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, job: Job, tmp_path: Path, inject: Inject
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
+    inject(
         "import time\nfrom hambatch.sources import reading\nreal = reading._read\n"
         "def read(item, bounds):\n"
-        "    if item.path.name == 'stuck.jpg':\n        time.sleep(600)\n"
+        "    if item.path.name == 'stuck.jpg':\n        fired()\n        time.sleep(600)\n"
         "    return real(item, bounds)\n"
         "reading._read = read\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (image_folder / "stuck.jpg").write_bytes(jpeg_bytes(1))
-    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
-    items = [Item(k, image_folder / name) for k, name in enumerate(["stuck.jpg", "last.png"])]
-    with SupervisedWorker(job, 2) as worker:
+    (tmp_path / "stuck.jpg").write_bytes(jpeg_bytes(1))
+    items = [Item(0, tmp_path / "stuck.jpg"), Item(1, images / "last.png")]
+    # A batch has a second more for each image.
+    with SupervisedWorker(replace(job, decode_seconds=2)) as worker:
         stuck, good = worker.answers([items])
     assert [f.reason for f in stuck.failures] == [
         "cannot be read: the reader gave no answer for 2 s, the limit (--decode-seconds)"
@@ -150,7 +160,7 @@ def test_a_reader_that_hangs_is_a_failed_row_without_a_hash(
     assert good.indices.tolist() == [1]
 
 
-def test_the_limits_and_the_root_of_the_job_hold_in_the_worker(
+def test_the_limits_and_the_source_of_the_plan_hold_in_the_worker(
     image_folder: Path, tiny_engine: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "elsewhere.jpg").write_bytes(jpeg_bytes(3))
@@ -159,11 +169,10 @@ def test_the_limits_and_the_root_of_the_job_hold_in_the_worker(
     (image_folder / "wide.jpg").write_bytes(jpeg_bytes(5, 2000, 600))
     names = ["out.jpg", "heavy.jpg", "wide.jpg", "last.png"]
     items = [Item(k, image_folder / name) for k, name in enumerate(names)]
-    trusted = Item(-1, tmp_path / "elsewhere.jpg", trusted=True)
+    sentinel = Item(-1, tmp_path / "elsewhere.jpg", sentinel=True)
     options = ScoreOptions(engine=str(tiny_engine), max_megabytes=0.1, max_megapixels=1)
-    job = replace(job_for(tiny_engine, options), root=image_folder.resolve(), follow_symlinks=False)
-    with SupervisedWorker(job, 30) as worker:
-        (answer,) = worker.answers([[*items, trusted]])
+    with SupervisedWorker(plan_run(tiny_engine, options, image_folder).job) as worker:
+        (answer,) = worker.answers([[*items, sentinel]])
     assert answer.indices.tolist() == [3, -1]
     assert [f.reason for f in answer.failures] == [
         "symbolic link out of the folder (--follow-symlinks reads it)",
@@ -173,33 +182,36 @@ def test_the_limits_and_the_root_of_the_job_hold_in_the_worker(
 
 
 @pytest.mark.usefixtures("faulty_decoder")
-def test_a_worker_lost_at_a_known_good_file_is_not_that_files_fault(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
+def test_a_worker_lost_at_a_sentinel_is_not_the_sentinels_fault(
+    images: Path, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hambatch.score.worker.supervisor.SENTINEL_LOST_AT_MOST", 2)
     # The mark stands for whatever kills the worker: here it does so every time.
     known = tmp_path / "known.jpg"
     known.write_bytes(marked(90, b"crash-here", "main"))
-    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
-    items = [Item(-1, known, trusted=True), Item(0, image_folder / "last.png")]
-    with SupervisedWorker(job, 30) as worker:
+    items = [Item(-1, known, sentinel=True), Item(0, images / "last.png")]
+    with SupervisedWorker(job) as worker:
         first, second = worker.answers([items])
     assert first.failures[0].index == -1
     assert second.indices.tolist() == [0]
-    assert len(worker.lost) == 1 + 1 + KNOWN_GOOD_LOST_AT_MOST
+    assert len(worker.lost) == 1 + 1 + 2
 
 
 def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    inject: Inject,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
+    inject(
         "import os\nfrom hambatch.pipelines import scoring\n"
-        "scoring.ScoringPipeline.batches = lambda *a: os._exit(7)\n"
+        "scoring.ScoringPipeline.batches = lambda *a: (fired(), os._exit(7))\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr("hambatch.score.worker.supervisor.LOST_AT_MOST", 3)
     next_step = r"(?s)4 workers were lost.*exit code 7.*Next: run the same command again.*are kept"
     with pytest.raises(BackendError, match=next_step):
-        score(image_folder, tmp_path / "p.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
+        score(images, tmp_path / "p.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
     assert not (tmp_path / "p.csv").exists()
 
 
@@ -216,17 +228,17 @@ def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
     for name, content in contents.items():
         (image_folder / name).write_bytes(content)
     found = [Item(k, image_folder / name) for k, name in enumerate(contents)]
-    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=3))
+    job = plan_run(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=3)).job
 
-    def groups():
-        # The second group is asked for when the first has been dealt with one by one.
+    def batches() -> Iterator[list[Item]]:
+        # The second batch is taken when the first has been dealt with one by one.
         yield found[:3]
         while len(worker.lost) < 2:
             yield [Item(9, image_folder / "last.png")]
         yield found[3:]
 
-    with SupervisedWorker(job, 30) as worker:
-        failed = [f.index for answer in worker.answers(groups()) for f in answer.failures]
+    with SupervisedWorker(job) as worker:
+        failed = [f.index for answer in worker.answers(batches()) for f in answer.failures]
         # One by one after the killer, and the last one of all; what the lost ones saw is unknown.
         assert worker.troubles == {"warned": 2}
         one = worker._worker.stage_times.load_s
@@ -234,30 +246,9 @@ def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
     assert failed == [1, 2, 3]
 
 
-@pytest.mark.usefixtures("faulty_decoder")
-def test_many_files_that_crash_cost_a_few_workers_each_and_no_more(
-    image_folder: Path, tiny_engine: Path, tmp_path: Path
-) -> None:
-    options = ScoreOptions(engine=str(tiny_engine), batch_size=8)
-    score(image_folder, tmp_path / "clean.csv", "csv", options)
-    for k in range(6):
-        (image_folder / f"crash_{k}.jpg").write_bytes(marked(90 + k, b"crash-here", "main"))
-    score(image_folder, tmp_path / "p.csv", "csv", options)
-    rows, clean = rows_by_image(tmp_path / "p.csv"), rows_by_image(tmp_path / "clean.csv")
-    failed = {name for name, row in rows.items() if row["status"] == "failed"}
-    assert failed == {f"crash_{k}.jpg" for k in range(6)}
-    assert {name: rows[name] for name in clean} == clean
-    record = json.loads((tmp_path / "p.csv.run.json").read_text())
-    assert len(record["timing"]["workers_lost"]) <= 2 * 6
-
-
-def test_a_worker_that_dies_between_two_files_fails_neither(
-    image_folder: Path, tiny_engine: Path
-) -> None:
-    options = ScoreOptions(engine=str(tiny_engine), batch_size=2)
-    groups = in_pairs(image_folder)
-    with SupervisedWorker(job_for(tiny_engine, options), 30) as worker:
-        answers = worker.answers(groups)
+def test_a_worker_that_dies_between_two_files_fails_neither(images: Path, job: Job) -> None:
+    with SupervisedWorker(job) as worker:
+        answers = worker.answers(in_pairs(images))
         seen = []
         for number, answer in enumerate(answers):
             assert not answer.failures
@@ -272,20 +263,18 @@ def test_a_worker_that_dies_between_two_files_fails_neither(
 
 
 def test_a_worker_that_is_abandoned_while_its_process_is_replaced_ends_too(
-    image_folder: Path, tiny_engine: Path
+    images: Path, job: Job
 ) -> None:
     class Abandoned(SupervisedWorker):
         """One whose new process has just been started when the run has enough."""
 
-        def _start(self, **named: bool):
-            new = super()._start(**named)
+        def _start(self, **named: bool) -> None:
+            super()._start(**named)
             if self.started == 2:
                 self.abandon()
-            return new
 
-    job = job_for(tiny_engine, ScoreOptions(engine=str(tiny_engine), batch_size=2))
-    with Abandoned(job, 30) as worker:
-        answers = worker.answers(in_pairs(image_folder))
+    with Abandoned(job) as worker:
+        answers = worker.answers(in_pairs(images))
         next(answers)
         pid = worker._worker._process.pid
         assert pid is not None

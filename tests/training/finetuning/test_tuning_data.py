@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.pipelines.dali_lane import DaliScoring
+from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import HOW, SPEC
@@ -56,7 +56,7 @@ def test_each_image_has_the_label_of_its_file(data):
 
 
 def test_plain_pictures_are_those_that_scoring_sees(data):
-    lane = DaliScoring(len(data.val), 1, SPEC, HOW)
+    lane = DaliLane(len(data.val), 1, SPEC, HOW)
     contents = [data.pictures.files[image].read_bytes() for image in data.val]
     lane.feed([Fetched(k, content, "") for k, content in enumerate(contents)])
     np.testing.assert_array_equal(data.pictures.on_cpu(data.val), lane.collect()[1])

@@ -1,7 +1,7 @@
-"""Plans, kept for the next start on a GPU of the same model.
+"""The folder of plans, kept for the next start on a GPU of the same model.
 
-A plan is native code: loading one is running it. So it is believed only from a private folder
-(:mod:`hambatch.system.cache`), and only the very bytes that were built::
+A plan is native code: loading one is running it. So it is loaded only from a private folder
+(:mod:`hambatch.system.cache`), and only with the very bytes that were built::
 
     $XDG_CACHE_HOME/hambatch/plans/
         KEY-SHA.plan      what TensorRT built
@@ -37,7 +37,7 @@ RECORD, PLAN, TIMING, LOCK = ".json", ".plan", ".timing", ".lock"
 
 
 class NoPlan(Exception):
-    """No kept plan can be used; says why in a few words."""
+    """No kept plan can be used; the message is a few words that say why."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,7 @@ class PlanCache:
     def find(self, key: PlanKey) -> KeptPlan:
         """Read the plan of that key.
 
-        Raises
-        ------
-        NoPlan
-            Saying which part of the key is another one, or what is wrong with the plan.
+        Raises NoPlan, which says what part of the key differs, or what is wrong with the plan.
         """
         name = key.name + RECORD
         if name not in os.listdir(self.place):
@@ -78,16 +75,13 @@ class PlanCache:
             raise NoPlan(f"the nearest has {different}" if different else "none was built yet")
         record = self._record(name)
         if record.key != key:
-            raise NoPlan(f"its record is of another: {nearest([record.key], key)}")
+            raise NoPlan(f"its record is of another plan: {nearest([record.key], key)}")
         return KeptPlan(self._plan(record), record)
 
-    def keep(self, record: PlanRecord, content: bytes) -> Path:
+    def keep(self, record: PlanRecord, content: bytes) -> None:
         """Write a plan, then its record, then remove what the record no longer names.
 
-        Raises
-        ------
-        InputError
-            If the folder cannot be written to.
+        Raises InputError if the folder cannot be written to.
         """
         name = record.key.name
         try:
@@ -99,17 +93,16 @@ class PlanCache:
         except OSError as error:
             raise InputError(
                 f"the plan cannot be kept in {self.folder}: {error.strerror}.\n"
-                f"Next: {_mending(error)}"
+                f"Next: {_remedy(error)}"
             ) from error
-        return self.folder / record.file
 
     def entries(self) -> list[Entry]:
-        """Look at every record; plans are hashed by :meth:`examine` only."""
+        """Read every record; only :meth:`examine` hashes plans."""
         found = [name for name in self.names() if name.endswith(RECORD) and name[0] != "."]
         return [self._entry(name) for name in found]
 
     def examine(self, entry: Entry) -> str:
-        """Say what is wrong with an entry or its plan, all of it read; empty if nothing is."""
+        """Read all of an entry and its plan: what is wrong with them, empty if nothing is."""
         if entry.record is None:
             return entry.problem
         try:
@@ -127,29 +120,29 @@ class PlanCache:
         return b""
 
     def keep_timing(self, name: str, content: bytes) -> None:
-        """Write a timing cache; one that cannot be written is done without."""
+        """Write a timing cache; it may be missing, so a failure to write it is no error."""
         line = sha256_of_bytes(content).encode() + b"\n"
         with suppress(OSError):
             write_private(self.place, name + TIMING, line, content)
 
     @contextmanager
-    def alone(self, key: PlanKey) -> Iterator[None]:
-        """Wait until no other process builds this plan; then be the one that may."""
+    def building(self, key: PlanKey) -> Iterator[None]:
+        """Hold the lock of this plan while the block builds it; waits for another process."""
         with ExitStack() as held:
             try:
                 held.enter_context(locked_in(self.place, key.name + LOCK))
             except OSError as error:
                 why = f"{self.folder / key.name}{LOCK} cannot be locked: {error.strerror}"
-                raise CacheRefused(why, _mending(error)) from error
+                raise CacheRefused(why, _remedy(error)) from error
             yield
 
     def being_built(self) -> set[str]:
-        """Name the keys that a process holds now."""
+        """Name the keys of plans that a process builds now."""
         locks = [name for name in self.names() if name.endswith(LOCK)]
         return {name.removesuffix(LOCK) for name in locks if is_held(self.place, name)}
 
-    def strange(self) -> set[str]:
-        """Name what is no regular file, so nothing that was kept here."""
+    def irregular(self) -> set[str]:
+        """Name what is no regular file, so was not kept by this program."""
         return {name for name in self.names() if not is_file(self.place, name)}
 
     def names(self) -> list[str]:
@@ -157,13 +150,12 @@ class PlanCache:
         return sorted(os.listdir(self.place))
 
     def remove(self, name: str) -> int:
-        """Remove a file, and say how many bytes it had: none if it is gone, or no regular file."""
-        if not is_file(self.place, name):
-            return 0
+        """Remove a file and return its bytes: 0 if it is gone, or no regular file."""
         with suppress(FileNotFoundError):
-            size = os.stat(name, dir_fd=self.place, follow_symlinks=False).st_size
-            os.unlink(name, dir_fd=self.place)
-            return size
+            if is_file(self.place, name):
+                size = os.stat(name, dir_fd=self.place, follow_symlinks=False).st_size
+                os.unlink(name, dir_fd=self.place)
+                return size
         return 0
 
     def _entry(self, name: str) -> Entry:
@@ -199,13 +191,7 @@ class PlanCache:
 
 @contextmanager
 def plan_cache() -> Iterator[PlanCache]:
-    """Open the user's own folder of plans.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be believed.
-    """
+    """Open the user's own folder of plans; raises InputError if it is missing or not private."""
     folder = user_cache("plans")
     if folder is None:
         raise InputError(
@@ -223,7 +209,7 @@ def plan_cache() -> Iterator[PlanCache]:
         ) from refused
 
 
-def _mending(error: OSError) -> str:
+def _remedy(error: OSError) -> str:
     """Say what helps where the folder cannot be written to."""
     if error.errno in {errno.EISDIR, errno.ELOOP}:
         return "remove what lies there in the place of that file"

@@ -1,13 +1,14 @@
 """Whether an image's scores depend on its slot, its neighbours or the size of its batch.
 
-TensorRT has given identical images of one batch different answers (its issues 4796 and 4813).
+TensorRT has given identical images of one batch different scores (its issues 4796 and 4813).
 So a new plan scores the same images in every slot of batches of several sizes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from hambatch.engines.probabilities import softmax
@@ -17,14 +18,14 @@ from hambatch.errors import EngineError
 Images = NDArray[np.uint8]
 """RGB ``[n, height, width, 3]``."""
 
-
 Predict = Callable[[Images], NDArray[np.float32]]
 """From images, as many as the plan takes at once, to logits ``[n, 7]``."""
 
+Count = Annotated[int, Meta(ge=0, le=10**18)]
 
-@dataclass(frozen=True)
-class Invariance:
-    """How far answers are from those to the same image alone, at most.
+
+class Invariance(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far scores are from those of the same image alone, at most; part of a plan's record.
 
     Attributes
     ----------
@@ -41,13 +42,13 @@ class Invariance:
     tolerance: float
     max_logit_difference: float
     logit_tolerance: float
-    images: int
-    batch_sizes: tuple[int, ...]
+    images: Count
+    batch_sizes: tuple[Count, ...]
     where: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether both are within their tolerances; what is no number never is."""
+        """Whether both are within their tolerances; NaN never is."""
         return (
             self.max_difference <= self.tolerance
             and self.max_logit_difference <= self.logit_tolerance
@@ -72,7 +73,7 @@ def measure_invariance(
             off = _differences(predict(images[chosen]), alone[chosen])
             excess = (off / (tolerance, LOGIT_TOLERANCE)).max(axis=1)
             largest = np.maximum(largest, off.max(axis=0))
-            # The first that is no number, if there is one; nothing is worse.
+            # The first NaN, if there is one; nothing is worse.
             slot = int(excess.argmax())
             if not excess[slot] <= worst and not np.isnan(worst):
                 worst, where = excess[slot], f"image {chosen[slot]} in slot {slot} of {size}"
@@ -104,7 +105,7 @@ def batch_sizes(max_batch: int) -> tuple[int, ...]:
 
 
 def _fillings(images: int, size: int) -> Iterator[NDArray[np.intp]]:
-    """Say which image goes into which slot: each visits every slot, then each fills a batch."""
+    """Yield the image of each slot: each visits every slot, then each fills a batch."""
     slots = np.arange(size)
     for shift in range(images):
         yield (slots + shift) % images
@@ -113,15 +114,15 @@ def _fillings(images: int, size: int) -> Iterator[NDArray[np.intp]]:
 
 
 def refuse_drift(found: Invariance, precision: str) -> None:
-    """Raise EngineError if a plan's answers depend on where an image lies."""
+    """Raise EngineError if a plan's scores depend on where an image lies."""
     if found.holds:
         return
     other = "" if precision == "fp32" else ", or --precision fp32"
     raise EngineError(
-        "the plan is refused: an image's scores depend on its place. From the same image alone a "
-        f"probability differs by up to {found.max_difference:.1e} (wanted {found.tolerance:.0e}), "
-        f"a logit by up to {found.max_logit_difference:.1e} of the largest "
-        f"(wanted {found.logit_tolerance:.0e}); farthest off is {found.where}.\n"
+        "the plan is refused: an image's scores depend on its place in a batch. Compared with the "
+        f"image alone, a probability differs by up to {found.max_difference:.1e} (wanted "
+        f"{found.tolerance:.0e}), a logit by up to {found.max_logit_difference:.1e} of the largest "
+        f"(wanted {found.logit_tolerance:.0e}); the largest difference is of {found.where}.\n"
         f"Next: hambatch build --precision {precision} --rebuild, which times all kernels anew and "
         f"may choose others{other}"
     )

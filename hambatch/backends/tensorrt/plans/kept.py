@@ -13,7 +13,7 @@ from hambatch.system.gpus import Gpu, probe_gpus
 
 @dataclass(frozen=True)
 class Machine:
-    """What plans are compared with; ``problem`` says why that cannot be told, else empty."""
+    """What plans are compared with; ``problem`` says why they cannot be, else empty."""
 
     tensorrt: str = ""
     driver: str = ""
@@ -22,14 +22,14 @@ class Machine:
     problem: str = ""
 
     def outdated(self, key: PlanKey) -> bool:
-        """Say whether a plan was built for such a GPU, and cannot be used on it any more.
+        """Whether a plan was built for such a GPU, and cannot be used on it any more.
 
-        One for another GPU may be of another machine, of which nothing is known.
+        A plan for another GPU may belong to another machine.
         """
         return self._has(key) and bool(self.misfit(key))
 
     def misfit(self, key: PlanKey) -> str:
-        """Say what is another here; empty if a plan fits one of the GPUs."""
+        """Name what differs here; empty if a plan fits one of the GPUs."""
         driver = {"driver": self.driver, "cuda": self.cuda}
         wanted = {"tensorrt": self.tensorrt, **driver, "form": FORM}
         different = [
@@ -50,7 +50,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Ask the driver and TensorRT."""
+    """Query the driver and TensorRT."""
     probe = probe_gpus()
     if not probe.usable:
         return Machine(problem=probe.problem)
@@ -69,23 +69,19 @@ def plan_lines() -> list[str]:
         return lines or [f"no plan in {cache.folder}; next: hambatch build"]
 
 
-def state_of(cache: PlanCache, entry: Entry, machine: Machine) -> str:
-    """Say whether an entry is intact and fits; a damaged one fits nowhere."""
-    damage = cache.examine(entry)
-    if damage or entry.record is None:
-        return f"damaged: {damage}"
-    if machine.problem:
-        return f"intact; whether it fits cannot be told: {machine.problem}"
-    misfit = machine.misfit(entry.record.key)
-    return f"does not fit: {misfit}" if misfit else "intact, fits"
-
-
 def _line(cache: PlanCache, entry: Entry, machine: Machine) -> str:
-    state = state_of(cache, entry, machine)
-    if entry.record is None:
+    damage, record = cache.examine(entry), entry.record
+    if record is None:
         # A file's name may be bytes that are no text.
-        return f"{entry.name}  {state}".encode(errors="backslashreplace").decode()
-    record, key = entry.record, entry.record.key
+        return f"{entry.name}  damaged: {damage}".encode(errors="backslashreplace").decode()
+    key = record.key
+    if damage:
+        state = f"damaged: {damage}"
+    elif machine.problem:
+        state = f"intact; unknown whether it fits: {machine.problem}"
+    else:
+        misfit = machine.misfit(key)
+        state = f"does not fit: {misfit}" if misfit else "intact, fits"
     return (
         f"{key.name[:12]}  {record.engine}  {key.precision}  batch {key.profile[-1]}  {key.gpu}  "
         f"TensorRT {key.tensorrt}  {record.size_bytes / 1e6:.1f} MB  {record.built}  {state}"
@@ -94,7 +90,7 @@ def _line(cache: PlanCache, entry: Entry, machine: Machine) -> str:
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many plans went and stayed, the bytes that are free now, and why others stayed."""
+    """How many plans were removed and kept, the bytes freed, and why others were kept."""
 
     removed: int
     kept: int
@@ -109,41 +105,40 @@ class Pruned:
 
 
 def prune_plans(*, everything: bool) -> Pruned:
-    """Remove plans that are damaged or that this machine cannot use, and what nothing names.
+    """Remove plans that are damaged or that this machine cannot use, and files of no plan.
 
     The folder may be shared with other machines: intact plans for GPUs that are not here stay,
     and without a usable GPU all intact ones. What a build in progress holds always stays.
     """
+    machine = None if everything else this_machine()
     with plan_cache() as cache:
-        return _prune(cache, None if everything else this_machine())
-
-
-def _prune(cache: PlanCache, machine: Machine | None) -> Pruned:
-    """Remove what the machine cannot use; everything if there is none to ask."""
-    strange, building = cache.strange(), cache.being_built()
-    entries = [entry for entry in cache.entries() if entry.name not in strange]
-    free = [entry for entry in entries if _stem(entry.name) not in building]
-    gone = [entry for entry in free if machine is None or _useless(cache, entry, machine)]
-    kept = [entry for entry in entries if entry not in gone]
-    stems = {_stem(entry.name) for entry in gone} - {_stem(entry.name) for entry in kept}
-    belongs = {entry.name for entry in gone} | {n for n in cache.names() if _stem(n) in stems}
-    loose = _loose(cache, {_stem(entry.name) for entry in entries} | building, machine is None)
-    freed = sum(map(cache.remove, sorted(belongs | loose)))
-    notes = _notes(kept, machine, building, strange)
+        irregular, building = cache.irregular(), cache.being_built()
+        entries = [entry for entry in cache.entries() if entry.name not in irregular]
+        gone = [
+            entry
+            for entry in entries
+            if _stem(entry.name) not in building and _is_useless(cache, entry, machine)
+        ]
+        kept = [entry for entry in entries if entry not in gone]
+        stems = {_stem(entry.name) for entry in gone} - {_stem(entry.name) for entry in kept}
+        files = {entry.name for entry in gone} | {n for n in cache.names() if _stem(n) in stems}
+        files |= _loose(cache, {_stem(entry.name) for entry in entries} | building, everything)
+        freed = sum(map(cache.remove, sorted(files)))
+    notes = _notes(kept, machine, building, irregular)
     return Pruned(len(gone), len(kept), freed, "; ".join(notes))
 
 
-def _useless(cache: PlanCache, entry: Entry, machine: Machine) -> bool:
-    if entry.record is None or cache.examine(entry):
+def _is_useless(cache: PlanCache, entry: Entry, machine: Machine | None) -> bool:
+    if machine is None or entry.record is None or cache.examine(entry):
         return True
     return not machine.problem and machine.outdated(entry.record.key)
 
 
 def _loose(cache: PlanCache, taken: set[str], everything: bool) -> set[str]:
-    """Choose what no record belongs to, nor a build in progress.
+    """Choose files that belong to no record, nor to a build in progress.
 
-    Temporaries stay while they are fresh: some process may be writing them. Unless it is to be
-    everything, so does the rest, and timings stay for the next build.
+    Fresh temporaries always stay: a process may be writing them. Unless everything goes, other
+    fresh files stay too, and timings stay for the next build.
     """
     loose = {name for name in cache.names() if _stem(name) not in taken}
     if not everything:
@@ -153,23 +148,23 @@ def _loose(cache: PlanCache, taken: set[str], everything: bool) -> set[str]:
 
 
 def _notes(
-    kept: list[Entry], machine: Machine | None, building: set[str], strange: set[str]
+    kept: list[Entry], machine: Machine | None, building: set[str], irregular: set[str]
 ) -> list[str]:
-    """Say why what stayed did, where it is not simply that it fits."""
+    """Say why plans were kept that do not simply fit."""
     notes = []
     if machine and machine.problem and kept:
-        notes.append(f"whether they fit cannot be told: {machine.problem}")
+        notes.append(f"unknown whether they fit: {machine.problem}")
     elif machine:
         others = sum(bool(one.record and machine.misfit(one.record.key)) for one in kept)
         if others:
             notes.append(f"{others} of them for GPUs that are not here: --all removes these too")
     if building:
         notes.append(f"being built now: {len(building)}")
-    if strange:
-        notes.append(f"left, as no regular file: {', '.join(map(repr, sorted(strange)))}")
+    if irregular:
+        notes.append(f"left, as no regular file: {', '.join(map(repr, sorted(irregular)))}")
     return notes
 
 
 def _stem(name: str) -> str:
-    """Give the key that a file belongs to: ``KEY-SHA.plan`` -> ``KEY``."""
+    """Name the key that a file belongs to: ``KEY-SHA.plan`` -> ``KEY``."""
     return name.partition(".")[0].partition("-")[0]

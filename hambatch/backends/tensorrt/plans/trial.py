@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ from hambatch.errors import EngineError
 from hambatch.pipelines.decode import decode
 
 
-def decode_known_pictures(engine: Engine) -> Images:
-    """Decode and resize them on the CPU; for an engine without any they are drawn."""
+def decode_sentinels(engine: Engine) -> Images:
+    """Decode and resize the sentinels on the CPU; for an engine without any they are drawn."""
     how = engine.manifest.input, engine.manifest.preprocessing
     names = [picture.file for picture in engine.manifest.sentinels.pictures]
     if names:
@@ -31,35 +31,25 @@ def decode_known_pictures(engine: Engine) -> Images:
         return decode([folder / name for name in write_sentinel_images(folder)], *how)
 
 
-def compare_known_pictures(
+def compare_sentinels(
     engine: Engine, precision: str, predict: Predict, images: Images
 ) -> dict[str, Any]:
-    """Compare a plan's answers with the engine's record, which a CPU made.
+    """Compare a plan's scores of the sentinels with the engine's record, which a CPU made.
 
-    Returns
-    -------
-    dict
-        ``images``, ``max_difference`` of a probability and its ``tolerance``; empty if the
-        engine has no record.
-
-    Raises
-    ------
-    EngineError
-        If an answer is farther off.
+    Returns ``images``, ``max_difference`` of a probability and its ``tolerance``; nothing if the
+    engine has no record. Raises EngineError if a probability is farther off.
     """
-    spec = engine.manifest.sentinels
-    recorded = spec.of(precision)
+    recorded = engine.manifest.sentinels.of(precision)
     if recorded is None or not recorded.pictures:
         return {}
     wanted = np.array([picture.probabilities for picture in recorded.pictures])
     logits = np.concatenate([predict(image[np.newaxis]) for image in images])
-    difference = np.abs(softmax(logits) - wanted)
-    largest, tolerance = float(difference.max()), recorded.tolerance_elsewhere
+    largest, tolerance = float(np.abs(softmax(logits) - wanted).max()), recorded.tolerance_elsewhere
     if not largest <= tolerance:
         other = "" if precision == "fp32" else "hambatch build --precision fp32, or "
         raise EngineError(
-            f"the plan is refused: on a known picture a probability is {largest:.1e} from the "
-            f"record of {engine.manifest.name}, wanted {tolerance:.0e} at most.\n"
+            f"the plan is refused: a probability of a sentinel is {largest:.1e} from the record "
+            f"of {engine.manifest.name}, wanted {tolerance:.0e} at most.\n"
             f"Next: {other}hambatch engines verify {engine.manifest.name}"
         )
     return {"images": len(images), "max_difference": largest, "tolerance": tolerance}
@@ -70,11 +60,9 @@ class Trial(Protocol):
 
     def current(self) -> AbstractContextManager[None]:
         """Make it the one that TensorRT builds on, in this thread."""
-        ...
 
     def running(self, plan: bytes) -> AbstractContextManager[Predict]:
-        """Load a plan; give what scores images with it, in requests of just their number."""
-        ...
+        """Load a plan; the result scores images with it, in requests of just their number."""
 
 
 class GpuTrial:
@@ -86,7 +74,7 @@ class GpuTrial:
     @contextmanager
     def current(self) -> Iterator[None]:
         """Push its context."""
-        with self._device() as device, device.current():
+        with self._device():
             yield
 
     @contextmanager
@@ -94,7 +82,7 @@ class GpuTrial:
         """Load the plan, and make a slot for every number of images that comes."""
         from hambatch.backends.tensorrt.runtime import LoadedPlan
 
-        with self._device() as device, device.current(), ExitStack() as owned:
+        with self._device() as device, ExitStack() as owned:
             loaded = LoadedPlan(plan)
             owned.callback(loaded.close)
             yield predict_in_slots(device, loaded.make_context, self._manifest, owned)
@@ -103,11 +91,8 @@ class GpuTrial:
     def _device(self) -> Iterator[Device]:
         from hambatch.backends.tensorrt.pycuda_device import PyCudaDevice
 
-        device = PyCudaDevice(self._ordinal)
-        try:
+        with closing(PyCudaDevice(self._ordinal)) as device, device.current():
             yield device
-        finally:
-            device.close()
 
 
 def predict_in_slots(

@@ -1,11 +1,12 @@
-"""The default engine, its graphs, and its known pictures, read once."""
+"""The default engine, its graphs, and its sentinels, read once."""
 
 from pathlib import Path
 
 import pytest
 
+from hambatch.backends.tensorrt.plans.fp16 import to_fp16
 from hambatch.backends.tensorrt.plans.invariance import Images
-from hambatch.backends.tensorrt.plans.trial import decode_known_pictures
+from hambatch.backends.tensorrt.plans.trial import decode_sentinels
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 
@@ -21,8 +22,13 @@ def fp32(default_engine: Engine) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def known_pictures(default_engine: Engine) -> Images:
-    return decode_known_pictures(default_engine)
+def half(fp32: bytes) -> bytes:
+    return to_fp16(fp32)
+
+
+@pytest.fixture(scope="session")
+def sentinels(default_engine: Engine) -> Images:
+    return decode_sentinels(default_engine)
 
 
 @pytest.fixture

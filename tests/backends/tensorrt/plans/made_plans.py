@@ -1,6 +1,6 @@
 """Records and plans without TensorRT: a plan is any bytes to the folder that keeps it."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from hambatch.backends.tensorrt.plans.invariance import Invariance
 from hambatch.backends.tensorrt.plans.record import PlanKey, PlanRecord
@@ -42,7 +42,7 @@ OTHERS = {
 def record(content: bytes = CONTENT, **parts: object) -> PlanRecord:
     """Make the record of a plan."""
     return PlanRecord(
-        key=replace(KEY, **parts),  # type: ignore[arg-type]
+        key=replace(KEY, **parts),
         sha256=sha256_of_bytes(content),
         size_bytes=len(content),
         engine="tiny",

@@ -28,6 +28,26 @@ def target() -> Target:
     return Target(trt, trt.__version__, CARD, DRIVER, CUDA, times_kernels=False)
 
 
+class Phases:
+    """Notes what a build does; ``stop_at`` is the step at which Ctrl-C comes."""
+
+    def __init__(self, stop_at: int = 0) -> None:
+        self.begun: list[str] = []
+        self.over: list[str] = []
+        self.steps, self.stop_at = 0, stop_at
+
+    def start(self, phase: str, steps: int) -> None:
+        self.begun.append(phase)
+
+    def step(self, phase: str) -> None:
+        self.steps += 1
+        if self.steps == self.stop_at:
+            raise KeyboardInterrupt
+
+    def finish(self, phase: str) -> None:
+        self.over.append(phase)
+
+
 def openvino_predict(content: bytes) -> Predict:
     """Score with OpenVINO, in FP32."""
     import openvino

@@ -1,8 +1,9 @@
-"""A plan whose answers depend on where an image lies is found out, wherever it hides."""
+"""A plan whose scores depend on where an image lies is refused, whatever the dependence."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,8 +15,8 @@ from hambatch.backends.tensorrt.plans.invariance import (
     measure_invariance,
     refuse_drift,
 )
-from hambatch.backends.tensorrt.plans.record import typed
 from hambatch.errors import EngineError
+from hambatch.system.schema import read_json
 from tests.backends.tensorrt.plans.rtx import openvino_predict
 
 MOST = 8
@@ -32,7 +33,7 @@ def images() -> Images:
     return np.random.default_rng(3).integers(0, 256, (4, 224, 224, 3), np.uint8)
 
 
-def test_openvino_answers_the_same_in_every_place(true: Predict, images: Images) -> None:
+def test_openvino_scores_are_the_same_in_every_place(true: Predict, images: Images) -> None:
     found = measure_invariance(true, images, MOST, tolerance=TOLERANCE)
     assert found.max_difference <= 1e-6
     assert found.max_logit_difference <= 1e-6
@@ -128,8 +129,5 @@ def test_sizes_are_never_over_the_largest(most: int, sizes: tuple[int, ...]) -> 
 
 
 def test_what_is_recorded_is_read_back(true: Predict, images: Images) -> None:
-    import json
-    from dataclasses import asdict
-
     found = measure_invariance(true, images, 2, tolerance=TOLERANCE)
-    assert typed(Invariance, json.loads(json.dumps(asdict(found)))) == found
+    assert read_json(msgspec.json.encode(found), Invariance) == found

@@ -1,0 +1,29 @@
+"""A split table, and an engine that was trained with it."""
+
+import json
+import shutil
+
+import pytest
+
+from hambatch.engines.loading import find_engine
+from hambatch.engines.options import DEFAULT_ENGINE
+from hambatch.system.files import sha256_of_file
+from tests.engine_json import rewrite
+from tests.evaluation.tables import split_table
+
+
+@pytest.fixture
+def data(tmp_path):
+    return split_table(tmp_path / "split.csv")
+
+
+@pytest.fixture
+def engine(tmp_path, data):
+    """An engine whose card says that it was trained with ``data``."""
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    shutil.copy(find_engine(DEFAULT_ENGINE) / "engine.json", folder)
+    raw = json.loads((folder / "engine.json").read_text())
+    raw["data"]["split_sha256"] = sha256_of_file(data)
+    rewrite(folder / "engine.json", raw)
+    return folder
