@@ -33,8 +33,8 @@ Cut = Callable[[int, int], Batch]
 
 
 def own_request_size(backend: str) -> int:
-    """Give the images a request that a backend uses in a run."""
-    size: int = importlib.import_module(BACKENDS[backend]).REQUEST_SIZE
+    """Give the images a request that a backend uses in a run: one where it names no size."""
+    size: int = getattr(importlib.import_module(BACKENDS[backend]), "REQUEST_SIZE", 1)
     return size
 
 
