@@ -10,8 +10,8 @@ from PIL import Image
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.finetuning.data import TuningData
 from hambatch.training.finetuning.tuner import FineTuner
-from hambatch.training.finetuning.views import Pictures
 from hambatch.training.options import FineTuneOptions, TrainOptions
+from hambatch.training.views import Views
 
 TUNE = FineTuneOptions(
     steps=12, val_every=4, val_patience=9, peak_learning_rate=3e-3, checkpoint_seconds=0.0
@@ -68,4 +68,5 @@ def tuning_data(folder: Path, options: TrainOptions = OPTIONS) -> TuningData:
             files[image].write_bytes(content)
             parts["val" if k < 2 else "train"].append((image, label))
     (train, labels), (val, val_labels) = (zip(*part, strict=True) for part in parts.values())
-    return TuningData(Pictures(files, options), train, np.array(labels), val, np.array(val_labels))
+    views = Views(files, options, options.finetune.side, options.batch_size)
+    return TuningData(views, train, np.array(labels), val, np.array(val_labels))

@@ -3,7 +3,6 @@
 import csv
 import json
 from dataclasses import replace
-from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -17,14 +16,12 @@ from hambatch.errors import InputError
 from hambatch.evaluation.out_of_fold import write_out_of_fold
 from hambatch.training.dataset import labels_of, read_dataset
 from hambatch.training.export.export import reexport
-from hambatch.training.finetuning.data import tuning_data
-from hambatch.training.finetuning.recipe import fingerprint
+from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.options import FineTuneOptions, TrainOptions
-from hambatch.training.recipes import RECIPES
-from tests.training import test_train_engine
+from tests.training import test_train
 
 pytestmark = pytest.mark.slow
-place = test_train_engine.place
+place = test_train.place
 SIDE = 96
 """Other than the default; small, as it is the network's real size that takes the time."""
 
@@ -40,7 +37,9 @@ def run(place, out="tuned", dataset=None, **changes):
         finetune=tune,
     )
     dataset = dataset or read_dataset(place / "split.csv")
-    return RECIPES["finetune"](dataset, place / out, place / "cache", options)
+    recipe = FineTuning(dataset, place / "cache", options)
+    val = dataset.part("val").iloc[: 0 if tune.final else None]
+    return recipe.fit(dataset.part(*options.trained_parts), val, place / f"{out}.work"), options
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +48,10 @@ def trained(place):
 
 
 def test_the_record_says_how_it_was_tuned_and_names_no_option_of_the_other_recipe(trained):
-    record = json.loads(json.dumps(trained.record))
-    assert (record["recipe"], record["steps_run"]) == ("finetune", 3)
-    assert record["best_step"] in (2, 3)
+    fitted, options = trained
+    record = json.loads(json.dumps(options.of_recipe()))
+    assert fitted.outcome["steps_run"] == 3
+    assert fitted.outcome["best_step"] in (2, 3)
     assert record["finetune"]["unfreeze"] == "conv4"
     assert record["finetune"]["jitter"]["cutout"] == 0.2
     assert record["augmentation"]["zoom"] == 0.1
@@ -61,7 +61,7 @@ def test_the_record_says_how_it_was_tuned_and_names_no_option_of_the_other_recip
 def test_its_keras_weights_are_the_bases_but_for_the_convolutions_that_were_trained(
     trained, place, tmp_path
 ):
-    save_network(trained.network, tmp_path / "model.weights.h5")
+    save_network(trained[0].network, tmp_path / "model.weights.h5")
     tuned = load_network(tmp_path, 16, 0.5)
     for layer in filter(lambda layer: layer.weights, build_base(place / "base.weights.h5").layers):
         wanted = layer.name.startswith(("conv4", "conv5")) and layer.name.endswith("_conv")
@@ -93,24 +93,10 @@ def test_the_loss_is_of_logits_adjusted_by_how_often_classes_are_drawn(place):
     assert abs(losses[0] - losses[1]) > 1e-3
 
 
-def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(place):
-    dataset = read_dataset(place / "split.csv")
-    rows = dataset.part("train")
-    data = tuning_data(dataset.files, rows, rows.iloc[:0], TrainOptions())
-    tune = FineTuneOptions(steps=3, final=True, stop_step=2)
-    final = run(place, out="final", **{"steps": 3, "final": True, "stop_step": 2})
-    assert final.sides == ("train", "val")
-    assert (final.record["steps_run"], final.record["best_step"]) == (2, None)
-    about = fingerprint(dataset, "", data, TrainOptions(recipe="finetune", finetune=tune))
-    assert about["stop_step"] == 2
-    often = replace(tune, val_every=1, val_patience=1)
-    again = fingerprint(dataset, "", data, TrainOptions(recipe="finetune", finetune=often))
-    assert again == about
-    other = fingerprint(dataset, "", data, TrainOptions(recipe="finetune"))
-    assert (about["final"], other["final"]) == (True, False)
-    assert about["keras"] == version("keras")
-    fewer = replace(data, train=data.train[1:])
-    assert fingerprint(dataset, "", fewer, TrainOptions(recipe="finetune")) != other
+def test_a_final_training_takes_the_validation_images_too(place):
+    final, options = run(place, "final", steps=3, final=True, stop_step=2)
+    assert options.trained_parts == ("train", "val")
+    assert final.outcome == {"steps_run": 2, "best_step": None}
 
 
 def by_command(place, out, *more):
@@ -134,7 +120,7 @@ def test_a_final_training_is_calibrated_by_what_a_validated_one_left(trained, pl
     val, split = dataset.part("val"), dataset.split_sha256
     # Right of most images, but not of all.
     chances = 0.6 * np.eye(7)[(labels_of(val["dx"]) + (np.arange(len(val)) % 4 == 0)) % 7] + 0.4 / 7
-    left = write_out_of_fold(place, val, chances, split, trained.record)
+    left = write_out_of_fold(place, val, chances, split, trained[1].of_recipe())
     other = by_command(place, "other", "--unfreeze", "conv5", "--out-of-fold", left)
     assert "found networks of unfreeze conv4, not conv5" in str(other.exception)
     assert not (place / "other.work").exists()
@@ -156,10 +142,6 @@ def test_an_engine_of_another_side_is_scored_and_exported_with_images_of_that_si
     # The same weights, in a network of the side that engine.json names.
     assert reexport(str(place / "small"), place).removed == ()
     assert (place / "small" / "model.onnx").read_bytes() == graph
-
-
-def test_how_often_it_is_checkpointed_binds_nothing(trained, place):
-    assert run(place, checkpoint_seconds=7.0).record["steps_run"] == 3
 
 
 def test_other_weights_to_start_from_are_another_run(trained, place):
