@@ -14,7 +14,7 @@ from hambatch.backends.keras_network import WEIGHTS_NAME, save_network
 from hambatch.engines.card import model_card
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import load_engine, write_manifest
-from hambatch.engines.manifest import InputSpec, Manifest
+from hambatch.engines.manifest import InputSpec, Manifest, Variant
 from hambatch.engines.precision import BACKEND_OF_GATES, FP32
 from hambatch.engines.probabilities import temperature_of
 from hambatch.evaluation.bootstrap import bootstrap_intervals
@@ -57,31 +57,15 @@ def assemble(
     """Write the engine into ``staging``, measure it by scoring with it, move it to ``out``.
 
     Beside ``staging`` the predictions of validation images are left. ``out_of_fold`` are such
-    predictions, for an engine that was trained on these images as well.
-
-    Raises
-    ------
-    HambatchError
-        If the exported graph is too far from Keras, or an image cannot be scored.
+    predictions, for an engine that was trained on these images as well. Raises HambatchError if
+    the exported graph is too far from Keras, or an image cannot be scored.
     """
     # What an interrupted run left: none of it was ever an engine.
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     save_network(fitted.network, staging / WEIGHTS_NAME)
     variant = export_graph(fitted.network, staging, fitted.images(_parity_images(dataset)))
-    _, height, width, _ = fitted.network.input_shape
-    manifest = Manifest(
-        name=out.name,
-        version=hambatch.__version__,
-        input=InputSpec(height=height, width=width),
-        files={},
-        variants=(variant,),
-        data=_data(dataset, options),
-        training=_training(fitted, options),
-        versions=library_versions(),
-        licence=_licence(options),
-    )
-    write_manifest(staging, manifest)
+    write_manifest(staging, _uncalibrated_manifest(dataset, fitted, options, out.name, variant))
     record_sentinels(staging)
     manifest = calibrated_manifest(dataset, staging, out_of_fold)
     write_manifest(staging, manifest)
@@ -109,33 +93,38 @@ def _parity_images(dataset: Dataset) -> list[str]:
     return list(val["sha256"].iloc[steps])
 
 
-def _data(dataset: Dataset, options: TrainOptions) -> dict[str, Any]:
-    return {
-        "name": "HAM10000",
-        "source": "doi:10.7910/DVN/DBW86T",
-        "licence": "CC BY-NC 4.0",
-        "split_sha256": dataset.split_sha256,
-        "trained_on": list(options.trained_parts),
-        "counts": count(dataset.table),
-    }
-
-
-def _training(fitted: Fitted, options: TrainOptions) -> dict[str, Any]:
+def _uncalibrated_manifest(
+    dataset: Dataset, fitted: Fitted, options: TrainOptions, name: str, variant: Variant
+) -> Manifest:
+    _, height, width, _ = fitted.network.input_shape
     record = options.of_recipe()
     del record["folds"], record["weights_licence"]
-    return {
-        **record,
-        # A path would name this machine; the hash says which weights they were.
-        "weights": Path(options.weights).name,
-        "weights_sha256": fitted.weights_sha256,
-        "pipeline_version": PIPELINE_VERSION,
-        **fitted.outcome,
-    }
-
-
-def _licence(options: TrainOptions) -> str:
     base = options.weights_licence or "see where they were downloaded from"
-    return f"{LICENCE}. Weights of the base: {base}."
+    return Manifest(
+        name=name,
+        version=hambatch.__version__,
+        input=InputSpec(height=height, width=width),
+        files={},
+        variants=(variant,),
+        data={
+            "name": "HAM10000",
+            "source": "doi:10.7910/DVN/DBW86T",
+            "licence": "CC BY-NC 4.0",
+            "split_sha256": dataset.split_sha256,
+            "trained_on": list(options.trained_parts),
+            "counts": count(dataset.table),
+        },
+        training={
+            **record,
+            # A path would name this machine; the hash says which weights they were.
+            "weights": Path(options.weights).name,
+            "weights_sha256": fitted.weights_sha256,
+            "pipeline_version": PIPELINE_VERSION,
+            **fitted.outcome,
+        },
+        versions=library_versions(),
+        licence=f"{LICENCE}. Weights of the base: {base}.",
+    )
 
 
 def calibrated_manifest(
@@ -170,28 +159,27 @@ def calibrated_manifest(
 
 
 def measure(dataset: Dataset, engine: Path) -> dict[str, dict[str, Any]]:
-    """Score the held-out images with an engine folder.
+    """Score the held-out images with an engine folder; figures by part of the split table.
 
-    Returns
-    -------
-    dict
-        ``val``, unless it was trained on, and ``test``: the figures of ``evaluate``, ``intervals``
-        by lesion, and the ``temperature`` of the probabilities; None: uncalibrated.
+    ``val``, unless it was trained on, and ``test`` have the figures of ``evaluate``,
+    ``intervals`` by lesion, and the ``temperature`` of the probabilities; None: uncalibrated.
     """
     loaded = load_engine(engine)
     trained_on = loaded.manifest.data.get("trained_on", ())
     parts = [part for part in MEASURED if part not in trained_on]
-    held_out = dataset.part(*parts)
-    rows = score_split(loaded, dataset.root, held_out, FP32, calibration=True)
+    images = dataset.part(*parts)
+    rows = score_split(loaded, dataset.root, images, FP32, calibration=True)
     predicted = np.array([CLASSES.index(row.prediction) for row in rows], np.int64)
     probabilities = np.array([row.probabilities for row in rows])
-    found, temperature = {}, temperature_of(loaded.manifest)
-    for split in parts:
-        at = (held_out["split"] == split).to_numpy()
-        truth, groups = labels_of(held_out["dx"][at]), list(held_out["group"][at])
-        chances = probabilities[at]
-        spans = bootstrap_intervals(truth, predicted[at], groups, probabilities=chances)
-        figures = evaluate(truth, predicted[at], chances)
-        intervals = {**spans, "grouped_by": "lesion"}
-        found[split] = {**figures, "intervals": intervals, "temperature": temperature}
+    found = {}
+    for part in parts:
+        at = (images["split"] == part).to_numpy()
+        truth, groups = labels_of(images["dx"][at]), list(images["group"][at])
+        of_part = truth, predicted[at]
+        spans = bootstrap_intervals(*of_part, groups, probabilities=probabilities[at])
+        found[part] = {
+            **evaluate(*of_part, probabilities[at]),
+            "intervals": {**spans, "grouped_by": "lesion"},
+            "temperature": temperature_of(loaded.manifest),
+        }
     return found

@@ -33,14 +33,7 @@ def generator(seed: int, sha256: str, view: int, stream: int = _MATRIX) -> np.ra
 def view_matrix(
     augmentation: Augmentation, seed: int, sha256: str, view: int, height: int, width: int
 ) -> NDArray[np.float32]:
-    """Draw the matrix of one view of one image, in pixels.
-
-    Parameters
-    ----------
-    view
-        0 is the identity: the plain image.
-    height, width
-        Of the image that is warped.
+    """Draw the matrix of one view of an image of that height and width, in pixels.
 
     Returns
     -------
@@ -93,11 +86,9 @@ def cropped(
 
 
 def colours(jitter: Jitter, seed: int, sha256: str, view: int) -> NDArray[np.float32]:
-    """Draw how a view is coloured, as DALI's ``color_twist`` takes it.
+    """Draw how a view is coloured, as DALI's ``color_twist`` takes it: float32 ``[4]``.
 
-    Returns
-    -------
-    float32 ``[4]``: factors of brightness, contrast and saturation, and degrees of hue.
+    Factors of brightness, contrast and saturation, and degrees of hue.
     """
     draw = generator(seed, sha256, view, _COLOURS).uniform(-1, 1, 4)
     most = np.array([jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue_degrees])

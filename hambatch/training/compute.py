@@ -26,19 +26,9 @@ def tensorflow() -> Any:
 def set_up(options: TrainOptions) -> TrainOptions:
     """Choose the device, log which and why, and prepare TensorFlow for it.
 
-    Must come before TensorFlow computes anything.
-
-    Returns
-    -------
-    TrainOptions
-        With ``device`` ``"cpu"`` or ``"gpu"``: GPU 0 of those that CUDA shows.
-
-    Raises
-    ------
-    BackendError
-        For ``--device gpu``, if TensorFlow sees none.
-    InputError
-        For mixed precision, if the recipe has none on the device.
+    Must come first of all TensorFlow. Returns the options with ``device`` ``"cpu"`` or ``"gpu"``:
+    GPU 0 of those that CUDA shows. Raises BackendError if TensorFlow does not see the GPU that
+    the options name, InputError for mixed precision that the recipe does not have on the device.
     """
     keras_for(PURPOSE)
     tf = tensorflow()
@@ -59,23 +49,14 @@ def set_up(options: TrainOptions) -> TrainOptions:
 
 
 def choose_device(option: str, gpu: str, why_none: tuple[str, str]) -> tuple[str, str]:
-    """Resolve ``auto``; give the device and the reason.
+    """Resolve ``auto``; give the device and the reason, or raise BackendError.
 
-    Parameters
-    ----------
-    gpu
-        Name of the GPU that TensorFlow sees; empty if none.
-    why_none
-        Why it may see none, and the command that may help.
-
-    Raises
-    ------
-    BackendError
-        For ``gpu`` if there is none.
+    ``gpu`` is the name of the one that TensorFlow sees, empty if none; ``why_none`` why it may
+    see none, and the command that may help.
     """
     why, following = why_none
     if option == "cpu":
-        return "cpu", "as asked"
+        return "cpu", "--device cpu"
     if gpu:
         return "gpu", gpu
     if option == "auto":

@@ -44,17 +44,9 @@ def cross_validate(
     """Train on each fold's complement and measure on the fold, on plain images.
 
     The measured images keep the dataset's own class frequencies; balanced
-    accuracy does not depend on them, precision, F1 and accuracy do.
-
-    Parameters
-    ----------
-    work
-        Folder for the checkpoints, each in ``fold-K``, and the tables of out-of-fold predictions.
-
-    Returns
-    -------
-    dict
-        ``folds``, ``mean_of_folds`` and ``pooled`` figures, as plain JSON values.
+    accuracy does not depend on them, precision, F1 and accuracy do. ``work`` gets the
+    checkpoints, each in ``fold-K``, and the tables of out-of-fold predictions. Returns ``folds``,
+    ``mean_of_folds`` and ``pooled`` figures, as plain JSON values.
     """
     found, tested, probabilities = [], [], []
     for fold in range(options.folds):
@@ -113,11 +105,9 @@ def _with_intervals(
 def best_mean_step(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Find the step whose validation balanced accuracy is best in the mean over the folds.
 
-    Returns
-    -------
-    ``best_mean_step``, unless the recipe has no such validations: the ``step``, the first of
-    equals, of those that were validated in every fold; its mean ``val_balanced_accuracy``; and
-    ``of_steps``, those that it is the best of.
+    ``best_mean_step`` has the ``step``, the first of equals, of those that were validated in
+    every fold; its mean ``val_balanced_accuracy``; and ``of_steps``, those that it is the best
+    of. Nothing for a recipe without such validations.
     """
     if not all("validations" in fold for fold in folds):
         return {}
@@ -140,16 +130,10 @@ def best_mean_step(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def mean_of_folds(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Average what ``evaluate`` found in each fold; 2 folds at least.
 
-    Returns
-    -------
-    dict
-        ``accuracy``, ``balanced_accuracy`` and
-        ``macro_f1`` with ``mean``, ``sd`` and ``t_interval_95``; ``classes``
-        with the mean precision, sensitivity, F1 and class-balanced F1 of the
-        folds in which it is defined (a class never predicted has no precision).
+    ``accuracy``, ``balanced_accuracy`` and ``macro_f1`` have ``mean``, ``sd`` and
+    ``t_interval_95``; ``classes`` the mean figures of the folds in which they are
+    defined (a class never predicted has no precision).
 
-    Notes
-    -----
     The t interval takes the folds as independent. They share training images,
     so it is somewhat too narrow [1]_; the lesion bootstrap of the pooled
     predictions stands beside it.

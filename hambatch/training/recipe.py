@@ -59,15 +59,8 @@ class Recipe(Protocol):
         A resumed training gives the weights, bit for bit, of one that was never interrupted on
         the same machine.
 
-        Parameters
-        ----------
-        bound
-            Values that the checkpoint is bound to beside images, base, options and libraries.
-
-        Raises
-        ------
-        InputError
-            If weights or images cannot be read, or the checkpoint is of another run.
+        The checkpoint is bound to images, base, options, libraries and ``bound``. Raises
+        InputError if it is of another run, or weights or images cannot be read.
         """
         ...
 

@@ -54,9 +54,8 @@ def train(
     Raises
     ------
     HambatchError
-        If the table leaks, images or weights are missing, ``out`` exists, the
-        device is not there, ``OUT.work`` belongs to another run, options contradict
-        each other, or the predictions are of another recipe.
+        If ``out`` exists, options contradict each other, the table leaks, images, weights or the
+        device are missing, ``OUT.work`` is of another run, or predictions of another recipe.
     """
     _refuse_existing(out)
     refuse_combinations(options)

@@ -48,14 +48,9 @@ class Views:
     ) -> Iterator[NDArray[np.uint8]]:
         """Decode and warp; uint8 RGB ``[batch_size, side, side, 3]``, the last may be smaller.
 
-        Parameters
-        ----------
-        device
-            DALI's name of the one that decodes; by default the one that trains.
-        side
-            Of crops of the views, in pixels; by default views are whole.
-        jitter
-            Whether colours are changed and a hole is cut as well.
+        ``device`` is DALI's name of the one that decodes, by default the one that trains;
+        ``side`` that of crops of the views, by default whole; ``jitter`` changes colours and
+        cuts a hole as well.
         """
         spec, side = InputSpec(height=self.side, width=self.side), side or self.side
         samples = Samples(pairs, self.files, self.options, self.side, side)

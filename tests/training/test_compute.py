@@ -1,14 +1,14 @@
 """The training device: chosen with a reason, refused with a way out, set up before use."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import call, create_autospec
 
 import pytest
+from click.testing import CliRunner
 
+from hambatch.cli.train import train
 from hambatch.errors import BackendError, InputError
 from hambatch.training.compute import choose_device, refuse_mixed_precision, set_up, use_gpu
 from hambatch.training.options import TrainOptions
@@ -28,7 +28,7 @@ def test_auto_takes_the_cpu_where_no_gpu_is_seen_and_says_why() -> None:
     assert choose_device("auto", "", MISSING) == ("cpu", "TensorFlow sees no GPU: no driver")
 
 
-def test_the_cpu_can_be_asked_for_where_there_is_a_gpu() -> None:
+def test_the_cpu_can_be_named_where_there_is_a_gpu() -> None:
     assert choose_device("cpu", "NVIDIA A100", MISSING)[0] == "cpu"
 
 
@@ -69,22 +69,18 @@ def test_fine_tuning_has_mixed_precision_where_the_cpu_multiplies_bfloat16(tmp_p
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_the_command_without_a_gpu_is_one_message_and_exit_code_1(tmp_path: Path) -> None:
+def test_the_command_without_a_gpu_is_one_message_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes(0))
     row = dict.fromkeys(COLUMNS, "x") | {"dx": "nv", "split": "train", "file": "a.jpg"}
     with_held_out((tmp_path / "split.csv", [row | {"image_id": "1", "sha256": "1" * 64}]))
     (tmp_path / "split.csv.json").write_text(json.dumps({"root": str(tmp_path)}))
-    command = [sys.executable, "-m", "hambatch", "train", "--data", "split.csv"]
-    options = ["--out", "mine", "--cache", "cache", "--device", "gpu"]
-    done = subprocess.run(
-        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 1
-    # TensorFlow's own remarks come before.
-    message, following = done.stderr.splitlines()[-2:]
-    assert message.startswith("Error: TensorFlow sees no GPU: ")
+    where = ["--data", "split.csv", "--out", "mine", "--cache", "cache"]
+    arguments = [str(tmp_path / text) if text[0] != "-" else text for text in where]
+    result = CliRunner().invoke(train, [*arguments, "--device", "gpu"])
+    assert isinstance(result.exception, BackendError)
+    message, following = str(result.exception).splitlines()
+    assert message.startswith("TensorFlow sees no GPU: ")
     assert following.startswith("Next: ")
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "cache").exists()
 
 

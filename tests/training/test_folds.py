@@ -12,8 +12,6 @@ import pytest
 from hambatch.engines.classes import CLASSES
 from hambatch.evaluation.evaluate import compare
 from hambatch.evaluation.measures import evaluate
-from hambatch.system.files import sha256_of_bytes
-from hambatch.training.dataset import Dataset
 from hambatch.training.finetuning import recipe as module
 from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.folds import (
@@ -25,7 +23,7 @@ from hambatch.training.folds import (
     mean_of_folds,
 )
 from hambatch.training.options import TrainOptions
-from tests.training.finetuning.tiny import OPTIONS, TUNE, coloured, tiny_base
+from tests.training.finetuning.tiny import OPTIONS, TUNE, tiny_base, tiny_dataset
 
 
 @pytest.fixture
@@ -121,19 +119,7 @@ FOLDED = replace(OPTIONS, folds=2, finetune=replace(TUNE, steps=4, val_every=2))
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Four lesions of each class, with two photographs each."""
-    root = tmp_path_factory.mktemp("folds")
-    rows = []
-    for label in range(7):
-        for k in range(8):
-            content = coloured(label, k)
-            name = f"i{label}{k}"
-            (root / f"{name}.jpg").write_bytes(content)
-            lesion = f"L{label}{k // 2}"
-            row = {"image_id": name, "lesion_id": lesion, "group": lesion, "dx": CLASSES[label]}
-            sha256 = sha256_of_bytes(content)
-            rows.append(row | {"file": f"{name}.jpg", "sha256": sha256, "split": "train"})
-    return Dataset(pd.DataFrame(rows), root, "0" * 64)
+    return tiny_dataset(tmp_path_factory.mktemp("folds"))
 
 
 def validate(dataset, work):

@@ -99,15 +99,7 @@ def pixels_between(tune: FineTuneOptions, done: int, last: int) -> float:
 
 
 class Mixture(NamedTuple):
-    """What a step learns from.
-
-    Attributes
-    ----------
-    images
-        float32 ``[n, height, width, 3]``.
-    targets
-        float32 ``[n, 7]``: shares of the classes, each row sums to 1.
-    """
+    """Images float32 ``[n, height, width, 3]``, and shares of the classes float32 ``[n, 7]``."""
 
     images: NDArray[np.float32]
     targets: NDArray[np.float32]
@@ -119,13 +111,8 @@ def mixed(
     """Blend every image of a batch with another, by shares of Beta(mixup, mixup) [1]_.
 
     Each keeps the larger share, so that a batch has as much of every class as was drawn for it.
-
-    Parameters
-    ----------
-    mixup
-        The distribution's parameter, 0 and more; with 0 nothing is blended, and labels are hard.
-    number
-        Of the step; what is drawn depends on it and the seed alone.
+    With 0 nothing is blended, and labels are hard. Shares depend on the seed and the step's
+    ``number`` alone.
 
     References
     ----------

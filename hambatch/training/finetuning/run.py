@@ -62,12 +62,8 @@ def fine_tune(
 
     A final training validates nothing and takes the last averages. Resumes from the checkpoint
     if there is one, to the same weights, bit for bit, as a run that was never interrupted on the
-    same machine. Leaves the tuner with the best averages.
-
-    Raises
-    ------
-    InputError
-        If the checkpoint is of another run, an image cannot be read, or the loss is not finite.
+    same machine. Leaves the tuner with the best averages. Raises InputError if the checkpoint is
+    of another run, an image cannot be read, or the loss is not finite.
     """
     tune = options.finetune
     progress, best = _resumed(tuner, checkpoint)

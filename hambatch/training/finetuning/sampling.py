@@ -25,12 +25,7 @@ def instances(
     """Give the part ``[first, end)`` of the sequence; a pure function of its arguments.
 
     An image's view is 1 the first time that it is drawn, then 2, and so on: no view
-    comes twice.
-
-    Parameters
-    ----------
-    labels
-        int64 ``[images]``, indices of classes; InputError if one has no image.
+    comes twice. ``labels`` are int64 ``[images]``; InputError if a class has no image.
     """
     size = len(labels)
     rounds = range(first // size, -(-end // size))

@@ -58,26 +58,12 @@ def training_data(
 def balanced(
     sha256: Sequence[str], labels: NDArray[np.int64], of_each: int, seed: int
 ) -> NDArray[np.int64]:
-    """Choose ``of_each`` training images of every class.
+    """Sample ``of_each`` training images of every class: int64 positions, class by class.
 
     A class with more is sampled without replacement; one with fewer is repeated
     as a whole, as often as it fits, and topped up. Images are taken in the order
-    of a hash, so that the choice for one fold is nearly that for the next and
-    their features are shared.
-
-    Parameters
-    ----------
-    sha256
-        Of every training image, length n; labels are ``[n]``, indices of classes.
-
-    Returns
-    -------
-    int64 ``[7 * of_each]``: positions in the arguments, class by class.
-
-    Raises
-    ------
-    InputError
-        If a class has no training image.
+    of a hash, so that the sample for one fold is nearly that for the next and
+    their features are shared. Raises InputError if a class has no training image.
     """
     ranks = [hashlib.sha256(f"{seed} {image}".encode()).hexdigest() for image in sha256]
     order = np.argsort(ranks, kind="stable")
@@ -91,13 +77,9 @@ def epoch_plan(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Shuffle the instances of an epoch and choose a view for each.
 
-    A pure function of its arguments, so that a resumed run sees what an
-    uninterrupted one sees.
-
-    Returns
-    -------
-    int64 ``[instances]`` each: a permutation of the instances, and for every
-    place in it a view from 0 (the plain image) to ``views``.
+    A pure function of its arguments, so that a resumed run sees what an uninterrupted one sees.
+    Both are int64 ``[instances]``: a permutation of the instances, and for every place in it a
+    view from 0 (the plain image) to ``views``.
     """
     draw = np.random.default_rng([seed, epoch])
     return draw.permutation(instances), draw.integers(0, views, instances, endpoint=True)

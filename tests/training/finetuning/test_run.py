@@ -159,27 +159,26 @@ def finally_tuned(images, folder, **changes):
     return tuner, fine_tune(tuner, blind, options, checkpoint)
 
 
-def test_a_final_training_ends_with_the_averages_of_the_step_that_it_stops_at(
-    uninterrupted, images, tmp_path
-):
+def test_a_final_training_ends_with_the_averages_of_the_step_that_it_stops_at(images, tmp_path):
     tuner, progress = finally_tuned(images, tmp_path, stop_step=8)
     assert (progress.step, progress.history) == (8, ())
     state = tuner.state()
     same(state["weights"], state["averages"])
-    # As a run with validation was at that step: the learning rate goes as for all steps.
-    (tmp_path / "validated").mkdir()
-    tune = replace(TUNE, val_every=8, averaging=TUNE.averaging)
-    validated, _ = run(images, tmp_path / "validated", replace(OPTIONS, finetune=tune))
-    assert validated.learning_rate(8) == tuner.learning_rate(8) > 0
+    # The learning rate is that of a run with validation at that step: it goes as for all steps.
+    assert tuner_of().learning_rate(8) == tuner.learning_rate(8) > 0
+
+
+CROPS = {"crop_side": 96, "crop_share": 0.5}
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory):
+    return finally_tuned(images, tmp_path_factory.mktemp("whole"), **CROPS)[0]
 
 
 @pytest.mark.parametrize("stop", [2, 8], ids=["among the crops", "among the whole views"])
-def test_a_final_training_goes_on_to_the_same_weights(images, tmp_path, stop):
-    whole, half = tmp_path / "whole", tmp_path / "half"
-    whole.mkdir()
-    half.mkdir()
-    crops = {"crop_side": 96, "crop_share": 0.5}
-    finally_tuned(images, half, stop_step=stop, **crops)
-    resumed, progress = finally_tuned(images, half, **crops)
+def test_a_final_training_resumes_to_the_same_weights(whole, images, tmp_path, stop):
+    finally_tuned(images, tmp_path, stop_step=stop, **CROPS)
+    resumed, progress = finally_tuned(images, tmp_path, **CROPS)
     assert progress.step == TUNE.steps
-    same(resumed.state()["weights"], finally_tuned(images, whole, **crops)[0].state()["weights"])
+    same(resumed.state()["weights"], whole.state()["weights"])

@@ -5,9 +5,12 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
+from hambatch.engines.classes import CLASSES
 from hambatch.system.files import sha256_of_bytes
+from hambatch.training.dataset import Dataset
 from hambatch.training.finetuning.data import TuningData
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.options import FineTuneOptions, TrainOptions
@@ -70,3 +73,16 @@ def tuning_data(folder: Path, options: TrainOptions = OPTIONS) -> TuningData:
     (train, labels), (val, val_labels) = (zip(*part, strict=True) for part in parts.values())
     views = Views(files, options, options.finetune.side, options.batch_size)
     return TuningData(views, train, np.array(labels), val, np.array(val_labels))
+
+
+def tiny_dataset(root: Path) -> Dataset:
+    """Four lesions of each class, with two photographs each; class after class in turn."""
+    rows = []
+    for k in range(8):
+        for label, dx in enumerate(CLASSES):
+            content, name, lesion = coloured(label, k), f"i{label}{k}", f"L{label}{k // 2}"
+            (root / f"{name}.jpg").write_bytes(content)
+            row = {"image_id": name, "lesion_id": lesion, "group": lesion, "dx": dx}
+            sha256 = sha256_of_bytes(content)
+            rows.append(row | {"file": f"{name}.jpg", "sha256": sha256, "split": "train"})
+    return Dataset(pd.DataFrame(rows), root, "0" * 64)
