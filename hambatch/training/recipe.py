@@ -57,10 +57,8 @@ class Recipe(Protocol):
         """Train on rows of the split table, or resume from the checkpoint in ``work``.
 
         A resumed training gives the weights, bit for bit, of one that was never interrupted on
-        the same machine.
-
-        The checkpoint is bound to images, base, options, libraries and ``bound``. Raises
-        InputError if it is of another run, or weights or images cannot be read.
+        the same machine. The checkpoint is bound to images, base, options, libraries and
+        ``bound``. Raises InputError if it is of another run, or weights or images cannot be read.
         """
         ...
 
