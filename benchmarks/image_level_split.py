@@ -31,13 +31,17 @@ from hambatch.ham10000.split import assign_splits
 from hambatch.system.array_cache import default_cache
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions
+from hambatch.training.checkpoint import Checkpoint
 from hambatch.training.compute import set_up
 from hambatch.training.dataset import labels_of, read_dataset
-from hambatch.training.features import Features
-from hambatch.training.fit import Checkpoint, best_epoch, fit
-from hambatch.training.folds import STUDENT_T
-from hambatch.training.gathering import open_features, plain_pairs, training_data
+from hambatch.training.folds import student_t
 from hambatch.training.options import TrainOptions
+from hambatch.training.published.data import training_data
+from hambatch.training.published.features import Features
+from hambatch.training.published.head import Epochs, HeadTrainer, fit
+from hambatch.training.recipe import load_base
+from hambatch.training.validation import best_of
+from hambatch.training.views import plain_views
 
 FIGURES = ("accuracy", "balanced_accuracy", "roc_auc_melanoma", "roc_auc_malignant")
 HELD_OUT = {"val_fraction": 0.15, "test_fraction": 0.15}
@@ -57,8 +61,8 @@ def main() -> None:
         TrainOptions(recipe="published", weights=chosen.weights, views=0, device="cpu")
     )
     dataset = read_dataset(chosen.data)
-    features = open_features(dataset, default_cache(), options)
-    features.compute(plain_pairs(dataset.table))
+    features = Features(load_base(options.weights), dataset.files, default_cache(), options)
+    features.compute(plain_views(dataset.table["sha256"]))
     runs = [run(dataset.table, features, options, seed) for seed in range(chosen.seeds)]
     result = {
         "question": "how much does a split by image flatter?",
@@ -105,15 +109,15 @@ def measured(table: pd.DataFrame, features: Features, options: TrainOptions) -> 
     train, val, test = (table[table["split"] == side] for side in SPLITS)
     with tempfile.TemporaryDirectory(prefix="hambatch-image-level-") as place:
         data = training_data(features, train, val, options)
-        fitted = fit(data, options, Checkpoint(Path(place) / "log.npz", {}))
-    logits = fitted.trainer.logits(features.read(plain_pairs(test)))
-    chances = softmax(logits)
+        trainer = HeadTrainer(options)
+        history = fit(trainer, data, options, Checkpoint(Path(place) / "log.npz", {}, Epochs))
+    chances = softmax(trainer.logits(features.read(plain_views(test["sha256"]))))
     figures = evaluate(labels_of(test["dx"]), chances.argmax(axis=1), chances)
     return {
         **{name: figures[name] for name in FIGURES},
         "images": {side: int((table["split"] == side).sum()) for side in SPLITS},
         "test_images_of_lesions_trained_on": int(test["group"].isin(set(train["group"])).sum()),
-        "best_epoch": best_epoch(fitted.history),
+        "best_epoch": best_of(history).epoch,
     }
 
 
@@ -125,7 +129,7 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             np.array([run[split][name] for run in runs]) for split in ("by_lesion", "by_image")
         )
         gains = image - lesion
-        half = STUDENT_T[len(gains) - 2] * gains.std(ddof=1) / len(gains) ** 0.5
+        half = student_t(len(gains)) * gains.std(ddof=1) / len(gains) ** 0.5
         found[name] = {
             "by_lesion": float(lesion.mean()),
             "by_image": float(image.mean()),

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields
+from dataclasses import Field, astuple, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,94 +14,11 @@ from hambatch.training.options import (
     Augmentation,
     FineTuneOptions,
     Jitter,
+    Range,
     TrainOptions,
 )
 
-COUNT = click.IntRange(1)
-
-
-SHARE = FiniteRange(0, 1, max_open=True)
-
-
-FINETUNE_HELP: dict[str, tuple[Any, str]] = {
-    "side": (
-        click.IntRange(64, 512),
-        "Of the images that the network sees, in pixels; a multiple of 32.",
-    ),
-    "unfreeze": (click.Choice(("conv5", "conv4", "conv3")), "The lowest stage that is trained."),
-    "steps": (COUNT, "Batches, at most."),
-    "peak_learning_rate": (FiniteRange(0, min_open=True), "The head's, at its highest."),
-    "base_rate": (
-        FiniteRange(0, 1, min_open=True),
-        "The learning rate of conv5 as a share of the head's.",
-    ),
-    "stage_decay": (
-        FiniteRange(0, 1, min_open=True),
-        "That of a stage below as a share of that of the stage above.",
-    ),
-    "warmup": (SHARE, "Share of the steps in which the learning rate rises."),
-    "weight_decay": (FiniteRange(0), "Of AdamW; of kernels alone."),
-    "clip_norm": (FiniteRange(0, min_open=True), "The most that all gradients together may be."),
-    "averaging": (SHARE, "How much of the weights' average a step keeps."),
-    "label_smoothing": (SHARE, "Share of the label that goes to all classes."),
-    "mixup": (
-        FiniteRange(0),
-        "Blend images in pairs, by shares of Beta(mixup, mixup); 0: do not.",
-    ),
-    "crop_side": (click.IntRange(32, 512), "Of crops of views, in pixels."),
-    "crop_share": (FiniteRange(0, 1), "Share of the steps, from the first, that see crops."),
-    "balance": (
-        click.Choice(("none", "sqrt", "full")),
-        "Classes as they are, by the square root of their images, or alike.",
-    ),
-    "logit_adjustment": (
-        FiniteRange(0),
-        "How much of the classes' shares the scores leave out; 1: all, 0: nothing.",
-    ),
-    "val_every": (COUNT, "Steps from one validation to the next."),
-    "val_patience": (COUNT, "Validations that are no better before it stops."),
-    "final": (bool, "Train on val as well as train, without validation; test is left out."),
-    "stop_step": (click.IntRange(0), "With --final: stop after this step; 0: after all."),
-    "checkpoint_seconds": (FiniteRange(0), "Time from one checkpoint to the next."),
-    "brightness": (SHARE, "Of views: the most that the factor differs from 1."),
-    "contrast": (SHARE, "Of views: the most that the factor differs from 1."),
-    "saturation": (SHARE, "Of views: the most that the factor differs from 1."),
-    "hue_degrees": (FiniteRange(0, 180), "Of views, either way."),
-    "cutout": (SHARE, "Side of a blanked square in views, as a share of the image's."),
-}
-"""Type and help of every field; each help text is shown with the recipe's name."""
-
-
-def finetune_from(chosen: dict[str, Any]) -> FineTuneOptions:
-    """Take the recipe's configuration out of the values of all options."""
-    jitter = Jitter(**{field.name: chosen.pop(field.name) for field in fields(Jitter)})
-    own = [field.name for field in fields(FineTuneOptions) if field.name != "jitter"]
-    return FineTuneOptions(**{name: chosen.pop(name) for name in own}, jitter=jitter)
-
-
-def refuse_options_of_the_other(context: click.Context) -> None:
-    """Refuse options on the command line that the recipe does not use.
-
-    Raises
-    ------
-    click.UsageError
-        Naming the first of them.
-    """
-    recipe = context.params["recipe"]
-    foreign = PUBLISHED_ONLY if recipe == "finetune" else FINETUNE_HELP.keys()
-    other = "published" if recipe == "finetune" else "finetune"
-    for option in context.command.params:
-        given = context.get_parameter_source(option.name or "")
-        if option.name in foreign and given is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(
-                f"{option.opts[0]} is an option of --recipe {other}; the recipe is {recipe}."
-            )
-
-
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-NESTED = ("augmentation", "finetune", "jitter")
 
 
 class FoldCount(click.IntRange):
@@ -117,62 +34,62 @@ class FoldCount(click.IntRange):
         return count
 
 
-HELP: dict[str, tuple[Any, str]] = {
-    "recipe": (
-        click.Choice(("finetune", "published")),
-        "Tune the base's upper stages with the head, or train a head on frozen features.",
-    ),
-    "weights": (str, "'imagenet', or a .weights.h5 file of the ResNet50 base."),
-    "weights_licence": (str, "Whose the base's weights are, in a line for the model card."),
-    "seed": (click.IntRange(0, 2**31 - 3), "Of everything random."),
-    "images_per_class": (COUNT, "published: Drawn, or repeated where there are fewer."),
-    "views": (click.IntRange(0), "published: Augmented views of every training image."),
-    "hidden_units": (COUNT, "Of the head."),
-    "dropout": (SHARE, "Of the head."),
-    "learning_rate": (click.FloatRange(0, min_open=True), "published: Of Adam."),
-    "batch_size": (COUNT, "Images a step."),
-    "epochs": (COUNT, "published: At most."),
-    "patience": (COUNT, "published: Epochs without a better validation before it stops."),
-    "folds": (FoldCount(0, 20), "2 and more: cross-validate by lesion, and write no engine."),
-    "device": (click.Choice(("auto", "cpu", "gpu")), "auto: a GPU that is seen, else the CPU."),
-    "xla": (bool, "Compile with XLA."),
-    "mixed_precision": (
-        bool,
-        "finetune: multiply in bfloat16, on a CPU that can; published: features in float16, on a "
-        "GPU.",
-    ),
-    "rotation_degrees": (click.FloatRange(0, 180), "Of views, either way."),
-    "shift": (SHARE, "Of views, as a share of the side."),
-    "zoom": (SHARE, "Of views, as a share of the scale."),
-    "horizontal_flip": (bool, "Mirror views left to right."),
-    "vertical_flip": (bool, "Mirror views top to bottom."),
-    **{name: (kind, f"finetune: {text}") for name, (kind, text) in FINETUNE_HELP.items()},
-}
-"""Type and help of every field but those that hold fields of their own."""
+def fields_of(*kinds: type[Any]) -> list[Field[Any]]:
+    """List the fields that are options, in the order of ``--help``."""
+    return [field for kind in kinds for field in fields(kind) if field.metadata]
+
+
+FINETUNE_ONLY = frozenset(field.name for field in fields_of(FineTuneOptions, Jitter))
 
 
 def recipe_options(command: Command) -> Command:
-    """Give a command one option for each field of the recipe, in their order."""
-    for field in reversed(_fields()):
-        kind, text = HELP[field.name]
-        name = "--" + field.name.replace("_", "-")
-        declared = f"{name}/--no-{name[2:]}" if kind is bool else name
-        add = click.option(declared, type=kind, default=field.default, help=text)
+    """Give a command one option for each field of the recipes, in their order."""
+    for field in reversed(fields_of(TrainOptions, Augmentation, FineTuneOptions, Jitter)):
+        name, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
+        recipe = "finetune: " if field.name in FINETUNE_ONLY else ""
+        recipe = "published: " if field.name in PUBLISHED_ONLY else recipe
+        add = click.option(
+            f"{name}/--no-{name[2:]}" if field.type is bool else name,
+            type=_parameter_type(field),
+            default=field.default,
+            help=recipe + text,
+        )
         command = add(command)
     return command
 
 
-def options_from(chosen: Mapping[str, Any]) -> TrainOptions:
-    """Build the configuration from what the options were set to."""
-    views = {field.name: chosen[field.name] for field in fields(Augmentation)}
-    rest = {name: value for name, value in chosen.items() if name not in views}
-    finetune = finetune_from(rest)
-    return TrainOptions(**rest, augmentation=Augmentation(**views), finetune=finetune)
+def _parameter_type(field: Field[Any]) -> Any:
+    values = field.metadata["values"]
+    if field.name == "folds":
+        return FoldCount(0, 20)
+    if isinstance(values, Range):
+        kind = click.IntRange if field.type is int else FiniteRange
+        return kind(*astuple(values))
+    return click.Choice(values) if values else field.type
 
 
-def _fields() -> list[Field[Any]]:
-    every = (TrainOptions, Augmentation, FineTuneOptions, Jitter)
-    return [field for kind in every for field in fields(kind) if field.name not in NESTED]
+def options_from(values: Mapping[str, Any]) -> TrainOptions:
+    """Build the configuration from the values of all options."""
+
+    def build(kind: type[Any], **nested: Any) -> Any:
+        return kind(**{field.name: values[field.name] for field in fields_of(kind)}, **nested)
+
+    finetune = build(FineTuneOptions, jitter=build(Jitter))
+    options: TrainOptions = build(TrainOptions, augmentation=build(Augmentation), finetune=finetune)
+    return options
+
+
+def refuse_options_of_other_recipe(context: click.Context) -> None:
+    """Raise a usage error for an option on the command line that the recipe does not use."""
+    recipe = context.params["recipe"]
+    published = recipe == "published"
+    foreign, other = (FINETUNE_ONLY, "finetune") if published else (PUBLISHED_ONLY, "published")
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in foreign and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option.opts[0]} is an option of --recipe {other}; the recipe is {recipe}."
+            )
 
 
 @click.command()
@@ -199,11 +116,11 @@ def _fields() -> list[Field[Any]]:
 )
 @recipe_options
 def train(
-    data: Path, out: Path, cache: Path | None, out_of_fold: Path | None, **chosen: object
+    data: Path, out: Path, cache: Path | None, out_of_fold: Path | None, **values: object
 ) -> None:
     """Train an engine from a split table, or cross-validate the recipe with --folds.
 
-    Interrupted, the same command goes on from the last checkpoint; work files lie
+    Interrupted, the same command resumes from the last checkpoint; work files lie
     in OUT.work.
     """
     from hambatch.evaluation.report import format_report
@@ -213,23 +130,23 @@ def train(
     from hambatch.training.train import train as train_engine
     from hambatch.training.train import train_folds
 
-    refuse_options_of_the_other(click.get_current_context())
-    options: TrainOptions = options_from(chosen)
+    refuse_options_of_other_recipe(click.get_current_context())
+    options = options_from(values)
     log_to(sys.stderr)
-    where = cache or default_cache()
+    cache = cache or default_cache()
     if options.folds:
-        click.echo(format_folds(train_folds(data, out, where, options)))
+        click.echo(format_folds(train_folds(data, out, cache, options)))
     else:
-        manifest = train_engine(data, out, where, options, out_of_fold)
-        # Options are chosen by what is seen here. The test images are to choose none.
-        shown = "val" if "val" in manifest.metrics else "test"
-        click.echo(f"{_what(manifest.training, shown)}\n{format_report(manifest.metrics[shown])}")
+        manifest = train_engine(data, out, cache, options, out_of_fold)
+        # Options are compared by these figures; the test images take no part in that.
+        part = "val" if "val" in manifest.metrics else "test"
+        click.echo(f"{_title(manifest.training, part)}\n{format_report(manifest.metrics[part])}")
     click.echo(f"Wrote {out}.", err=True)
 
 
-def _what(training: Mapping[str, Any], shown: str) -> str:
-    if shown == "test":
+def _title(training: Mapping[str, Any], part: str) -> str:
+    if part == "test":
         return "Test images:"
     unit = "step" if "best_step" in training else "epoch"
     best = training[f"best_{unit}"]
-    return f"Validation images, by the best {unit}, {best} (of the test images tells card.md):"
+    return f"Validation images, by the best {unit}, {best} (card.md has the test images):"

@@ -1,4 +1,4 @@
-"""Images of a split table, scored by the path of every run, and each of them the table's."""
+"""A split table and its images: read, checked for leaks, and scored by the path of every run."""
 
 import logging
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from hambatch.ham10000.split import group_lesions
 from hambatch.ham10000.table import dataset_root, read_split
 from hambatch.score.options import ScoreOptions
 from hambatch.score.rows import predict_files
-from hambatch.system.files import sha256_of_bytes, sha256_of_file
+from hambatch.system.files import sha256_of_file
 from hambatch.types import Row
 
 log = logging.getLogger(__name__)
@@ -54,18 +54,15 @@ class Dataset:
         names = zip(self.table["sha256"], self.table["file"], strict=True)
         return {sha256: self.root / name for sha256, name in names}
 
-    def part(self, split: str) -> pd.DataFrame:
-        """Rows of ``train``, ``val`` or ``test``."""
-        return self.table[self.table["split"] == split]
+    def part(self, *splits: str) -> pd.DataFrame:
+        """Rows of ``train``, ``val`` or ``test``, or of several of them, in the table's order."""
+        return self.table[self.table["split"].isin(splits)]
 
 
 def read_dataset(path: Path) -> Dataset:
     """Read a split table; no image is opened.
 
-    Raises
-    ------
-    InputError
-        If it is no split table, leaks, or its images are not there.
+    Raises InputError if it is no split table, leaks, or its images are not there.
     """
     table = read_split(path)
     check_leaks(table, str(path))
@@ -75,13 +72,7 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def refuse_near_duplicates_in(dataset: Dataset, path: Path) -> None:
-    """Look at the pictures as well: none may be on two sides.
-
-    Raises
-    ------
-    InputError
-        Naming the first pairs that look the same.
-    """
+    """Raise InputError if pictures on two sides of the split look the same, naming the first."""
     unseen = refuse_near_duplicates(dataset.table, dataset.root, str(path))
     if unseen:
         log.info("%d images cannot be read or decoded, and were not compared", unseen)
@@ -90,10 +81,7 @@ def refuse_near_duplicates_in(dataset: Dataset, path: Path) -> None:
 def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:
     """Join the groups of pictures that look the same and of known pairs, whatever the split.
 
-    Raises
-    ------
-    InputError
-        If two of them have different dx.
+    Raises InputError if two of them have different dx.
     """
     pairs, _ = compare_images(dataset.table, dataset.root, "group")
     pairs = np.vstack([pairs, known_pairs_in(dataset.table)])
@@ -106,27 +94,15 @@ def labels_of(dx: Iterable[str]) -> NDArray[np.int64]:
     return np.array([CLASSES.index(name) for name in dx], np.int64)
 
 
-def read_encoded(path: Path, sha256: str) -> NDArray[np.uint8]:
-    """Read a whole file, 1-D.
-
-    Raises
-    ------
-    InputError
-        If it is missing, or is not the file of that hash.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
+def images_per_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the training images of each class: int64 ``[7]``; InputError if one has none."""
+    counts = np.bincount(labels, minlength=len(CLASSES))
+    if not counts.all():
         raise InputError(
-            f"{path} cannot be read: {error.strerror}.\n"
-            "Next: restore the images, or run hambatch prepare again"
-        ) from error
-    if (found := sha256_of_bytes(content)) != sha256:
-        raise InputError(
-            f"{path} is not the file that was split: sha256 {found}, wanted {sha256}.\n"
-            "Next: restore the images, or run hambatch prepare again"
+            f"the training part has no image of class {CLASSES[int(counts.argmin())]}.\n"
+            "Next: hambatch prepare, with smaller val and test fractions, or fewer --folds"
         )
-    return np.frombuffer(content, np.uint8)
+    return counts
 
 
 NEXT = "hambatch prepare HAM10000_DIR --out split.csv, or restore the images that it names"
@@ -135,14 +111,11 @@ NEXT = "hambatch prepare HAM10000_DIR --out split.csv, or restore the images tha
 def score_split(
     engine: Engine, root: Path, images: pd.DataFrame, precision: str, *, calibration: bool = False
 ) -> list[Row]:
-    """Score with one graph on the CPU, uncalibrated unless asked; rows in the table's order.
+    """Score with one graph on the CPU, uncalibrated by default; rows in the table's order.
 
-    Raises
-    ------
-    InputError
-        If an image is not the table's, or cannot be scored.
+    Raises InputError if an image is not the table's, or cannot be scored.
     """
-    # Of a graph that is being measured no gate has passed yet.
+    # A graph that is being measured has passed no gate yet.
     options = ScoreOptions.on_cpu(
         engine=str(engine.folder),
         backend=BACKEND_OF_GATES,

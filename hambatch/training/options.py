@@ -1,95 +1,48 @@
-"""Defaults of training, export and calibration: option name = field name = key in the record."""
+"""Options of training, export and calibration: option name = field name = key in the record."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+RECIPE_NAMES = ("finetune", "published")
 
 PUBLISHED_ONLY = frozenset({"images_per_class", "views", "learning_rate", "epochs", "patience"})
-"""Options of training that mean nothing to fine-tuning."""
+"""Options of training that fine-tuning does not have."""
+
+STAGES = ("conv5", "conv4", "conv3")
+"""Stages of ResNet50 that may be trained, from the top."""
+
+BALANCES = {"none": 1.0, "sqrt": 0.5, "full": 0.0}
+"""The power of a class's number of images that it is drawn in proportion to."""
 
 
 @dataclass(frozen=True)
-class Jitter:
-    """What is done to a view's pixels, each number uniform in its range.
+class Range:
+    """Finite numbers that an option accepts; an open end is not one of them."""
 
-    ``brightness``, ``contrast`` and ``saturation`` are factors, given as the most that
-    they differ from 1; hue turns either way. It stays small: colour is evidence here, as
-    the blue-white veil of a melanoma is. ``cutout`` is the side of a blanked square as a
-    share of the image's side; 0.2 is 4 % of the area, less than a lesion.
+    min: float
+    max: float | None = None
+    min_open: bool = False
+    max_open: bool = False
+
+
+COUNT, NOT_NEGATIVE, POSITIVE = Range(1), Range(0), Range(0, min_open=True)
+SHARE, PART = Range(0, 1, max_open=True), Range(0, 1, min_open=True)
+
+
+def option(default: T, text: str, values: Range | Sequence[str] | None = None) -> T:
+    """Declare a field that is an option of the command line.
+
+    Parameters
+    ----------
+    text
+        Its help.
+    values
+        The numbers or words that it accepts; None: any of its type.
     """
-
-    brightness: float = 0.08
-    contrast: float = 0.08
-    saturation: float = 0.08
-    hue_degrees: float = 2.0
-    cutout: float = 0.2
-
-
-@dataclass(frozen=True)
-class FineTuneOptions:
-    """Numbers of fine-tuning, beside those that it shares with the published recipe.
-
-    ``side`` is that of the images that the network sees, in training and in scoring: more pixels
-    show more, and cost as much more.
-    Stages from ``unfreeze`` up are trained with the head; conv4 and conv5 hold 22 of the
-    base's 23.5 million weights. A step is a batch: 900 ``steps`` of 32 are 7 passes over
-    4,300 images.
-    ``peak_learning_rate`` is the head's, which starts from nothing; conv5 learns ``base_rate``
-    times as fast, and each stage below ``stage_decay`` times as fast as the one above it. It
-    rises for the share ``warmup`` of all steps, while the head's first gradients are noise to
-    the base, then falls to 0.
-    ``weight_decay`` is decoupled, of kernels alone. ``clip_norm`` bounds the norm of all
-    gradients together: one odd batch does not undo the others. ``averaging`` 0.99 averages
-    weights over about 100 steps, a ninth of the run.
-    ``balance`` draws classes in proportion to their images (``none``), to the square root of
-    that (``sqrt``), or alike (``full``): in between, rare classes are seen more often and
-    their few images are not learnt by heart.
-    ``logit_adjustment`` takes as much of what the network learns of these shares out of its
-    scores: with 1 it scores as if all classes were equally frequent, whatever it is fed.
-    ``mixup`` blends images of a batch in pairs, by shares of Beta(``mixup``, ``mixup``).
-    The first ``crop_share`` of all steps see crops of ``crop_side`` pixels of each view.
-    ``val_every`` 150 steps keeps validation of 900 images below a tenth of the time on a CPU,
-    where both are slow. ``val_patience`` is counted in validations.
-    ``final`` trains on the validation images as well, for a fixed number of steps: ``stop_step``,
-    or all where that is 0. The learning rate goes as for all ``steps``, so that a step which was
-    chosen in a run of as many means the same.
-    ``checkpoint_seconds`` changes no weight; a checkpoint is of some 460 MB.
-    """
-
-    side: int = 224
-    unfreeze: str = "conv4"
-    steps: int = 900
-    peak_learning_rate: float = 5e-4
-    base_rate: float = 0.4
-    stage_decay: float = 0.4
-    warmup: float = 0.1
-    weight_decay: float = 0.05
-    clip_norm: float = 1.0
-    averaging: float = 0.99
-    label_smoothing: float = 0.1
-    mixup: float = 0.0
-    crop_side: int = 160
-    crop_share: float = 0.0
-    balance: str = "sqrt"
-    logit_adjustment: float = 0.75
-    val_every: int = 150
-    val_patience: int = 4
-    final: bool = False
-    stop_step: int = 0
-    checkpoint_seconds: float = 300.0
-    jitter: Jitter = Jitter()
-
-    @property
-    def last_step(self) -> int:
-        """Where it ends at the latest."""
-        return self.stop_step or self.steps
-
-
-@dataclass(frozen=True)
-class CalibrateOptions:
-    """`hambatch engines calibrate`: ``split`` are parts of the split table."""
-
-    split: tuple[str, ...] = ("val",)
-    precision: str = "fp32"
+    return field(default=default, metadata={"help": text, "values": values})
 
 
 @dataclass(frozen=True)
@@ -100,11 +53,107 @@ class Augmentation:
     share of the scale, so 0.1 means 0.9 to 1.1.
     """
 
-    rotation_degrees: float = 180.0
-    shift: float = 0.1
-    zoom: float = 0.1
-    horizontal_flip: bool = True
-    vertical_flip: bool = True
+    rotation_degrees: float = option(180.0, "Of views, either way.", Range(0, 180))
+    shift: float = option(0.1, "Of views, as a share of the side.", SHARE)
+    zoom: float = option(0.1, "Of views, as a share of the scale.", SHARE)
+    horizontal_flip: bool = option(True, "Mirror views left to right.")
+    vertical_flip: bool = option(True, "Mirror views top to bottom.")
+
+
+FACTOR = "Of views: the most that the factor differs from 1."
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How the pixels of a view are changed, each number uniform in its range.
+
+    ``brightness``, ``contrast`` and ``saturation`` are factors, given as the most that
+    they differ from 1; hue turns either way. It stays small: colour is evidence here, as
+    the blue-white veil of a melanoma is. ``cutout`` is the side of a blanked square as a
+    share of the image's side; 0.2 is 4 % of the area, less than a lesion.
+    """
+
+    brightness: float = option(0.08, FACTOR, SHARE)
+    contrast: float = option(0.08, FACTOR, SHARE)
+    saturation: float = option(0.08, FACTOR, SHARE)
+    hue_degrees: float = option(2.0, "Of views, either way.", Range(0, 180))
+    cutout: float = option(
+        0.2, "Side of a blanked square in views, as a share of the image's.", SHARE
+    )
+
+
+@dataclass(frozen=True)
+class FineTuneOptions:
+    """Numbers of fine-tuning, beside those that it shares with the published recipe.
+
+    ``side`` is that of the images in training and in scoring: more pixels show more, and cost
+    as much more. Stages from ``unfreeze`` up are trained with the head; conv4 and conv5 hold 22
+    of the base's 23.5 million weights. A step is a batch: 900 ``steps`` of 32 are 7 passes over
+    4,300 images.
+
+    ``peak_learning_rate`` is the head's, which starts from random weights; conv5 learns
+    ``base_rate`` times as fast, and each stage below ``stage_decay`` times as fast as the one
+    above it. It rises for the share ``warmup`` of all steps, while the head's first gradients
+    are noise to the base, then falls to 0. ``weight_decay`` is decoupled. ``clip_norm`` keeps
+    one odd batch from undoing the others. ``averaging`` 0.99 averages weights over about 100
+    steps, a ninth of the run.
+
+    ``balance`` draws classes in proportion to their images (``none``), to the square root of
+    that (``sqrt``), or alike (``full``): in between, rare classes are seen more often and
+    their few images are not learnt by heart. ``logit_adjustment`` takes as much of what the
+    network learns of these shares out of its scores: with 1 it scores as if all classes were
+    equally frequent.
+
+    ``val_every`` 150 steps keeps validation of 900 images below a tenth of the time on a CPU,
+    where both are slow. ``final`` trains on the validation images as well, for a fixed number
+    of steps: ``stop_step``, or all where that is 0. The learning rate goes as for all ``steps``,
+    so that the best step of a run of as many means the same.
+    ``checkpoint_seconds`` changes no weight; a checkpoint is of some 460 MB.
+    """
+
+    side: int = option(
+        224, "Of the images that the network sees, in pixels; a multiple of 32.", Range(64, 512)
+    )
+    unfreeze: str = option("conv4", "The lowest stage that is trained.", STAGES)
+    steps: int = option(900, "Batches, at most.", COUNT)
+    peak_learning_rate: float = option(5e-4, "The head's, at its highest.", POSITIVE)
+    base_rate: float = option(0.4, "The learning rate of conv5 as a share of the head's.", PART)
+    stage_decay: float = option(
+        0.4, "That of a stage below as a share of that of the stage above.", PART
+    )
+    warmup: float = option(0.1, "Share of the steps in which the learning rate rises.", SHARE)
+    weight_decay: float = option(0.05, "Of AdamW; of kernels alone.", NOT_NEGATIVE)
+    clip_norm: float = option(1.0, "The most that all gradients together may be.", POSITIVE)
+    averaging: float = option(0.99, "How much of the weights' average a step keeps.", SHARE)
+    label_smoothing: float = option(0.1, "Share of the label that goes to all classes.", SHARE)
+    mixup: float = option(
+        0.0, "Blend images in pairs, by shares of Beta(mixup, mixup); 0: do not.", NOT_NEGATIVE
+    )
+    crop_side: int = option(160, "Of crops of views, in pixels.", Range(32, 512))
+    crop_share: float = option(
+        0.0, "Share of the steps, from the first, that see crops.", Range(0, 1)
+    )
+    balance: str = option(
+        "sqrt", "Classes as they are, by the square root of their images, or alike.", (*BALANCES,)
+    )
+    logit_adjustment: float = option(
+        0.75,
+        "How much of the classes' shares the scores leave out; 1: all, 0: nothing.",
+        NOT_NEGATIVE,
+    )
+    val_every: int = option(150, "Steps from one validation to the next.", COUNT)
+    val_patience: int = option(4, "Validations that are no better before it stops.", COUNT)
+    final: bool = option(
+        False, "Train on val as well as train, without validation; test is left out."
+    )
+    stop_step: int = option(0, "With --final: stop after this step; 0: after all.", NOT_NEGATIVE)
+    checkpoint_seconds: float = option(300.0, "Time from one checkpoint to the next.", NOT_NEGATIVE)
+    jitter: Jitter = Jitter()
+
+    @property
+    def last_step(self) -> int:
+        """The last step unless validation stops it earlier."""
+        return self.stop_step or self.steps
 
 
 @dataclass(frozen=True)
@@ -112,34 +161,65 @@ class TrainOptions:
     """`hambatch train`: both recipes, each of their numbers a field.
 
     ``recipe`` ``finetune`` takes the numbers in ``finetune`` instead of those in
-    :data:`hambatch.training.options.PUBLISHED_ONLY`. The others are the published
-    recipe's: Dense(512, ReLU), Dropout(0.5), Adam 1e-4, categorical cross-entropy,
-    500 images a class; the base stays frozen, in inference mode.
-    ``views`` augmented views of every training image are computed once.
-    ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead.
+    :data:`PUBLISHED_ONLY`. The others are the published recipe's: Dense(512, ReLU),
+    Dropout(0.5), Adam 1e-4, categorical cross-entropy, 500 images a class; the base stays
+    frozen, in inference mode. ``views`` augmented views of every training image are computed
+    once. ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead.
+
     ``device`` ``auto`` is resolved by :mod:`hambatch.training.compute`. ``xla`` compiles the
-    base and the head's step, ``mixed_precision`` computes the base's features in float16; the
-    head, which is small, is always trained in float32, so that no loss need be scaled.
+    base and the head's step. ``mixed_precision`` computes the published recipe's features in
+    float16; its head, which is small, is always trained in float32, without loss scaling.
     """
 
-    recipe: str = "finetune"
-    weights: str = "imagenet"
-    weights_licence: str = ""
-    seed: int = 0
-    images_per_class: int = 500
-    views: int = 4
-    hidden_units: int = 512
-    dropout: float = 0.5
-    learning_rate: float = 1e-4
-    batch_size: int = 32
-    epochs: int = 100
-    patience: int = 15
-    folds: int = 0
-    device: str = "auto"
-    xla: bool = False
-    mixed_precision: bool = False
+    recipe: str = option(
+        "finetune",
+        "Tune the base's upper stages with the head, or train a head on frozen features.",
+        RECIPE_NAMES,
+    )
+    weights: str = option("imagenet", "'imagenet', or a .weights.h5 file of the ResNet50 base.")
+    weights_licence: str = option("", "Whose the base's weights are, in a line for the model card.")
+    seed: int = option(0, "Of everything random.", Range(0, 2**31 - 3))
+    images_per_class: int = option(500, "Drawn, or repeated where there are fewer.", COUNT)
+    views: int = option(4, "Augmented views of every training image.", NOT_NEGATIVE)
+    hidden_units: int = option(512, "Of the head.", COUNT)
+    dropout: float = option(0.5, "Of the head.", SHARE)
+    learning_rate: float = option(1e-4, "Of Adam.", POSITIVE)
+    batch_size: int = option(32, "Images a step.", COUNT)
+    epochs: int = option(100, "At most.", COUNT)
+    patience: int = option(15, "Epochs without a better validation before it stops.", COUNT)
+    folds: int = option(0, "2 and more: cross-validate by lesion, and write no engine.")
+    device: str = option("auto", "auto: a GPU that is seen, else the CPU.", ("auto", "cpu", "gpu"))
+    xla: bool = option(False, "Compile with XLA.")
+    mixed_precision: bool = option(
+        False,
+        "finetune: multiply in bfloat16, on a CPU that can; published: features in float16, on a "
+        "GPU.",
+    )
     augmentation: Augmentation = Augmentation()
-    finetune: FineTuneOptions = field(default_factory=FineTuneOptions)
+    finetune: FineTuneOptions = FineTuneOptions()
+
+    @property
+    def final(self) -> bool:
+        """Whether the validation images are trained on too."""
+        return self.recipe == "finetune" and self.finetune.final
+
+    @property
+    def trained_parts(self) -> tuple[str, ...]:
+        """The parts of the split table that are trained on."""
+        return ("train", "val") if self.final else ("train",)
+
+    def of_recipe(self) -> dict[str, Any]:
+        """Give the options as plain values, without those of the other recipe."""
+        unused = {"finetune"} if self.recipe == "published" else PUBLISHED_ONLY
+        return {name: value for name, value in asdict(self).items() if name not in unused}
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """`hambatch engines calibrate`: ``split`` are parts of the split table."""
+
+    split: tuple[str, ...] = ("val",)
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -161,9 +241,3 @@ class Int8Options:
     damping: float = 0.01
     keep_fp32: int = 11
     restore_fp32: int = 2
-
-
-def chosen_options(options: TrainOptions) -> dict[str, Any]:
-    """Give the options as plain values, without those of the other recipe."""
-    unused = {"finetune"} if options.recipe == "published" else PUBLISHED_ONLY
-    return {name: value for name, value in asdict(options).items() if name not in unused}

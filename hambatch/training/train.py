@@ -1,5 +1,6 @@
 """`hambatch train`: from a split table to an engine, or to a report of folds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,142 @@ from hambatch.training.dataset import (
     with_near_duplicates_joined,
 )
 from hambatch.training.export.parity import MIN_IMAGES
+from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.folds import PUBLISHED, cross_validate
-from hambatch.training.options import TrainOptions, chosen_options
-from hambatch.training.recipes import FOLDS, RECIPES, refuse_combinations
-from hambatch.training.state_file import work_folder
+from hambatch.training.options import FineTuneOptions, TrainOptions
+from hambatch.training.published.recipe import Published
+from hambatch.training.recipe import Recipe
+
+RECIPES: dict[str, Callable[[Dataset, Path, TrainOptions], Recipe]] = {
+    "finetune": FineTuning,
+    "published": Published,
+}
+
+HALVINGS = 32
+"""What the five stages of ResNet50 divide an image's side by."""
 
 
-def refuse_unmeasurable(dataset: Dataset, path: Path, options: TrainOptions) -> None:
-    """Refuse a table without test images, or without enough that a training is validated with.
+def train(
+    data: Path, out: Path, cache: Path, options: TrainOptions, out_of_fold: Path | None = None
+) -> Manifest:
+    """Train an engine; ``out`` appears whole, at the very end.
+
+    Started again after an interruption, it resumes from its last checkpoint.
+
+    Parameters
+    ----------
+    data
+        Split table of ``hambatch prepare``.
+    out
+        Engine folder to make; work files stay in ``OUT.work``.
+    cache
+        Folder of cached features, shared by all runs.
+    out_of_fold
+        Predictions to fit the temperature of a final training on, which holds out no images.
 
     Raises
     ------
-    InputError
-        Naming how many there are.
+    HambatchError
+        If ``out`` exists, options contradict each other, the table leaks, images, weights or the
+        device are missing, ``OUT.work`` is of another run, or predictions of another recipe.
     """
-    final = options.recipe == "finetune" and options.finetune.final
-    for part, fewest in (("test", 1), ("val", 0 if final else MIN_IMAGES)):
+    _refuse_existing(out)
+    refuse_combinations(options)
+    dataset = read_dataset(data)
+    _refuse_unmeasurable(dataset, data, options)
+    if out_of_fold is not None:
+        _refuse_predictions(out_of_fold, dataset, options)
+    refuse_near_duplicates_in(dataset, data)
+    options, work = set_up(options), _work_folder(out)
+    recipe = RECIPES[options.recipe](dataset, cache, options)
+    val = dataset.part("val").iloc[:0] if options.final else dataset.part("val")
+    fitted = recipe.fit(dataset.part(*options.trained_parts), val, work)
+    return assemble(dataset, fitted, options, work / "engine", out, out_of_fold)
+
+
+def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> dict[str, Any]:
+    """Cross-validate the recipe instead, and write the report to ``out`` as JSON.
+
+    The published recipe on the whole table, fine-tuning on all but its test part. Raises what
+    :func:`train` does.
+    """
+    _refuse_existing(out)
+    refuse_combinations(options)
+    dataset = read_dataset(data)
+    if options.recipe == "finetune":
+        # Its folds find a step and a temperature; the test part takes no part in that.
+        dataset = replace(dataset, table=dataset.part("train", "val"))
+    dataset = with_near_duplicates_joined(dataset, data)
+    options = set_up(options)
+    recipe = RECIPES[options.recipe](dataset, cache, options)
+    report = cross_validate(dataset, recipe, options, _work_folder(out))
+    report["published"] = PUBLISHED
+    write_json(out, report)
+    return report
+
+
+def _work_folder(out: Path) -> Path:
+    """``OUT.work``: the engine folder holds nothing but what its manifest names."""
+    return out.with_name(out.name + ".work")
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise InputError(
+            f"{out} exists already, wanted a new name.\n"
+            "Next: name another --out, or delete it to train again"
+        )
+
+
+def refuse_combinations(options: TrainOptions) -> None:
+    """Raise InputError for options of fine-tuning that contradict each other."""
+    if options.recipe != "finetune":
+        return
+    tune = options.finetune
+    for contradicts, problem, following in (
+        (
+            options.folds and tune.final,
+            f"--final is a training without validation, --folds {options.folds} are many with it",
+            "hambatch train --recipe finetune without --final",
+        ),
+        (
+            tune.stop_step and not tune.final,
+            f"--stop-step is {tune.stop_step}, wanted it with --final; else validation stops it",
+            "hambatch train --recipe finetune without --stop-step",
+        ),
+        (
+            tune.stop_step > tune.steps,
+            f"--stop-step is {tune.stop_step}, wanted at most the {tune.steps} of --steps",
+            "name the --steps of the training that found the step",
+        ),
+        (
+            tune.side % HALVINGS,
+            f"--side is {tune.side}, wanted a multiple of {HALVINGS}: five stages halve it",
+            f"--side {tune.side // HALVINGS * HALVINGS}",
+        ),
+        (
+            tune.crop_share and tune.crop_side > tune.side,
+            f"--crop-side is {tune.crop_side}, wanted at most the {tune.side} of --side",
+            f"--crop-side {tune.side}",
+        ),
+        (
+            tune.crop_side != FineTuneOptions.crop_side and not tune.crop_share,
+            f"--crop-side is {tune.crop_side}, wanted it with --crop-share: no step sees crops",
+            "add --crop-share 0.75",
+        ),
+        (
+            options.mixed_precision and options.xla,
+            "--mixed-precision of --recipe finetune is not for --xla, which would not see it",
+            "hambatch train without --xla",
+        ),
+    ):
+        if contradicts:
+            raise InputError(f"{problem}.\nNext: {following}")
+
+
+def _refuse_unmeasurable(dataset: Dataset, path: Path, options: TrainOptions) -> None:
+    """Refuse a table without test images, or without enough images to validate with."""
+    for part, fewest in (("test", 1), ("val", 0 if options.final else MIN_IMAGES)):
         found = len(dataset.part(part))
         if found < fewest:
             raise InputError(
@@ -41,16 +162,9 @@ def refuse_unmeasurable(dataset: Dataset, path: Path, options: TrainOptions) -> 
             )
 
 
-def refuse_predictions(path: Path, dataset: Dataset, options: TrainOptions) -> None:
-    """Refuse predictions that no temperature of this training can be fitted on.
-
-    Raises
-    ------
-    InputError
-        If the training is validated, which has a temperature of its own, or the table is not
-        one of predictions by networks of this recipe on this split table.
-    """
-    if not (options.recipe == "finetune" and options.finetune.final):
+def _refuse_predictions(path: Path, dataset: Dataset, options: TrainOptions) -> None:
+    """Refuse a temperature for a training that fits its own, or predictions of another recipe."""
+    if not options.final:
         raise InputError(
             "--out-of-fold is for --recipe finetune --final; any other training fits its "
             "temperature on the validation images.\nNext: hambatch train without --out-of-fold"
@@ -62,74 +176,4 @@ def refuse_predictions(path: Path, dataset: Dataset, options: TrainOptions) -> N
             "of the work folder of a training with validation, or with --folds.\n"
             "Next: hambatch train with the same options, without --final"
         )
-    refuse_other_networks(path, record, dataset.split_sha256, chosen_options(options))
-
-
-def train(
-    data: Path, out: Path, cache: Path, options: TrainOptions, out_of_fold: Path | None = None
-) -> Manifest:
-    """Train an engine; ``out`` appears whole, at the very end.
-
-    Started again after an interruption, it goes on from its last checkpoint.
-
-    Parameters
-    ----------
-    data
-        Split table of ``hambatch prepare``.
-    out
-        Engine folder to make; work files stay in ``OUT.work``.
-    cache
-        Folder of cached features, shared by all runs.
-    out_of_fold
-        Predictions to fit the temperature of a final training on, whose own images are all seen.
-
-    Raises
-    ------
-    HambatchError
-        If the table leaks, images or weights are missing, ``out`` exists, the
-        device cannot be had, ``OUT.work`` belongs to another run, the recipe
-        cannot do what is asked, or the predictions are of another one.
-    """
-    _refuse_existing(out)
-    refuse_combinations(options)
-    dataset = read_dataset(data)
-    refuse_unmeasurable(dataset, data, options)
-    if out_of_fold is not None:
-        refuse_predictions(out_of_fold, dataset, options)
-    refuse_near_duplicates_in(dataset, data)
-    options = set_up(options)
-    trained = RECIPES[options.recipe](dataset, out, cache, options)
-    return assemble(trained, work_folder(out) / "engine", out, out_of_fold)
-
-
-def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> dict[str, Any]:
-    """Cross-validate the recipe instead, and write the report to ``out`` as JSON.
-
-    The published recipe on the whole table, fine-tuning on all but its test part.
-
-    Raises
-    ------
-    HambatchError
-        As :func:`train` does.
-    """
-    _refuse_existing(out)
-    refuse_combinations(options)
-    dataset = read_dataset(data)
-    if options.recipe == "finetune":
-        # Its folds choose a step and a temperature; the test part chooses nothing.
-        dataset = replace(dataset, table=dataset.table[dataset.table["split"] != "test"])
-    dataset = with_near_duplicates_joined(dataset, data)
-    options, work = set_up(options), work_folder(out)
-    folds = FOLDS[options.recipe](dataset, cache, options, work)
-    report = cross_validate(dataset, folds, options, work)
-    report["published"] = PUBLISHED
-    write_json(out, report)
-    return report
-
-
-def _refuse_existing(out: Path) -> None:
-    if out.exists():
-        raise InputError(
-            f"{out} exists already, wanted a new name.\n"
-            "Next: name another --out, or delete it to train again"
-        )
+    refuse_other_networks(path, record, dataset.split_sha256, options.of_recipe())

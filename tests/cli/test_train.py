@@ -7,11 +7,17 @@ from dataclasses import fields
 import pytest
 from click.testing import CliRunner
 
-from hambatch.cli.train import HELP, NESTED, options_from, train
+from hambatch.cli.train import FINETUNE_ONLY, options_from, train
 from hambatch.errors import InputError
 from hambatch.ham10000.table import COLUMNS
 from hambatch.system.files import sha256_of_bytes
-from hambatch.training.options import Augmentation, FineTuneOptions, Jitter, TrainOptions
+from hambatch.training.options import (
+    PUBLISHED_ONLY,
+    Augmentation,
+    FineTuneOptions,
+    Jitter,
+    TrainOptions,
+)
 from tests.conftest import jpeg_bytes
 from tests.ham10000.images import COPIES, picture
 
@@ -20,7 +26,8 @@ PATHS = {"data", "out", "cache", "out_of_fold"}
 
 def field_names():
     kinds = (TrainOptions, Augmentation, FineTuneOptions, Jitter)
-    return {field.name for kind in kinds for field in fields(kind)} - set(NESTED)
+    nested = {"augmentation", "finetune", "jitter"}
+    return {field.name for kind in kinds for field in fields(kind)} - nested
 
 
 @pytest.fixture
@@ -53,15 +60,82 @@ def run(split, out, *more):
 
 def test_every_field_of_the_recipe_is_an_option_with_its_default():
     options = {option.name: option.default for option in train.params}
-    assert set(options) - PATHS == field_names() == set(HELP)
+    assert set(options) - PATHS == field_names()
     assert options_from({name: options[name] for name in field_names()}) == TrainOptions()
+    assert PUBLISHED_ONLY <= vars(TrainOptions()).keys()
+    assert not PUBLISHED_ONLY & FINETUNE_ONLY
 
 
-@pytest.mark.parametrize("wrong", [["--views", "-1"], ["--zoom", "1"], ["--epochs", "0"]])
+def test_help_says_which_recipe_an_option_is_of_and_what_it_accepts():
+    lines = " ".join(CliRunner().invoke(train, ["--help"], terminal_width=100).output.split())
+    assert "--views INTEGER RANGE published: Augmented views of every training image." in lines
+    assert "--warmup FLOAT RANGE finetune: Share of the steps" in lines
+    assert "[0<=x<1]" in lines
+    assert "--unfreeze [conv5|conv4|conv3] finetune: The lowest stage" in lines
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--views", "-1"],
+        ["--zoom", "1"],
+        ["--shift", "-0.1"],
+        ["--rotation-degrees", "nan"],
+        ["--epochs", "0"],
+        ["--learning-rate", "0"],
+        ["--seed", "2147483646"],
+        ["--unfreeze", "conv2"],
+        ["--peak-learning-rate", "nan"],
+        ["--balance", "some"],
+        ["--stage-decay", "0"],
+        ["--val-every", "0"],
+        ["--base-rate", "0"],
+        ["--mixup", "nan"],
+        ["--crop-side", "513"],
+        ["--side", "32"],
+        ["--crop-share", "1.1"],
+    ],
+)
 def test_a_bad_value_is_a_usage_error(split, tmp_path, wrong):
     result = run(split, tmp_path / "engine", *wrong)
     assert result.exit_code == 2
     assert wrong[0] in result.output
+
+
+@pytest.mark.parametrize(
+    ("given", "other"),
+    [
+        (["--recipe", "published", "--steps", "3"], "finetune"),
+        (["--recipe", "published", "--cutout", "0.1"], "finetune"),
+        (["--recipe", "published", "--stop-step", "3"], "finetune"),
+        (["--epochs", "3"], "published"),
+        (["--recipe", "finetune", "--learning-rate", "0.1"], "published"),
+    ],
+)
+def test_an_option_of_the_other_recipe_is_a_usage_error(split, tmp_path, given, other):
+    result = run(split, tmp_path / "engine", *given)
+    assert result.exit_code == 2
+    assert f"{given[-2]} is an option of --recipe {other}" in result.output
+    assert not (tmp_path / "engine.work").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--final", "--folds", "2"],
+        ["--stop-step", "3"],
+        ["--stop-step", "9", "--final", "--steps", "8"],
+        ["--crop-side", "96"],
+        ["--side", "230"],
+        ["--crop-side", "192", "--crop-share", "0.5", "--side", "160"],
+        ["--mixed-precision", "--xla"],
+    ],
+)
+def test_what_fine_tuning_does_not_do_is_one_message_with_the_way_out(split, tmp_path, wrong):
+    result = run(split, tmp_path / "engine", *wrong)
+    assert isinstance(result.exception, InputError)
+    assert wrong[0] in str(result.exception)
+    assert "\nNext: " in str(result.exception)
 
 
 def test_a_leaky_table_is_refused_before_any_work(split, tmp_path):

@@ -1,13 +1,12 @@
-"""Views of images: reproducible, and the plain image is untouched."""
+"""Views of images: reproducible, in their ranges, and the plain image is untouched."""
 
 import numpy as np
-import pytest
 
-from hambatch.errors import InputError
-from hambatch.training.augmentation import check, view_matrix
-from hambatch.training.options import Augmentation
+from hambatch.training.augmentation import colours, cropped, hole, view_matrix
+from hambatch.training.options import Augmentation, Jitter
 
 IMAGE = "0a" * 32
+VIEWS = range(1, 200)
 
 
 def matrix(augmentation=Augmentation(), seed=0, sha256=IMAGE, view=1):  # noqa: B008
@@ -50,7 +49,52 @@ def test_the_centre_stays_where_it_is_without_shift():
     np.testing.assert_allclose(turned @ [112, 112, 1], [112, 112], atol=1e-3)
 
 
-@pytest.mark.parametrize("wrong", [{"zoom": 1.0}, {"shift": -0.1}, {"rotation_degrees": np.nan}])
-def test_ranges_that_name_no_picture_are_refused(wrong):
-    with pytest.raises(InputError, match=f"--{next(iter(wrong)).replace('_', '-')} is"):
-        check(Augmentation(**wrong))
+def test_a_crop_lies_anywhere_in_the_view_and_holds_its_centre() -> None:
+    eye = np.eye(2, 3, dtype=np.float32)
+    starts = np.array([cropped(eye, 224, 160, 0, IMAGE, view)[:, 2] for view in range(1, 400)])
+    assert (starts.min(), starts.max()) == (0, 64)
+    assert ((starts <= 112) & (starts + 160 >= 112)).all()
+    assert cropped(eye, 224, 224, 0, IMAGE, 1) is eye
+
+
+def all_colours(jitter: Jitter) -> np.ndarray:
+    return np.array([colours(jitter, 0, IMAGE, view) for view in VIEWS])
+
+
+def all_holes(jitter: Jitter) -> np.ndarray:
+    return np.array([hole(jitter, 0, IMAGE, view, 224, 112) for view in VIEWS])
+
+
+def test_colours_are_the_same_every_time_and_differ_from_all_others() -> None:
+    jitter = Jitter()
+    drawn = [colours(jitter, 0, IMAGE, 1), colours(jitter, 1, IMAGE, 1)]
+    drawn += [colours(jitter, 0, IMAGE, 2), colours(jitter, 0, "0b" * 32, 1)]
+    assert len({numbers.tobytes() for numbers in drawn}) == len(drawn)
+    np.testing.assert_array_equal(colours(jitter, 0, IMAGE, 1), drawn[0])
+
+
+def test_colours_stay_in_their_ranges_and_use_them() -> None:
+    away = np.abs(all_colours(Jitter(0.1, 0.2, 0.3, 4.0)) - [1, 1, 1, 0])
+    most = np.array([0.1, 0.2, 0.3, 4.0])
+    assert (away <= most + 1e-6).all()
+    assert (away.max(axis=0) > 0.95 * most).all()
+
+
+def test_switching_one_off_leaves_the_others_as_they_were() -> None:
+    with_all, without = all_colours(Jitter()), all_colours(Jitter(contrast=0.0, cutout=0.0))
+    assert (without[:, 1] == 1).all()
+    np.testing.assert_array_equal(with_all[:, [0, 2, 3]], without[:, [0, 2, 3]])
+
+
+def test_a_hole_lies_in_the_image_and_has_at_most_its_size() -> None:
+    start, size = np.split(all_holes(Jitter(cutout=0.25)), 2, axis=1)
+    assert (start >= 0).all()
+    assert (start + size <= [224, 112]).all()
+    assert (size <= [57, 29]).all()
+    assert (size.max(axis=0) >= [55, 27]).all()
+    # Some lie partly outside.
+    assert (size[:, 0] < 50).any()
+
+
+def test_without_cutout_there_is_no_hole() -> None:
+    assert (all_holes(Jitter(cutout=0.0))[:, 2:] == 0).all()

@@ -1,19 +1,15 @@
-"""Logit adjustment: what a class's share of the views adds to its logit, in training alone."""
+"""Which views the steps see: an endless sequence, balanced by class, and what corrects for it."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.engines.classes import CLASSES
-from hambatch.training.balance import no_image_of
+from hambatch.training.dataset import images_per_class
+from hambatch.training.options import BALANCES
 
-BALANCES = {"none": 1.0, "sqrt": 0.5, "full": 0.0}
-"""The power of a class's images that it is drawn in proportion to."""
-
-
-# What a generator draws, so that no two draw the same numbers.
 _ORDER_OF_ROUND, _ORDER_OF_CLASS = 1, 2
+"""Streams of random numbers."""
 
 
 class Instances(NamedTuple):
@@ -29,17 +25,7 @@ def instances(
     """Give the part ``[first, end)`` of the sequence; a pure function of its arguments.
 
     An image's view is 1 the first time that it is drawn, then 2, and so on: no view
-    comes twice.
-
-    Parameters
-    ----------
-    labels
-        int64 ``[images]``, indices of classes.
-
-    Raises
-    ------
-    InputError
-        If a class has no image.
+    comes twice. ``labels`` are int64 ``[images]``; InputError if a class has no image.
     """
     size = len(labels)
     rounds = range(first // size, -(-end // size))
@@ -49,17 +35,8 @@ def instances(
 
 
 def quotas(labels: NDArray[np.int64], balance: str) -> NDArray[np.int64]:
-    """Share out a round of ``len(labels)`` views: int64 ``[7]``.
-
-    Raises
-    ------
-    InputError
-        If a class has no image.
-    """
-    counts = np.bincount(labels, minlength=len(CLASSES))
-    if not counts.all():
-        raise no_image_of(CLASSES[int(counts.argmin())])
-    weights = counts ** BALANCES[balance]
+    """Share out a round of ``len(labels)`` views: int64 ``[7]``; InputError if a class has none."""
+    weights = images_per_class(labels) ** BALANCES[balance]
     exact = len(labels) * weights / weights.sum()
     found: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     # What rounding left over goes to the largest remainders.
@@ -84,28 +61,17 @@ def _round(labels: NDArray[np.int64], balance: str, seed: int, number: int) -> I
 
 
 def adjustment(labels: NDArray[np.int64], balance: str, strength: float) -> NDArray[np.float32]:
-    """Give what is added to the logits that the loss sees [1]_.
+    """Give what is added to the logits in the loss [1]_: float32 ``[7]``, 0 and less.
 
-    A network learns how often it sees a class. With ``strength`` times the logarithm of these
-    shares added for it, it learns as much less of that, and what is exported, without the sum,
-    leans less towards frequent classes. With 1 it scores as if all classes were equally frequent;
-    the images that it is fed stay those of ``balance``.
+    A network learns how often it sees a class. If the loss adds ``strength`` times the logarithm
+    of these shares, the network learns as much less of them, and its own scores, without the sum,
+    lean less towards frequent classes. With 1 it scores as if all classes were equally frequent;
+    with 0 nothing is added. Its images stay those of ``balance``.
 
     Parameters
     ----------
     labels
         int64 ``[images]`` of all training images, indices of classes.
-    strength
-        0 and more; with 0 nothing is added.
-
-    Returns
-    -------
-    float32 ``[7]``, 0 and less.
-
-    Raises
-    ------
-    InputError
-        If a class has no image.
 
     References
     ----------

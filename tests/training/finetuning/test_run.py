@@ -1,6 +1,7 @@
 """Fine-tuning to its end: it learns, stops, and goes on after a kill as if nothing had happened."""
 
 import csv
+import json
 import random
 import signal
 import subprocess
@@ -13,16 +14,10 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.training.finetuning.run import (
-    Progress,
-    StepCheckpoint,
-    Validation,
-    fine_tune,
-    fine_tune_blindly,
-    finished,
-)
+from hambatch.training.checkpoint import Checkpoint
+from hambatch.training.finetuning.run import Progress, Validation, fine_tune, finished
 from hambatch.training.finetuning.tuner import FineTuner
-from hambatch.training.state_file import read_state
+from hambatch.training.validation import best_of
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuner_of, tuning_data
 
 REPOSITORY = Path(__file__).parents[3]
@@ -37,8 +32,7 @@ def run_slowly(images: str, folder: str) -> None:
         return step(*arguments)
 
     FineTuner.step = slowly
-    checkpoint = StepCheckpoint(Path(folder) / "steps.npz", {})
-    fine_tune(tuner_of(), tuning_data(Path(images)), OPTIONS, checkpoint)
+    run(Path(images), Path(folder))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +47,7 @@ def uninterrupted(images, tmp_path_factory):
 
 
 def run(images, folder, options=OPTIONS):
-    tuner, checkpoint = tuner_of(options), StepCheckpoint(folder / "steps.npz", {})
+    tuner, checkpoint = tuner_of(options), Checkpoint(folder / "steps.npz", {}, Progress)
     return tuner, fine_tune(tuner, tuning_data(images, options), options, checkpoint)
 
 
@@ -70,7 +64,7 @@ def without_seconds(history):
 def test_it_learns(uninterrupted):
     _, progress, _ = uninterrupted
     assert progress.history[-1].train_loss < progress.history[0].train_loss
-    assert progress.best().val_balanced_accuracy > 0.3
+    assert best_of(progress.history).val_balanced_accuracy > 0.3
 
 
 def test_killed_at_a_random_step_it_goes_on_to_the_very_same_weights(
@@ -92,14 +86,17 @@ def test_killed_at_a_random_step_it_goes_on_to_the_very_same_weights(
     for group, values in tuner.state().items():
         same(resumed.state()[group], values)
     assert without_seconds(again.history) == without_seconds(progress.history)
-    whole, found = (StepCheckpoint(f / "steps.npz", {}).load() for f in (folder, tmp_path))
+    whole, found = (Checkpoint(f / "steps.npz", {}, Progress).load() for f in (folder, tmp_path))
     for group, values in whole[1].items():
         same(found[1][group], values)
 
 
 def steps_in(path: Path) -> int:
     # Not by load(), which clears away what is being written.
-    return read_state(path)[0]["progress"]["step"] if path.is_file() else 0
+    if not path.is_file():
+        return 0
+    with np.load(path, allow_pickle=False) as stored:
+        return json.loads(str(stored["about"]))["progress"]["step"]
 
 
 def test_a_finished_run_is_not_trained_again(uninterrupted, images):
@@ -113,11 +110,12 @@ def test_a_finished_run_is_not_trained_again(uninterrupted, images):
 def test_the_averages_of_the_best_validation_are_kept(images, tmp_path):
     tune = replace(TUNE, peak_learning_rate=1.0, val_every=2, val_patience=2)
     tuner, progress = run(images, tmp_path, replace(OPTIONS, finetune=tune))
-    since = [line.step for line in progress.history].index(progress.best().step)
+    best = best_of(progress.history)
+    since = progress.history.index(best)
     assert len(progress.history) - 1 - since == 2 or progress.step == tune.steps
     data = tuning_data(images)
-    logits = tuner.logits(data.pictures.plain(data.val))
-    assert (logits.argmax(axis=1) == data.val_labels).mean() == progress.best().val_accuracy
+    logits = tuner.logits(data.plain(data.val))
+    assert (logits.argmax(axis=1) == data.val_labels).mean() == best.val_accuracy
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_way_out(images, tmp_path):
@@ -130,12 +128,16 @@ def lines(*accuracies):
     return tuple(Validation(4 * k, 0, 0, 0, 0, value, 0) for k, value in enumerate(accuracies, 1))
 
 
+def test_the_mean_loss_is_of_the_steps_since_the_last_validation():
+    assert Progress(7, 1 / 3, history=lines(0.1)[:1]).mean_loss() == pytest.approx(1 / 9)
+    assert Progress().after_step(2.0, 0.1).after_step(4.0, 0.1).mean_loss() == 3.0
+
+
 def test_it_stops_when_the_best_is_patience_validations_old_or_all_steps_are_done():
     tune = replace(TUNE, steps=100, val_patience=2)
     assert not finished(Progress(), tune)
     assert not finished(Progress(12, history=lines(0.1, 0.5, 0.5)), tune)
     assert finished(Progress(16, history=lines(0.1, 0.5, 0.5, 0.4)), tune)
-    assert Progress(16, history=lines(0.1, 0.5, 0.5, 0.4)).best().step == 8
     assert finished(Progress(8, history=lines(0.1, 0.5)), replace(tune, steps=8))
 
 
@@ -149,35 +151,34 @@ def test_the_log_has_a_line_a_validation_and_the_last_step_is_validated(images, 
     assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0
 
 
-def blindly(images, folder, **changes):
+def finally_tuned(images, folder, **changes):
     options = replace(OPTIONS, finetune=replace(TUNE, final=True, **changes))
-    tuner, checkpoint = tuner_of(options), StepCheckpoint(folder / "steps.npz", {})
+    tuner, checkpoint = tuner_of(options), Checkpoint(folder / "steps.npz", {}, Progress)
     data = tuning_data(images, options)
     blind = replace(data, val=[], val_labels=data.val_labels[:0])
-    return tuner, fine_tune_blindly(tuner, blind, options, checkpoint)
+    return tuner, fine_tune(tuner, blind, options, checkpoint)
 
 
-def test_a_final_training_ends_with_the_averages_of_the_step_that_it_was_told(
-    uninterrupted, images, tmp_path
-):
-    tuner, progress = blindly(images, tmp_path, stop_step=8)
+def test_a_final_training_ends_with_the_averages_of_the_step_that_it_stops_at(images, tmp_path):
+    tuner, progress = finally_tuned(images, tmp_path, stop_step=8)
     assert (progress.step, progress.history) == (8, ())
     state = tuner.state()
     same(state["weights"], state["averages"])
-    # As a run with validation was at that step: the learning rate goes as for all steps.
-    (tmp_path / "validated").mkdir()
-    tune = replace(TUNE, val_every=8, averaging=TUNE.averaging)
-    validated, _ = run(images, tmp_path / "validated", replace(OPTIONS, finetune=tune))
-    assert validated.learning_rate(8) == tuner.learning_rate(8) > 0
+    # The learning rate is that of a run with validation at that step: it goes as for all steps.
+    assert tuner_of().learning_rate(8) == tuner.learning_rate(8) > 0
+
+
+CROPS = {"crop_side": 96, "crop_share": 0.5}
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory):
+    return finally_tuned(images, tmp_path_factory.mktemp("whole"), **CROPS)[0]
 
 
 @pytest.mark.parametrize("stop", [2, 8], ids=["among the crops", "among the whole views"])
-def test_a_final_training_goes_on_to_the_same_weights(images, tmp_path, stop):
-    whole, half = tmp_path / "whole", tmp_path / "half"
-    whole.mkdir()
-    half.mkdir()
-    crops = {"crop_side": 96, "crop_share": 0.5}
-    blindly(images, half, stop_step=stop, **crops)
-    resumed, progress = blindly(images, half, **crops)
+def test_a_final_training_resumes_to_the_same_weights(whole, images, tmp_path, stop):
+    finally_tuned(images, tmp_path, stop_step=stop, **CROPS)
+    resumed, progress = finally_tuned(images, tmp_path, **CROPS)
     assert progress.step == TUNE.steps
-    same(resumed.state()["weights"], blindly(images, whole, **crops)[0].state()["weights"])
+    same(resumed.state()["weights"], whole.state()["weights"])

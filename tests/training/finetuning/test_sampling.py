@@ -1,4 +1,4 @@
-"""The endless sequence: any part at once, balanced as asked, no view twice."""
+"""The endless sequence: any part at once, balanced, no view twice; and logit adjustment."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.training.finetuning.sampling import instances, quotas
+from hambatch.training.finetuning.sampling import adjustment, instances, quotas
 
 COUNTS = (4, 9, 16, 1, 16, 49, 5)
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(7), COUNTS))
@@ -55,3 +55,28 @@ def test_the_order_is_the_seeds_and_each_rounds_own() -> None:
 def test_a_class_without_images_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"(?s)no image of class df.*\nNext: hambatch prepare"):
         instances(LABELS[LABELS != 3], "sqrt", 0, 0, 8)
+    with pytest.raises(InputError, match="no image of class df"):
+        adjustment(LABELS[LABELS != 3], "sqrt", 1.0)
+
+
+UNEVEN = np.repeat(np.arange(7), [16, 16, 64, 4, 64, 400, 4])
+
+
+def test_the_adjustment_is_the_logarithm_of_what_a_class_is_drawn() -> None:
+    of_sqrt = np.array([4, 4, 8, 2, 8, 20, 2]) / 48
+    np.testing.assert_allclose(adjustment(UNEVEN, "sqrt", 1.0), np.log(of_sqrt), atol=0.03)
+    plain = adjustment(UNEVEN, "none", 0.5)
+    np.testing.assert_allclose(plain, 0.5 * np.log(np.bincount(UNEVEN) / len(UNEVEN)), rtol=1e-6)
+
+
+def test_classes_that_are_drawn_alike_are_left_as_they_are() -> None:
+    assert np.ptp(adjustment(UNEVEN, "full", 1.0)) < 0.02
+
+
+def test_without_strength_nothing_is_added() -> None:
+    assert not adjustment(UNEVEN, "sqrt", 0.0).any()
+
+
+def test_a_class_that_a_round_leaves_out_stays_finite() -> None:
+    labels = np.repeat(np.arange(7), [1, 1, 1, 1, 1, 1, 40_000])
+    assert np.isfinite(adjustment(labels, "none", 1.0)).all()

@@ -5,13 +5,16 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
+from hambatch.engines.classes import CLASSES
 from hambatch.system.files import sha256_of_bytes
+from hambatch.training.dataset import Dataset
 from hambatch.training.finetuning.data import TuningData
 from hambatch.training.finetuning.tuner import FineTuner
-from hambatch.training.finetuning.views import Pictures
 from hambatch.training.options import FineTuneOptions, TrainOptions
+from hambatch.training.views import Views
 
 TUNE = FineTuneOptions(
     steps=12, val_every=4, val_patience=9, peak_learning_rate=3e-3, checkpoint_seconds=0.0
@@ -68,4 +71,18 @@ def tuning_data(folder: Path, options: TrainOptions = OPTIONS) -> TuningData:
             files[image].write_bytes(content)
             parts["val" if k < 2 else "train"].append((image, label))
     (train, labels), (val, val_labels) = (zip(*part, strict=True) for part in parts.values())
-    return TuningData(Pictures(files, options), train, np.array(labels), val, np.array(val_labels))
+    views = Views(files, options, options.finetune.side, options.batch_size)
+    return TuningData(views, train, np.array(labels), val, np.array(val_labels))
+
+
+def tiny_dataset(root: Path) -> Dataset:
+    """Four lesions of each class, with two photographs each; class after class in turn."""
+    rows = []
+    for k in range(8):
+        for label, dx in enumerate(CLASSES):
+            content, name, lesion = coloured(label, k), f"i{label}{k}", f"L{label}{k // 2}"
+            (root / f"{name}.jpg").write_bytes(content)
+            row = {"image_id": name, "lesion_id": lesion, "group": lesion, "dx": dx}
+            sha256 = sha256_of_bytes(content)
+            rows.append(row | {"file": f"{name}.jpg", "sha256": sha256, "split": "train"})
+    return Dataset(pd.DataFrame(rows), root, "0" * 64)

@@ -5,7 +5,7 @@ import pytest
 
 from hambatch.errors import InputError
 from hambatch.system.files import sha256_of_bytes
-from hambatch.training.balance import balanced, epoch_plan
+from hambatch.training.published.data import balanced, epoch_plan
 
 LABELS = np.repeat(np.arange(7), [3, 40, 10, 1, 12, 90, 10])
 IMAGES = [sha256_of_bytes(bytes([k])) for k in range(len(LABELS))]

@@ -1,9 +1,9 @@
-"""From a split table to a tuned network: ResNet50, three steps of two images."""
+"""From a split table to a tuned network: a few steps of two images, some of them of ResNet50."""
 
 import csv
 import json
 from dataclasses import replace
-from importlib.metadata import version
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,19 +17,58 @@ from hambatch.errors import InputError
 from hambatch.evaluation.out_of_fold import write_out_of_fold
 from hambatch.training.dataset import labels_of, read_dataset
 from hambatch.training.export.export import reexport
-from hambatch.training.finetuning.data import tuning_data
-from hambatch.training.finetuning.recipe import fingerprint
+from hambatch.training.finetuning import recipe as module
+from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.options import FineTuneOptions, TrainOptions
-from hambatch.training.recipes import RECIPES
-from tests.training import test_train_engine
+from tests.training import test_train
+from tests.training.finetuning.tiny import OPTIONS, TUNE, tiny_base, tiny_dataset
 
-pytestmark = pytest.mark.slow
-place = test_train_engine.place
+slow = pytest.mark.slow
+place = test_train.place
 SIDE = 96
 """Other than the default; small, as it is the network's real size that takes the time."""
 
 
-def run(place, out="tuned", dataset=None, **changes):
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return tiny_dataset(tmp_path_factory.mktemp("images"))
+
+
+def run_tiny(dataset, work, base=None, **changes):
+    """Tune the tiny base on all but two images of each class."""
+    options = replace(OPTIONS, finetune=replace(TUNE, **{"steps": 2} | changes))
+    val = dataset.table.iloc[: 0 if options.final else 14]
+    with patch.object(module, "load_base", lambda weights, side: base or tiny_base()):
+        return FineTuning(dataset, work, options).fit(dataset.table.iloc[14:], val, work)
+
+
+def test_the_loss_is_of_logits_adjusted_by_how_often_classes_are_drawn(dataset, tmp_path):
+    # A class with fewer images than the others.
+    uneven = replace(dataset, table=dataset.table.drop(dataset.table.index[-4:]))
+    losses = []
+    for strength in (0.0, 1.0):
+        work = tmp_path / str(strength)
+        run_tiny(uneven, work, steps=1, logit_adjustment=strength)
+        log = (work / "steps.csv").read_text()
+        losses += [float(line["train_loss"]) for line in csv.DictReader(log.splitlines())]
+    assert abs(losses[0] - losses[1]) > 1e-3
+
+
+def test_a_final_training_has_no_best_step(dataset, tmp_path):
+    final = run_tiny(dataset, tmp_path, steps=3, final=True, stop_step=2)
+    assert final.outcome == {"steps_run": 2, "best_step": None}
+    assert final.validations == []
+
+
+def test_other_weights_to_start_from_are_another_run(dataset, tmp_path):
+    run_tiny(dataset, tmp_path)
+    other = tiny_base()
+    other.weights[0].assign(other.weights[0] + 1)
+    with pytest.raises(InputError, match="weights_sha256 was"):
+        run_tiny(dataset, tmp_path, other)
+
+
+def run(place, out="tuned", **changes):
     tune = FineTuneOptions(**{"steps": 3, "val_every": 2, "side": SIDE} | changes)
     options = TrainOptions(
         recipe="finetune",
@@ -39,8 +78,9 @@ def run(place, out="tuned", dataset=None, **changes):
         batch_size=2,
         finetune=tune,
     )
-    dataset = dataset or read_dataset(place / "split.csv")
-    return RECIPES["finetune"](dataset, place / out, place / "cache", options)
+    dataset = read_dataset(place / "split.csv")
+    recipe = FineTuning(dataset, place / "cache", options)
+    return recipe.fit(dataset.part("train"), dataset.part("val"), place / f"{out}.work"), options
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +88,23 @@ def trained(place):
     return run(place)
 
 
+@slow
 def test_the_record_says_how_it_was_tuned_and_names_no_option_of_the_other_recipe(trained):
-    record = json.loads(json.dumps(trained.record))
-    assert (record["recipe"], record["steps_run"]) == ("finetune", 3)
-    assert record["best_step"] in (2, 3)
+    fitted, options = trained
+    record = json.loads(json.dumps(options.of_recipe()))
+    assert fitted.outcome["steps_run"] == 3
+    assert fitted.outcome["best_step"] in (2, 3)
     assert record["finetune"]["unfreeze"] == "conv4"
     assert record["finetune"]["jitter"]["cutout"] == 0.2
     assert record["augmentation"]["zoom"] == 0.1
     assert "epochs" not in record
 
 
+@slow
 def test_its_keras_weights_are_the_bases_but_for_the_convolutions_that_were_trained(
     trained, place, tmp_path
 ):
-    save_network(trained.network, tmp_path / "model.weights.h5")
+    save_network(trained[0].network, tmp_path / "model.weights.h5")
     tuned = load_network(tmp_path, 16, 0.5)
     for layer in filter(lambda layer: layer.weights, build_base(place / "base.weights.h5").layers):
         wanted = layer.name.startswith(("conv4", "conv5")) and layer.name.endswith("_conv")
@@ -71,6 +114,7 @@ def test_its_keras_weights_are_the_bases_but_for_the_convolutions_that_were_trai
                 assert (before.numpy() != after.numpy()).any() == wanted, before.path
 
 
+@slow
 def test_work_files_bind_the_name_to_the_run_and_nothing_is_cached(trained, place):
     assert (place / "tuned.work" / "steps.csv").read_text().count("\n") == 3
     assert not (place / "cache").exists()
@@ -78,39 +122,6 @@ def test_work_files_bind_the_name_to_the_run_and_nothing_is_cached(trained, plac
         run(place, unfreeze="conv5")
     assert "unfreeze was conv4, is conv5" in str(refusal.value)
     assert "jitter" not in str(refusal.value)
-
-
-def test_the_loss_is_of_logits_adjusted_by_how_often_classes_are_drawn(place):
-    dataset = read_dataset(place / "split.csv")
-    # A class with half as many images as the others.
-    uneven = replace(dataset, table=dataset.table.drop(dataset.part("train").index[0]))
-    losses = []
-    for strength in (0.0, 1.0):
-        out = f"adjusted_by_{strength}"
-        run(place, out, uneven, steps=1, logit_adjustment=strength)
-        log = (place / f"{out}.work" / "steps.csv").read_text()
-        losses += [float(line["train_loss"]) for line in csv.DictReader(log.splitlines())]
-    assert abs(losses[0] - losses[1]) > 1e-3
-
-
-def test_a_final_training_takes_the_validation_images_too_and_names_its_sides(place):
-    dataset = read_dataset(place / "split.csv")
-    rows = dataset.part("train")
-    data = tuning_data(dataset.files, rows, rows.iloc[:0], TrainOptions())
-    tune = FineTuneOptions(steps=3, final=True, stop_step=2)
-    final = run(place, out="final", **{"steps": 3, "final": True, "stop_step": 2})
-    assert final.sides == ("train", "val")
-    assert (final.record["steps_run"], final.record["best_step"]) == (2, None)
-    about = fingerprint(dataset, "", data, TrainOptions(recipe="finetune", finetune=tune))
-    assert about["stop_step"] == 2
-    often = replace(tune, val_every=1, val_patience=1)
-    again = fingerprint(dataset, "", data, TrainOptions(recipe="finetune", finetune=often))
-    assert again == about
-    other = fingerprint(dataset, "", data, TrainOptions(recipe="finetune"))
-    assert (about["final"], other["final"]) == (True, False)
-    assert about["keras"] == version("keras")
-    fewer = replace(data, train=data.train[1:])
-    assert fingerprint(dataset, "", fewer, TrainOptions(recipe="finetune")) != other
 
 
 def by_command(place, out, *more):
@@ -129,12 +140,13 @@ def by_command(place, out, *more):
     return CliRunner().invoke(train, list(map(str, arguments)))
 
 
+@slow
 def test_a_final_training_is_calibrated_by_what_a_validated_one_left(trained, place):
     dataset = read_dataset(place / "split.csv")
     val, split = dataset.part("val"), dataset.split_sha256
     # Right of most images, but not of all.
     chances = 0.6 * np.eye(7)[(labels_of(val["dx"]) + (np.arange(len(val)) % 4 == 0)) % 7] + 0.4 / 7
-    left = write_out_of_fold(place, val, chances, split, trained.record)
+    left = write_out_of_fold(place, val, chances, split, trained[1].of_recipe())
     other = by_command(place, "other", "--unfreeze", "conv5", "--out-of-fold", left)
     assert "found networks of unfreeze conv4, not conv5" in str(other.exception)
     assert not (place / "other.work").exists()
@@ -147,6 +159,7 @@ def test_a_final_training_is_calibrated_by_what_a_validated_one_left(trained, pl
     assert manifest.metrics["test"]["temperature"] == fitted.temperature
 
 
+@slow
 def test_an_engine_of_another_side_is_scored_and_exported_with_images_of_that_side(place):
     done = by_command(place, "small")
     assert done.exit_code == 0, done.exception
@@ -156,20 +169,3 @@ def test_an_engine_of_another_side_is_scored_and_exported_with_images_of_that_si
     # The same weights, in a network of the side that engine.json names.
     assert reexport(str(place / "small"), place).removed == ()
     assert (place / "small" / "model.onnx").read_bytes() == graph
-
-
-def test_how_often_it_is_checkpointed_binds_nothing(trained, place):
-    assert run(place, checkpoint_seconds=7.0).record["steps_run"] == 3
-
-
-def test_other_weights_to_start_from_are_another_run(trained, place):
-    other = build_base(None)
-    other.save_weights(place / "other.weights.h5")
-    original = place / "base.weights.h5"
-    original.rename(place / "kept.weights.h5")
-    (place / "other.weights.h5").rename(original)
-    try:
-        with pytest.raises(InputError, match="weights_sha256 was"):
-            run(place)
-    finally:
-        (place / "kept.weights.h5").rename(original)

@@ -1,11 +1,11 @@
-"""AdamW as Keras has it, but for a rate a weight; and the average of weights."""
+"""AdamW as Keras has it, but for a rate a weight; the average of weights; the learning rate."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from hambatch.training.finetuning.tuner import AdamW, Average, TrainedWeight
+from hambatch.training.finetuning.optimizer import AdamW, Average, TrainedWeight, one_cycle
 
 START = np.array([[0.5, -1.0, 2.0]], np.float32)
 
@@ -46,3 +46,23 @@ def test_the_average_follows_soon_at_first_and_slowly_later() -> None:
     average.update(np.float32(average.decay_at(1)))
     assert average.values[0].numpy() == pytest.approx(9 / 11)
     assert average.decay_at(100) < average.decay_at(10_000) == 0.995
+
+
+def rates(steps: int, warmup: float) -> np.ndarray:
+    return np.array([one_cycle(step, steps, warmup) for step in range(1, steps + 1)])
+
+
+def test_it_rises_in_a_line_to_the_peak_and_then_falls_to_nearly_nothing() -> None:
+    found = rates(100, 0.1)
+    np.testing.assert_allclose(found[:10], np.linspace(0.1, 1, 10))
+    assert (np.diff(found[9:]) < 0).all()
+    assert 0 < found[-1] < 1e-3
+
+
+def test_half_way_down_it_is_half_the_peak() -> None:
+    assert one_cycle(55, 99, 0.1) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0.0), (1, 0.9), (2, 0.0), (3, 0.99)])
+def test_every_step_of_the_shortest_runs_learns(steps: int, warmup: float) -> None:
+    assert ((rates(steps, warmup) > 0) & (rates(steps, warmup) <= 1)).all()

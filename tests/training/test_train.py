@@ -108,11 +108,11 @@ def test_work_files_stay_beside_and_bind_the_name_to_the_run(engine, place):
     assert (place / "mine.work" / "log.csv").read_text().count("\n") == 3
     engine.rename(place / "moved")
     try:
-        result = run(place, "mine", "--seed", "1")
+        result = run(place, "mine", "--dropout", "0.25")
     finally:
         (place / "moved").rename(engine)
     assert isinstance(result.exception, InputError)
-    assert "seed was 0, is 1" in str(result.exception)
+    assert "dropout was 0.5, is 0.25" in str(result.exception)
 
 
 def test_folds_give_a_report_and_no_engine(place):

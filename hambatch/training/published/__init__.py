@@ -1,0 +1,1 @@
+"""The published recipe: a head is trained on the cached features of a frozen base."""

@@ -1,0 +1,112 @@
+"""Pixels for training: files of images decoded and warped to views, or plain as in scoring."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.errors import InputError
+from hambatch.pipelines.training import training_batches
+from hambatch.system.array_cache import Pair
+from hambatch.system.files import sha256_of_bytes
+from hambatch.training.augmentation import PLAIN, colours, cropped, hole, view_matrix
+from hambatch.training.compute import decoding_gpu
+from hambatch.training.options import TrainOptions
+
+
+def plain_views(sha256: Iterable[str]) -> list[Pair]:
+    """Pair every image with view 0."""
+    return [Pair(image, PLAIN) for image in sha256]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of images, drawn as the options say.
+
+    Attributes
+    ----------
+    files
+        Path of every image by the sha256 of its bytes.
+    side
+        Of a whole view and of a plain image, in pixels.
+    """
+
+    files: Mapping[str, Path]
+    options: TrainOptions
+    side: int
+    batch_size: int
+
+    def batches(
+        self,
+        pairs: Sequence[Pair],
+        side: int | None = None,
+        jitter: bool = False,
+        on_cpu: bool = False,
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Decode and warp; uint8 RGB ``[batch_size, side, side, 3]``, the last may be smaller.
+
+        ``side`` is that of crops of the views, by default whole; ``jitter`` changes colours and
+        cuts a hole as well; ``on_cpu`` decodes there although a GPU trains.
+        """
+        spec, side = InputSpec(height=self.side, width=self.side), side or self.side
+        samples = Samples(pairs, self.files, self.options, self.side, side)
+        gpu = None if on_cpu else decoding_gpu(self.options)
+        how = Preprocessing()
+        return training_batches(samples, self.batch_size, spec, how, gpu, jitter=jitter, side=side)
+
+    def on_cpu(self, sha256: Sequence[str]) -> NDArray[np.uint8]:
+        """Plain images as scoring sees them on the CPU, uint8 RGB ``[n, side, side, 3]``."""
+        return np.concatenate(list(self.batches(plain_views(sha256), on_cpu=True)))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Views as the training pipeline takes them: each file is read when its turn comes."""
+
+    pairs: Sequence[Pair]
+    files: Mapping[str, Path]
+    options: TrainOptions
+    whole: int
+    side: int
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.pairs)
+
+    def name(self, index: int) -> str:
+        """Name the image in messages."""
+        return str(self.files[self.pairs[index].sha256])
+
+    def encoded(self, index: int) -> NDArray[np.uint8]:
+        """Read the whole file, 1-D; InputError if it is missing, or of another hash."""
+        sha256 = self.pairs[index].sha256
+        path = self.files[sha256]
+        following = "Next: restore the images, or run hambatch prepare again"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.\n{following}") from error
+        if (found := sha256_of_bytes(content)) != sha256:
+            raise InputError(
+                f"{path} is not the file that was split: sha256 {found}, wanted {sha256}.\n"
+                f"{following}"
+            )
+        return np.frombuffer(content, np.uint8)
+
+    def matrix(self, index: int) -> NDArray[np.float32]:
+        """Draw from where a view or its crop is taken, ``[2, 3]``."""
+        seed, pair = self.options.seed, self.pairs[index]
+        whole = view_matrix(self.options.augmentation, seed, *pair, self.whole, self.whole)
+        return cropped(whole, self.whole, self.side, seed, *pair)
+
+    def colours(self, index: int) -> NDArray[np.float32]:
+        """Draw factors and degrees, ``[4]``."""
+        return colours(self.options.finetune.jitter, self.options.seed, *self.pairs[index])
+
+    def hole(self, index: int) -> NDArray[np.float32]:
+        """Draw place and size, ``[4]``."""
+        jitter, seed = self.options.finetune.jitter, self.options.seed
+        return hole(jitter, seed, *self.pairs[index], self.side, self.side)

@@ -1,0 +1,125 @@
+"""Batches of steps: the same wherever a run begins; crops first; blended in pairs."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from hambatch.training.finetuning.data import Phase, mixed, phases, pixels_between
+from hambatch.training.options import FineTuneOptions
+from tests.training.finetuning.tiny import OPTIONS, TUNE, tuning_data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    return tuning_data(folder)
+
+
+def test_a_step_has_the_same_batch_wherever_the_run_begins(data):
+    whole = list(islice(data.batches(0, OPTIONS), 7))
+    for images, labels in islice(data.batches(5, OPTIONS), 2):
+        wanted_images, wanted_labels = whole.pop(5)
+        np.testing.assert_array_equal(images, wanted_images)
+        np.testing.assert_array_equal(labels, wanted_labels)
+
+
+def test_there_are_as_many_whole_batches_as_steps_are_left(data):
+    left = list(data.batches(OPTIONS.finetune.steps - 2, OPTIONS))
+    assert [images.shape for images, _ in left] == [(8, 224, 224, 3)] * 2
+    assert [labels.shape for _, labels in left] == [(8,)] * 2
+
+
+def test_another_seed_gives_other_views(data, folder):
+    other = replace(OPTIONS, seed=1)
+    images, _ = next(data.batches(0, OPTIONS))
+    others, _ = next(tuning_data(folder, other).batches(0, other))
+    assert (images != others).any()
+
+
+def test_each_image_has_the_label_of_its_file(data):
+    names = {image: int(path.name[0]) for image, path in data.views.files.items()}
+    assert [names[image] for image in data.train] == data.labels.tolist()
+    # Six of seven hues stay nearest to their own class's under jitter; grey borders do not hide it.
+    images, labels = next(data.batches(0, replace(OPTIONS, batch_size=8)))
+    plain = {}
+    for image, label in zip(data.train, data.labels.tolist(), strict=True):
+        plain[label] = data.views.on_cpu([image])[0].mean(axis=(0, 1))
+    nearest = [
+        min(plain, key=lambda label: np.abs(plain[label] - picture.mean(axis=(0, 1))).sum())
+        for picture in images
+    ]
+    assert np.mean(nearest == labels) >= 0.7
+
+
+def test_the_batches_of_a_run_change_size_once_and_are_the_same_from_any_step(data) -> None:
+    options = replace(OPTIONS, finetune=replace(TUNE, crop_side=96, crop_share=0.6))
+    batches = list(data.batches(0, options))
+    assert [images.shape[1] for images, _ in batches] == [96] * 7 + [224] * 5
+    again = list(data.batches(5, options))
+    for (images, labels), (others, other_labels) in zip(batches[5:], again, strict=True):
+        np.testing.assert_array_equal(images, others)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+@pytest.mark.parametrize(
+    ("share", "done", "left"),
+    [
+        (0.0, 0, [(0, 12, 224)]),
+        (0.5, 0, [(0, 6, 96), (6, 12, 224)]),
+        (0.5, 4, [(4, 6, 96), (6, 12, 224)]),
+        (0.5, 6, [(6, 12, 224)]),
+        (1.0, 11, [(11, 12, 96)]),
+        (0.5, 12, []),
+    ],
+)
+def test_crops_come_first_and_a_run_goes_on_where_it_was(share, done, left) -> None:
+    tune = replace(TUNE, crop_side=96, crop_share=share)
+    assert list(phases(tune, done)) == [Phase(*phase) for phase in left]
+
+
+def test_crops_cost_as_much_less_as_they_are_smaller():
+    # 112 pixels a side are a quarter of 224.
+    tune = FineTuneOptions(steps=100, crop_side=112, crop_share=0.8)
+    assert pixels_between(tune, 0, 40) == 40 * 0.25
+    assert pixels_between(tune, 40, 100) == 40 * 0.25 + 20
+    assert pixels_between(tune, 40, 85) == 40 * 0.25 + 5
+    assert pixels_between(tune, 85, 85) == 0
+
+
+LABELS = np.arange(32) % 7
+# An image of one value is told by its value: two of 32 blend to one number.
+IMAGES = np.broadcast_to((10.0 ** (LABELS % 7))[:, None, None, None], (32, 4, 4, 3))
+IMAGES = np.ascontiguousarray(IMAGES, np.float32)
+
+
+def test_without_mixup_images_stay_and_labels_are_hard() -> None:
+    found = mixed(IMAGES, LABELS, 0.0, seed=1, number=1)
+    assert found.images is IMAGES
+    np.testing.assert_array_equal(found.targets, np.eye(7)[LABELS])
+
+
+@pytest.mark.parametrize("mixup", [0.1, 0.4, 1.0])
+def test_labels_are_blended_as_their_images_are(mixup) -> None:
+    found = mixed(IMAGES, LABELS, mixup, seed=1, number=5)
+    np.testing.assert_allclose(found.targets.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        found.images,
+        np.broadcast_to((found.targets @ 10.0 ** np.arange(7))[:, None, None, None], IMAGES.shape),
+        rtol=1e-4,
+    )
+    assert (found.targets.argmax(axis=1) == LABELS).all()
+    assert (found.targets.max(axis=1) < 1).any()
+
+
+def test_mixup_depends_on_seed_and_step_alone() -> None:
+    one, again = (mixed(IMAGES, LABELS, 0.4, seed=1, number=5) for _ in range(2))
+    np.testing.assert_array_equal(one.images, again.images)
+    for seed, number in ((2, 5), (1, 6)):
+        other = mixed(IMAGES, LABELS, 0.4, seed, number)
+        assert (other.targets != one.targets).any()
