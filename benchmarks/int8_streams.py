@@ -22,7 +22,7 @@ from hambatch.backends.openvino_graph import read_graph
 from hambatch.engines.loading import DEFAULT_ENGINE, Engine, find_engine, load_engine
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions
-from hambatch.training.export.parity import read_images
+from hambatch.training.export.export import read_images
 
 SHARE = 1e-3
 

@@ -51,8 +51,8 @@ from hambatch.system.cpu import available_cores, int8_kernels
 from hambatch.system.files import sha256_of_file, write_json
 from hambatch.system.packages import library_versions
 from hambatch.training.dataset import Dataset, labels_of, read_dataset
-from hambatch.training.export.int8.onnx_parts import with_fp32_weights
-from hambatch.training.export.int8.variant import calibration_images
+from hambatch.training.export.int8.export import calibration_images
+from hambatch.training.export.onnx_graph import with_fp32_weights
 from hambatch.types import Batch
 
 BATCH = 32

@@ -15,7 +15,7 @@ from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import InputError
 from hambatch.score.options import ScoreOptions
 from hambatch.system.text import encode_name
-from hambatch.training.export.parity import FP16_STORED_LIMITS
+from hambatch.training.export.export import FP16_STORED_LIMIT
 from hambatch.types import Row
 
 
@@ -160,8 +160,7 @@ def tolerance_of(path: ScoringPath, sentinels: Sentinels, images: int) -> Tolera
         )
         return Tolerance(source, label_flips=most_flips(images, share))
     if path.backend == KERAS:
-        limit = FP16_STORED_LIMITS.max_difference
-        return Tolerance("what an exported graph may differ from Keras by", limit)
+        return Tolerance("what an exported graph may differ from Keras by", FP16_STORED_LIMIT)
     elsewhere = sentinels.elsewhere(path.precision)
     source = (
         f"{elsewhere:g} for known pictures in {path.precision} on another machine, "

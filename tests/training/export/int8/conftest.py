@@ -3,7 +3,7 @@
 import onnx
 import pytest
 
-from hambatch.training.export.int8.quantise import quantise
+from hambatch.training.export.int8.export import quantise
 from tests.training.export.int8.residual_graph import OPTIONS, pictures, residual_model
 
 
@@ -25,17 +25,18 @@ def others():
 
 @pytest.fixture(scope="session")
 def made(residual, calibration):
-    """Bytes of the INT8 graph, and the names that were told."""
-    told = []
-    content = quantise(
-        residual.SerializeToString(),
-        calibration,
-        OPTIONS,
-        lambda line: told.append(line.split()[0]),
-    )
-    return content, told
+    """Bytes of the INT8 graph, and the names that were reported."""
+    lines = []
+    content = quantise(residual.SerializeToString(), calibration, OPTIONS, lines.append)
+    return content, [line.split()[0] for line in lines]
 
 
 @pytest.fixture
 def int8_graph(made):
     return onnx.ModelProto.FromString(made[0]).graph
+
+
+@pytest.fixture
+def copied(residual):
+    """Copy the FP32 model, to change it."""
+    return onnx.ModelProto.FromString(residual.SerializeToString())
