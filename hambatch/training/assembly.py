@@ -32,6 +32,7 @@ from hambatch.ham10000.prepare import count
 from hambatch.score.sentinels.recording import record_sentinels
 from hambatch.system.files import sync, write_text
 from hambatch.system.packages import library_versions
+from hambatch.training.calibrate import fit_calibration
 from hambatch.training.dataset import Dataset, labels_of, score_split
 from hambatch.training.export.export import export_graph
 from hambatch.training.held_out import HeldOut, read_held_out, score_held_out
@@ -139,7 +140,7 @@ def calibrated_manifest(
     else:
         held_out = score_held_out(loaded, dataset, (VAL,), FP32)
         _leave(held_out, loaded.manifest, dataset, engine.parent)
-    calibration = held_out.calibration()
+    calibration = fit_calibration(held_out)
     if calibration is None:
         log.warning("no temperature fits the held-out images; probabilities stay as they are")
     return replace(loaded.manifest, calibration=calibration)
