@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 from hambatch.training.export.int8.export import quantise
-from tests.training.export.int8.residual_graph import OPTIONS, pictures, residual_model
+from tests.training.export.int8.residual_graph import OPTIONS, images_of_blocks, residual_model
 
 
 @pytest.fixture(scope="session")
@@ -14,13 +14,13 @@ def residual():
 
 @pytest.fixture(scope="session")
 def calibration():
-    return pictures(8, 0)
+    return images_of_blocks(8, 0)
 
 
 @pytest.fixture(scope="session")
 def others():
     """Images that the graph was not made with."""
-    return pictures(16, 1)
+    return images_of_blocks(16, 1)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A small residual network with what ResNet50 has, and pictures for it."""
+"""A small residual network with what ResNet50 has, and images for it."""
 
 import numpy as np
 import onnx
@@ -85,7 +85,7 @@ def residual_model():
     return model
 
 
-def pictures(count, seed):
+def images_of_blocks(count, seed):
     coarse = np.random.default_rng(seed).integers(0, 256, (count, 14, 14, 3), np.uint8)
     return coarse.repeat(16, axis=1).repeat(16, axis=2)
 
