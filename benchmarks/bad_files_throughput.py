@@ -12,8 +12,6 @@ Without --images, 600x450 JPEGs are generated. Needs the checkout's tests and
 `pip install '.[test]'`.
 """
 
-import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -26,13 +24,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from machine import cpu_name
+from result import parser_of, publish
 
 from hambatch.engines.loading import find_engine
 from hambatch.engines.options import DEFAULT_ENGINE
-from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from tests.faults import byte_damage, header_edits
 from tests.faults.command import Command, rows_of_file
 from tests.faults.corpus import found_jpegs, generated_jpegs, scattered, write_folder
@@ -52,11 +47,10 @@ BAD: dict[str, Callable[[Rng, bytes], bytes]] = {
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: generated ones")
     parser.add_argument("--count", type=int, default=400, help="good images in every folder")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     if chosen.images:
         goods = found_jpegs(chosen.images, chosen.count, 0)
@@ -64,8 +58,7 @@ def main() -> None:
         goods = generated_jpegs(chosen.count, 0, 600, 450)
     with tempfile.TemporaryDirectory(prefix="hambatch-bad-files-") as place:
         result = measure(Path(place), goods, chosen.repeats)
-    write_json(chosen.out, result)
-    print(json.dumps({k: result[k] for k in ("scored_images_per_s", "ratio_to_none")}, indent=2))
+    publish(chosen.out, result, {k: result[k] for k in ("scored_images_per_s", "ratio_to_none")})
 
 
 def measure(place: Path, goods: list[bytes], repeats: int) -> dict[str, object]:
@@ -99,9 +92,6 @@ def measure(place: Path, goods: list[bytes], repeats: int) -> dict[str, object]:
             }
             for s, r in ratios.items()
         },
-        "cores": available_cores(),
-        "cpu": cpu_name(),
-        "versions": library_versions(),
     }
 
 

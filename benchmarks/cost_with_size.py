@@ -12,7 +12,6 @@ Without --images, pictures are drawn. Needs Linux and the checkout's tests.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -25,15 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from contenders.task import Task
 from contenders.turns import say, take_turns
-from machine import cpu_name
 from memory import peaks
 from picture_folders import described, filled, pictures, resized
+from result import parser_of, publish
 
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from tests.faults.command import Command, rows_of_file
 
 SIZES = ("600x450", "1600x1200", "4000x3000")
@@ -59,18 +56,14 @@ def main() -> None:
                 size: of_size(task, found, size, chosen.size_count, chosen.repeats)
                 for size in chosen.sizes
             },
-            "cores": available_cores(),
-            "cpu": cpu_name(),
             "engine_json_sha256": engine.manifest_sha256,
-            "versions": library_versions(),
         }
-    write_json(chosen.out, result)
-    print(json.dumps({key: result[key] for key in ("counts", "sizes")}, indent=2))
+    publish(chosen.out, result, {key: result[key] for key in ("counts", "sizes")})
 
 
 def parsed() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn ones")
     parser.add_argument("--distinct", type=int, default=300, help="images that all link to")
     parser.add_argument("--counts", type=int, nargs="*", default=[1_000, 10_000, 100_000])
@@ -80,7 +73,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--scratch", type=Path, help="default: the system's temporary folder")
-    parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 

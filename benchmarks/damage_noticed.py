@@ -8,9 +8,7 @@ as progressive JPEG, and scored; what was noticed is a failed row::
 Without --images, JPEGs are generated. Needs the checkout's tests and `pip install '.[test]'`.
 """
 
-import argparse
 import io
-import json
 import sys
 import tempfile
 from collections import Counter
@@ -22,13 +20,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from machine import cpu_name
+from result import parser_of, publish
 
 from hambatch.score.options import ScoreOptions
 from hambatch.score.run import score
 from hambatch.sinks.formats import read_rows
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from tests.faults.corpus import found_jpegs, generated_jpegs
 from tests.faults.soft_engine import write_soft_engine
 
@@ -37,11 +33,10 @@ Rng = np.random.Generator
 
 def main() -> None:
     """Damage, score, count and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: generated ones")
     parser.add_argument("--count", type=int, default=300, help="images")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     if chosen.images:
         images = found_jpegs(chosen.images, chosen.count, chosen.seed)
@@ -49,18 +44,16 @@ def main() -> None:
         images = generated_jpegs(chosen.count, chosen.seed, 600, 450)
     with tempfile.TemporaryDirectory() as place:
         noticed = measure(images, Path(place), chosen.seed)
-    write_json(
+    publish(
         chosen.out,
         {
             "question": "how much of the damage inside a JPEG is noticed?",
             "images": len(images),
             "seed": chosen.seed,
             "noticed": noticed,
-            "cpu": cpu_name(),
-            "versions": library_versions(),
         },
+        noticed,
     )
-    print(json.dumps(noticed, indent=2))
 
 
 def measure(images: list[bytes], place: Path, seed: int) -> dict[str, dict[str, float]]:

@@ -9,8 +9,6 @@ FP32::
     python benchmarks/decoder_rounding.py --images DIR --count 500 --out result.json
 """
 
-import argparse
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -18,18 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import cpu_name
 from numpy.typing import NDArray
 from picture_folders import described, pictures
 from PIL import Image
+from result import parser_of, publish
 
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import compare
 from hambatch.pipelines.decode import decode
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 
 AT_ONCE = 32
 
@@ -49,11 +45,10 @@ MOVES: dict[str, Callable[[Pixels], Pixels | int]] = {
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn ones")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     engine = load_engine(find_engine(chosen.engine))
     with tempfile.TemporaryDirectory(prefix="hambatch-levels-") as place:
@@ -64,12 +59,9 @@ def main() -> None:
         "question": "how far does a probability move where pixels are one level off?",
         **about,
         "moved": moved,
-        "cpu": cpu_name(),
         "engine_json_sha256": engine.manifest_sha256,
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
-    print(json.dumps(moved, indent=2))
+    publish(chosen.out, result, moved)
 
 
 def of(engine: Engine, found: list[Path], place: Path) -> dict[str, Any]:

@@ -13,7 +13,6 @@ checkout's tests, and `pip install '.[test]'`.
 """
 
 import argparse
-import json
 import re
 import sys
 import tempfile
@@ -27,11 +26,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from keras_loops import directory_loop, ignoring_loop
-from machine import cpu_name
+from result import parser_of, publish
 
-from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from tests.faults.campaign import Campaign, kill_and_resume
 from tests.faults.command import Command
 from tests.faults.corpus import found_jpegs, generated_jpegs, mutants, scattered, write_folder
@@ -64,19 +60,15 @@ def main() -> None:
         "kills": killed,
         "keras": peer,
         "seconds": round(time.monotonic() - started, 1),
-        "cores": available_cores(),
-        "cpu": cpu_name(),
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
     wrong = fuzzed["wrong"] | {f"kills_{name}": killed[name] for name in WRONG_OF_KILLS}
-    print(json.dumps(wrong, indent=2))
+    publish(chosen.out, result, wrong)
     sys.exit(any(wrong.values()))
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--mutants", type=int, default=10_000, help="damaged files")
     parser.add_argument("--kills", type=int, default=100, help="while scoring; a fifth more beside")
     parser.add_argument("--seed", type=int, default=0)
@@ -84,7 +76,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--killed-over", type=int, default=1000, help="files of the killed runs")
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: generated ones")
     parser.add_argument("--no-peer", dest="peer", action="store_false", help="leave Keras out")
-    parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 
@@ -106,10 +97,10 @@ def fuzz(ground: Ground, count: int, seed: int) -> dict[str, Any]:
         )
         found = rounds[-1].verdict
         print(f"round {number}: {'clean' if found.clean else rounds[-1].wrong}", file=sys.stderr)
-    return told(rounds)
+    return summed(rounds)
 
 
-def told(rounds: Sequence[Round]) -> dict[str, Any]:
+def summed(rounds: Sequence[Round]) -> dict[str, Any]:
     """Sum up all rounds."""
     kinds: dict[str, Counter[str]] = {}
     reasons: Counter[str] = Counter()
@@ -146,10 +137,10 @@ def kill(ground: Ground, files: int, kills: int, seed: int) -> dict[str, Any]:
     command = Command(folder, place / "p.csv", ground.engine, place / "scratch", options)
     campaign = kill_and_resume(command, seed, kills)
     blamed = (made[name].kind if name in made else "good" for name in campaign.differing_images)
-    return told_of_kills(campaign) | {"images_that_differ": Counter(blamed)}
+    return summed_kills(campaign) | {"images_that_differ": Counter(blamed)}
 
 
-def told_of_kills(campaign: Campaign) -> dict[str, Any]:
+def summed_kills(campaign: Campaign) -> dict[str, Any]:
     """Sum up all killed runs."""
     tenths = Counter(10 * kill.fell // campaign.rows for kill in campaign.inside)
     return {

@@ -25,14 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machine import cpu_name
 from picture_folders import described, filled, pictures
+from result import parser_of, publish
 
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
-from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 
 CACHE = "{cache}"
 
@@ -57,14 +54,13 @@ class Case:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: a drawn one")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
     parser.add_argument("--precision", nargs="+", help="default: all that the engine has")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--arg", action="append", default=[], help="further argument of score")
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     engine = load_engine(find_engine(chosen.engine).resolve())
     precisions = chosen.precision or [v.precision for v in engine.manifest.variants]
@@ -75,8 +71,7 @@ def main() -> None:
         filled(Path(place) / "one", found, 1)
         runs = measure(Path(place), engine, cases, chosen)
         result = summary(runs, engine, chosen, described(found))
-    write_json(chosen.out, result)
-    print(json.dumps({key: result[key] for key in ("wall_s", "stages_s")}, indent=2))
+    publish(chosen.out, result, {key: result[key] for key in ("wall_s", "stages_s")})
 
 
 def measure(
@@ -142,10 +137,7 @@ def summary(
         "repeats": runs,
         "env": chosen.env,
         "arguments": chosen.arg,
-        "cores": available_cores(),
-        "cpu": cpu_name(),
         "engine_json_sha256": engine.manifest_sha256,
-        "versions": library_versions(),
     }
 
 

@@ -8,16 +8,14 @@ known pictures, on which `hambatch build` checks a conversion; `images` those of
     python benchmarks/fp16_rounding.py --images DIR --count 500 --out result.json
 """
 
-import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import cpu_name
 from numpy.typing import NDArray
 from picture_folders import described, pictures
+from result import parser_of, publish
 
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.backends.tensorrt.plans.fp16 import VALUES_LIMIT, WEIGHTS_LIMIT, as_if_fp16, to_fp16
@@ -26,17 +24,14 @@ from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import compare
 from hambatch.pipelines.decode import decode
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn ones")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     engine = load_engine(find_engine(chosen.engine))
     with tempfile.TemporaryDirectory(prefix="hambatch-fp16-") as place:
@@ -49,12 +44,9 @@ def main() -> None:
         **about,
         "limits": {"weights": WEIGHTS_LIMIT, "values": VALUES_LIMIT},
         "moved": moved,
-        "cpu": cpu_name(),
         "engine_json_sha256": engine.manifest_sha256,
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
-    print(json.dumps(moved, indent=2))
+    publish(chosen.out, result, moved)
 
 
 def of(engine: Engine, images: NDArray[np.uint8]) -> dict[str, Any]:

@@ -11,8 +11,6 @@ no split by image; this script makes it::
 Features that are not cached yet are computed first, which takes minutes.
 """
 
-import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,16 +19,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import cpu_name
 from numpy.typing import NDArray
+from result import parser_of, publish
 
 from hambatch.engines.classes import SPLITS
 from hambatch.engines.probabilities import softmax
 from hambatch.evaluation.measures import evaluate
 from hambatch.ham10000.split import assign_splits
 from hambatch.system.array_cache import default_cache
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from hambatch.training.checkpoint import Checkpoint
 from hambatch.training.compute import set_up
 from hambatch.training.dataset import labels_of, read_dataset
@@ -51,11 +47,10 @@ Sides = NDArray[np.str_]
 
 def main() -> None:
     """Train, measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="split table; its split is unused")
     parser.add_argument("--weights", required=True)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     options = set_up(
         TrainOptions(recipe="published", weights=chosen.weights, views=0, device="cpu")
@@ -74,11 +69,8 @@ def main() -> None:
         "options": asdict(options) | {"weights": Path(options.weights).name},
         "summary": summary(runs),
         "runs": runs,
-        "cpu": cpu_name(),
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
-    print(json.dumps(result["summary"], indent=2))
+    publish(chosen.out, result, result["summary"])
 
 
 def run(

@@ -8,33 +8,28 @@ OpenVINO's documentation has it, and one graph a stream, as hambatch runs INT8::
     python benchmarks/int8_streams.py --rounds 50 --streams 2 --out result.json
 """
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino
-from machine import cpu_name
+from result import parser_of, publish
 
 from hambatch.backends.openvino_compile import How, compile_copies
 from hambatch.backends.openvino_graph import read_graph
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
-from hambatch.training.export.parity import read_images
+from hambatch.training.export.export import read_images
 
 SHARE = 1e-3
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--streams", type=int, default=2)
     parser.add_argument("--images", type=Path, required=True, help="folder of at least 8 images")
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     engine = load_engine(find_engine(DEFAULT_ENGINE))
     pixels = read_images(chosen.images, engine.manifest.input, engine.manifest.preprocessing)[:2]
@@ -48,11 +43,8 @@ def main() -> None:
         "streams": chosen.streams,
         "wrong_compilations": counts,
         "engine_json_sha256": engine.manifest_sha256,
-        "cpu": cpu_name(),
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
-    print(json.dumps(counts, indent=2))
+    publish(chosen.out, result, counts)
 
 
 def measure(

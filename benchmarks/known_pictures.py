@@ -11,16 +11,14 @@ rounded to FP16, move by more than the shares below is left out::
 Needs `pip install '.[train]'`.
 """
 
-import argparse
 import itertools
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import cpu_name
 from numpy.typing import NDArray
+from result import parser_of, publish
 
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.backends.tensorrt.plans.fp16 import as_if_fp16, to_fp16
@@ -29,8 +27,6 @@ from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.synthetic import write_sentinel_image
 from hambatch.pipelines.decode import decode
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 
 SIZES = ((280, 210), (252, 336), (336, 252), (336, 280))
 """Width and height."""
@@ -47,11 +43,10 @@ Picture = tuple[int, int, int]
 
 def main() -> None:
     """Choose, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
     parser.add_argument("--seeds", type=int, default=250)
     parser.add_argument("--most", type=float, default=0.65, help="of any probability")
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     engine = load_engine(find_engine(chosen.engine))
     result = {
@@ -59,11 +54,8 @@ def main() -> None:
         **chosen_of(engine, chosen.seeds, chosen.most),
         "engine": engine.manifest.name,
         "graph_sha256": engine.manifest.files[engine.variant("fp32").file].sha256,
-        "cpu": cpu_name(),
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
-    print(json.dumps(result, indent=2))
+    publish(chosen.out, result, result)
 
 
 def chosen_of(engine: Engine, seeds: int, most: float) -> dict[str, Any]:

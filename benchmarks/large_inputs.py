@@ -16,8 +16,6 @@ gate if at most 2 % of the labels flip::
 that were enlarged hold no detail that a small one lacks, so their flips are a lower bound.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -28,18 +26,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import cpu_name
 from numpy.typing import NDArray
 from picture_folders import described, pictures, resized
 from PIL import Image
+from result import parser_of, publish
 
 from hambatch.backends import load_backend
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import softmax
 from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from hambatch.types import Batch
 
 MOST_FLIPS = 0.02
@@ -55,13 +51,12 @@ Way = Callable[[list[Path], int], Iterator[Pixels]]
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn ones")
     parser.add_argument("--count", type=int, default=200, help="images of every size")
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), metavar="WIDTHxHEIGHT")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     engine = load_engine(find_engine(chosen.engine))
     with tempfile.TemporaryDirectory(prefix="hambatch-large-") as place:
@@ -76,13 +71,9 @@ def main() -> None:
         "batch_size": BATCH,
         "dali_decoder_options": dali_options(),
         "sizes": sizes,
-        "cores": available_cores(),
-        "cpu": cpu_name(),
         "engine_json_sha256": engine.manifest_sha256,
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
-    print(json.dumps(sizes, indent=2))
+    publish(chosen.out, result, sizes)
 
 
 def of_size(

@@ -10,9 +10,6 @@ parent or of its worker is more than 1.10 times as high with the larger folder::
 Needs Linux, the checkout's tests and `pip install '.[test]'`.
 """
 
-import argparse
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -23,18 +20,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from machine import cpu_name
+from picture_folders import filled
+from result import parser_of, publish
 
-from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from tests.faults.command import Command
 from tests.faults.corpus import generated_jpegs
 from tests.faults.processes import session
 from tests.faults.soft_engine import write_soft_engine
 
 PICTURES = 300
-A_FOLDER = 1000
 MOST = 1.10
 POLL_S = 0.05
 
@@ -44,16 +38,14 @@ Peaks = dict[str, float]
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--small", type=int, default=10_000, help="images")
     parser.add_argument("--large", type=int, default=200_000, help="images")
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hambatch-memory-") as place:
         result = measure(Path(place), (chosen.small, chosen.large), chosen.repeats)
-    write_json(chosen.out, result)
-    print(json.dumps({k: result[k] for k in ("peak_rss_mib", "ratios")}, indent=2))
+    publish(chosen.out, result, {k: result[k] for k in ("peak_rss_mib", "ratios")})
     sys.exit(max(result["ratios"].values()) > MOST)
 
 
@@ -61,7 +53,9 @@ def measure(place: Path, counts: tuple[int, int], repeats: int) -> dict[str, Any
     """Let both sizes take turns."""
     engine = write_soft_engine(place / "engine")
     pictures = write_pictures(place / "pictures")
-    folders = {count: link(pictures, place / f"{count}", count) for count in counts}
+    folders = {count: place / f"{count}" for count in counts}
+    for count, folder in folders.items():
+        filled(folder, pictures, count)
     found: dict[int, list[Peaks]] = {count: [] for count in counts}
     for repeat in range(repeats):
         for count, folder in folders.items():
@@ -77,9 +71,6 @@ def measure(place: Path, counts: tuple[int, int], repeats: int) -> dict[str, Any
         "peak_rss_mib": {str(count): medians[count] for count in counts},
         "ratios": {who: round(large[who] / small[who], 4) for who in small},
         "repeats": {str(count): each for count, each in found.items()},
-        "cores": available_cores(),
-        "cpu": cpu_name(),
-        "versions": library_versions(),
     }
 
 
@@ -90,16 +81,6 @@ def write_pictures(folder: Path) -> list[Path]:
     for path, content in zip(paths, generated_jpegs(PICTURES, 0, 120, 90), strict=True):
         path.write_bytes(content)
     return paths
-
-
-def link(pictures: list[Path], root: Path, count: int) -> Path:
-    """Fill a new tree of folders with hard links."""
-    for k in range(count):
-        folder = root / f"{k // A_FOLDER:04d}"
-        if k % A_FOLDER == 0:
-            folder.mkdir(parents=True)
-        os.link(pictures[k % len(pictures)], folder / f"image_{k:07d}.jpg")
-    return root
 
 
 def peaks(command: Command) -> Peaks:

@@ -10,8 +10,6 @@ correlation of their thumbnails::
 Only what hambatch itself would take for a pair is called found.
 """
 
-import argparse
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import cpu_name
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
+from result import parser_of, publish
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.ham10000.perceptual_hash import (
@@ -33,8 +31,6 @@ from hambatch.ham10000.perceptual_hash import (
     thumbnails,
 )
 from hambatch.pipelines.decode import decode
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 from hambatch.training.dataset import read_dataset
 
 BITS = (0, 2, 4, 6, 8, 10, 12)
@@ -88,10 +84,9 @@ CHANGES: dict[str, tuple[Change, int]] = {
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--copies", type=int, default=300)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     dataset = read_dataset(chosen.data)
     seen = thumbnails(dataset.files)
@@ -108,11 +103,8 @@ def main() -> None:
         "pairs": pairs(table, signatures),
         "copies_of_each": chosen.copies,
         "copies": copies([dataset.root / file for file in table["file"].iloc[at]], some),
-        "cpu": cpu_name(),
-        "versions": library_versions(),
     }
-    write_json(chosen.out, result)
-    print(json.dumps({name: result[name] for name in ("pairs", "copies")}, indent=2))
+    publish(chosen.out, result, {name: result[name] for name in ("pairs", "copies")})
 
 
 def pairs(table: pd.DataFrame, signatures: Signatures) -> dict[str, Any]:

@@ -27,7 +27,6 @@ Without --images, 600x450 JPEGs are drawn. Fewer images than --count are repeate
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
@@ -38,14 +37,12 @@ from contenders import CEILINGS, CONTENDERS
 from contenders.ratios import ceilings, ratios
 from contenders.task import Task
 from contenders.turns import Turns, take_turns
-from machine import cpu_name
 from picture_folders import described, filled, pictures
+from result import parser_of, publish
 
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
-from hambatch.system.packages import library_versions
 
 PEER_LIBRARIES = ("torch", "torchvision", "onnxruntime")
 
@@ -67,19 +64,16 @@ def main() -> None:
             "images": len(names),
             **described(found),
             **summary(turns, precisions),
-            "cores": cores,
-            "cpu": cpu_name(),
             "engine_json_sha256": load_engine(engine).manifest_sha256,
-            "versions": {**library_versions(), **peer_versions()},
+            "versions": peer_versions(),
         }
-    write_json(chosen.out, result)
     shown = {name: result[name] for name in ("images_per_s", "ceilings", "ratios")}
-    print(json.dumps(shown, indent=2))
+    publish(chosen.out, result, shown)
 
 
 def parsed() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=Path, help="folder of JPEGs; default: drawn ones")
     parser.add_argument("--count", type=int, default=400, help="images a turn")
     parser.add_argument("--sweep-count", type=int, default=96, help="images a setting tried")
@@ -88,7 +82,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--precision", nargs="+", help="default: all that the engine has")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--scratch", type=Path, help="default: the system's temporary folder")
-    parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 

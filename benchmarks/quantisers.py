@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import cpu_name
+from result import parser_of, publish
 
 from hambatch.backends.openvino_cpu import load
 from hambatch.engines.loading import Engine, find_engine, load_engine, write_manifest
@@ -43,11 +43,10 @@ from hambatch.errors import InputError
 from hambatch.evaluation.measures import evaluate
 from hambatch.pipelines.decode import decode
 from hambatch.system.cpu import available_cores, int8_kernels
-from hambatch.system.files import sha256_of_file, write_json
-from hambatch.system.packages import library_versions
+from hambatch.system.files import sha256_of_file
 from hambatch.training.dataset import Dataset, labels_of, read_dataset
-from hambatch.training.export.int8.onnx_parts import with_fp32_weights
-from hambatch.training.export.int8.variant import calibration_images
+from hambatch.training.export.int8.export import calibration_images
+from hambatch.training.export.onnx_graph import with_fp32_weights
 from hambatch.types import Batch
 
 BATCH = 32
@@ -78,24 +77,21 @@ def main() -> None:
         "quantisers": found,
         "split_sha256": dataset.split_sha256,
         "engine_json_sha256": engine.manifest_sha256,
-        "cores": available_cores(),
-        "cpu": cpu_name(),
         "int8_kernels": int8_kernels(),
-        "versions": library_versions() | {n: version(n) for n in ("nncf", "onnxruntime")},
+        "versions": {n: version(n) for n in ("nncf", "onnxruntime")},
     }
-    write_json(chosen.out, result)
+    publish(chosen.out, result, {})
 
 
 def parsed() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="split table of hambatch prepare")
     parser.add_argument("--count", type=int, default=0, help="validation images; 0: all")
     parser.add_argument("--calibration-images", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
     parser.add_argument("--only", nargs="+", choices=MAKERS, default=list(MAKERS))
-    parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 

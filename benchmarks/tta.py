@@ -10,8 +10,6 @@ first turn warms up and is dropped::
 Needs the checkout's tests and `pip install '.[test]'`.
 """
 
-import argparse
-import json
 import shutil
 import statistics
 import sys
@@ -24,14 +22,12 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from machine import cpu_name
+from result import parser_of, publish
 
 from hambatch.engines.loading import find_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.evaluation.evaluate import compare
-from hambatch.system.cpu import available_cores
-from hambatch.system.files import sha256_of_file, write_json
-from hambatch.system.packages import library_versions
+from hambatch.system.files import sha256_of_file
 from hambatch.training.dataset import read_dataset
 from tests.faults.command import Command
 
@@ -49,12 +45,11 @@ GAINS = (
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the engine's split table")
     parser.add_argument("--engine", default=DEFAULT_ENGINE)
     parser.add_argument("--count", type=int, default=200, help="images that are timed")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     dataset = read_dataset(chosen.data)
     rows, engine = dataset.part("test"), find_engine(chosen.engine)
@@ -69,12 +64,8 @@ def main() -> None:
             "gain": gain(place, engine, chosen.data),
             "cost": cost(place, engine, chosen.repeats),
             "timed_images": chosen.count,
-            "cores": available_cores(),
-            "cpu": cpu_name(),
-            "versions": library_versions(),
         }
-    write_json(chosen.out, result)
-    print(json.dumps({name: result[name] for name in ("gain", "cost")}, indent=2))
+    publish(chosen.out, result, {name: result[name] for name in ("gain", "cost")})
 
 
 def copy(rows: pd.DataFrame, files: dict[str, Path], folder: Path) -> None:

@@ -1,6 +1,5 @@
 """`hambatch export`: Keras weights to the engine's ONNX graph, and that to INT8."""
 
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from hambatch.training.options import Int8Options
 
 DEFAULT = Int8Options()
 
-
 TYPED = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
-
 
 ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32", "restore_fp32"}
 
@@ -75,12 +72,12 @@ def export(
     if not int8 and (images is None or given & ONLY_INT8):
         raise click.UsageError("without --int8, --images DIR is needed and nothing else taken")
     if data is not None:
-        _to_int8(engine, data, Int8Options(**chosen))
+        _export_int8(engine, data, Int8Options(**chosen))
     elif images is not None:
-        _again(engine, images)
+        _export_again(engine, images)
 
 
-def _again(engine: str, images: Path) -> None:
+def _export_again(engine: str, images: Path) -> None:
     from hambatch.training.export.export import reexport
 
     folder, manifest, removed = reexport(engine, images)
@@ -99,10 +96,10 @@ def _again(engine: str, images: Path) -> None:
         )
 
 
-def _to_int8(engine: str, data: Path, options: Int8Options) -> None:
-    from hambatch.training.export.int8.variant import export_int8
+def _export_int8(engine: str, data: Path, options: Int8Options) -> None:
+    from hambatch.training.export.int8.export import export_int8
 
-    folder, variant = export_int8(engine, data, options, partial(click.echo, file=sys.stderr))
+    folder, variant = export_int8(engine, data, options, partial(click.echo, err=True))
     click.echo(
         f"{folder / variant.file}: on the {variant.parity['images']} images it was made with, "
         f"logits differ from fp32 by {variant.parity['logit_rms_error']:.3f} (rms), "

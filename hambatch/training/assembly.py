@@ -30,6 +30,7 @@ from hambatch.ham10000.prepare import count
 from hambatch.score.sentinels.recording import record_sentinels
 from hambatch.system.files import sync, write_bytes, write_text
 from hambatch.system.packages import library_versions
+from hambatch.training.calibrate import fit_calibration
 from hambatch.training.dataset import Dataset, labels_of, score_split
 from hambatch.training.export.export import export_graph
 from hambatch.training.held_out import read_held_out, score_held_out
@@ -152,7 +153,7 @@ def calibrated_manifest(
             loaded.manifest.training,
             f"{BACKEND_OF_GATES}-{FP32}",
         )
-    calibration = held_out.calibration()
+    calibration = fit_calibration(held_out)
     if calibration is None:
         log.warning("no temperature fits the held-out images; probabilities stay as they are")
     return replace(loaded.manifest, calibration=calibration)

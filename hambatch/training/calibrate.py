@@ -1,34 +1,172 @@
-"""The story of `hambatch engines calibrate`."""
+"""`hambatch engines calibrate`: one temperature, fitted on held-out predictions, for an engine."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from hambatch.engines.card import calibration_lines, with_section
 from hambatch.engines.loading import Engine, load_engine, write_manifest
-from hambatch.engines.manifest import MANIFEST_NAME, Calibration, Manifest
+from hambatch.engines.manifest import MANIFEST_NAME, Calibration, Improvement, Interval, Manifest
+from hambatch.engines.probabilities import softmax, tempered
 from hambatch.errors import EngineError, InputError
+from hambatch.evaluation.calibration import SMALLEST, calibration_measure
+from hambatch.evaluation.sample import Sample, drawn, interval
 from hambatch.system.files import write_text
 from hambatch.training.dataset import read_dataset
-from hambatch.training.held_out import read_held_out, score_held_out
+from hambatch.training.held_out import HeldOut, read_held_out, score_held_out
 from hambatch.training.options import CalibrateOptions
-from hambatch.training.temperature import COLDEST, HOTTEST
 
 CARD = "card.md"
 
+COLDEST, HOTTEST = 0.05, 20.0
+"""What is not between them is no calibration: the predictions are all right, or of no use."""
+
+DECIMALS = 6
+"""Of a temperature: beyond them it depends on the order in which a machine adds."""
+
+FIGURES = ("log_loss", "ece")
+
+
+def calibrate_engine(
+    folder: Path,
+    split: Path,
+    options: CalibrateOptions,
+    report: Callable[[str], None],
+    *,
+    predictions: Path | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Fit, report, and then write it down.
+
+    Raises InputError if no temperature fits, or as reading and writing do.
+
+    Parameters
+    ----------
+    split
+        Table of ``hambatch prepare``.
+    report
+        Called with lines to print.
+    predictions
+        Uncalibrated held-out predictions; without them the images are scored.
+    """
+    engine, dataset = load_engine(folder), read_dataset(split)
+    parts = tuple(dict.fromkeys(options.split))
+    if predictions is None:
+        held_out = score_held_out(engine, dataset, parts, options.precision)
+    else:
+        held_out = read_held_out(engine, dataset, parts, predictions)
+    calibration = fit_calibration(held_out)
+    if calibration is None:
+        raise InputError(
+            f"no temperature fits {held_out.truth.size} predictions: the likelihood grows beyond "
+            f"{COLDEST} or {HOTTEST}, so they are all right, or of no use; wanted predictions of "
+            "which some are wrong.\nNext: give more images, or look at hambatch evaluate"
+        )
+    name = f"{engine.manifest.name} {engine.manifest.version}"
+    report("\n".join([name, *calibration_lines(calibration)]))
+    if not dry_run:
+        record_calibration(engine, calibration)
+        report(f"written to {folder / MANIFEST_NAME}")
+
+
+def fit_calibration(held_out: HeldOut) -> Calibration | None:
+    """Fit a temperature, and measure what it changes; None if no temperature fits."""
+    probabilities, truth = held_out.probabilities, held_out.truth
+    temperature = fit_temperature(probabilities, truth)
+    if temperature is None:
+        return None
+    return Calibration(
+        temperature=temperature,
+        fitted_on=held_out.fitted_on,
+        **improvements(probabilities, truth, held_out.groups, temperature),
+    )
+
+
+def fit_temperature(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float | None:
+    """Find the temperature with the smallest negative log-likelihood.
+
+    The likelihood is log-concave in 1 / temperature, so there is one minimum, where the slope
+    changes its sign.
+
+    Parameters
+    ----------
+    probabilities
+        float64 ``[n, 7]``, n > 0, uncalibrated; see :func:`floored`.
+    truth
+        int64 ``[n]``: positions in ``CLASSES``.
+
+    Returns
+    -------
+    The temperature, rounded to ``DECIMALS``; None if the minimum is not between ``COLDEST``
+    and ``HOTTEST``.
+    """
+    from scipy.optimize import brentq
+
+    logs = np.log(floored(probabilities))
+    of_truth = logs[np.arange(truth.size), truth]
+
+    def slope(log_temperature: float) -> float:
+        """Derivative of the mean negative log-likelihood by 1 / temperature."""
+        expected = (softmax(logs / np.exp(log_temperature)) * logs).sum(axis=1)
+        return float((expected - of_truth).mean())
+
+    low, high = np.log(COLDEST), np.log(HOTTEST)
+    if slope(low) <= 0 or slope(high) >= 0:
+        return None
+    return round(float(np.exp(brentq(slope, low, high, xtol=1e-12))), DECIMALS)
+
+
+def floored(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Let a 0 of six decimals count as the last of them, as the log loss does."""
+    found: NDArray[np.float64] = np.maximum(probabilities, SMALLEST)
+    return found
+
+
+def improvements(
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    groups: ArrayLike,
+    temperature: float,
+) -> dict[str, Improvement]:
+    """Measure each of ``FIGURES`` on the same images without and with the temperature.
+
+    Parameters
+    ----------
+    probabilities, truth
+        As in :func:`fit_temperature`.
+    groups
+        ``[n]``: the lesion of each image; whole lesions are drawn.
+    """
+    calibrated = tempered(floored(probabilities), temperature)
+    before, after = (_measured(each, truth, groups) for each in (probabilities, calibrated))
+    return {name: Improvement(*before[name], *after[name]) for name in FIGURES}
+
+
+def _measured(
+    probabilities: NDArray[np.float64], truth: NDArray[np.int64], groups: ArrayLike
+) -> dict[str, tuple[float, Interval]]:
+    """Give each figure of the sample itself, and its interval over the draws."""
+    # Of equals, the first: a temperature changes no label.
+    sample = Sample(truth, probabilities.argmax(axis=1), probabilities)
+    measure = calibration_measure(sample)
+    figures, draws, found = measure(np.ones((1, sample.size))), drawn(measure, groups), {}
+    for name in FIGURES:
+        span = interval(draws[name,])
+        if span is None:
+            raise ValueError(f"{name} is undefined in most draws: wanted a mean over images")
+        found[name] = float(figures[name,][0]), span
+    return found
+
 
 def record_calibration(engine: Engine, calibration: Calibration) -> Manifest:
-    """Put it in place of the one before; graphs, known pictures and gates stay as they are.
+    """Put it in place of the one before; graphs, sentinels and gates stay as they are.
 
     A kill between card and ``engine.json`` leaves an engine that loading refuses until the card
-    is put back.
-
-    Raises
-    ------
-    EngineError
-        If a file has changed since the engine was loaded.
-    InputError
-        If the folder cannot be written to.
+    is put back. Raises EngineError if a file has changed since the engine was loaded; InputError
+    if the folder cannot be written to.
     """
     # Every file is hashed anew below: none may have changed.
     if load_engine(engine.folder).manifest_sha256 != engine.manifest_sha256:
@@ -41,46 +179,3 @@ def record_calibration(engine: Engine, calibration: Calibration) -> Manifest:
     if CARD in manifest.files and card.is_file():
         write_text(card, with_section(card.read_text(encoding="utf-8"), manifest))
     return write_manifest(engine.folder, manifest)
-
-
-def calibrate_engine(
-    folder: Path,
-    split: Path,
-    options: CalibrateOptions,
-    tell: Callable[[str], None],
-    *,
-    predictions: Path | None = None,
-    dry_run: bool = False,
-) -> None:
-    """Fit, tell, and then write it down.
-
-    Parameters
-    ----------
-    split
-        Table of ``hambatch prepare``.
-    predictions
-        Uncalibrated held-out predictions; without them the images are scored.
-
-    Raises
-    ------
-    HambatchError
-        If the predictions cannot be had, no temperature fits them, or it cannot be written down.
-    """
-    engine, dataset = load_engine(folder), read_dataset(split)
-    parts = tuple(dict.fromkeys(options.split))
-    if predictions is None:
-        held_out = score_held_out(engine, dataset, parts, options.precision)
-    else:
-        held_out = read_held_out(engine, dataset, parts, predictions)
-    calibration = held_out.calibration()
-    if calibration is None:
-        raise InputError(
-            f"no temperature fits {held_out.truth.size} predictions: the likelihood grows beyond "
-            f"{COLDEST} or {HOTTEST}, so they are all right, or of no use; wanted predictions of "
-            "which some are wrong.\nNext: give more images, or look at hambatch evaluate"
-        )
-    name = f"{engine.manifest.name} {engine.manifest.version}"
-    tell("\n".join([name, *calibration_lines(calibration)]))
-    if not dry_run:
-        record_calibration(engine, calibration)
-        tell(f"written to {folder / MANIFEST_NAME}")

@@ -23,7 +23,7 @@ from hambatch.ham10000.split import group_lesions
 from hambatch.ham10000.table import dataset_root, read_split
 from hambatch.score.options import ScoreOptions
 from hambatch.score.rows import predict_files
-from hambatch.system.files import sha256_of_file
+from hambatch.system.files import sha256_of_bytes, sha256_of_file
 from hambatch.types import Row
 
 log = logging.getLogger(__name__)
@@ -133,3 +133,17 @@ def score_split(
                 f"sha256 {row.sha256}, wanted {wanted}.\nNext: {NEXT}"
             )
     return rows
+
+
+def read_split_file(path: Path, sha256: str) -> bytes:
+    """Read an image of the split table; InputError if it is missing, or of another hash."""
+    following = "Next: restore the images, or run hambatch prepare again"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.\n{following}") from error
+    if (found := sha256_of_bytes(content)) != sha256:
+        raise InputError(
+            f"{path} is not the file that was split: sha256 {found}, wanted {sha256}.\n{following}"
+        )
+    return content

@@ -1,6 +1,6 @@
-"""Held-out predictions from a table, which has to say where it is from."""
+"""Held-out predictions for a temperature: scored here, or of a table that says where it is from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.engines.loading import Engine
-from hambatch.engines.manifest import OUT_OF_FOLD, SCORED, Calibration, FittedOn
+from hambatch.engines.manifest import OUT_OF_FOLD, SCORED, FittedOn
 from hambatch.errors import InputError
 from hambatch.evaluation.join import Joined, join
 from hambatch.evaluation.out_of_fold import (
@@ -25,7 +25,8 @@ from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import canonical_id
 from hambatch.training.dataset import Dataset, labels_of, score_split
-from hambatch.training.temperature import fit_temperature, improvements
+
+NEXT = "hambatch score IMAGES --out preds.csv --no-calibration, with this very engine"
 
 
 @dataclass(frozen=True)
@@ -40,26 +41,14 @@ class HeldOut:
         int64 ``[n]``: positions in ``CLASSES``.
     groups
         ``[n]``, text: the lesion of each image.
-    about
-        What the record says of them; of ``images`` and ``lesions`` the numbers here.
+    fitted_on
+        What the engine records of them.
     """
 
     probabilities: NDArray[np.float64]
     truth: NDArray[np.int64]
     groups: NDArray[Any]
-    about: FittedOn
-
-    def calibration(self) -> Calibration | None:
-        """Fit, and measure what it changes; None if no temperature fits."""
-        temperature = fit_temperature(self.probabilities, self.truth)
-        if temperature is None:
-            return None
-        images, lesions = int(self.truth.size), len(set(self.groups))
-        return Calibration(
-            temperature=temperature,
-            fitted_on=replace(self.about, images=images, lesions=lesions),
-            **improvements(self.probabilities, self.truth, self.groups, temperature),
-        )
+    fitted_on: FittedOn
 
 
 def score_held_out(
@@ -67,32 +56,87 @@ def score_held_out(
 ) -> HeldOut:
     """Score parts of the split table that the engine was not trained on.
 
-    Raises
-    ------
-    EngineError
-        If the engine lacks the graph.
-    InputError
-        If it was trained on one of them, an image is not the table's, or cannot be scored.
+    Raises EngineError if it lacks the graph; InputError if it was trained on one of them, an image
+    is not the table's, or cannot be scored.
     """
-    refuse_trained_on(engine, dataset, parts)
-    images = rows_of_parts(dataset, parts)
+    _refuse_trained_on(engine, dataset, parts)
+    images = _rows_of_parts(dataset, parts)
     rows = score_split(engine, dataset.root, images, precision)
+    groups = images["group"].to_numpy()
     return HeldOut(
         probabilities=np.array([row.probabilities for row in rows]),
         truth=labels_of(images["dx"]),
-        groups=images["group"].to_numpy(),
-        about=FittedOn(SCORED, dataset.split_sha256, parts, 0, 0, precision=precision),
+        groups=groups,
+        fitted_on=FittedOn(SCORED, dataset.split_sha256, parts, *_counts(groups), precision),
     )
 
 
-def rows_of_parts(dataset: Dataset, parts: tuple[str, ...]) -> pd.DataFrame:
-    """Give the images of these parts, in the order of the table.
+def read_held_out(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path) -> HeldOut:
+    """Take the rows of these parts of the split table.
 
-    Raises
-    ------
-    InputError
-        If there is none, or the test part is among them.
+    A calibrated table is refused, not converted back: its six decimals are of calibrated
+    probabilities, and the small ones, which decide the loss, cannot be had from them.
+    Raises InputError if the table does not say that it is uncalibrated and of lesions that were
+    held out, is of another engine, recipe or split, or lacks an image.
     """
+    predictions = read_predictions(path)
+    source, precision, digest = _source(engine, dataset, parts, path)
+    images = _rows_of_parts(dataset, parts)
+    truth = pd.DataFrame(
+        {
+            "image_id": images["image_id"].map(canonical_id),
+            "dx": images["dx"],
+            "lesion_id": images["group"],
+            "wanted": images["sha256"],
+        }
+    )
+    joined = join(truth, predictions)
+    _refuse_incomplete(path, joined)
+    counts = _counts(joined.groups)
+    fitted_on = FittedOn(source, dataset.split_sha256, parts, *counts, precision, digest)
+    return HeldOut(joined.probabilities, joined.truth, joined.groups, fitted_on)
+
+
+def _counts(groups: NDArray[Any]) -> tuple[int, int]:
+    """Images and lesions."""
+    return len(groups), len(set(groups))
+
+
+def _source(
+    engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path
+) -> tuple[str, str, str]:
+    """Give the kind of predictions, their precision and the table's sha256; refuse all others."""
+    _refuse_other_split_table(engine, dataset)
+    record = read_out_of_fold_record(path)
+    if record is not None:
+        refuse_other_networks(path, record, dataset.split_sha256, engine.manifest.training)
+        return OUT_OF_FOLD, "", record.sha256
+    precision, digest = _scored_uncalibrated(engine, path)
+    _refuse_trained_on(engine, dataset, parts)
+    return SCORED, precision, digest
+
+
+def _scored_uncalibrated(engine: Engine, path: Path) -> tuple[str, str]:
+    """Give precision and sha256 of a table of ``hambatch score``, by its record."""
+    digest, record = sha256_of_file(path), read_record(record_path(path))
+    if record["output"]["sha256"] != digest:
+        raise _refused(
+            path, f"sha256 {digest}", f"the table of its record, {record['output']['sha256']}"
+        )
+    temperature = temperature_used(record)
+    if temperature is not None:
+        raise _refused(path, f"probabilities of temperature {temperature:g}", "uncalibrated ones")
+    views = record["fingerprint"]["backend"].get("tta", 1)
+    if views != 1:
+        raise _refused(path, f"means over {views} views of an image", "scores of the image alone")
+    graph, manifest = record["fingerprint"]["engine"].get("graph_sha256"), engine.manifest
+    if graph not in {manifest.files[variant.file].sha256 for variant in manifest.variants}:
+        raise _refused(path, f"scores of graph {graph}", f"a graph of {manifest.name}")
+    return record["fingerprint"]["backend"]["precision"], digest
+
+
+def _rows_of_parts(dataset: Dataset, parts: tuple[str, ...]) -> pd.DataFrame:
+    """Give the images of these parts, in the order of the table; the test part is refused."""
     if TEST in parts:
         raise InputError(
             "--split is test, wanted val: a temperature that was fitted on the test images would "
@@ -108,15 +152,9 @@ def rows_of_parts(dataset: Dataset, parts: tuple[str, ...]) -> pd.DataFrame:
     return images
 
 
-def refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...]) -> None:
-    """Refuse parts whose lesions the engine has seen, or may have; of those it is too sure.
-
-    Raises
-    ------
-    InputError
-        Naming them, or as :func:`refuse_other_table` does.
-    """
-    refuse_other_table(engine, dataset)
+def _refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...]) -> None:
+    """Refuse parts whose lesions the engine has seen, or may have: it is too sure of those."""
+    _refuse_other_split_table(engine, dataset)
     seen = [part for part in parts if part in engine.manifest.data.get("trained_on", TRAIN)]
     if seen:
         raise InputError(
@@ -126,14 +164,8 @@ def refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...]) 
         )
 
 
-def refuse_other_table(engine: Engine, dataset: Dataset) -> None:
-    """Refuse another split table than the engine's: its parts may be the engine's other ones.
-
-    Raises
-    ------
-    InputError
-        Naming both.
-    """
+def _refuse_other_split_table(engine: Engine, dataset: Dataset) -> None:
+    """Refuse another split table than the engine's: its val may be what the engine trained on."""
     own = engine.manifest.data.get("split_sha256", dataset.split_sha256)
     if own != dataset.split_sha256:
         raise InputError(
@@ -141,65 +173,6 @@ def refuse_other_table(engine: Engine, dataset: Dataset) -> None:
             f"{engine.manifest.name} was trained with, {own}.\nNext: give that table to --data, "
             "or an engine that was trained with this one"
         )
-
-
-NEXT = "hambatch score IMAGES --out preds.csv --no-calibration, with this very engine"
-
-
-def read_held_out(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path) -> HeldOut:
-    """Take the rows of these parts of the split table.
-
-    A calibrated table is refused, not converted back: its six decimals are of calibrated
-    probabilities, and the small ones, which decide the loss, cannot be had from them.
-
-    Raises
-    ------
-    InputError
-        If the table does not say that it is uncalibrated and of lesions that were held out, is
-        of another engine, recipe or split, or lacks an image.
-    """
-    predictions = read_predictions(path)
-    about = _about(engine, dataset, parts, path)
-    images = rows_of_parts(dataset, parts)
-    truth = pd.DataFrame(
-        {
-            "image_id": images["image_id"].map(canonical_id),
-            "dx": images["dx"],
-            "lesion_id": images["group"],
-            "wanted": images["sha256"],
-        }
-    )
-    joined = join(truth, predictions)
-    _refuse_incomplete(path, joined)
-    return HeldOut(joined.probabilities, joined.truth, joined.groups, about)
-
-
-def _about(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path) -> FittedOn:
-    refuse_other_table(engine, dataset)
-    made = read_out_of_fold_record(path)
-    if made is not None:
-        refuse_other_networks(path, made, dataset.split_sha256, engine.manifest.training)
-        return FittedOn(
-            OUT_OF_FOLD, dataset.split_sha256, parts, 0, 0, predictions_sha256=made.sha256
-        )
-    digest, record = sha256_of_file(path), read_record(record_path(path))
-    if record["output"]["sha256"] != digest:
-        raise _refused(
-            path, f"sha256 {digest}", f"the table of its record, {record['output']['sha256']}"
-        )
-    temperature = temperature_used(record)
-    if temperature is not None:
-        raise _refused(path, f"probabilities of temperature {temperature:g}", "uncalibrated ones")
-    views = record["fingerprint"]["backend"].get("tta", 1)
-    if views != 1:
-        raise _refused(path, f"means over {views} views of an image", "scores of the image alone")
-    graph = record["fingerprint"]["engine"].get("graph_sha256")
-    variants = engine.manifest.variants
-    if graph not in {engine.manifest.files[variant.file].sha256 for variant in variants}:
-        raise _refused(path, f"scores of graph {graph}", f"a graph of {engine.manifest.name}")
-    refuse_trained_on(engine, dataset, parts)
-    precision = record["fingerprint"]["backend"]["precision"]
-    return FittedOn(SCORED, dataset.split_sha256, parts, 0, 0, precision, digest)
 
 
 def _refuse_incomplete(path: Path, joined: Joined) -> None:

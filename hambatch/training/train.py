@@ -17,7 +17,7 @@ from hambatch.training.dataset import (
     refuse_near_duplicates_in,
     with_near_duplicates_joined,
 )
-from hambatch.training.export.parity import MIN_IMAGES
+from hambatch.training.export.export import MIN_IMAGES
 from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.folds import PUBLISHED, cross_validate
 from hambatch.training.options import FineTuneOptions, TrainOptions

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.errors import InputError
 from hambatch.pipelines.training import training_batches
 from hambatch.system.array_cache import Pair
-from hambatch.system.files import sha256_of_bytes
 from hambatch.training.augmentation import PLAIN, colours, cropped, hole, view_matrix
 from hambatch.training.compute import decoding_gpu
+from hambatch.training.dataset import read_split_file
 from hambatch.training.options import TrainOptions
 
 
@@ -83,18 +82,7 @@ class Samples:
     def encoded(self, index: int) -> NDArray[np.uint8]:
         """Read the whole file, 1-D; InputError if it is missing, or of another hash."""
         sha256 = self.pairs[index].sha256
-        path = self.files[sha256]
-        following = "Next: restore the images, or run hambatch prepare again"
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.\n{following}") from error
-        if (found := sha256_of_bytes(content)) != sha256:
-            raise InputError(
-                f"{path} is not the file that was split: sha256 {found}, wanted {sha256}.\n"
-                f"{following}"
-            )
-        return np.frombuffer(content, np.uint8)
+        return np.frombuffer(read_split_file(self.files[sha256], sha256), np.uint8)
 
     def matrix(self, index: int) -> NDArray[np.float32]:
         """Draw from where a view or its crop is taken, ``[2, 3]``."""

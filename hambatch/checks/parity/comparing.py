@@ -13,7 +13,7 @@ from hambatch.engines.probabilities import DECIMALS
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import InputError
 from hambatch.system.text import encode_name
-from hambatch.training.export.parity import FP16_STORED_LIMITS
+from hambatch.training.export.export import FP16_STORED_LIMIT
 from hambatch.types import Row
 
 ONE_LEVEL, ONE_LEVEL_MEAN = 0.3, 0.01
@@ -150,8 +150,7 @@ def tolerance_of(path: ScoringPath, sentinels: Sentinels, images: int) -> Tolera
         )
         return Tolerance(source, label_flips=most_flips(images, share))
     if path.backend == KERAS:
-        limit = FP16_STORED_LIMITS.max_difference
-        return Tolerance("what an exported graph may differ from Keras by", limit)
+        return Tolerance("what an exported graph may differ from Keras by", FP16_STORED_LIMIT)
     elsewhere = sentinels.elsewhere(path.precision)
     source = (
         f"{elsewhere:g} for sentinels in {path.precision} on another machine, "

@@ -1,88 +1,45 @@
 """`hambatch export`: an engine's ONNX graph made from its Keras weights, and checked."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from hambatch.backends.keras_network import SUFFIX, load_network
-from hambatch.backends.openvino_graph import openvino_probabilities
+from hambatch.backends.keras_network import SUFFIX, load_network, preprocess
+from hambatch.backends.openvino_graph import BATCH_SIZE, openvino_probabilities
 from hambatch.engines.loading import find_engine, write_manifest
-from hambatch.engines.manifest import Manifest, Variant, read_manifest
-from hambatch.engines.probabilities import compare
+from hambatch.engines.manifest import InputSpec, Manifest, Preprocessing, Variant, read_manifest
+from hambatch.engines.precision import FP32
+from hambatch.engines.probabilities import compare, softmax
 from hambatch.engines.sentinels import Sentinels
-from hambatch.errors import EngineError
+from hambatch.errors import EngineError, InputError
+from hambatch.pipelines.decode import decode
 from hambatch.score.sentinels.recording import record_sentinels
-from hambatch.system.files import replacing, sha256_of_file
+from hambatch.system.files import sha256_of_file, write_bytes
 from hambatch.system.packages import library_versions
-from hambatch.training.export.keras_to_onnx import store_weights_as_fp16, to_onnx
-from hambatch.training.export.parity import (
-    FP16_STORED_LIMITS,
-    FP32_LIMITS,
-    Limits,
-    keras_probabilities,
-    read_images,
-    refuse_beyond,
-)
+from hambatch.system.schema import convert
+from hambatch.training.export.keras_to_onnx import to_onnx
+from hambatch.training.export.onnx_graph import store_weights_as_fp16
 
 GRAPH_NAME = "model.onnx"
 
+MIN_IMAGES, MAX_IMAGES = 8, 64
 
-PRECISION = "fp32"
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
-
-def export_graph(network: Any, folder: Path, images: NDArray[np.uint8]) -> Variant:
-    """Write ``model.onnx`` into ``folder``, once it computes what Keras computes.
-
-    Parameters
-    ----------
-    network
-        The Keras network of :func:`hambatch.backends.keras_network.join`.
-    images
-        uint8 RGB ``[n, side, side, 3]``, n >= 8, real ones: what the graph is
-        compared on, before and after its weights are stored as FP16.
-
-    Returns
-    -------
-    Variant
-        With ``parity``: ``images``; ``fp32`` and ``fp16_stored``, each with
-        ``max_difference``, ``mean_difference`` and ``label_flips``;
-        ``versions`` of the libraries that were compared.
-
-    Raises
-    ------
-    EngineError
-        If a difference is over its limit; an older ``model.onnx`` then stays.
-    """
-    expected = keras_probabilities(network, images)
-    model = to_onnx(network)
-    fp32 = _checked(model.SerializeToString(), expected, images, FP32_LIMITS, "FP32")
-    content = store_weights_as_fp16(model).SerializeToString(deterministic=True)
-    stored = _checked(content, expected, images, FP16_STORED_LIMITS, "FP16-stored")
-    with replacing(folder / GRAPH_NAME) as temporary:
-        temporary.write_bytes(content)
-    parity = {
-        "images": len(images),
-        "fp32": fp32,
-        "fp16_stored": stored,
-        "versions": library_versions(),
-    }
-    return Variant(PRECISION, GRAPH_NAME, parity)
+FP32_LIMIT, FP16_STORED_LIMIT = 1e-4, 2e-3
+"""The largest difference of any probability; no label may change."""
 
 
-def _checked(
-    content: bytes,
-    expected: NDArray[np.float64],
-    images: NDArray[np.uint8],
-    limits: Limits,
-    graph: str,
-) -> dict[str, Any]:
-    measured = compare(expected, openvino_probabilities(content, images))
-    refuse_beyond(limits, measured, graph)
-    del measured["images"]
-    return measured
+@dataclass(frozen=True)
+class Head:
+    """What ``training`` of ``engine.json`` says of the network's head."""
+
+    hidden_units: Annotated[int, Meta(ge=1)]
+    dropout: Annotated[float, Meta(ge=0, lt=1)]
 
 
 class Reexported(NamedTuple):
@@ -98,7 +55,8 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
 
     If it is another graph now, the INT8 graph made from the old one goes, with its gates.
     A run that dies between the two files leaves an engine that loading refuses
-    and that the same command repairs.
+    and that the same command repairs. Raises EngineError if the weights are missing, a file is not
+    the one that ``engine.json`` names, or the graph is too far from Keras.
 
     Parameters
     ----------
@@ -106,54 +64,34 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
         An engine's name or folder, or the ``.weights.h5`` file inside one.
     images
         Folder of at least 8 images to compare the graph with Keras on.
-
-    Raises
-    ------
-    EngineError
-        If the weights are missing, a file is not the one that ``engine.json``
-        names, or the graph is too far from Keras.
-    InputError
-        If there are too few images.
     """
     is_weights = weights_or_engine.endswith(SUFFIX)
     folder = find_engine(str(Path(weights_or_engine).parent) if is_weights else weights_or_engine)
     manifest = read_manifest(folder)
     refuse_altered(folder, manifest, but=GRAPH_NAME)
-    units, dropout = _head(folder, manifest)
+    head = _head(folder, manifest)
     pixels = read_images(images, manifest.input, manifest.preprocessing)
     weights = Path(weights_or_engine) if is_weights else folder
-    network = load_network(weights, units, dropout, manifest.input.height)
+    network = load_network(weights, head.hidden_units, head.dropout, manifest.input.height)
     variant = export_graph(network, folder, pixels)
     others = tuple(v for v in manifest.variants if v.precision != variant.precision)
-    kept = others if _is_as_before(folder, manifest, variant) else ()
-    removed = tuple(other for other in others if other not in kept)
+    before = manifest.files.get(GRAPH_NAME)
+    is_new = before is None or before.sha256 != sha256_of_file(folder / GRAPH_NAME)
+    removed = others if is_new else ()
     for other in removed:
         (folder / other.file).unlink(missing_ok=True)
-    # What the old graph said of the known pictures says nothing about the new one.
+    # The old graph's scores of the sentinels are no reference for the new graph.
+    kept = () if is_new else others
     unproven = replace(manifest, variants=(variant, *kept), sentinels=Sentinels())
     write_manifest(folder, unproven)
     return Reexported(folder, record_sentinels(folder), removed)
 
 
-def _head(folder: Path, manifest: Manifest) -> tuple[int, float]:
-    """Give the hidden units and the dropout of the head."""
-    head = manifest.training
-    if not {"hidden_units", "dropout"} <= head.keys():
-        raise EngineError(
-            f"{folder}/engine.json does not say how large the head is: its 'training' has "
-            f"{', '.join(head) or 'no fields'}, wanted hidden_units and dropout.\n"
-            "Next: hambatch train --data split.csv --out engines/NAME"
-        )
-    return int(head["hidden_units"]), float(head["dropout"])
-
-
-def _is_as_before(folder: Path, manifest: Manifest, variant: Variant) -> bool:
-    before = manifest.files.get(variant.file)
-    return before is not None and before.sha256 == sha256_of_file(folder / variant.file)
-
-
 def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:
-    """Every file is hashed anew later: none but the graph to be written may have changed."""
+    """Raise EngineError if a file, ``but`` the graph to be written, is not the manifest's.
+
+    Every file is hashed anew later. A missing one is left to who needs it.
+    """
     for name, wanted in manifest.files.items():
         path = folder / name
         if name == but or not path.is_file():
@@ -165,3 +103,102 @@ def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:
                 f"sha256 {found}, wanted {wanted.sha256}.\n"
                 "Next: restore it, or train the engine again"
             )
+
+
+def _head(folder: Path, manifest: Manifest) -> Head:
+    try:
+        return convert(manifest.training, Head)
+    except ValueError as error:
+        raise EngineError(
+            f"{folder}/engine.json does not say how large the head is: its 'training': {error}.\n"
+            "Next: hambatch train --data split.csv --out engines/NAME"
+        ) from error
+
+
+def read_images(folder: Path, spec: InputSpec, how: Preprocessing) -> NDArray[np.uint8]:
+    """Decode the first 64 images below ``folder``, in sorted order, as scoring decodes them.
+
+    Returns uint8 RGB ``[n, height, width, 3]``. Raises InputError if there are fewer than 8
+    images, or one cannot be decoded.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if len(paths) < MIN_IMAGES:
+        raise InputError(
+            f"{folder} holds {len(paths)} JPEG or PNG images, wanted at least {MIN_IMAGES}.\n"
+            "Next: name a folder with more images, or make some: hambatch samples DIR"
+        )
+    return decode(paths[:MAX_IMAGES], spec, how)
+
+
+def export_graph(network: Any, folder: Path, images: NDArray[np.uint8]) -> Variant:
+    """Write ``model.onnx`` into ``folder``, once it computes what Keras computes.
+
+    Raises EngineError if a difference is over its limit; an older ``model.onnx`` then stays.
+
+    Parameters
+    ----------
+    network
+        The Keras network of :func:`hambatch.backends.keras_network.join`.
+    images
+        uint8 RGB ``[n, side, side, 3]``, n >= 8, real ones: what the graph is
+        compared on, before and after its weights are stored as FP16.
+
+    Returns
+    -------
+    Variant
+        With ``parity``: ``images``; ``fp32`` and ``fp16_stored``, each with
+        ``max_difference``, ``mean_difference`` and ``label_flips``;
+        ``versions`` of the libraries that were compared.
+    """
+    expected = keras_probabilities(network, images)
+
+    def checked(content: bytes, limit: float, graph: str) -> dict[str, Any]:
+        measured = compare(expected, openvino_probabilities(content, images))
+        refuse_beyond(limit, measured, graph)
+        del measured["images"]
+        return measured
+
+    model = to_onnx(network)
+    fp32 = checked(model.SerializeToString(), FP32_LIMIT, "FP32")
+    content = store_weights_as_fp16(model).SerializeToString(deterministic=True)
+    stored = checked(content, FP16_STORED_LIMIT, "FP16-stored")
+    write_bytes(folder / GRAPH_NAME, content)
+    parity = {
+        "images": len(images),
+        "fp32": fp32,
+        "fp16_stored": stored,
+        "versions": library_versions(),
+    }
+    return Variant(FP32, GRAPH_NAME, parity)
+
+
+def keras_probabilities(network: Any, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Softmax of the reference: float64 ``[n, 7]``.
+
+    Raises EngineError if there are fewer than 8 images: too few to call two models equal.
+    """
+    if len(images) < MIN_IMAGES:
+        raise EngineError(
+            f"the export is checked on real images: {len(images)} given, "
+            f"wanted at least {MIN_IMAGES}.\nNext: name a folder with more images"
+        )
+    parts = [
+        np.asarray(
+            network(preprocess(images[start : start + BATCH_SIZE]), training=False)["logits"]
+        )
+        for start in range(0, len(images), BATCH_SIZE)
+    ]
+    return softmax(np.concatenate(parts))
+
+
+def refuse_beyond(limit: float, measured: dict[str, Any], graph: str) -> None:
+    """Raise EngineError if a label changed, or a difference is over the limit or not a number."""
+    if measured["max_difference"] <= limit and not measured["label_flips"]:
+        return
+    raise EngineError(
+        f"the {graph} graph does not compute what Keras computes: on {measured['images']} images "
+        f"probabilities differ by up to {measured['max_difference']:.2e} "
+        f"(wanted {limit:.0e}) and {measured['label_flips']} labels change (wanted 0).\n"
+        "Next: pip install 'hambatch[train]' for the versions that the export was tested with, "
+        "then export again"
+    )

@@ -3,10 +3,25 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from hambatch.backends.keras_network import build_base, keras_for
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.engines.probabilities import compare
-from hambatch.training.export.keras_to_onnx import MEAN_RGB
-from hambatch.training.export.parity import keras_probabilities
+from hambatch.training.export.export import keras_probabilities
+from hambatch.training.export.keras_to_onnx import MEAN_RGB, to_onnx
+from tests.training.export.keras_networks import varied
+
+
+@pytest.fixture(scope="module")
+def network(images):
+    """ResNet50, the real one: its names, its paddings and all of its 53 convolutions."""
+    # Else drawn anew each time, and of some draws two answers of an image are nearly equal.
+    keras_for("this test").utils.set_random_seed(0)
+    return varied(build_base(None), images, hidden_units=16)
+
+
+@pytest.fixture(scope="module")
+def converted(network):
+    return to_onnx(network)
 
 
 def shapes(values):
@@ -79,7 +94,7 @@ def test_older_runtimes_can_read_it_and_it_names_no_machine(converted):
     content = converted.SerializeToString()
     assert not [
         word for word in (b"tf2onnx", b"inference_call", b"/", b"unk__") if word in names(converted)
-    ], "names of the session that converted it"
+    ], "names of the process that converted it"
     assert len(content) > 90e6
 
 

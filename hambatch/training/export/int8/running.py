@@ -1,4 +1,4 @@
-"""Running parts of a graph in FP32 through OpenVINO."""
+"""Running a graph, or one node of it, in FP32 through OpenVINO."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -9,16 +9,11 @@ from numpy.typing import NDArray
 
 from hambatch.errors import EngineError
 from hambatch.system.packages import require
-from hambatch.training.export.int8.onnx_parts import PURPOSE, Weights, onnx_module
+from hambatch.training.export.onnx_graph import IR_VERSION, OPSET, PURPOSE, Weights, onnx_module
 
 BATCH_SIZE = 32
 
-
-OPSET = 18
-
-
 LARGEST = float(np.finfo(np.float16).max)
-
 
 Array = NDArray[Any]
 
@@ -29,8 +24,7 @@ def compiled(content: bytes, outputs: Sequence[str] = (), shape: Sequence[int] =
     With more streams than one, OpenVINO 2026.4 may prepare the weights of an INT8
     graph wrongly (:mod:`hambatch.backends.openvino_compile`).
     """
-    openvino = require("openvino", extra="", purpose=PURPOSE)
-    core = openvino.Core()
+    core = require("openvino", extra="", purpose=PURPOSE).Core()
     model = core.read_model(content)
     if shape:
         model.reshape(list(shape))
@@ -58,78 +52,69 @@ def logits_of(content: bytes, images: Array) -> NDArray[np.float32]:
     return np.concatenate([graph(image[None])["logits"].copy() for image in images])
 
 
-class NodeRunner:
-    """Runs one node of a graph, in FP32, on arrays that hold all images."""
+def run_node(
+    node: Any,
+    inputs: Mapping[str, Array],
+    weights: Weights,
+    replaced: Mapping[str, Array] | None = None,
+) -> NDArray[np.float16]:
+    """Compute one node's output on arrays that hold all images.
 
-    def __init__(self, graph: Any) -> None:
-        self._weights = Weights(graph)
+    Raises EngineError if a value is too large for FP16.
 
-    def __call__(
-        self, node: Any, inputs: Mapping[str, Array], stored: Mapping[str, Array] | None = None
-    ) -> Array:
-        """Compute the node's output, kept as FP16.
-
-        Parameters
-        ----------
-        inputs
-            By name, ``[n, ...]`` each, pixels uint8, others of any type; what is absent
-            is a stored weight.
-        stored
-            Weights to use instead of the graph's.
-
-        Raises
-        ------
-        EngineError
-            If a value is too large for FP16.
-        """
-        graph = compiled(self._alone(node, inputs, stored or {}))
-        read = [inputs[name] for name in dict.fromkeys(node.input) if name in inputs]
-        starts = range(0, len(read[0]), BATCH_SIZE)
-        parts = (
-            graph([_as_read(values[k : k + BATCH_SIZE]) for values in read])[0] for k in starts
-        )
-        return _joined(node.name, parts, len(read[0]))
-
-    def _alone(self, node: Any, inputs: Mapping[str, Array], stored: Mapping[str, Array]) -> bytes:
-        """Serialize a model of this node."""
-        onnx = onnx_module()
-        helper, arrays = onnx.helper, onnx.numpy_helper
-        ports = [
-            helper.make_tensor_value_info(
-                name,
-                helper.np_dtype_to_tensor_dtype(_as_read(inputs[name][:1]).dtype),
-                ["batch", *inputs[name].shape[1:]],
-            )
-            for name in dict.fromkeys(node.input)
-            if name in inputs
-        ]
-        own = [name for name in node.input if name and name not in {*inputs, *stored}]
-        weights = [self._weights.tensor(name) for name in own]
-        weights += [arrays.from_array(values, name) for name, values in stored.items()]
-        out = helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
-        graph = helper.make_graph([node], "one_node", ports, [out], weights)
-        opset = [helper.make_opsetid("", OPSET)]
-        content: bytes = helper.make_model(
-            graph, opset_imports=opset, ir_version=8
-        ).SerializeToString()
-        return content
-
-
-def _as_read(values: Array) -> Array:
-    return values if values.dtype == np.uint8 else values.astype(np.float32)
-
-
-def _joined(name: str, parts: Iterator[Array], count: int) -> NDArray[np.float16]:
-    """Copy each part into its place, so that never all of them are there twice."""
+    Parameters
+    ----------
+    inputs
+        By name, in the node's order, ``[n, ...]`` each, pixels uint8, others of any type;
+        what is absent is a stored weight.
+    replaced
+        Weights to use instead of the stored ones.
+    """
+    graph = compiled(_one_node(node, inputs, weights, replaced or {}))
+    count = len(next(iter(inputs.values())))
+    parts = (
+        graph([_as_input(values[k : k + BATCH_SIZE]) for values in inputs.values()])[0]
+        for k in range(0, count, BATCH_SIZE)
+    )
+    # Each part is copied into its place, so that never all of them are there twice.
     first = next(parts)
     out = np.empty((count, *first.shape[1:]), np.float16)
     filled = 0
     for part in chain([first], parts):
         if np.abs(part).max() > LARGEST:
             raise EngineError(
-                f"the output of {name} exceeds {LARGEST:g}, what FP16 holds.\n"
+                f"the output of {node.name} exceeds {LARGEST:g}, what FP16 holds.\n"
                 "Next: keep this engine in FP32, or train one with smaller activations"
             )
         out[filled : filled + len(part)] = part
         filled += len(part)
     return out
+
+
+def _one_node(
+    node: Any, inputs: Mapping[str, Array], weights: Weights, replaced: Mapping[str, Array]
+) -> bytes:
+    """Serialize a model of this node alone."""
+    onnx = onnx_module()
+    helper = onnx.helper
+    ports = [
+        helper.make_tensor_value_info(
+            name,
+            helper.np_dtype_to_tensor_dtype(_as_input(values[:1]).dtype),
+            ["batch", *values.shape[1:]],
+        )
+        for name, values in inputs.items()
+    ]
+    own = [name for name in node.input if name and name not in {*inputs, *replaced}]
+    values = {name: weights.read(name) for name in own} | dict(replaced)
+    stored = [onnx.numpy_helper.from_array(array, name) for name, array in values.items()]
+    out = helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
+    graph = helper.make_graph([node], "one_node", ports, [out], stored)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _as_input(values: Array) -> Array:
+    return values if values.dtype == np.uint8 else values.astype(np.float32)

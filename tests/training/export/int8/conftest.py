@@ -3,8 +3,8 @@
 import onnx
 import pytest
 
-from hambatch.training.export.int8.quantise import quantise
-from tests.training.export.int8.residual_graph import OPTIONS, pictures, residual_model
+from hambatch.training.export.int8.export import quantise
+from tests.training.export.int8.residual_graph import OPTIONS, images_of_blocks, residual_model
 
 
 @pytest.fixture(scope="session")
@@ -14,28 +14,29 @@ def residual():
 
 @pytest.fixture(scope="session")
 def calibration():
-    return pictures(8, 0)
+    return images_of_blocks(8, 0)
 
 
 @pytest.fixture(scope="session")
 def others():
     """Images that the graph was not made with."""
-    return pictures(16, 1)
+    return images_of_blocks(16, 1)
 
 
 @pytest.fixture(scope="session")
 def made(residual, calibration):
-    """Bytes of the INT8 graph, and the names that were told."""
-    told = []
-    content = quantise(
-        residual.SerializeToString(),
-        calibration,
-        OPTIONS,
-        lambda line: told.append(line.split()[0]),
-    )
-    return content, told
+    """Bytes of the INT8 graph, and the names that were reported."""
+    lines = []
+    content = quantise(residual.SerializeToString(), calibration, OPTIONS, lines.append)
+    return content, [line.split()[0] for line in lines]
 
 
 @pytest.fixture
 def int8_graph(made):
     return onnx.ModelProto.FromString(made[0]).graph
+
+
+@pytest.fixture
+def copied(residual):
+    """Copy the FP32 model, to change it."""
+    return onnx.ModelProto.FromString(residual.SerializeToString())

@@ -1,4 +1,4 @@
-"""A small residual network with what ResNet50 has, and pictures for it."""
+"""A small residual network with what ResNet50 has, and images for it."""
 
 import numpy as np
 import onnx
@@ -85,6 +85,21 @@ def residual_model():
     return model
 
 
-def pictures(count, seed):
+def images_of_blocks(count, seed):
     coarse = np.random.default_rng(seed).integers(0, 256, (count, 14, 14, 3), np.uint8)
     return coarse.repeat(16, axis=1).repeat(16, axis=2)
+
+
+QUANTISED = [name for name in CONVOLUTIONS if name != "conv_0"]
+
+
+def of_kind(graph, kind):
+    return [node for node in graph.node if node.op_type == kind]
+
+
+def pair_sums(codes):
+    """Magnitudes of neighbouring input channels' weights ``[o, i, h, w]``, added up."""
+    sizes = np.abs(codes.astype(np.int64))
+    if sizes.shape[1] % 2:
+        sizes = np.pad(sizes, ((0, 0), (0, 1), (0, 0), (0, 0)))
+    return sizes[:, ::2] + sizes[:, 1::2]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from hambatch.training.export.int8.fitting import gptq, limit_pairs, pair_sums, weight_scales
+from hambatch.training.export.int8.fitting import gptq, limit_pairs, weight_scales
+from tests.training.export.int8.residual_graph import pair_sums
 
 
 @pytest.mark.parametrize(("inputs", "positions"), [(6, 1), (4, 9), (5, 4)])

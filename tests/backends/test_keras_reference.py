@@ -12,10 +12,10 @@ from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
 from hambatch.engines.probabilities import softmax
 from hambatch.errors import EngineError
-from hambatch.training.export.keras_to_onnx import store_weights_as_fp16
+from hambatch.training.export.onnx_graph import store_weights_as_fp16
 from tests.backends.contract import BackendContract, pictures, scores
-
-pytestmark = pytest.mark.slow
+from tests.training.export.conftest import HIDDEN_UNITS
+from tests.training.export.keras_networks import load_small_networks
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,18 @@ def trained(network: Any, converted: Any, tmp_path_factory: pytest.TempPathFacto
     model = store_weights_as_fp16(converted).SerializeToString(deterministic=True)
     (folder / "model.onnx").write_bytes(model)
     variants = (Variant("fp32", "model.onnx"),)
-    recipe = {"hidden_units": 16, "dropout": 0.5}
+    recipe = {"hidden_units": HIDDEN_UNITS, "dropout": 0.5}
     write_manifest(folder, Manifest("t", "1", files={}, variants=variants, training=recipe))
     return folder
 
 
 @pytest.fixture(scope="module")
 def backend(trained: Path) -> Backend:
-    return load_backend("keras", load_engine(trained), "fp32", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        sides = load_small_networks(patch)
+        loaded = load_backend("keras", load_engine(trained), "fp32", 1)
+    assert sides == [224]
+    return loaded
 
 
 class TestKeras(BackendContract):

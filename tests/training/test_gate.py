@@ -1,10 +1,11 @@
-"""A gate is measured on the validation images alone, told, and written where it is used."""
+"""A gate is measured on the validation images alone, reported, and written where it is used."""
 
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -15,12 +16,23 @@ from hambatch.engines.manifest import read_manifest
 from hambatch.engines.precision import choose_precision
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.measures import evaluate
+from hambatch.evaluation.sample import MELANOMA
 from hambatch.score.options import ScoreOptions
 from hambatch.score.rows import predict_files
 from hambatch.system.cpu import int8_kernels
 from hambatch.training.dataset import labels_of, read_dataset
-from hambatch.training.gate import gate_engine, gate_lines, measure_gate, record_gate
+from hambatch.training.gate import (
+    BALANCED_ACCURACY,
+    MELANOMA_SENSITIVITY,
+    changes,
+    gate_engine,
+    gate_lines,
+    measure_gate,
+    record_gate,
+)
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
+
+RNG = np.random.default_rng(3)
 
 
 @pytest.fixture
@@ -104,16 +116,16 @@ def test_gates_of_other_machines_stay(engine: Path, split: Path) -> None:
     assert {gate.instruction_set for gate in gates} == {"x86_64 sse4_2", int8_kernels()}
 
 
-def test_what_was_measured_is_told_before_an_engine_that_cannot_be_written(
+def test_what_was_measured_is_reported_before_an_engine_that_cannot_be_written(
     engine: Path, split: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     # Root may write everywhere: a folder in the place of the temporary file stops it too.
     monkeypatch.setattr("os.getpid", lambda: 1)
     (engine / ".engine.json.1.tmp").mkdir()
     with pytest.raises((InputError, OSError)):
-        gate_engine(engine, split, told.append)
-    assert "label flips" in told[0]
+        gate_engine(engine, split, reported.append)
+    assert "label flips" in reported[0]
     assert read_manifest(engine).variant("int8").gates == ()
 
 
@@ -153,7 +165,7 @@ def test_an_engine_without_int8_has_nothing_to_measure(tiny_engine: Path, split:
 
 
 @pytest.mark.parametrize("arguments", [["--gate"], ["--data", "split.csv"], ["--dry-run"]])
-def test_options_that_need_each_other_are_asked_for(arguments: list[str]) -> None:
+def test_options_that_need_each_other_are_refused_alone(arguments: list[str]) -> None:
     done = CliRunner().invoke(hambatch, ["engines", "verify", *arguments])
     assert done.exit_code == 2
 
@@ -182,3 +194,48 @@ def test_the_record_in_the_engine_names_what_it_was_measured_with(
 def test_it_says_what_the_images_are_to_the_engine(engine: Path, data: dict, said: str) -> None:
     manifest = replace(read_manifest(engine), data=data)
     assert said in gate_lines(manifest, gate_of(manifest, int8_kernels()))[1]
+
+
+def test_equal_labels_differ_by_nothing() -> None:
+    truth, predicted = RNG.integers(0, 7, (2, 300))
+    found = changes(truth, predicted, predicted, np.arange(300))
+    assert [(change.change, change.interval) for change in found.values()] == [(0, (0, 0))] * 2
+
+
+def test_it_holds_the_difference_and_is_narrower_than_an_unpaired_one() -> None:
+    truth = np.arange(700) % 7
+    first = np.where(RNG.random(700) < 0.6, truth, (truth + 1) % 7)
+    second = first.copy()
+    second[:70] = (truth[:70] + 2) % 7
+    wanted = 100 * np.mean(
+        [
+            (second == truth)[truth == k].mean() - (first == truth)[truth == k].mean()
+            for k in range(7)
+        ]
+    )
+    found = changes(truth, first, second, np.arange(700))[BALANCED_ACCURACY]
+    low, high = found.interval
+    assert low < wanted < high
+    assert found.change == pytest.approx(wanted)
+    # Two independent samples of 700 would give about 10 points.
+    assert high - low < 6
+
+
+def test_photographs_of_one_lesion_count_once() -> None:
+    truth = np.full(200, MELANOMA)
+    first = truth.copy()
+    second = np.where(np.arange(200) < 20, 0, truth)
+    alone, together = (
+        changes(truth, first, second, lesions)[MELANOMA_SENSITIVITY].interval
+        for lesions in (np.arange(200), np.arange(200) // 10)
+    )
+    assert together[1] - together[0] > 2 * (alone[1] - alone[0])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_order_of_the_images_does_not_matter(seed: int) -> None:
+    truth, first, second = RNG.integers(0, 7, (3, 200))
+    groups = RNG.integers(0, 90, 200)
+    order = np.random.default_rng(seed).permutation(200)
+    shuffled = changes(truth[order], first[order], second[order], groups[order])
+    assert shuffled == changes(truth, first, second, groups)

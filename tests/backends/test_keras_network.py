@@ -1,0 +1,47 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hambatch.backends.keras_network import load_network, save_network
+from hambatch.errors import EngineError
+from hambatch.training.export.export import keras_probabilities
+from tests.training.export.conftest import HIDDEN_UNITS
+
+
+@pytest.fixture(scope="module")
+def folder(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("engine")
+    save_network(network, folder / "model.weights.h5")
+    return folder
+
+
+def test_a_saved_network_comes_back_the_same(
+    folder: Path, network: Any, images: np.ndarray, sides_loaded: list[int]
+) -> None:
+    loaded = load_network(folder, HIDDEN_UNITS, dropout=0.5)
+    assert sides_loaded == [224]
+    assert [path.name for path in folder.iterdir()] == ["model.weights.h5"]
+    np.testing.assert_array_equal(
+        keras_probabilities(loaded, images), keras_probabilities(network, images)
+    )
+
+
+def test_missing_weights_name_the_file_and_the_next_command(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"model\.weights\.h5 is missing(.|\n)*hambatch train"):
+        load_network(tmp_path, HIDDEN_UNITS, 0.5)
+
+
+@pytest.mark.usefixtures("sides_loaded")
+def test_weights_of_another_head_are_refused(folder: Path) -> None:
+    with pytest.raises(EngineError, match="head of 8 hidden units"):
+        load_network(folder, 8, 0.5)
+
+
+@pytest.mark.usefixtures("sides_loaded")
+def test_a_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.weights.h5"
+    path.write_bytes(b"no weights")
+    with pytest.raises(EngineError, match="does not hold the weights"):
+        load_network(path, HIDDEN_UNITS, 0.5)
