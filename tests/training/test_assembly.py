@@ -7,7 +7,7 @@ import pytest
 
 from hambatch.engines.classes import CLASSES
 from hambatch.system.files import sha256_of_bytes
-from hambatch.training.assembly import measure
+from hambatch.training.assembly import calibrated_manifest, measure
 from hambatch.training.dataset import read_dataset
 from tests.conftest import jpeg_bytes
 from tests.engine_json import rewrite
@@ -39,3 +39,15 @@ def test_parts_that_were_trained_on_are_not_measured(
     raw["data"] = {"trained_on": sides}
     rewrite(engine / "engine.json", raw)
     assert {side: found["n"] for side, found in measure(dataset, engine).items()} == measured
+
+
+def test_without_unseen_images_no_temperature_is_fitted_and_a_warning_says_so(
+    dataset, tiny_engine, tmp_path, caplog
+):
+    engine = shutil.copytree(tiny_engine, tmp_path / "engine")
+    raw = json.loads((engine / "engine.json").read_text())
+    raw["data"] = {"trained_on": ["train", "val"]}
+    rewrite(engine / "engine.json", raw)
+    with caplog.at_level("WARNING"):
+        assert calibrated_manifest(dataset, engine).calibration is None
+    assert "no temperature is fitted, as val was trained on" in caplog.text

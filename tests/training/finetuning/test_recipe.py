@@ -126,46 +126,53 @@ def test_work_files_bind_the_name_to_the_run_and_nothing_is_cached(trained, plac
 
 def by_command(place, out, *more):
     arguments = ["--data", place / "split.csv", "--out", place / out, "--recipe", "finetune"]
-    arguments += [
-        "--weights",
-        place / "base.weights.h5",
-        "--hidden-units",
-        16,
-        "--batch-size",
-        2,
-        "--side",
-        SIDE,
-    ]
-    arguments += ["--steps", 3, "--stop-step", 1, "--final", "--device", "cpu", *more]
-    return CliRunner().invoke(train, list(map(str, arguments)))
+    arguments += ["--weights", place / "base.weights.h5", "--hidden-units", 16, "--batch-size", 2]
+    arguments += ["--side", SIDE, "--steps", 3, "--stop-step", 1, "--final", "--device", "cpu"]
+    return CliRunner().invoke(train, list(map(str, [*arguments, *more])))
+
+
+@pytest.fixture(scope="module")
+def out_of_fold(trained, place):
+    """Predictions of most validation images that are right, but not of all."""
+    dataset = read_dataset(place / "split.csv")
+    val, split = dataset.part("val"), dataset.split_sha256
+    labels = (labels_of(val["dx"]) + (np.arange(len(val)) % 4 == 0)) % 7
+    return write_out_of_fold(
+        place, val, 0.6 * np.eye(7)[labels] + 0.4 / 7, split, trained[1].of_recipe()
+    )
+
+
+@pytest.fixture(scope="module")
+def final(place, out_of_fold):
+    done = by_command(place, "final", "--out-of-fold", out_of_fold)
+    assert done.exit_code == 0, done.exception
+    return done, place / "final"
 
 
 @slow
-def test_a_final_training_is_calibrated_by_what_a_validated_one_left(trained, place):
-    dataset = read_dataset(place / "split.csv")
-    val, split = dataset.part("val"), dataset.split_sha256
-    # Right of most images, but not of all.
-    chances = 0.6 * np.eye(7)[(labels_of(val["dx"]) + (np.arange(len(val)) % 4 == 0)) % 7] + 0.4 / 7
-    left = write_out_of_fold(place, val, chances, split, trained[1].of_recipe())
-    other = by_command(place, "other", "--unfreeze", "conv5", "--out-of-fold", left)
+def test_predictions_of_another_recipe_are_refused_before_any_work(place, out_of_fold):
+    other = by_command(place, "other", "--unfreeze", "conv5", "--out-of-fold", out_of_fold)
     assert "found networks of unfreeze conv4, not conv5" in str(other.exception)
     assert not (place / "other.work").exists()
-    done = by_command(place, "seen_all", "--out-of-fold", left)
-    assert done.exit_code == 0, done.exception
+
+
+@slow
+def test_a_final_training_is_calibrated_by_what_a_validated_one_left(final):
+    done, engine = final
     assert done.stdout.startswith("Test images:")
-    manifest = read_manifest(place / "seen_all")
+    manifest = read_manifest(engine)
+    assert manifest.data["trained_on"] == ["train", "val"]
     fitted = manifest.calibration
     assert (fitted.fitted_on.source, fitted.fitted_on.parts) == ("out of fold", ("val",))
     assert manifest.metrics["test"]["temperature"] == fitted.temperature
 
 
 @slow
-def test_an_engine_of_another_side_is_scored_and_exported_with_images_of_that_side(place):
-    done = by_command(place, "small")
-    assert done.exit_code == 0, done.exception
-    engine = load_engine(place / "small")
-    assert (engine.manifest.input.height, engine.manifest.input.width) == (SIDE, SIDE)
-    graph = (place / "small" / "model.onnx").read_bytes()
+def test_an_engine_of_another_side_is_scored_and_exported_with_images_of_that_side(final, place):
+    _, engine = final
+    manifest = load_engine(engine).manifest
+    assert (manifest.input.height, manifest.input.width) == (SIDE, SIDE)
+    graph = (engine / "model.onnx").read_bytes()
     # The same weights, in a network of the side that engine.json names.
-    assert reexport(str(place / "small"), place).removed == ()
-    assert (place / "small" / "model.onnx").read_bytes() == graph
+    assert reexport(str(engine), place).removed == ()
+    assert (engine / "model.onnx").read_bytes() == graph
