@@ -1,16 +1,19 @@
 """Backends: what executes an engine, the table of them, and the library behind each."""
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hambatch.backends.openvino_graph import FORM
-from hambatch.engines.loading import Engine
 from hambatch.engines.precision import INT8
 from hambatch.system.packages import BINDINGS
-from hambatch.types import Batch, Scored
+
+if TYPE_CHECKING:
+    from hambatch.engines.loading import Engine
+    from hambatch.types import Batch, Scored
 
 BACKENDS = {
     "openvino": "hambatch.backends.openvino_cpu",
@@ -82,6 +85,8 @@ def runtime_of(backend: str) -> str:
     Another version of a library may round otherwise. ``backend`` is as in the table, such as
     ``openvino-int8`` or ``tensorrt-fp16-b32``.
     """
+    from hambatch.backends.openvino_graph import FORM
+
     library, precision, *_ = [*backend.split("-"), ""]
     found = f"{library} {_version(library)}".strip() if library else ""
     return f"{found}, {FORM}" if (library, precision) == ("openvino", INT8) else found

@@ -22,9 +22,6 @@ image itself, then what keeps its sides: mirrored left to right, upside down, bo
 four with rows and columns exchanged."""
 
 
-MOST = len(SYMMETRIES)
-
-
 def view_of(images: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
     """Give one view of images ``[n, side, side, 3]``; number 0 is the images themselves."""
     transposed, upside_down, mirrored = SYMMETRIES[number]

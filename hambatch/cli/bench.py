@@ -15,6 +15,7 @@ from hambatch.bench.options import (
     BenchPipelineOptions,
     BenchScoreOptions,
 )
+from hambatch.cli.help import Group
 from hambatch.cli.parameters import Device, FiniteRange, Listed
 from hambatch.errors import ExitCode
 
@@ -31,7 +32,7 @@ Options = BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@click.group(context_settings={"show_default": True})
+@click.group(cls=Group, context_settings={"show_default": True})
 def bench() -> None:
     """Measure latency and throughput, on your images or on generated ones."""
 
@@ -60,7 +61,9 @@ def shared(defaults: Options) -> Callable[[Command], Command]:
     return lambda command: reduce(lambda made, decorate: decorate(made), decorators, command)
 
 
-@bench.command("engine")
+@bench.command(
+    "engine", examples="hambatch bench engine ./images --batch-size 1,4,16 --out engine.json"
+)
 @shared(ENGINE)
 @option(ENGINE, "--backend", Listed(BACKENDS))
 @option(ENGINE, "--precision", Listed(click.STRING), "As the engine has.")
@@ -77,7 +80,7 @@ def engine(source: Path | None, out: Path | None, plots: Path | None, **options:
     run(bench_engine, source, BenchEngineOptions(**options), out, plots)  # type: ignore[arg-type]
 
 
-@bench.command("pipeline")
+@bench.command("pipeline", examples="hambatch bench pipeline ./images --decode-threads 1,2")
 @shared(PIPELINE)
 @option(PIPELINE, "--batch-size", Listed(SIZES), "Images a batch.")
 @option(PIPELINE, "--decode-threads", Listed(COUNTS), DECODE_THREADS)
@@ -90,7 +93,7 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
     run(bench_pipeline, source, BenchPipelineOptions(**options), out, plots)  # type: ignore[arg-type]
 
 
-@bench.command("score")
+@bench.command("score", examples="hambatch bench score ./images --out score.json --plots plots")
 @shared(SCORE)
 @option(SCORE, "--backend", click.Choice(["auto", *BACKENDS.choices]))
 @option(SCORE, "--precision", click.STRING, "As the engine has.")
@@ -137,7 +140,7 @@ class Replacement(click.ParamType[tuple[str, str]]):
         return (old, new) if old and new else self.fail(f"{value!r} is not OLD=NEW.", param, ctx)
 
 
-@bench.command("compare")
+@bench.command("compare", examples="hambatch bench compare before.json after.json")
 @click.argument("a", metavar="A.json", type=click.Path(path_type=Path))
 @click.argument("b", metavar="B.json", type=click.Path(path_type=Path))
 @click.option(

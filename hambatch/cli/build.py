@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hambatch.backends.tensorrt.options import BuildOptions
+from hambatch.cli.help import Command
 
 
 class PhaseBars:
@@ -52,7 +53,13 @@ class PhaseBars:
 DEFAULTS = BuildOptions()
 
 
-@click.command(context_settings={"show_default": True})
+EXAMPLES = """
+hambatch build
+hambatch build engines/mine --precision fp16 --max-batch 64
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES, context_settings={"show_default": True})
 @click.argument("engine", default=DEFAULTS.engine)
 @click.option(
     "--precision",

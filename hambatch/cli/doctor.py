@@ -4,10 +4,16 @@ import json
 
 import click
 
+from hambatch.cli.help import Command
 from hambatch.errors import ExitCode
 
+EXAMPLES = """
+hambatch doctor
+hambatch doctor --json
+"""
 
-@click.command()
+
+@click.command(cls=Command, examples=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 @click.pass_context
 def doctor(ctx: click.Context, /, as_json: bool) -> None:

@@ -6,17 +6,23 @@ from typing import Any
 
 import click
 
+from hambatch.cli.help import Group
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import ExitCode
 from hambatch.training.options import CalibrateOptions
 
+VERIFY_EXAMPLES = """
+hambatch engines verify
+hambatch engines verify engines/mine --gate --data split.csv
+"""
 
-@click.group(context_settings={"show_default": True})
+
+@click.group(cls=Group, context_settings={"show_default": True})
 def engines() -> None:
     """List, show, verify and calibrate engines; list and prune TensorRT plans."""
 
 
-@engines.command("list")
+@engines.command("list", examples="hambatch engines list")
 def list_engines() -> None:
     """List the installed engines, one a line.
 
@@ -27,7 +33,7 @@ def list_engines() -> None:
     click.echo("\n".join(engine_lines()))
 
 
-@engines.command()
+@engines.command(examples="hambatch engines show ham10000-resnet50")
 @click.argument("engine", default=DEFAULT_ENGINE)
 def show(engine: str) -> None:
     """Print the engine.json of ENGINE, a name or a folder."""
@@ -37,7 +43,7 @@ def show(engine: str) -> None:
     click.echo(json.dumps(read_manifest(find_engine(engine)).to_json(), indent=2))
 
 
-@engines.command()
+@engines.command(examples=VERIFY_EXAMPLES)
 @click.argument("engine", default=DEFAULT_ENGINE)
 @click.option("--gate", is_flag=True, help="Measure what int8 costs against fp32, here.")
 @click.option(
@@ -72,7 +78,7 @@ def verify(
     ctx.exit(ExitCode.OK if passed else ExitCode.FAILED)
 
 
-@engines.command()
+@engines.command(examples="hambatch engines calibrate engines/mine --data split.csv")
 @click.argument("engine", default=DEFAULT_ENGINE)
 @click.option(
     "--data",
@@ -124,7 +130,7 @@ def calibrate(
     )
 
 
-@engines.command()
+@engines.command(examples="hambatch engines plans")
 def plans() -> None:
     """List the TensorRT plans built here, one a line, and whether each fits this machine.
 
@@ -135,7 +141,7 @@ def plans() -> None:
     click.echo("\n".join(plan_lines()))
 
 
-@engines.command()
+@engines.command(examples="hambatch engines prune")
 @click.option("--all", "everything", is_flag=True, help="Remove every plan.")
 def prune(everything: bool) -> None:
     """Remove TensorRT plans that are damaged, or outdated for a GPU that is here."""

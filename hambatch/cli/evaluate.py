@@ -5,10 +5,19 @@ from pathlib import Path
 
 import click
 
+from hambatch.cli.help import Command
+
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+EXAMPLES = """
+hambatch evaluate preds.csv --truth labels.csv
+hambatch evaluate preds.csv --truth split.csv --split test --html page.html
+hambatch evaluate preds.csv --truth labels.csv --against other.csv
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("predictions", metavar="PREDS", type=PATH)
 @click.option(
     "--truth",

@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
+from hambatch.cli.help import Command
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import ExitCode
 from hambatch.explanation.options import ExplainOptions
@@ -21,7 +22,13 @@ PATH = click.Path(path_type=Path)
 One = TypeVar("One")
 
 
-@click.command()
+EXAMPLES = """
+hambatch explain ./images/one.jpg --out maps
+hambatch explain --from preds.csv --label mel --top 20 --out maps
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("images", metavar="[IMAGE]...", nargs=-1, type=PATH)
 @click.option("--from", "table", metavar="PREDS", type=PATH, help="Take images of a table.")
 @click.option("--out", required=True, type=PATH, help="Folder for the PNGs and explain.json.")

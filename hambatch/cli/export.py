@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from hambatch.cli.help import Command
 from hambatch.training.options import Int8Options
 
 DEFAULT = Int8Options()
@@ -14,7 +15,13 @@ TYPED = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVI
 ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32", "restore_fp32"}
 
 
-@click.command(context_settings={"show_default": True})
+EXAMPLES = """
+hambatch export engines/mine --images ./images
+hambatch export engines/mine --int8 --data split.csv
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES, context_settings={"show_default": True})
 @click.argument("engine", metavar="WEIGHTS_OR_ENGINE")
 @click.option(
     "--images",

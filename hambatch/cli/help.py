@@ -1,72 +1,73 @@
-"""How help looks: options in groups, examples of whole commands, plain names for values."""
+"""How help looks: options under headings, examples of whole commands."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-INPUT, OUTPUT, LIMITS = "Input", "Output", "Limits"
-DEVICE, SPEED, CHECKS = "Engine and device", "Speed", "Checks"
 OTHER = "Other options"
 
-_PLAIN = {"integer": "N", "integer range": "N", "float": "X", "float range": "X", "text": "TEXT"}
+HEADINGS: Mapping[str, str] = {
+    "Input": "data images follow_symlinks source truth split table label top of_class "
+    "predictions count series out_of_fold",
+    "Output": "out kind overwrite retry_failed html as_json plots dry_run rebuild",
+    "Limits": "max_megabytes max_megapixels decode_seconds salvage_truncated fail_over",
+    "Engine and device": "engine device backend precision force tta calibration max_batch int8 "
+    "workspace_megabytes hardware_compatible version_compatible",
+    "Checks": "sentinel_every sample gate against change percentile samples repeats max_seconds",
+    "Speed": "batch_size threads streams decode_threads readers prefetch model_cache "
+    "hw_decoder_load preallocate cache xla mixed_precision",
+}
+"""Names of options by heading: an option stands under the same one in every command."""
 
-
-class Option(click.Option):
-    """An option that help lists under the heading ``group``."""
-
-    def __init__(self, *declarations: Any, group: str = OTHER, **settings: Any) -> None:
-        super().__init__(*declarations, **settings)
-        self.group = group
-
-    def make_metavar(self, ctx: click.Context) -> str:
-        """Name a number N or X; its range follows in brackets."""
-        return self.metavar or _PLAIN.get(self.type.name) or super().make_metavar(ctx)
+_HEADING_OF = {name: heading for heading, names in HEADINGS.items() for name in names.split()}
+_NUMBERS = {"integer": "N", "integer range": "N", "float": "X", "float range": "X"}
 
 
 class Command(click.Command):
-    """A command whose help has examples, and its options in groups.
+    """A command whose help has examples, and its options under headings.
 
     Parameters
     ----------
     examples
-        Lines as they are typed, with ``#`` before what they do; indentation is removed.
+        Lines as they are typed, with ``#`` before what they do.
+    headings
+        Heading by name, of options that :data:`HEADINGS` does not name, or of which it
+        names another.
     """
 
-    def __init__(self, *arguments: Any, examples: str = "", **settings: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        examples: str = "",
+        headings: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(*arguments, **settings)
-        self.examples = inspect.cleandoc(examples).splitlines()
+        self._examples = inspect.cleandoc(examples)
+        self._headings = {**_HEADING_OF, **(headings or {})}
+        for option in self.params:
+            if isinstance(option, click.Option) and not option.is_flag:
+                option.metavar = option.metavar or _NUMBERS.get(option.type.name)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the options, group by group in the order of their declaration."""
-        write_examples(self.examples, formatter)
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record and isinstance(parameter, click.Option):
-                groups.setdefault(getattr(parameter, "group", OTHER), []).append(record)
-        for heading in sorted(groups, key=OTHER.__eq__):
+        """Write the examples, then the options heading by heading."""
+        if self._examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self._examples.splitlines()))
+        found: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record and isinstance(option, click.Option):
+                found.setdefault(self._headings.get(option.name or "", OTHER), []).append(record)
+        order = [*HEADINGS, *(heading for heading in found if heading != OTHER), OTHER]
+        for heading in sorted(found, key=order.index):
             with formatter.section(heading):
-                formatter.write_dl(groups[heading])
+                formatter.write_dl(found[heading])
 
 
 class Group(click.Group):
-    """A command of several, such as `hambatch bench`; its members are :class:`Command`."""
+    """A command of several, such as `hambatch bench`."""
 
     command_class = Command
-
-    def __init__(self, *arguments: Any, examples: str = "", **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.examples = inspect.cleandoc(examples).splitlines()
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show examples before the commands."""
-        write_examples(self.examples, formatter)
-        super().format_options(ctx, formatter)
-
-
-def write_examples(lines: list[str], formatter: click.HelpFormatter) -> None:
-    """Write the section of examples, each line as it is typed."""
-    if lines:
-        with formatter.section("Examples"):
-            formatter.write("".join(f"  {line}\n" if line else "\n" for line in lines))

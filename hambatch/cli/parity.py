@@ -5,13 +5,20 @@ from pathlib import Path
 import click
 
 from hambatch.checks.options import ParityOptions
+from hambatch.cli.help import Command
 from hambatch.cli.parameters import Device
 from hambatch.errors import ExitCode
 
 DEFAULTS = ParityOptions()
 
 
-@click.command(context_settings={"show_default": True})
+EXAMPLES = """
+hambatch parity ./images
+hambatch parity ./images --device gpu --out parity.json
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES, context_settings={"show_default": True})
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
 @click.option(

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import click
 
+from hambatch.cli.help import Command
 from hambatch.ham10000.options import PrepareOptions
 
 FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
-@click.command()
+EXAMPLES = """
+hambatch prepare HAM10000 --out split.csv
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("root", metavar="HAM10000_DIR", type=click.Path(path_type=Path))
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Split table to write (CSV)."

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import click
 
+from hambatch.cli.help import Command
 from hambatch.engines.options import SampleOptions
-from hambatch.engines.synthetic import write_samples
 from hambatch.system.text import plural
 
+EXAMPLES = """
+hambatch samples samples --count 100
+"""
 
-@click.command()
+
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--count", type=click.IntRange(min=1), default=SampleOptions.count, help="How many images."
@@ -27,6 +31,8 @@ def samples(folder: Path, count: int, seed: int) -> None:
     They show skin, a lesion, hairs and gel bubbles, in several sizes; they
     belong to no class and measure nothing but speed.
     """
+    from hambatch.engines.synthetic import write_samples
+
     paths = write_samples(folder, SampleOptions(count=count, seed=seed))
     where, images = shlex.quote(str(folder)), plural(len(paths), "image")
     click.echo(f"Wrote {images} to {where}. Next: hambatch score {where} --out preds.csv")

@@ -1,17 +1,15 @@
 """`hambatch score`: the main job."""
 
-from functools import partial
 from pathlib import Path
 
 import click
 
-from hambatch.backends.test_time_augmentation import MOST
-from hambatch.cli.help import CHECKS, DEVICE, INPUT, LIMITS, OUTPUT, SPEED, Command, Option
+from hambatch.cli.help import Command
 from hambatch.cli.parameters import Device, FiniteRange
 from hambatch.cli.progress import show_rows
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
-from hambatch.score.options import ScoreOptions
+from hambatch.score.options import VIEWS_AT_MOST, ScoreOptions
 
 DEFAULTS = ScoreOptions()
 DECODER = DEFAULTS.decoder
@@ -24,152 +22,144 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
 """
 
 
-in_input = partial(click.option, cls=Option, group=INPUT)
-in_output = partial(click.option, cls=Option, group=OUTPUT)
-in_limits = partial(click.option, cls=Option, group=LIMITS)
-in_device = partial(click.option, cls=Option, group=DEVICE)
-in_speed = partial(click.option, cls=Option, group=SPEED)
-in_checks = partial(click.option, cls=Option, group=CHECKS)
-
-
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("source", type=click.Path(path_type=Path))
-@in_output("--out", required=True, type=click.Path(path_type=Path), help="Table to write.")
-@in_output(
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Table to write.")
+@click.option(
     "--format",
     "kind",
     default="auto",
     type=click.Choice(["auto", "csv", "parquet", "jsonl", "isic"]),
     help="Format of the table; auto: by the suffix of --out.",
 )
-@in_output("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
-@in_output("--retry-failed", is_flag=True, help="Score the failed rows of a table again.")
-@in_input(
+@click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
+@click.option("--retry-failed", is_flag=True, help="Score the failed rows of a table again.")
+@click.option(
     "--follow-symlinks",
     is_flag=True,
     default=DEFAULTS.follow_symlinks,
     help="Follow symbolic links that lead out of SOURCE.",
 )
-@in_device("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
-@in_device(
+@click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
+@click.option(
     "--device",
     metavar="auto|cpu|gpu|N[,M...]",
     default=DEFAULTS.device,
     type=Device(),
     help="auto: the first GPU that can be used, else the CPU; N: CUDA's number of a GPU.",
 )
-@in_device(
+@click.option(
     "--backend",
     default=DEFAULTS.backend,
     type=click.Choice(["auto", "openvino", "tensorrt", "keras"]),
     help="auto: openvino on the CPU, tensorrt on a GPU.",
 )
-@in_device(
+@click.option(
     "--precision",
     default=DEFAULTS.precision,
     type=click.Choice(["auto", "fp32", "fp16", "int8"]),
     help="auto: int8 where its accuracy gate passed on this instruction set, else fp32.",
 )
-@in_device(
+@click.option(
     "--force",
     is_flag=True,
     default=DEFAULTS.force,
     help="Use --precision int8 even if its gate failed; the record says so.",
 )
-@in_device(
+@click.option(
     "--tta",
     default=DEFAULTS.tta,
-    type=click.IntRange(1, MOST),
+    type=click.IntRange(1, VIEWS_AT_MOST),
     help="Test-time augmentation: average over N mirrored and turned views.",
 )
-@in_device(
+@click.option(
     "--calibration/--no-calibration",
     default=DEFAULTS.calibration,
     help="Apply the engine's fitted temperature, if it has one; labels stay the same.",
 )
-@in_limits(
+@click.option(
     "--max-megabytes",
     default=DEFAULTS.max_megabytes,
     type=FiniteRange(0.1, 1e6),
     help="A larger file is a failed row.",
 )
-@in_limits(
+@click.option(
     "--max-megapixels",
     default=DEFAULTS.max_megapixels,
     type=FiniteRange(0.1, 1e6),
     help="A larger image, by its header, is a failed row.",
 )
-@in_limits(
+@click.option(
     "--decode-seconds",
     default=DEFAULTS.decode_seconds,
     type=FiniteRange(1, 86_400),
     help="A file that takes longer to decode is a failed row.",
 )
-@in_limits(
+@click.option(
     "--salvage-truncated",
     is_flag=True,
     default=DEFAULTS.salvage_truncated,
     help="Score the readable part of a truncated file.",
 )
-@in_limits(
+@click.option(
     "--fail-over",
     metavar="PERCENT",
     default=DEFAULTS.fail_over,
     type=FiniteRange(0, 100),
     help="Stop with exit code 1 when more than this share of the images fails.",
 )
-@in_checks(
+@click.option(
     "--sentinel-every",
     default=DEFAULTS.sentinel_every,
     type=click.IntRange(1),
     help="Score a sentinel in every N-th batch.",
 )
-@in_speed(
+@click.option(
     "--batch-size",
     default=DEFAULTS.batch_size,
     type=click.IntRange(1, 1024),
     help="Images in a batch.",
 )
-@in_speed(
+@click.option(
     "--threads",
     default=DEFAULTS.threads,
     type=click.IntRange(0),
     help="Cores to use; 0: all cores.",
 )
-@in_speed(
+@click.option(
     "--streams",
     default=DEFAULTS.streams,
     type=click.IntRange(0, 1024),
     help="Inference streams, one thread each; 0: one for each core.",
 )
-@in_speed(
+@click.option(
     "--decode-threads",
     default=DEFAULTS.decode_threads,
     type=click.IntRange(0, 1024),
     help="Decoding threads; 0: one for each core.",
 )
-@in_speed(
+@click.option(
     "--readers", default=DEFAULTS.readers, type=click.IntRange(1, 256), help="Reading threads."
 )
-@in_speed(
+@click.option(
     "--prefetch",
     default=DEFAULTS.prefetch,
     type=click.IntRange(1, 32),
     help="Batches decoded ahead.",
 )
-@in_speed(
+@click.option(
     "--model-cache/--no-model-cache",
     default=DEFAULTS.model_cache,
     help="Keep the compiled int8 graph for the next start, in your private cache folder.",
 )
-@in_speed(
+@click.option(
     "--hw-decoder-load",
     default=DECODER.hw_decoder_load,
     type=FiniteRange(0, 1),
     help="Share of a batch's JPEGs that the GPU's JPEG engine decodes; between 0 and 1 a row may "
     "depend on its position in the batch.",
 )
-@in_speed(
+@click.option(
     "--preallocate",
     metavar="WIDTH HEIGHT",
     nargs=2,

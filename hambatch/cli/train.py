@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hambatch.cli.help import Command
 from hambatch.cli.parameters import FiniteRange
 from hambatch.training.options import (
     PUBLISHED_ONLY,
@@ -18,7 +19,7 @@ from hambatch.training.options import (
     TrainOptions,
 )
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class FoldCount(click.IntRange):
@@ -42,7 +43,7 @@ def fields_of(*kinds: type[Any]) -> list[Field[Any]]:
 FINETUNE_ONLY = frozenset(field.name for field in fields_of(FineTuneOptions, Jitter))
 
 
-def recipe_options(command: Command) -> Command:
+def recipe_options(command: Decorated) -> Decorated:
     """Give a command one option for each field of the recipes, in their order."""
     for field in reversed(fields_of(TrainOptions, Augmentation, FineTuneOptions, Jitter)):
         name, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
@@ -92,7 +93,21 @@ def refuse_options_of_other_recipe(context: click.Context) -> None:
             )
 
 
-@click.command()
+HEADINGS = {
+    **dict.fromkeys(("recipe", "weights", "weights_licence", "seed", "folds"), "Training"),
+    **dict.fromkeys(("hidden_units", "dropout"), "Training"),
+    **{field.name: "Views of the training images" for field in fields_of(Augmentation, Jitter)},
+    **{field.name: "Fine-tuning (--recipe finetune)" for field in fields_of(FineTuneOptions)},
+    **dict.fromkeys(PUBLISHED_ONLY, "Published recipe (--recipe published)"),
+}
+
+EXAMPLES = """
+hambatch train --data split.csv --out engines/mine
+hambatch train --data split.csv --folds 5 --out folds.json
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES, headings=HEADINGS)
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Split table of prepare (CSV)."
 )

@@ -5,13 +5,20 @@ from pathlib import Path
 import click
 
 from hambatch.checks.options import VerifyOptions
+from hambatch.cli.help import Command
 from hambatch.cli.progress import progress
 from hambatch.errors import ExitCode
 
 DEFAULTS = VerifyOptions()
 
 
-@click.command()
+EXAMPLES = """
+hambatch verify preds.csv ./images
+hambatch verify preds.csv ./images --sample 500 --seed 7
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("table", metavar="PREDS", type=click.Path(path_type=Path))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(

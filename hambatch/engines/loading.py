@@ -1,6 +1,7 @@
 """Engine folders: found by name or path, opened with every hash checked, closed when made."""
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import hambatch
@@ -33,11 +34,13 @@ def find_engine(name_or_path: str) -> Path:
     for folder in (Path(name_or_path), engines_folder() / name_or_path):
         if (folder / MANIFEST_NAME).is_file():
             return folder.resolve()
-    names = ", ".join(folder.name for folder in installed_engines()) or "none"
+    names = [folder.name for folder in installed_engines()]
+    near = get_close_matches(name_or_path, names, 1)
     raise EngineError(
         f"no engine {name_or_path!r}: it is neither a folder with an {MANIFEST_NAME} "
-        f"nor one of the installed engines ({names}).\n"
-        "Next: hambatch engines list"
+        f"nor one of the installed engines ({', '.join(names) or 'none'}).\n"
+        + (f"Did you mean {near[0]!r}? " if near else "")
+        + "Next: hambatch engines list"
     )
 
 

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from hambatch.backends.test_time_augmentation import MOST
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.pipelines.options import DecoderOptions
 
 Threads = Annotated[int, Meta(ge=0, le=1024)]
+VIEWS_AT_MOST = 8
+"""Symmetries of a square: as many views does test-time augmentation have."""
+
 Amount = Annotated[float, Meta(ge=0, le=1e300)]
 
 
@@ -46,7 +48,7 @@ class ScoreOptions:
     max_megapixels: Amount = 100.0
     decode_seconds: Annotated[float, Meta(ge=0, le=1e9)] = 30.0
     salvage_truncated: bool = False
-    tta: Annotated[int, Meta(ge=1, le=MOST)] = 1
+    tta: Annotated[int, Meta(ge=1, le=VIEWS_AT_MOST)] = 1
     calibration: bool = True
     fail_over: Annotated[float, Meta(ge=0, le=100)] = 100.0
     sentinel_every: Annotated[int, Meta(ge=1, le=10**18)] = 1

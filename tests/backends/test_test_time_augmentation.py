@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
-from hambatch.backends.test_time_augmentation import MOST, view_of
+from hambatch.backends.test_time_augmentation import SYMMETRIES, view_of
 from hambatch.cli import hambatch
+from hambatch.score.options import VIEWS_AT_MOST
 from tests.conftest import jpeg_bytes
 
 SIDE = 224
@@ -34,9 +35,9 @@ def scored(source: Path, out: Path, engine: Path, *options: str) -> pd.DataFrame
 
 def test_views_are_all_different_and_the_first_is_the_image() -> None:
     images = pixels(1)[np.newaxis]
-    views = [view_of(images, number) for number in range(MOST)]
+    views = [view_of(images, number) for number in range(VIEWS_AT_MOST)]
     assert np.array_equal(views[0], images)
-    assert len({view.tobytes() for view in views}) == MOST
+    assert len({view.tobytes() for view in views}) == VIEWS_AT_MOST == len(SYMMETRIES)
     assert {np.sort(view, axis=None).tobytes() for view in views} == {
         np.sort(images, axis=None).tobytes()
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.engines.loading import load_engine, write_manifest
+from hambatch.engines.loading import find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant, read_manifest
 from hambatch.errors import EngineError
 
@@ -59,3 +59,8 @@ def test_a_graph_is_written_before_the_manifest(folder: Path) -> None:
     with pytest.raises(EngineError, match=r"model\.onnx is missing"):
         write_manifest(folder, manifest)
     assert (folder / "engine.json").read_bytes() == before
+
+
+def test_a_mistyped_engine_gets_a_suggestion() -> None:
+    with pytest.raises(EngineError, match="Did you mean 'ham10000-resnet50'"):
+        find_engine("ham1000-resnet50")
