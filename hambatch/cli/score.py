@@ -6,7 +6,6 @@ import click
 
 from hambatch.cli.help import Command
 from hambatch.cli.parameters import Device, FiniteRange
-from hambatch.cli.progress import show_rows
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import VIEWS_AT_MOST, ScoreOptions
@@ -187,7 +186,7 @@ def score(
     Exit codes: 0 all scored; 1 could not be done; 2 usage; 3 done, but some
     images failed or some folders could not be read; 130 interrupted.
     """
-    from hambatch.cli.summary import describe, show_plan
+    from hambatch.cli.summary import describe, show_plan, show_rows
     from hambatch.score.run import score as run
 
     if overwrite and retry_failed:

@@ -1,5 +1,7 @@
-"""What `hambatch score` says before and after a run."""
+"""What `hambatch score` shows on stderr: the run plan, progress, the outcome."""
 
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -8,6 +10,7 @@ from hambatch.pipelines.decode import has_dali
 from hambatch.score.plan import RunPlan
 from hambatch.score.record import Tally
 from hambatch.score.run import Outcome
+from hambatch.score.runner import Progressed
 from hambatch.system.text import encode_name, plural
 
 SHOWN = 5
@@ -35,6 +38,26 @@ def _views(count: int) -> str:
 def _kernels(instruction_set: str) -> str:
     """Name the last extension that counts: nothing here computes in BF16 or FP16."""
     return [name for name in instruction_set.split() if not name.endswith(("bf16", "fp16"))][-1]
+
+
+def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[Progressed]:
+    """Pass answers through, showing how many of ``total`` came, ``done`` of them earlier."""
+    from tqdm import tqdm
+
+    failed = 0
+    with tqdm(
+        total=total,
+        initial=done,
+        unit=" images",
+        disable=not sys.stderr.isatty(),
+        mininterval=0.2,
+    ) as bar:
+        for answer in answers:
+            yield answer
+            if answer.failed:
+                failed += answer.failed
+                bar.set_postfix(failed=failed, refresh=False)
+            bar.update(answer.answered)
 
 
 def describe(outcome: Outcome, out: Path) -> str:

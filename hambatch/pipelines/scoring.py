@@ -14,7 +14,7 @@ from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.header import is_suspect
 from hambatch.pipelines.options import DEFAULTS, DecoderOptions
 from hambatch.pipelines.pillow_lane import PillowLane, Pixels
-from hambatch.pipelines.slow_lane import NotAlone, Salvage, Salvaged
+from hambatch.pipelines.slow_lane import NotAlone, Salvaged, SlowLane
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 from hambatch.system.packages import require
 from hambatch.types import Batch, Failure, Images, on_host
@@ -58,7 +58,7 @@ def build_pipeline(
             return DaliLane(batch_size, threads, spec, how, gpu, decoder, alive)
         return PillowLane(threads, spec, how)
 
-    salvage = Salvage(spec, how, limits, log, with_dali=with_dali)
+    salvage = SlowLane(spec, how, limits, log, with_dali=with_dali)
     return ScoringPipeline(CheckedLane(build, log), salvage, prefetch, spec, limits, alive)
 
 
@@ -175,7 +175,7 @@ class ScoringPipeline:
     def __init__(
         self,
         lane: CheckedLane,
-        salvage: Salvage,
+        salvage: SlowLane,
         prefetch: int,
         spec: InputSpec,
         limits: Limits = UNLIMITED,

@@ -3,6 +3,8 @@
 Whatever happens to a file here happens to that file only.
 """
 
+from dataclasses import dataclass, field
+
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines import pillow_lane
 from hambatch.pipelines.dali_lane import DaliLane
@@ -23,7 +25,8 @@ class NotAlone(Exception):
     """A warning may be another file's: decode again while nothing else is decoded."""
 
 
-class Salvage:
+@dataclass
+class SlowLane:
     """Decodes single files; builds its DALI pipeline when the first one comes.
 
     Parameters
@@ -39,20 +42,13 @@ class Salvage:
     .. [1] https://github.com/python-pillow/Pillow/issues/9106
     """
 
-    def __init__(
-        self,
-        spec: InputSpec,
-        how: Preprocessing,
-        limits: Limits = UNLIMITED,
-        log: DecoderLog | None = None,
-        *,
-        with_dali: bool = True,
-    ) -> None:
-        self._spec, self._how, self._limits = spec, how, limits
-        self._log = log or DecoderLog()
-        self._with_dali = with_dali
-        self._dali: DaliLane | None = None
-        self._decoded = 0
+    spec: InputSpec
+    how: Preprocessing
+    limits: Limits = UNLIMITED
+    log: DecoderLog = field(default_factory=DecoderLog)
+    with_dali: bool = True
+    _dali: DaliLane | None = field(default=None, init=False)
+    _decoded: int = field(default=0, init=False)
 
     def decode(self, file: Fetched, *, alone: bool = True) -> Salvaged | Failure:
         """Decode one file, or say in a line why no decoder can.
@@ -60,13 +56,13 @@ class Salvage:
         ``alone`` says that no other file is being decoded meanwhile; if it is not, raises
         NotAlone where the answer depends on it.
         """
-        reason = file.problem or refusal(file.content, self._limits)
+        reason = file.problem or refusal(file.content, self.limits)
         if reason:
             return Failure(file.index, file.sha256, reason)
         try:
             return self._strictly(file.content, alone)
         except UndecodableImage as error:
-            if not (self._limits.salvage_truncated and is_cut_off(file.content)):
+            if not (self.limits.salvage_truncated and is_cut_off(file.content)):
                 return Failure(file.index, file.sha256, str(error))
         if not alone:
             raise NotAlone
@@ -78,7 +74,7 @@ class Salvage:
 
     def _strictly(self, content: bytes, alone: bool) -> Salvaged:
         header = read_header(content)
-        if self._with_dali and header and not header.odd_exif:
+        if self.with_dali and header and not header.odd_exif:
             pixels, warning = self._by_dali(content, alone)
             if pixels is not None:
                 if warning and self._damage(content, alone):
@@ -90,30 +86,30 @@ class Salvage:
         return pixels, "pillow"
 
     def _by_pillow(self, content: bytes) -> Pixels:
-        return pillow_lane.decode(content, self._spec, self._how, self._limits)
+        return pillow_lane.decode(content, self.spec, self.how, self.limits)
 
     def _damage(self, content: bytes, alone: bool) -> str:
         """Say what DALI finds wrong with the samples of a JPEG, its header put in order."""
-        if not self._with_dali or not content.startswith(JPEG_START):
+        if not self.with_dali or not content.startswith(JPEG_START):
             # A PNG has checksums, which Pillow and DALI both verify.
             return ""
         plain = without_extras(content)
-        if plain is None or read_header(plain) is None or refusal(plain, self._limits):
+        if plain is None or read_header(plain) is None or refusal(plain, self.limits):
             return _UNCONFIRMED
         pixels, warning = self._by_dali(plain, alone)
         return warning or ("" if pixels is not None else _UNCONFIRMED)
 
     def _by_dali(self, content: bytes, alone: bool) -> tuple[Pixels | None, str]:
         """Give the pixels or None, and the warning that the decoder printed."""
-        earlier = self._log.warning()
+        earlier = self.log.warning()
         pixels = self._pixels(content)
-        warning = self._log.warning()
+        warning = self.log.warning()
         if not alone and (warning or earlier):
             raise NotAlone
         return pixels, warning
 
     def _pixels(self, content: bytes) -> Pixels | None:
-        self._dali = self._dali or DaliLane(1, 1, self._spec, self._how)
+        self._dali = self._dali or DaliLane(1, 1, self.spec, self.how)
         self._decoded += 1
         try:
             self._dali.feed([Fetched(self._decoded, content, "")])

@@ -10,7 +10,7 @@ from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.scoring import CheckedLane, FastLane, ScoringPipeline, build_pipeline
-from hambatch.pipelines.slow_lane import Salvage
+from hambatch.pipelines.slow_lane import SlowLane
 from hambatch.sources.reading import Fetched
 from hambatch.types import Batch, on_host
 
@@ -51,7 +51,7 @@ def why_no_gpu() -> str:
 
 def pipeline_of(build: Callable[[], FastLane], *, with_dali: bool = True) -> ScoringPipeline:
     log = DecoderLog()
-    salvage = Salvage(SPEC, HOW, log=log, with_dali=with_dali)
+    salvage = SlowLane(SPEC, HOW, log=log, with_dali=with_dali)
     return ScoringPipeline(CheckedLane(build, log), salvage, 3, SPEC)
 
 

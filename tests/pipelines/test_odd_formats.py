@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from hambatch.pipelines.header import is_suspect
 from hambatch.pipelines.pillow_lane import decode
-from hambatch.pipelines.slow_lane import Salvage
+from hambatch.pipelines.slow_lane import SlowLane
 from hambatch.sources.reading import UNLIMITED, Fetched
 from tests.pipelines.lanes import HOW, SPEC
 from tests.pipelines.odd import as_jpeg, as_png, interlaced_png, picture, raw_png
@@ -55,7 +55,7 @@ ODD = {
 
 
 def by_dali(content: bytes) -> np.ndarray:
-    pixels, decoder = Salvage(SPEC, HOW).decode(Fetched(0, content, ""))
+    pixels, decoder = SlowLane(SPEC, HOW).decode(Fetched(0, content, ""))
     assert decoder == "dali-cpu"
     return pixels.astype(int)
 
@@ -108,7 +108,7 @@ def test_of_a_jpegs_several_blocks_of_exif_the_first_counts_and_dali_sees_none(f
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(once)))
     wanted = decode(as_png(upright), SPEC, HOW).astype(int)
     assert is_suspect(content, UNLIMITED)
-    pixels, decoder = Salvage(SPEC, HOW).decode(Fetched(0, content, ""))
+    pixels, decoder = SlowLane(SPEC, HOW).decode(Fetched(0, content, ""))
     assert decoder == "pillow"
     assert np.abs(pixels.astype(int) - wanted).max() <= 1
 
@@ -118,7 +118,7 @@ def test_a_png_with_several_blocks_of_exif_is_failed_wherever_they_stand() -> No
     start, end = other.index(b"eXIf") - 4, other.index(b"IDAT") - 4
     for place in (33, once.index(b"IDAT") - 4, len(once) - 12):
         content = once[:place] + other[start:end] + once[place:]
-        outcome = Salvage(SPEC, HOW).decode(Fetched(0, content, ""))
+        outcome = SlowLane(SPEC, HOW).decode(Fetched(0, content, ""))
         assert outcome.reason == "PNG with 2 blocks of EXIF: which one is meant is unknown"
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from hambatch.pipelines.pillow_lane import UndecodableImage, decode
-from hambatch.pipelines.slow_lane import Salvage
+from hambatch.pipelines.slow_lane import SlowLane
 from hambatch.sources.reading import Fetched
 from hambatch.types import Failure
 from tests.conftest import jpeg_bytes
@@ -78,7 +78,7 @@ def odd_exif() -> list[bytes]:
 @pytest.mark.usefixtures("stderr_file")
 def test_however_odd_exif_is_pillow_turns_a_picture_the_way_dali_does() -> None:
     jpeg = jpeg_bytes(1, 90, 50)
-    salvage, turned = Salvage(SPEC, HOW), set()
+    salvage, turned = SlowLane(SPEC, HOW), set()
     for exif in odd_exif():
         content = with_exif(jpeg, exif)
         found = salvage.decode(Fetched(0, content, ""))

@@ -5,7 +5,7 @@ import pytest
 
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.pillow_lane import decode
-from hambatch.pipelines.slow_lane import NotAlone, Salvage
+from hambatch.pipelines.slow_lane import NotAlone, SlowLane
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 from hambatch.types import Failure
 from tests.conftest import jpeg_bytes, png_bytes
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("stderr_file")
 
 
 def outcome(content: bytes, limits: Limits = UNLIMITED, **how: bool):
-    return Salvage(SPEC, HOW, limits, **how).decode(Fetched(5, content, "hash"))
+    return SlowLane(SPEC, HOW, limits, **how).decode(Fetched(5, content, "hash"))
 
 
 def reason(content: bytes, limits: Limits = UNLIMITED, **how: bool) -> str:
@@ -145,7 +145,7 @@ def test_an_answer_for_another_file_is_not_believed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_warning_heard_while_others_decode_is_nobodys_yet() -> None:
-    salvage = Salvage(SPEC, HOW)
+    salvage = SlowLane(SPEC, HOW)
     with pytest.raises(NotAlone):
         salvage.decode(Fetched(0, cut_in_the_samples(GOOD), ""), alone=False)
     pixels, _ = salvage.decode(Fetched(0, GOOD, ""), alone=False)

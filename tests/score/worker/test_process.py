@@ -198,10 +198,10 @@ def test_a_batch_of_slow_files_is_given_its_time_a_file(
     image_folder: Path, job: Job, inject: Inject
 ) -> None:
     inject(
-        "import time\nfrom hambatch.pipelines.slow_lane import Salvage\nreal = Salvage.decode\n"
+        "import time\nfrom hambatch.pipelines.slow_lane import SlowLane\nreal = SlowLane.decode\n"
         "def decode(self, *a, **k):\n    fired()\n    time.sleep(1)\n"
         "    return real(self, *a, **k)\n"
-        "Salvage.decode = decode\n"
+        "SlowLane.decode = decode\n"
     )
     group = items(image_folder, 4)
     for item in group:
