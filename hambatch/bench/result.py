@@ -38,10 +38,7 @@ def samples_needed(percentile: float, confidence: float = CONFIDENCE) -> int:
     for p90 and 662 for p99, and reports that bound instead of the percentile [1]_.
     Here the percentile itself is reported, and left out with fewer than these.
 
-    Raises
-    ------
-    ValueError
-        If the percentile is not within 0 and 100, or the confidence within 0 and 1.
+    Raises ValueError if the percentile is not within 0 and 100, or the confidence within 0 and 1.
 
     References
     ----------

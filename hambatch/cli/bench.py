@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -16,7 +16,7 @@ from hambatch.bench.options import (
     BenchScoreOptions,
 )
 from hambatch.cli.help import Group
-from hambatch.cli.parameters import Device, FiniteRange, Listed
+from hambatch.cli.parameters import Decorated, Device, FiniteRange, Listed, option_of
 from hambatch.errors import ExitCode
 
 ENGINE, PIPELINE, SCORE = BenchEngineOptions(), BenchPipelineOptions(), BenchScoreOptions()
@@ -29,7 +29,6 @@ DECODE_THREADS = "Decoding threads; 0: one a core."
 LOAD = "Share of a batch that the GPU's JPEG engine decodes."
 
 Options = BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group(cls=Group, context_settings={"show_default": True})
@@ -37,25 +36,23 @@ def bench() -> None:
     """Measure latency and throughput, on your images or on generated ones."""
 
 
-def option(defaults: object, flag: str, kind: Any, words: str = "") -> Callable[[Command], Command]:
-    """Add an option whose default is the field of that name."""
-    default = getattr(defaults, flag.removeprefix("--").replace("-", "_"))
-    return click.option(flag, default=default, type=kind, help=words or None)
+of_engine, of_pipeline, of_score = map(option_of, (ENGINE, PIPELINE, SCORE))
 
 
-def shared(defaults: Options) -> Callable[[Command], Command]:
+def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
     """Add what all measurements take."""
+    option = option_of(defaults)
     device = "auto, cpu, gpu, or the number of a GPU, as CUDA counts."
     count = "Images a repeat; fewer files are used again."
     repeats = "Turns that count; one more comes before them, to warm up."
     png, json_file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
     decorators: tuple[Callable[..., Any], ...] = (
-        option(defaults, "--device", Device(), device),
+        option("--device", device, Device()),
         click.option("--plots", type=png, help="Folder for PNGs."),
         click.option("--out", type=json_file, help="JSON result to write."),
-        option(defaults, "--count", click.IntRange(1, 10**6), count),
-        option(defaults, "--repeats", click.IntRange(1, REPEATS_AT_MOST), repeats),
-        option(defaults, "--engine", click.STRING, "Name of an installed engine, or a folder."),
+        option("--count", count, click.IntRange(1, 10**6)),
+        option("--repeats", repeats, click.IntRange(1, REPEATS_AT_MOST)),
+        option("--engine", "Name of an installed engine, or a folder.", click.STRING),
         click.argument("source", required=False, type=click.Path(path_type=Path)),
     )
     return lambda command: reduce(lambda made, decorate: decorate(made), decorators, command)
@@ -65,14 +62,14 @@ def shared(defaults: Options) -> Callable[[Command], Command]:
     "engine", examples="hambatch bench engine ./images --batch-size 1,4,16 --out engine.json"
 )
 @shared(ENGINE)
-@option(ENGINE, "--backend", Listed(BACKENDS))
-@option(ENGINE, "--precision", Listed(click.STRING), "As the engine has.")
-@option(ENGINE, "--batch-size", Listed(COUNTS), "Images a request; 0: what score uses.")
-@option(ENGINE, "--streams", Listed(COUNTS), "Requests at once; 0: as many as the cores allow.")
-@option(ENGINE, "--threads", Listed(SIZES), "Threads a stream.")
-@option(ENGINE, "--percentile", FiniteRange(1, 99.99), "Of latencies, with 99 % confidence.")
-@option(ENGINE, "--samples", click.IntRange(0, 10**7), "Latencies; 0: what --percentile needs.")
-@option(ENGINE, "--max-seconds", FiniteRange(0.01, 86_400), "Of latencies, a combination.")
+@of_engine("--backend", "Backends to measure.", Listed(BACKENDS))
+@of_engine("--precision", "As the engine has.", Listed(click.STRING))
+@of_engine("--batch-size", "Images a request; 0: what score uses.", Listed(COUNTS))
+@of_engine("--streams", "Requests at once; 0: as many as the cores allow.", Listed(COUNTS))
+@of_engine("--threads", "Threads a stream.", Listed(SIZES))
+@of_engine("--percentile", "Of latencies, with 99 % confidence.", FiniteRange(1, 99.99))
+@of_engine("--samples", "Latencies; 0: what --percentile needs.", click.IntRange(0, 10**7))
+@of_engine("--max-seconds", "Of latencies, a combination.", FiniteRange(0.01, 86_400))
 def engine(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """Inference alone, on arrays in memory; lists like 1,2,4,8: every combination is measured."""
     from hambatch.bench.engine import bench_engine
@@ -82,10 +79,10 @@ def engine(source: Path | None, out: Path | None, plots: Path | None, **options:
 
 @bench.command("pipeline", examples="hambatch bench pipeline ./images --decode-threads 1,2")
 @shared(PIPELINE)
-@option(PIPELINE, "--batch-size", Listed(SIZES), "Images a batch.")
-@option(PIPELINE, "--decode-threads", Listed(COUNTS), DECODE_THREADS)
-@option(PIPELINE, "--readers", READERS, "Reading threads.")
-@option(PIPELINE, "--hw-decoder-load", Listed(LOADS), LOAD)
+@of_pipeline("--batch-size", "Images a batch.", Listed(SIZES))
+@of_pipeline("--decode-threads", DECODE_THREADS, Listed(COUNTS))
+@of_pipeline("--readers", "Reading threads.", READERS)
+@of_pipeline("--hw-decoder-load", LOAD, Listed(LOADS))
 def pipeline(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """Read alone; read, decode and resize. Lists like 16,32: every combination is measured."""
     from hambatch.bench.pipeline import bench_pipeline
@@ -95,14 +92,14 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
 
 @bench.command("score", examples="hambatch bench score ./images --out score.json --plots plots")
 @shared(SCORE)
-@option(SCORE, "--backend", click.Choice(["auto", *BACKENDS.choices]))
-@option(SCORE, "--precision", click.STRING, "As the engine has.")
-@option(SCORE, "--batch-size", SIZES, "Images a batch.")
-@option(SCORE, "--threads", COUNTS, "Cores to use; 0: all that there are.")
-@option(SCORE, "--streams", COUNTS, "Inference streams; 0: one a core.")
-@option(SCORE, "--decode-threads", COUNTS, DECODE_THREADS)
-@option(SCORE, "--readers", READERS, "Reading threads.")
-@option(SCORE, "--hw-decoder-load", LOADS, LOAD)
+@of_score("--backend", "As for hambatch score.", click.Choice(["auto", *BACKENDS.choices]))
+@of_score("--precision", "As the engine has.", click.STRING)
+@of_score("--batch-size", "Images a batch.", SIZES)
+@of_score("--threads", "Cores to use; 0: all that there are.", COUNTS)
+@of_score("--streams", "Inference streams; 0: one a core.", COUNTS)
+@of_score("--decode-threads", DECODE_THREADS, COUNTS)
+@of_score("--readers", "Reading threads.", READERS)
+@of_score("--hw-decoder-load", LOAD, LOADS)
 def score(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """The stages of a run apart, the whole run, and how near it is to its ceiling."""
     from hambatch.bench.score import bench_score

@@ -9,6 +9,7 @@ import click
 
 from hambatch.backends.tensorrt.options import BuildOptions
 from hambatch.cli.help import Command
+from hambatch.cli.parameters import option_of
 
 
 class PhaseBars:
@@ -53,6 +54,8 @@ class PhaseBars:
 DEFAULTS = BuildOptions()
 
 
+option = option_of(DEFAULTS)
+
 EXAMPLES = """
 hambatch build
 hambatch build engines/mine --precision fp16 --max-batch 64
@@ -61,40 +64,17 @@ hambatch build engines/mine --precision fp16 --max-batch 64
 
 @click.command(cls=Command, examples=EXAMPLES, context_settings={"show_default": True})
 @click.argument("engine", default=DEFAULTS.engine)
-@click.option(
+@option(
     "--precision",
-    default=DEFAULTS.precision,
-    type=click.Choice(["fp32", "fp16", "int8"]),
-    help="fp32 is without TF32; int8 is the engine's own int8 graph.",
+    "fp32 is without TF32; int8 is the engine's own int8 graph.",
+    click.Choice(["fp32", "fp16", "int8"]),
 )
-@click.option(
-    "--max-batch",
-    default=DEFAULTS.max_batch,
-    type=click.IntRange(1, 1024),
-    help="Most images a request.",
-)
-@click.option(
-    "--device", default=DEFAULTS.device, type=click.IntRange(0), help="Number of the GPU."
-)
-@click.option(
-    "--workspace-megabytes",
-    default=DEFAULTS.workspace_megabytes,
-    type=click.IntRange(64, 1_000_000),
-    help="Most scratch memory of a kernel.",
-)
-@click.option(
-    "--hardware-compatible",
-    is_flag=True,
-    default=DEFAULTS.hardware_compatible,
-    help="Only kernels that all GPUs from Ampere on have; slower.",
-)
-@click.option(
-    "--version-compatible",
-    is_flag=True,
-    default=DEFAULTS.version_compatible,
-    help="Put a small runtime into the plan that later TensorRTs load.",
-)
-@click.option("--rebuild", is_flag=True, default=DEFAULTS.rebuild, help="Build it even if kept.")
+@option("--max-batch", "Most images a request.", click.IntRange(1, 1024))
+@option("--device", "Number of the GPU.", click.IntRange(0))
+@option("--workspace-megabytes", "Most scratch memory of a kernel.", click.IntRange(64, 1_000_000))
+@option("--hardware-compatible", "Only kernels that all GPUs from Ampere on have; slower.")
+@option("--version-compatible", "Put a small runtime into the plan that later TensorRTs load.")
+@option("--rebuild", "Build it even if kept.")
 def build(engine: str, **chosen: object) -> None:
     """Build the TensorRT plan of ENGINE, try it on its sentinels, and keep it.
 

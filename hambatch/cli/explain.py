@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from hambatch.cli.help import Command
+from hambatch.cli.parameters import option_of
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import ExitCode
 from hambatch.explanation.options import ExplainOptions
@@ -22,6 +23,8 @@ PATH = click.Path(path_type=Path)
 One = TypeVar("One")
 
 
+option = option_of(DEFAULTS)
+
 EXAMPLES = """
 hambatch explain ./images/one.jpg --out maps
 hambatch explain --from preds.csv --label mel --top 20 --out maps
@@ -32,11 +35,7 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
 @click.argument("images", metavar="[IMAGE]...", nargs=-1, type=PATH)
 @click.option("--from", "table", metavar="PREDS", type=PATH, help="Take images of a table.")
 @click.option("--out", required=True, type=PATH, help="Folder for the PNGs and explain.json.")
-@click.option(
-    "--engine",
-    default=DEFAULTS.engine,
-    help="Name or folder. Default: that of the table, or the default engine.",
-)
+@option("--engine", "Name or folder. Default: that of the table, or the default engine.")
 @click.option(
     "--class",
     "of_class",
@@ -45,18 +44,8 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
     help="Whose map is drawn. Default: of each image the one predicted.",
 )
 @click.option("--source", type=PATH, help="With --from: where the images lie now.")
-@click.option(
-    "--label",
-    default=DEFAULTS.label,
-    type=click.Choice(CLASSES),
-    help="With --from: only images of this prediction.",
-)
-@click.option(
-    "--top",
-    default=DEFAULTS.top,
-    type=click.IntRange(1),
-    help="With --from: so many, those of the highest probability.",
-)
+@option("--label", "With --from: only images of this prediction.", click.Choice(CLASSES))
+@option("--top", "With --from: so many, those of the highest probability.", click.IntRange(1))
 @click.pass_context
 def explain(
     ctx: click.Context,

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
+from hambatch.cli.parameters import option_of
 from hambatch.training.options import Int8Options
 
 DEFAULT = Int8Options()
@@ -14,6 +15,8 @@ TYPED = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVI
 
 ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32", "restore_fp32"}
 
+
+option = option_of(DEFAULT)
 
 EXAMPLES = """
 hambatch export engines/mine --images ./images
@@ -35,26 +38,15 @@ hambatch export engines/mine --int8 --data split.csv
     type=click.Path(path_type=Path),
     help="With --int8: a table of hambatch prepare; some of its training images are used.",
 )
-@click.option(
-    "--calibration-images",
-    type=click.IntRange(8),
-    default=DEFAULT.calibration_images,
-    help="With --int8: how many.",
+@option("--calibration-images", "With --int8: how many.", click.IntRange(8))
+@option("--seed", "With --int8: of their choice.", click.IntRange(0))
+@option(
+    "--keep-fp32", "With --int8: so many of the first convolutions stay FP32.", click.IntRange(1)
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=DEFAULT.seed, help="With --int8: of their choice."
-)
-@click.option(
-    "--keep-fp32",
-    type=click.IntRange(1),
-    default=DEFAULT.keep_fp32,
-    help="With --int8: so many of the first convolutions stay FP32.",
-)
-@click.option(
+@option(
     "--restore-fp32",
-    type=click.IntRange(0),
-    default=DEFAULT.restore_fp32,
-    help="With --int8: so many others go back to FP32, those that disturb the scores most.",
+    "With --int8: so many others go back to FP32, those that disturb the scores most.",
+    click.IntRange(0),
 )
 @click.pass_context
 def export(

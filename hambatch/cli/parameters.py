@@ -1,12 +1,14 @@
 """Parameter types: values are checked while the command line is read."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 
 from hambatch.errors import InputError
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class Device(click.types.StringParamType):
@@ -58,3 +60,18 @@ class Listed(click.ParamType[tuple[Any, ...]]):
             self.fail(f"{value!r} has an empty part.", param, ctx)
         stripped = (part.strip() if isinstance(part, str) else part for part in parts)
         return tuple(dict.fromkeys(self._one.convert(part, param, ctx) for part in stripped))
+
+
+def option_of(defaults: object) -> Callable[..., Callable[[Decorated], Decorated]]:
+    """Make options whose default is the field of the same name of ``defaults``."""
+
+    def option(
+        declaration: str, text: str, kind: Any = None, **settings: Any
+    ) -> Callable[[Decorated], Decorated]:
+        name = declaration.partition("/")[0].removeprefix("--").replace("-", "_")
+        default = getattr(defaults, name)
+        if isinstance(default, bool) and "/" not in declaration:
+            settings["is_flag"] = True
+        return click.option(declaration, default=default, type=kind, help=text, **settings)
+
+    return option

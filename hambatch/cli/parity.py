@@ -6,11 +6,13 @@ import click
 
 from hambatch.checks.options import ParityOptions
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device
+from hambatch.cli.parameters import Device, option_of
 from hambatch.errors import ExitCode
 
 DEFAULTS = ParityOptions()
 
+
+option = option_of(DEFAULTS)
 
 EXAMPLES = """
 hambatch parity ./images
@@ -20,25 +22,18 @@ hambatch parity ./images --device gpu --out parity.json
 
 @click.command(cls=Command, examples=EXAMPLES, context_settings={"show_default": True})
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
-@click.option(
+@option("--engine", "Name of an installed engine, or a folder.")
+@option(
     "--device",
-    default=DEFAULTS.device,
-    type=Device(),
-    help="auto, cpu, gpu, or numbers of GPUs: 0,1; others are compared with the first.",
+    "auto, cpu, gpu, or numbers of GPUs: 0,1; others are compared with the first.",
+    Device(),
 )
-@click.option(
+@option(
     "--precision",
-    default=DEFAULTS.precision,
-    type=click.Choice(["auto", "fp32", "fp16", "int8"]),
-    help="auto: all that the engine and this machine have.",
+    "auto: all that the engine and this machine have.",
+    click.Choice(["auto", "fp32", "fp16", "int8"]),
 )
-@click.option(
-    "--count",
-    default=DEFAULTS.count,
-    type=click.IntRange(1, 10_000),
-    help="Images, spread evenly over the folder.",
-)
+@option("--count", "Images, spread evenly over the folder.", click.IntRange(1, 10_000))
 @click.option("--out", type=click.Path(path_type=Path), help="JSON result to write.")
 @click.pass_context
 def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: object) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
+from hambatch.cli.parameters import option_of
 from hambatch.ham10000.options import PrepareOptions
 
 FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)
 
+
+option = option_of(PrepareOptions())
 
 EXAMPLES = """
 hambatch prepare HAM10000 --out split.csv
@@ -21,24 +24,9 @@ hambatch prepare HAM10000 --out split.csv
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Split table to write (CSV)."
 )
-@click.option(
-    "--val-fraction",
-    type=FRACTION,
-    default=PrepareOptions.val_fraction,
-    help="Share of each class's lesions held out for validation.",
-)
-@click.option(
-    "--test-fraction",
-    type=FRACTION,
-    default=PrepareOptions.test_fraction,
-    help="Share of each class's lesions held out for testing.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=PrepareOptions.seed,
-    help="The same seed gives the same split.",
-)
+@option("--val-fraction", "Share of each class's lesions held out for validation.", FRACTION)
+@option("--test-fraction", "Share of each class's lesions held out for testing.", FRACTION)
+@option("--seed", "The same seed gives the same split.", click.IntRange(min=0))
 @click.option("--overwrite", is_flag=True, help="Replace another split table at --out.")
 def prepare(
     root: Path, out: Path, val_fraction: float, test_fraction: float, seed: int, overwrite: bool

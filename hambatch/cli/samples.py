@@ -6,8 +6,11 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
+from hambatch.cli.parameters import option_of
 from hambatch.engines.options import SampleOptions
 from hambatch.system.text import plural
+
+option = option_of(SampleOptions())
 
 EXAMPLES = """
 hambatch samples samples --count 100
@@ -16,15 +19,8 @@ hambatch samples samples --count 100
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--count", type=click.IntRange(min=1), default=SampleOptions.count, help="How many images."
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=SampleOptions.seed,
-    help="The same seed gives the same pixels.",
-)
+@option("--count", "How many images.", click.IntRange(min=1))
+@option("--seed", "The same seed gives the same pixels.", click.IntRange(min=0))
 def samples(folder: Path, count: int, seed: int) -> None:
     """Write synthetic dermatoscopic JPEGs into DIR.
 

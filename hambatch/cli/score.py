@@ -5,13 +5,15 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device, FiniteRange
+from hambatch.cli.parameters import Device, FiniteRange, option_of
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import VIEWS_AT_MOST, ScoreOptions
 
 DEFAULTS = ScoreOptions()
 DECODER = DEFAULTS.decoder
+
+option = option_of(DEFAULTS)
 
 EXAMPLES = """
 hambatch score ./images --out preds.csv
@@ -33,123 +35,64 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
 @click.option("--retry-failed", is_flag=True, help="Score the failed rows of a table again.")
-@click.option(
-    "--follow-symlinks",
-    is_flag=True,
-    default=DEFAULTS.follow_symlinks,
-    help="Follow symbolic links that lead out of SOURCE.",
-)
-@click.option("--engine", default=DEFAULTS.engine, help="Name of an installed engine, or a folder.")
-@click.option(
+@option("--follow-symlinks", "Follow symbolic links that lead out of SOURCE.")
+@option("--engine", "Name of an installed engine, or a folder.")
+@option(
     "--device",
+    "auto: the first GPU that can be used, else the CPU; N: CUDA's number of a GPU.",
+    Device(),
     metavar="auto|cpu|gpu|N[,M...]",
-    default=DEFAULTS.device,
-    type=Device(),
-    help="auto: the first GPU that can be used, else the CPU; N: CUDA's number of a GPU.",
 )
-@click.option(
+@option(
     "--backend",
-    default=DEFAULTS.backend,
-    type=click.Choice(["auto", "openvino", "tensorrt", "keras"]),
-    help="auto: openvino on the CPU, tensorrt on a GPU.",
+    "auto: openvino on the CPU, tensorrt on a GPU.",
+    click.Choice(["auto", "openvino", "tensorrt", "keras"]),
 )
-@click.option(
+@option(
     "--precision",
-    default=DEFAULTS.precision,
-    type=click.Choice(["auto", "fp32", "fp16", "int8"]),
-    help="auto: int8 where its accuracy gate passed on this instruction set, else fp32.",
+    "auto: int8 where its accuracy gate passed on this instruction set, else fp32.",
+    click.Choice(["auto", "fp32", "fp16", "int8"]),
 )
-@click.option(
-    "--force",
-    is_flag=True,
-    default=DEFAULTS.force,
-    help="Use --precision int8 even if its gate failed; the record says so.",
-)
-@click.option(
+@option("--force", "Use --precision int8 even if its gate failed; the record says so.")
+@option(
     "--tta",
-    default=DEFAULTS.tta,
-    type=click.IntRange(1, VIEWS_AT_MOST),
-    help="Test-time augmentation: average over N mirrored and turned views.",
+    "Test-time augmentation: average over N mirrored and turned views.",
+    click.IntRange(1, VIEWS_AT_MOST),
 )
-@click.option(
+@option(
     "--calibration/--no-calibration",
-    default=DEFAULTS.calibration,
-    help="Apply the engine's fitted temperature, if it has one; labels stay the same.",
+    "Apply the engine's fitted temperature, if it has one; labels stay the same.",
 )
-@click.option(
-    "--max-megabytes",
-    default=DEFAULTS.max_megabytes,
-    type=FiniteRange(0.1, 1e6),
-    help="A larger file is a failed row.",
+@option("--max-megabytes", "A larger file is a failed row.", FiniteRange(0.1, 1e6))
+@option(
+    "--max-megapixels", "A larger image, by its header, is a failed row.", FiniteRange(0.1, 1e6)
 )
-@click.option(
-    "--max-megapixels",
-    default=DEFAULTS.max_megapixels,
-    type=FiniteRange(0.1, 1e6),
-    help="A larger image, by its header, is a failed row.",
-)
-@click.option(
+@option(
     "--decode-seconds",
-    default=DEFAULTS.decode_seconds,
-    type=FiniteRange(1, 86_400),
-    help="A file that takes longer to decode is a failed row.",
+    "A file that takes longer to decode is a failed row.",
+    FiniteRange(1, 86_400),
 )
-@click.option(
-    "--salvage-truncated",
-    is_flag=True,
-    default=DEFAULTS.salvage_truncated,
-    help="Score the readable part of a truncated file.",
-)
-@click.option(
+@option("--salvage-truncated", "Score the readable part of a truncated file.")
+@option(
     "--fail-over",
+    "Stop with exit code 1 when more than this share of the images fails.",
+    FiniteRange(0, 100),
     metavar="PERCENT",
-    default=DEFAULTS.fail_over,
-    type=FiniteRange(0, 100),
-    help="Stop with exit code 1 when more than this share of the images fails.",
 )
-@click.option(
-    "--sentinel-every",
-    default=DEFAULTS.sentinel_every,
-    type=click.IntRange(1),
-    help="Score a sentinel in every N-th batch.",
-)
-@click.option(
-    "--batch-size",
-    default=DEFAULTS.batch_size,
-    type=click.IntRange(1, 1024),
-    help="Images in a batch.",
-)
-@click.option(
-    "--threads",
-    default=DEFAULTS.threads,
-    type=click.IntRange(0),
-    help="Cores to use; 0: all cores.",
-)
-@click.option(
+@option("--sentinel-every", "Score a sentinel in every N-th batch.", click.IntRange(1))
+@option("--batch-size", "Images in a batch.", click.IntRange(1, 1024))
+@option("--threads", "Cores to use; 0: all cores.", click.IntRange(0))
+@option(
     "--streams",
-    default=DEFAULTS.streams,
-    type=click.IntRange(0, 1024),
-    help="Inference streams, one thread each; 0: one for each core.",
+    "Inference streams, one thread each; 0: one for each core.",
+    click.IntRange(0, 1024),
 )
-@click.option(
-    "--decode-threads",
-    default=DEFAULTS.decode_threads,
-    type=click.IntRange(0, 1024),
-    help="Decoding threads; 0: one for each core.",
-)
-@click.option(
-    "--readers", default=DEFAULTS.readers, type=click.IntRange(1, 256), help="Reading threads."
-)
-@click.option(
-    "--prefetch",
-    default=DEFAULTS.prefetch,
-    type=click.IntRange(1, 32),
-    help="Batches decoded ahead.",
-)
-@click.option(
+@option("--decode-threads", "Decoding threads; 0: one for each core.", click.IntRange(0, 1024))
+@option("--readers", "Reading threads.", click.IntRange(1, 256))
+@option("--prefetch", "Batches decoded ahead.", click.IntRange(1, 32))
+@option(
     "--model-cache/--no-model-cache",
-    default=DEFAULTS.model_cache,
-    help="Keep the compiled int8 graph for the next start, in your private cache folder.",
+    "Keep the compiled int8 graph for the next start, in your private cache folder.",
 )
 @click.option(
     "--hw-decoder-load",

@@ -1,15 +1,15 @@
 """`hambatch train`: one of two recipes, from a split table to an engine."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, astuple, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import FiniteRange
+from hambatch.cli.parameters import Decorated, FiniteRange
 from hambatch.training.options import (
     PUBLISHED_ONLY,
     Augmentation,
@@ -18,8 +18,6 @@ from hambatch.training.options import (
     Range,
     TrainOptions,
 )
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class FoldCount(click.IntRange):

@@ -6,11 +6,14 @@ import click
 
 from hambatch.checks.options import VerifyOptions
 from hambatch.cli.help import Command
+from hambatch.cli.parameters import option_of
 from hambatch.cli.progress import progress
 from hambatch.errors import ExitCode
 
 DEFAULTS = VerifyOptions()
 
+
+option = option_of(DEFAULTS)
 
 EXAMPLES = """
 hambatch verify preds.csv ./images
@@ -28,11 +31,9 @@ hambatch verify preds.csv ./images --sample 500 --seed 7
     type=click.Choice(["auto", "csv", "parquet", "jsonl"]),
     help="Of the table; auto: by its suffix.",
 )
-@click.option("--engine", default=DEFAULTS.engine, help="Default: the one the record names.")
-@click.option(
-    "--sample", default=DEFAULTS.sample, type=click.IntRange(0), help="Rows to score again."
-)
-@click.option("--seed", default=DEFAULTS.seed, type=click.IntRange(0), help="Draws the sample.")
+@option("--engine", "Default: the one the record names.")
+@option("--sample", "Rows to score again.", click.IntRange(0))
+@option("--seed", "Draws the sample.", click.IntRange(0))
 @click.pass_context
 def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **options: object) -> None:
     """Compare the table PREDS with its record, the images of SOURCE and the engine.

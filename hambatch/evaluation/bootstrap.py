@@ -143,10 +143,7 @@ def paired_figures(
     accuracy; ``undefined_draws``, ``level``, ``resamples``, ``seed``; ``groups``,
     how many there are.
 
-    Raises
-    ------
-    ValueError
-        If the truths differ.
+    Raises ValueError if the truths differ.
     """
     if not np.array_equal(first.truth, second.truth):
         raise ValueError("two predictions with different truths: wanted the same images")

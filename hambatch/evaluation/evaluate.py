@@ -46,11 +46,8 @@ def compare(
     were ``grouped_by``; ``against``, None without it. The same files give the
     same report.
 
-    Raises
-    ------
-    InputError
-        If a table cannot be used, no image of the truth was scored, or an image
-        was trained on.
+    Raises InputError if a table cannot be used, no image of the truth was scored, or an image was
+    trained on.
     """
     labels = read_truth(truth, split)
     joined = join_scored(labels, truth, read_predictions(predictions), predictions)

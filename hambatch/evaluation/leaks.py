@@ -132,10 +132,7 @@ def refuse_leaks(
     ``pictures_not_compared``, how many ``evaluated`` and ``training`` images could not be
     decoded; ``validation_images``, evaluated ones by which the training chose.
 
-    Raises
-    ------
-    InputError
-        Naming the first leaks of each kind, and how many there are.
+    Raises InputError, naming the first leaks of each kind, and how many there are.
     """
     split = split.assign(image_id=split["image_id"].map(canonical_id))
     evaluated = _with_lesions(images, split)

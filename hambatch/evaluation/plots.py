@@ -25,10 +25,7 @@ def confusion_png(matrix: ArrayLike, title: str) -> bytes:
     -------
     PNG, 1050 x 870 pixels.
 
-    Raises
-    ------
-    MissingDependency
-        If matplotlib is not installed.
+    Raises MissingDependency if matplotlib is not installed.
     """
     counts = np.asarray(matrix, np.int64)
     support = counts.sum(axis=1, keepdims=True)

@@ -66,11 +66,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     ``sha256`` of the image's bytes (empty where the table does not say). One
     row an image, in file order.
 
-    Raises
-    ------
-    InputError
-        If the file is no such table, an image_id is empty or repeated, or a
-        row that is ``ok`` has no known prediction or no valid probabilities.
+    Raises InputError if the file is no such table, an image_id is empty or repeated, or a row that
+    is ``ok`` has no known prediction or no valid probabilities.
     """
     table = read_text_table(path, NEXT_PREDICTIONS)
     rows = table.rows
@@ -147,11 +144,8 @@ def read_truth(path: Path, split: str | None = None) -> pd.DataFrame:
     The text columns ``image_id`` and ``dx``, and ``lesion_id`` and those of
     ``PATIENT_COLUMNS`` where they are known; one row an image, in file order.
 
-    Raises
-    ------
-    InputError
-        If the file is no such table, an image_id is empty or repeated, a
-        diagnosis is unknown, or the split does not exist.
+    Raises InputError if the file is no such table, an image_id is empty or repeated, a diagnosis is
+    unknown, or the split does not exist.
     """
     table = read_text_table(path, NEXT_TRUTH)
     if table.has(["image_id", "dx"]):

@@ -41,10 +41,8 @@ def check_training(
     JSON-able: ``done``; if so, ``split``, ``sides``, whether these are ``assumed``, and what
     :func:`~hambatch.evaluation.leaks.refuse_leaks` returns; else ``why`` not.
 
-    Raises
-    ------
-    InputError
-        If an image leaks, or ``data`` is not the table that the engine was trained with.
+    Raises InputError if an image leaks, or ``data`` is not the table that the engine was trained
+    with.
     """
     if read_out_of_fold_record(predictions) is not None:
         return {"done": False, "why": "out of fold: no image is by a network that saw its lesion"}
@@ -81,10 +79,7 @@ def training_of(record: Mapping[str, Any]) -> Training | None:
     None if the engine is not there, has another graph by now, or does not say. What an engine
     gets later (a gate, a temperature, an INT8 graph) changes nothing of that.
 
-    Raises
-    ------
-    EngineError
-        If the engine is there and its manifest is not what was written.
+    Raises EngineError if the engine is there and its manifest is not what was written.
     """
     engine = record["fingerprint"]["engine"]
     for candidate in (decode_name(record["options"]["engine"]), engine.get("name")):

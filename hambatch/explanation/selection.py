@@ -62,10 +62,7 @@ def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -
     source
         Where the images lie now; None: where the record says that they were.
 
-    Raises
-    ------
-    InputError
-        If table or record cannot be read, or no row is of that class.
+    Raises InputError if table or record cannot be read, or no row is of that class.
     """
     record, sha256 = read_record(record_path(table)), sha256_of_file(table)
     if sha256 != record["output"]["sha256"]:

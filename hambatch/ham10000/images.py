@@ -30,10 +30,7 @@ def find_images(root: Path) -> dict[str, list[str]]:
     -------
     Relative paths with ``/`` separators, sorted, by image id, sorted.
 
-    Raises
-    ------
-    InputError
-        If there is no image, a folder cannot be listed, or a path is not UTF-8.
+    Raises InputError if there is no image, a folder cannot be listed, or a path is not UTF-8.
     """
     found: dict[str, list[str]] = {}
     for path in _walk(root):

@@ -72,10 +72,7 @@ def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
     name
         What to call the table in the message, such as its path.
 
-    Raises
-    ------
-    InputError
-        Naming the images of the first leaks of each kind and the number of leaks.
+    Raises InputError, naming the images of the first leaks of each kind and the number of leaks.
     """
     leaks = {}
     for column, what in _TOGETHER.items():

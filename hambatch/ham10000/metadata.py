@@ -43,11 +43,8 @@ def read_metadata(path: Path) -> pd.DataFrame:
     The columns ``COLUMNS``, all text, one row an image, in file order; an
     unknown age is an empty string.
 
-    Raises
-    ------
-    InputError
-        If the file is no such table, a column or an id is missing, a ``dx`` is
-        unknown, an image is listed twice, or a lesion has several ``dx``.
+    Raises InputError if the file is no such table, a column or an id is missing, a ``dx`` is
+    unknown, an image is listed twice, or a lesion has several ``dx``.
     """
     table = read_csv(path, NEXT, tabs=True)
     table.check_columns(COLUMNS)

@@ -40,11 +40,8 @@ def prepare(
     :mod:`hambatch.ham10000.leaks`) and ``not_compared`` (images that cannot be
     decoded).
 
-    Raises
-    ------
-    InputError
-        If the download or the options cannot be used, or ``out`` is some other
-        file; a split table with other rows is one unless ``overwrite``.
+    Raises InputError if the download or the options cannot be used, or ``out`` is some other file;
+    a split table with other rows is one unless ``overwrite``.
     """
     _check_out(root, out)
     metadata_path = find_metadata(root)

@@ -40,10 +40,7 @@ def assign_splits(
     seed
         The same seed gives the same split, whatever the order of the rows.
 
-    Raises
-    ------
-    InputError
-        If the fractions leave nothing to train on.
+    Raises InputError if the fractions leave nothing to train on.
     """
     train_fraction = 1 - val_fraction - test_fraction
     if min(val_fraction, test_fraction) <= 0 or train_fraction < 1e-9:

@@ -26,10 +26,7 @@ def read_split(path: Path) -> pd.DataFrame:
     The columns ``COLUMNS``, all text, one row an image, in file order; an
     unknown age is an empty string.
 
-    Raises
-    ------
-    InputError
-        If the file is no such table, or a value is not what `prepare` writes.
+    Raises InputError if the file is no such table, or a value is not what `prepare` writes.
     """
     table = read_csv(path, NEXT)
     table.check_columns(COLUMNS)

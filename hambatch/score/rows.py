@@ -136,10 +136,7 @@ def rows_of(
     manifest
         Its calibration, if it has one, is applied.
 
-    Raises
-    ------
-    AssertionError
-        If an answer is about a file that was not sent, or a file is not answered.
+    Raises AssertionError if an answer is about a file that was not sent, or a file is not answered.
     """
     sent: dict[int, str] = {}
     held: dict[int, Row] = {}

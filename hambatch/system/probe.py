@@ -61,10 +61,8 @@ def run_probe(
     flags
         Of the Python interpreter: :data:`LEAN` or :data:`WITH_PACKAGES`.
 
-    Raises
-    ------
-    KeyboardInterrupt
-        If Ctrl-C ended the child: in whatever thread, it is meant for this process too.
+    Raises KeyboardInterrupt if Ctrl-C ended the child: in whatever thread, it is meant for this
+    process too.
     """
     root = str(Path(hambatch.__file__).resolve().parent.parent)
     try:

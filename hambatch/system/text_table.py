@@ -108,10 +108,7 @@ def read_csv(path: Path, next_step: str, *, tabs: bool = False) -> TextTable:
     tabs
         Whether tabs separate the cells if there is one in the header.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read as such a table, or has no rows.
+    Raises InputError if the file cannot be read as such a table, or has no rows.
     """
     table = TextTable(path, next_step)
     try:

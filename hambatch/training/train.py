@@ -51,11 +51,9 @@ def train(
     out_of_fold
         Predictions to fit the temperature of a final training on, which holds out no images.
 
-    Raises
-    ------
-    HambatchError
-        If ``out`` exists, options contradict each other, the table leaks, images, weights or the
-        device are missing, ``OUT.work`` is of another run, or predictions of another recipe.
+    Raises HambatchError if ``out`` exists, options contradict each other, the table leaks, images,
+    weights or the device are missing, ``OUT.work`` is of another run, or predictions of another
+    recipe.
     """
     _refuse_existing(out)
     refuse_combinations(options)

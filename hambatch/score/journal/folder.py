@@ -200,11 +200,8 @@ def open_journal(output: Path, *, forgotten: bool = False) -> Iterator[Journal]:
     forgotten
         Leave aside what an earlier start left; :meth:`Journal.clear` drops it.
 
-    Raises
-    ------
-    InputError
-        If another run holds it, the folder refuses or is none of ours, or it is
-        damaged.
+    Raises InputError if another run holds it, the folder refuses or is none of ours, or it is
+    damaged.
     """
     folder = journal_folder(output)
     _refuse_foreign(folder)

@@ -37,11 +37,8 @@ def record_sentinels(folder: Path, *, same_fp32: bool = False) -> Manifest:
         Whether the FP32 graph is the one of the record: a machine whose answers are far from
         that record writes no new one.
 
-    Raises
-    ------
-    EngineError
-        If a file of the folder is not the one that ``engine.json`` names, or a sentinel
-        cannot be scored.
+    Raises EngineError if a file of the folder is not the one that ``engine.json`` names, or a
+    sentinel cannot be scored.
     """
     engine = load_engine(folder)
     names = write_sentinel_images(folder)

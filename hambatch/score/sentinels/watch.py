@@ -178,11 +178,8 @@ class SentinelWatch:
         Answers are taken in the order of their batches; sentinels are found by
         index, whatever batch they come back in.
 
-        Raises
-        ------
-        SentinelError
-            If one is off, not a number or failed. It names the batch and holds the indices of
-            the images that are suspect.
+        Raises SentinelError if one is off, not a number or failed. It names the batch and holds the
+        indices of the images that are suspect.
         """
         failed = [failure for failure in answer.failures if failure.index < 0]
         slots = np.flatnonzero(answer.indices < 0).tolist()
