@@ -215,6 +215,10 @@ def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
     assert not (tmp_path / "p.csv").exists()
 
 
+MORE_BATCHES = 5000
+"""More than a worker takes before it is lost twice; without the fault the test ends, and fails."""
+
+
 @pytest.mark.usefixtures("faulty_decoder")
 def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
     image_folder: Path, tiny_engine: Path
@@ -233,7 +237,9 @@ def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
     def batches() -> Iterator[list[Item]]:
         # The second batch is taken when the first has been dealt with one by one.
         yield found[:3]
-        while len(worker.lost) < 2:
+        for _ in range(MORE_BATCHES):
+            if len(worker.lost) >= 2:
+                break
             yield [Item(9, image_folder / "last.png")]
         yield found[3:]
 
