@@ -17,12 +17,14 @@ HOST_GPU_CRASHES_AT SHA-256 of files: decoding one on a GPU kills the process
 HOST_CPU_CRASHES_AT likewise, on the CPU
 HOST_GPU_WRONG      ``1``: GPU 1 gives wrong scores
 HOST_GPU_BUILDS     ``refused``: no plan is kept
+
+A test whose fault never fires shows nothing, and fails.
 """
 
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +40,33 @@ NAME = "Host-Memory GPU"
 
 
 @pytest.fixture
-def host_gpus(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def host_gpus(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Let this process and all that it starts find GPUs of host memory."""
     place = tmp_path_factory.mktemp("host_gpus")
+    monkeypatch.setenv("HOST_GPU_FIRED", str(place))
     (place / "sitecustomize.py").write_text(
         "from tests.backends.tensorrt.host_gpus import install\ninstall(setattr)\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), str(REPOSITORY)]))
     install(monkeypatch.setattr)
+    yield
+    left = {name for name in FAULTS if os.environ.get(name)}
+    assert not left or (place / "fired").exists(), f"{left}: the fault did not fire"
+
+
+FAULTS = (
+    "HOST_GPU_FAILS",
+    "HOST_GPU_CRASHES_AT",
+    "HOST_CPU_CRASHES_AT",
+    "HOST_GPU_WRONG",
+    "HOST_GPU_BUILDS",
+)
+
+
+def _fired() -> None:
+    Path(os.environ["HOST_GPU_FIRED"], "fired").touch()
 
 
 def install(put: Callable[[object, str, object], object]) -> None:
@@ -84,6 +105,7 @@ def kept_plan_for(engine: Any, precision: str, max_batch: int, ordinal: int) -> 
     from tests.backends.tensorrt.plans.made_plans import record
 
     if os.environ.get("HOST_GPU_BUILDS") == "refused" or not probe().gpus:
+        _fired()
         raise BackendError("there is no plan.\nNext: hambatch build")
     graph = engine.manifest.files[engine.variant(graph_precision(precision)).file].sha256
     content = f"{precision} {graph}".encode()
@@ -133,6 +155,7 @@ def _failing(ordinal: int) -> Callable[[], object]:
         done += 1
         if not at or done < at:
             return
+        _fired()
         if how == ["kill"]:
             os.kill(os.getpid(), signal.SIGABRT)
         if how == ["hang"]:
@@ -149,11 +172,14 @@ def _fail_outside_requests(backend: Any, ordinal: int) -> None:
 
     def close() -> None:
         real()
+        _fired()
         raise DeviceLost("the GPU failed (releasing it).\nNext: none")
 
     if failure == ["load"]:
+        _fired()
         raise EngineError("the plan does not fit.\nNext: none")
     if failure == ["import"]:
+        _fired()
         raise ImportError("libnvinfer.so.11: no such file")
     if failure == ["close"]:
         backend.close = close
@@ -164,6 +190,7 @@ def _give_wrong_scores(backend: Any) -> None:
 
     def finished(pending: Any) -> Any:
         scored = real(pending)
+        _fired()
         scored.logits[...] = np.roll(scored.logits, 1, axis=1)
         return scored
 
@@ -198,6 +225,7 @@ def _lane(module: Any, put: Callable[[object, str, object], object]) -> type:
             where = "GPU" if self.own_pixels else "CPU"
             crashing = os.environ.get(f"HOST_{where}_CRASHES_AT", "").split()
             if any(f.sha256 in crashing for f in files):
+                _fired()
                 os.kill(os.getpid(), signal.SIGSEGV)
             super().feed(files)
 
