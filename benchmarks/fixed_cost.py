@@ -1,7 +1,7 @@
 """How long does `hambatch score` take before its first row: process start to end, one image?
 
 The wall time of whole processes that score a folder of one image: interpreter, imports,
-loading and compiling the engine, known pictures, table and record. That is a little more
+loading and compiling the engine, sentinels, table and record. That is a little more
 than the time to the first row. Precisions and caches take turns; the first turn is
 dropped (the system's file cache is warm in all that count). Where the command keeps
 something from run to run, name what tells it where, with {cache} for the folder::

@@ -3,7 +3,7 @@
 Without a GPU: OpenVINO computes the engine's FP32 graph, its FP16 graph (whose sums it does in
 FP32: so that only the weights are rounded), and the FP32 graph with every value between two
 layers rounded to FP16. The last is what a GPU does but for its sums. `known` are the engine's
-known pictures, on which `hambatch build` checks a conversion; `images` those of a folder::
+sentinels, on which `hambatch build` checks a conversion; `images` those of a folder::
 
     python benchmarks/fp16_rounding.py --images DIR --count 500 --out result.json
 """

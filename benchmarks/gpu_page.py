@@ -61,8 +61,8 @@ def as_page(result: dict[str, Any]) -> str:
             _part("The engine alone, by request size", _rates(steps, "request size", "inference")),
             _part("Commands", _commands(steps)),
             "Images/s; medians of the repeats, with the least and the most. The ceiling is "
-            "min(decode only, engine only), each alone in the same round. Known pictures that a "
-            "run scores beside the images count as cost.\n",
+            "min(decode only, engine only), each alone in the same round. Sentinels that a run "
+            "scores beside the images count as cost.\n",
         ]
     )
 

@@ -1,6 +1,6 @@
 """How often does OpenVINO prepare a graph wrongly for several streams?
 
-Every round compiles the engine's graph anew and scores its known pictures in every stream.
+Every round compiles the engine's graph anew and scores its sentinels in every stream.
 A compilation counts as wrong when any logit is more than 1e-3 of the largest away from those
 of a graph compiled for one stream. Compared: one compiled graph with several streams, as
 OpenVINO's documentation has it, and one graph a stream, as hambatch runs INT8::

@@ -1,6 +1,6 @@
 """Which synthetic pictures does an engine tell apart best, without being sure of any?
 
-They become its known pictures (`hambatch.engines.synthetic.SENTINELS`). Each seed is drawn
+They become its sentinels (`hambatch.engines.synthetic.SENTINELS`). Each seed is drawn
 in four sizes from which DALI and Pillow resize to the same pixels. Of those that the engine gives
 at most `--most` to, four of different classes and sizes are chosen whose probabilities are
 farthest apart: the largest difference of the nearest two. What INT8, or weights or values
@@ -84,7 +84,7 @@ def chosen_of(engine: Engine, seeds: int, most: float) -> dict[str, Any]:
 
 
 def drawn(engine: Engine, pictures: list[Picture]) -> NDArray[np.uint8]:
-    """Draw them as an engine's known pictures are drawn, and decode them as scoring does."""
+    """Draw them as an engine's sentinels are drawn, and decode them as scoring does."""
     with tempfile.TemporaryDirectory(prefix="hambatch-known-") as place:
         paths = [Path(place) / f"{k}.jpg" for k in range(len(pictures))]
         for path, picture in zip(paths, pictures, strict=True):

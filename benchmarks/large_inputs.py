@@ -166,7 +166,7 @@ def by_pillow(files: list[Path], threads: int, *, scale: int) -> Iterator[Pixels
             for group in groups:
                 yield list(pool.map(partial(drafted, scale=scale), group))
         while True:
-            # DALI asks ahead of what is taken.
+            # DALI fetches ahead of what is taken.
             yield [np.zeros((1, 1, 3), np.uint8)]
 
     yield from dali_batches(graph, len(files), threads)
@@ -175,7 +175,7 @@ def by_pillow(files: list[Path], threads: int, *, scale: int) -> Iterator[Pixels
 def drafted(path: Path, scale: int) -> Pixels:
     """Decode one JPEG at 1/scale, or at the largest reduction that keeps 224 pixels a side."""
     with Image.open(path) as image:
-        # Pillow reduces by the power of two that leaves at least what is asked for.
+        # Pillow reduces by the power of two that leaves at least the size given.
         least = max(image.width // scale, 224), max(image.height // scale, 224)
         if scale > 1:
             image.draft("RGB", least)
@@ -204,7 +204,7 @@ def dali_batches(graph: Callable[[], Any], count: int, threads: int) -> Iterator
 
 
 def dali_options() -> list[str]:
-    """Whatever DALI's decoder can be told: there is no scale among it."""
+    """List the arguments of DALI's decoder: there is no scale among them."""
     from nvidia.dali import backend
 
     return sorted(backend.GetSchema("decoders__Image").GetArgumentNames())

@@ -5,7 +5,7 @@ each repeat begins with another. What has settings is swept once before, and its
 setting (of the ceilings: the best two) runs in every repeat.
 
 score             hambatch's marginal rate: a run over all pictures less one over a quarter of
-                  them; known pictures among them count as cost and not as images
+                  them; sentinels among them count as cost and not as images
 command           whole `hambatch score` processes, less one that scores a single image
 inference         OpenVINO's own benchmark_app on the engine's ONNX file and, for INT8, on the
                   graph that hambatch makes of it

@@ -109,7 +109,7 @@ def _code_lines(text: str, tree: ast.AST) -> int:
 
 
 def _public(tree: ast.Module | ast.ClassDef) -> Iterator[Definition]:
-    """Find definitions in modules and public classes; those inside functions are nobody's API."""
+    """Find definitions in modules and public classes; those inside functions are no API."""
     for node in tree.body:
         if isinstance(node, Definition) and not node.name.startswith("_"):
             yield node

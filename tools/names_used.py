@@ -1,7 +1,7 @@
 """Which names of TensorRT and PyCUDA the package's code reaches, read from its syntax.
 
 ``python tools/names_used.py`` lists them; a test compares them with the listings beside
-this file, so that a name that a library does not have is told without a GPU.
+this file, so that a name that a library does not have is found without a GPU.
 """
 
 import ast

@@ -70,8 +70,8 @@ def describe(version: str) -> Description:
             subprocess.run([*compile_, str(place / library), str(source)], check=True)  # noqa: S603
         child = [sys.executable, str(HERE / "tensorrt_describe.py"), folder]
         paths = {**os.environ, "LD_LIBRARY_PATH": folder}
-        told = subprocess.run(child, check=True, env=paths, capture_output=True, text=True)  # noqa: S603
-    found: Description = json.loads(told.stdout)
+        done = subprocess.run(child, check=True, env=paths, capture_output=True, text=True)  # noqa: S603
+    found: Description = json.loads(done.stdout)
     return found
 
 
@@ -115,8 +115,8 @@ def _class(name: str, full: str, about: Description, known: set[str], margin: st
     if "__getitem__" in about["members"]:
         yield f"{inner}def __iter__(self) -> Iterator[Any]: ..."
     members = sorted(about["members"].items(), key=lambda item: item[1]["kind"] != "class")
-    for member, told in members:
-        yield from _member(member, full, told, known, inner)
+    for member, described in members:
+        yield from _member(member, full, described, known, inner)
     if not about["members"]:
         yield f"{inner}..."
 

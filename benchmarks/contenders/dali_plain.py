@@ -28,7 +28,7 @@ def build(task: Task, setting: Setting) -> Callable[[], float]:
     iterations = max(2, round(len(task.names) / batch))
 
     def run() -> float:
-        # What was decoded ahead while nobody looked is not timed.
+        # What was decoded ahead, before the clock starts, is not timed.
         for _ in range(PREFETCH + 1):
             pipeline.run()
         started = time.perf_counter()

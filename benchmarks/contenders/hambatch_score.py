@@ -1,8 +1,8 @@
-"""hambatch's run at its marginal rate: what each further picture costs, two runs compared.
+"""hambatch's run at its marginal rate: what each further image costs, two runs compared.
 
-The seconds from the first group sent to the last row received, of all pictures less those of
-the first quarter. So what a run does once (known pictures at its start, and at its end one in
-every slot) is left out, and known pictures among the others are in it: they are cost, and no
+The seconds from the first batch sent to the last row received, of all images less those of
+the first quarter. So what a run does once (sentinels at its start, and at its end one in
+every slot) is left out, and sentinels among the images are in it: they are cost, and no
 images. Listing, journal and table are not part of it: see :mod:`contenders.hambatch_command`.
 How fast a precision is does not depend on whether its accuracy gate passed here, so it is forced.
 """

@@ -49,7 +49,7 @@ class Host:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the process: it leaves when nobody listens any more."""
+        """End the process: it leaves when its connection is closed."""
         self._connection.close()
         self._process.join(10)
         if self._process.is_alive():

@@ -55,7 +55,7 @@ def load(
     path = engine.folder / WEIGHTS_NAME
     if precision != "fp32" or not path.is_file():
         raise EngineError(
-            f"the keras backend needs {path} and precision fp32 (asked for {precision}); "
+            f"the keras backend needs {path} and precision fp32 (found --precision {precision}); "
             "only a training run leaves these weights.\n"
             "Next: hambatch train, or --backend openvino"
         )

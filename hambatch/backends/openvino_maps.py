@@ -81,8 +81,8 @@ def load(
     """
     if precision != FP32:
         raise EngineError(
-            f"maps are made from the fp32 graph, asked for {precision}.\n"
-            "Next: hambatch explain, which asks for fp32"
+            f"maps are made from the fp32 graph, found {precision}.\n"
+            "Next: hambatch explain, which uses fp32"
         )
     openvino = require("openvino", extra="", purpose="hambatch explain")
     core = openvino.Core()

@@ -80,8 +80,8 @@ def generate(folder: Path, count: int) -> tuple[str, ...]:
     folder.mkdir()
     names = tuple(f"sample_{k:05d}.jpg" for k in range(count))
     for k, name in enumerate(names):
-        picture = Image.fromarray(synthesize(np.random.default_rng(k), WIDTH, HEIGHT))
-        picture.save(folder / name, quality=QUALITY)
+        image = Image.fromarray(synthesize(np.random.default_rng(k), WIDTH, HEIGHT))
+        image.save(folder / name, quality=QUALITY)
     return names
 
 

@@ -34,7 +34,7 @@ Draw = Callable[[dict[str, Any], Any], None]
 
 
 def write_plots(result: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw what was measured; a picture without figures is left out.
+    """Draw what was measured; a plot without figures is left out.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def write_plots(result: dict[str, Any], folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The pictures that were written.
+        The plots that were written.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def write_plots(result: dict[str, Any], folder: Path) -> list[Path]:
     with refusing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, draw in _pictures(result).items():
+    for name, draw in _plots(result).items():
         figure = figures.Figure(figsize=(8.0, 5.0), dpi=150, layout="constrained")
         canvases.FigureCanvasAgg(figure)
         axes = figure.add_subplot()
@@ -75,8 +75,8 @@ def write_plots(result: dict[str, Any], folder: Path) -> list[Path]:
     return written
 
 
-def _pictures(result: dict[str, Any]) -> dict[str, Draw]:
-    """Name the pictures that there are figures for, and what draws them."""
+def _plots(result: dict[str, Any]) -> dict[str, Draw]:
+    """Name the plots that there are figures for, and what draws them."""
     lines = _lines(_swept(result)).values()
     stages = {one["stage"] for line in lines for one in line}
     found: dict[str, Draw] = {}

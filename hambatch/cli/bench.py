@@ -25,7 +25,7 @@ BACKENDS = click.Choice(["openvino", "tensorrt", "keras"])
 SIZES, COUNTS = click.IntRange(1, 1024), click.IntRange(0, 1024)
 LOADS, READERS = FiniteRange(0, 1), click.IntRange(1, 256)
 
-DECODE_THREADS = "Decoding threads; 0: one a core."
+DECODE_THREADS = "Decoding threads; 0: one per core."
 LOAD = "Share of a batch that the GPU's JPEG engine decodes."
 
 Options = BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions
@@ -43,7 +43,7 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
     """Add what all measurements take."""
     option = option_of(defaults)
     device = "auto, cpu, gpu, or the number of a GPU, as CUDA counts."
-    count = "Images a repeat; fewer files are used again."
+    count = "Images per repeat; fewer files are used again."
     repeats = "Turns that count; one more comes before them, to warm up."
     png, json_file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
     decorators: tuple[Callable[..., Any], ...] = (
@@ -64,12 +64,12 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
 @shared(ENGINE)
 @of_engine("--backend", "Backends to measure.", Listed(BACKENDS))
 @of_engine("--precision", "As the engine has.", Listed(click.STRING))
-@of_engine("--batch-size", "Images a request; 0: what score uses.", Listed(COUNTS))
+@of_engine("--batch-size", "Images per request; 0: what score uses.", Listed(COUNTS))
 @of_engine("--streams", "Requests at once; 0: as many as the cores allow.", Listed(COUNTS))
-@of_engine("--threads", "Threads a stream.", Listed(SIZES))
-@of_engine("--percentile", "Of latencies, with 99 % confidence.", FiniteRange(1, 99.99))
+@of_engine("--threads", "Threads per stream.", Listed(SIZES))
+@of_engine("--percentile", "Percentile of latencies, with 99 % confidence.", FiniteRange(1, 99.99))
 @of_engine("--samples", "Latencies; 0: what --percentile needs.", click.IntRange(0, 10**7))
-@of_engine("--max-seconds", "Of latencies, a combination.", FiniteRange(0.01, 86_400))
+@of_engine("--max-seconds", "Most seconds of latencies per combination.", FiniteRange(0.01, 86_400))
 def engine(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """Inference alone, on arrays in memory; lists like 1,2,4,8: every combination is measured."""
     from hambatch.bench.engine import bench_engine
@@ -79,7 +79,7 @@ def engine(source: Path | None, out: Path | None, plots: Path | None, **options:
 
 @bench.command("pipeline", examples="hambatch bench pipeline ./images --decode-threads 1,2")
 @shared(PIPELINE)
-@of_pipeline("--batch-size", "Images a batch.", Listed(SIZES))
+@of_pipeline("--batch-size", "Images per batch.", Listed(SIZES))
 @of_pipeline("--decode-threads", DECODE_THREADS, Listed(COUNTS))
 @of_pipeline("--readers", "Reading threads.", READERS)
 @of_pipeline("--hw-decoder-load", LOAD, Listed(LOADS))
@@ -94,9 +94,9 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
 @shared(SCORE)
 @of_score("--backend", "As for hambatch score.", click.Choice(["auto", *BACKENDS.choices]))
 @of_score("--precision", "As the engine has.", click.STRING)
-@of_score("--batch-size", "Images a batch.", SIZES)
+@of_score("--batch-size", "Images per batch.", SIZES)
 @of_score("--threads", "Cores to use; 0: all that there are.", COUNTS)
-@of_score("--streams", "Inference streams; 0: one a core.", COUNTS)
+@of_score("--streams", "Inference streams; 0: one per core.", COUNTS)
 @of_score("--decode-threads", DECODE_THREADS, COUNTS)
 @of_score("--readers", "Reading threads.", READERS)
 @of_score("--hw-decoder-load", LOAD, LOADS)
@@ -158,7 +158,7 @@ class Replacement(click.ParamType[tuple[str, str]]):
 def compare(ctx: click.Context, /, *, as_json: bool, change: float, **given: Any) -> None:
     """Say whether result B is faster than A, slower, or whether it is noise.
 
-    Exit codes: 0 faster or noise; 1 cannot be compared; 2 usage; 3 slower.
+    Exit codes: 0 faster or noise; 1 cannot be compared; 2 wrong command line; 3 slower.
     """
     from hambatch.bench import compare_report
     from hambatch.bench.compare import compare as compare_files

@@ -69,7 +69,7 @@ hambatch build engines/mine --precision fp16 --max-batch 64
     "fp32 is without TF32; int8 is the engine's own int8 graph.",
     click.Choice(["fp32", "fp16", "int8"]),
 )
-@option("--max-batch", "Most images a request.", click.IntRange(1, 1024))
+@option("--max-batch", "Most images per request.", click.IntRange(1, 1024))
 @option("--device", "Number of the GPU.", click.IntRange(0))
 @option("--workspace-megabytes", "Most scratch memory of a kernel.", click.IntRange(64, 1_000_000))
 @option("--hardware-compatible", "Only kernels that all GPUs from Ampere on have; slower.")
@@ -80,7 +80,7 @@ def build(engine: str, **chosen: object) -> None:
 
     It is kept in a private folder of this user's, and used only on a GPU of the same model with
     this driver and TensorRT. Exit codes: 0 there is a plan; 1 it could not be built, or is
-    refused; 2 usage.
+    refused; 2 wrong command line.
     """
     from hambatch.backends.tensorrt.plans.build import run_build
 

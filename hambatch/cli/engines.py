@@ -24,7 +24,7 @@ def engines() -> None:
 
 @engines.command("list", examples="hambatch engines list")
 def list_engines() -> None:
-    """List the installed engines, one a line.
+    """List the installed engines, one per line.
 
     Name, version, precisions, fitted temperature if there is one, folder.
     """
@@ -61,7 +61,7 @@ def verify(
 
     With --gate the graphs are compared on validation images instead, and the result is
     written to engine.json, for this backend and instruction set. Exit codes: 0 right, or
-    passed; 1 wrong, or not passed; 2 usage.
+    passed; 1 wrong, or not passed; 2 wrong command line.
     """
     from hambatch.engines.loading import find_engine
 
@@ -132,7 +132,7 @@ def calibrate(
 
 @engines.command(examples="hambatch engines plans")
 def plans() -> None:
-    """List the TensorRT plans built here, one a line, and whether each fits this machine.
+    """List the TensorRT plans built here, one per line, and whether each fits this machine.
 
     Key, engine, precision, largest batch, GPU, TensorRT, size, date, state.
     """

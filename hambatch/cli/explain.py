@@ -41,11 +41,11 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
     "of_class",
     default=DEFAULTS.of_class,
     type=click.Choice(CLASSES),
-    help="Whose map is drawn. Default: of each image the one predicted.",
+    help="Class whose map is drawn; default: the predicted class.",
 )
 @click.option("--source", type=PATH, help="With --from: where the images lie now.")
 @option("--label", "With --from: only images of this prediction.", click.Choice(CLASSES))
-@option("--top", "With --from: so many, those of the highest probability.", click.IntRange(1))
+@option("--top", "With --from: the N images with the highest probability.", click.IntRange(1))
 @click.pass_context
 def explain(
     ctx: click.Context,
@@ -59,7 +59,7 @@ def explain(
     """Draw where each IMAGE, or image of a table, holds the evidence for a class.
 
     A heat map shows which cells of 32 x 32 pixels of its input the network relies on, not what is
-    ill. Exit codes: 0 all explained; 1 could not be done; 2 usage; 3 done, but some images failed.
+    ill. Exit codes: 0 all explained; 1 the run failed; 2 wrong command line; 3 some images failed.
     """
     from hambatch.explanation.document import as_text
     from hambatch.explanation.explain import explain as run

@@ -41,7 +41,7 @@ def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: obj
 
     Paths are the decoder and backend of the CPU, those of a GPU, and Keras, each in its
     precisions; a path that cannot be taken here is named with the reason. Exit codes: 0 all
-    within tolerance; 1 could not be done; 2 usage; 3 something is beyond its tolerance.
+    within tolerance; 1 the run failed; 2 wrong command line; 3 something is beyond its tolerance.
     """
     from hambatch.bench.result import check_outputs, write_outputs
     from hambatch.checks.parity.measuring import measure_parity

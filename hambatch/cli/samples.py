@@ -1,4 +1,4 @@
-"""`hambatch samples`: synthetic pictures to try it with."""
+"""`hambatch samples`: synthetic images to try it with."""
 
 import shlex
 from pathlib import Path

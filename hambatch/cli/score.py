@@ -75,7 +75,7 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
 @option("--salvage-truncated", "Score the readable part of a truncated file.")
 @option(
     "--fail-over",
-    "Stop with exit code 1 when more than this share of the images fails.",
+    "Stop, with exit code 1, when more than PERCENT of the images fail.",
     FiniteRange(0, 100),
     metavar="PERCENT",
 )
@@ -122,12 +122,12 @@ def score(
     preallocate: tuple[int, int],
     **options: object,
 ) -> None:
-    """Score every JPEG and PNG below SOURCE into a table, one row an image.
+    """Score every JPEG and PNG below SOURCE into a table, one row per image.
 
     After any interruption, the same command resumes.
 
-    Exit codes: 0 all scored; 1 could not be done; 2 usage; 3 done, but some
-    images failed or some folders could not be read; 130 interrupted.
+    Exit codes: 0 all scored; 1 the run failed; 2 wrong command line; 3 done, but
+    some images failed or some folders could not be read; 130 interrupted.
     """
     from hambatch.cli.summary import describe, show_plan, show_rows
     from hambatch.score.run import score as run

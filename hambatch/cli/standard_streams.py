@@ -1,4 +1,4 @@
-"""Standard output and error that are closed, full, or read by nobody any more."""
+"""Standard output and error that are closed, full, or no longer read."""
 
 import os
 import sys
@@ -15,8 +15,8 @@ _STREAMS = {0: ("stdin", "r"), 1: ("stdout", "w"), 2: ("stderr", "w")}
 def watch_streams() -> Iterator[None]:
     """Tell a standard output that cannot be written from other failures; do without error.
 
-    Writing to standard output raises ReaderGone where nobody reads it any
-    more, as after ``| head``, and InputError on a full disk and the like.
+    Writing to standard output raises ReaderGone where its reader has closed it,
+    as after ``| head``, and InputError on a full disk and the like.
     """
     _open_closed()
     with ExitStack() as watched:
@@ -76,11 +76,11 @@ class _Output(_Watched):
     def failed(self, error: OSError) -> None:
         super().failed(error)
         if isinstance(error, BrokenPipeError):
-            raise ReaderGone("nobody reads standard output") from error
+            raise ReaderGone("standard output was closed by its reader") from error
         raise InputError(
             f"standard output cannot be written ({error.strerror}); send it to where there is room"
         ) from error
 
 
 class _Unheard(_Watched):
-    """A run goes on where its messages cannot be shown."""
+    """A run does not stop where its messages cannot be shown."""

@@ -82,8 +82,8 @@ def describe(outcome: Outcome, out: Path) -> str:
         )
     if outcome.changes.added or outcome.changes.gone:
         lines.append(
-            f"  since the run began {outcome.changes.added} files came, which have no row, "
-            f"and {outcome.changes.gone} went"
+            f"  since the run began: {outcome.changes.added} files added (no row), "
+            f"{outcome.changes.gone} files removed"
         )
     if not has_dali():
         lines.append("  DALI is not installed here: Pillow decoded, more slowly")

@@ -45,8 +45,7 @@ def recipe_options(command: Decorated) -> Decorated:
     """Give a command one option for each field of the recipes, in their order."""
     for field in reversed(fields_of(TrainOptions, Augmentation, FineTuneOptions, Jitter)):
         name, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
-        recipe = "finetune: " if field.name in FINETUNE_ONLY else ""
-        recipe = "published: " if field.name in PUBLISHED_ONLY else recipe
+        recipe = "finetune: " if field in fields(Jitter) else ""
         add = click.option(
             f"{name}/--no-{name[2:]}" if field.type is bool else name,
             type=_parameter_type(field),

@@ -29,7 +29,7 @@ hambatch verify preds.csv ./images --sample 500 --seed 7
     "kind",
     default="auto",
     type=click.Choice(["auto", "csv", "parquet", "jsonl"]),
-    help="Of the table; auto: by its suffix.",
+    help="Format of the table; auto: by its suffix.",
 )
 @option("--engine", "Default: the one the record names.")
 @option("--sample", "Rows to score again.", click.IntRange(0))
@@ -39,8 +39,8 @@ def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **option
     """Compare the table PREDS with its record, the images of SOURCE and the engine.
 
     Every file is hashed again; a sample is scored again. Differences go to
-    stdout as CSV. Exit codes: 0 all agrees; 1 could not be done; 2 usage;
-    3 something differs.
+    stdout as CSV. Exit codes: 0 all agrees; 1 the run failed; 2 wrong command
+    line; 3 something differs.
     """
     from hambatch.checks.verify.table import as_csv
     from hambatch.checks.verify.verify import verify as run

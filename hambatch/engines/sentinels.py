@@ -16,8 +16,8 @@ Probabilities = Annotated[tuple[float, ...], Meta(min_length=len(CLASSES), max_l
 LOGIT_TOLERANCE = 1e-3
 """Of a logit, as a share of the largest (at least 1). About what 1e-4 is to a
 probability near a half; but it also shows a wrong logit whose class is so
-improbable for the known picture that its probability hardly moves. Within a
-run on one device answers were equal to the last bit."""
+improbable for the sentinel that its probability hardly moves. Within a run
+on one device answers were equal to the last bit."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Sentinel:
 ELSEWHERE = {"int8": 0.05, "fp16": 0.02}
 """Widest difference that is no fault on another machine, by precision; else 5e-4.
 
-FP16 is what a GPU makes of the FP32 graph. Values rounded to FP16 moved the known pictures
+FP16 is what a GPU makes of the FP32 graph. Values rounded to FP16 moved the sentinels
 of an engine of the published recipe by 1.1e-3. Kernels may sum in FP16 too; that was not
 measured.
 
 INT8 kernels of another instruction set round intermediate values otherwise, so that a
 value may fall on the next of 256 steps, in every layer. Kernels without VNNI saturate sums of
 two products, which can spoil every score: that is farther off, and to be noticed. So is a slot
-that answers for another picture: no two known pictures are nearer than 0.2."""
+that answers for another image: no two sentinels of the default engine are nearer than 0.42."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Sentinels:
     also: tuple[Recorded, ...] = ()
 
     def of(self, precision: str) -> "Sentinels | None":
-        """Give the record of one precision; None if the pictures were not scored in it.
+        """Give the record of one precision; None if the images were not scored in it.
 
         FP16 is to say what FP32 says, within its own tolerance.
         """
@@ -92,7 +92,7 @@ class Sentinels:
                 pairs = zip(self.pictures, other.probabilities, strict=True)
                 return replace(
                     self,
-                    pictures=tuple(Sentinel(picture.file, known) for picture, known in pairs),
+                    pictures=tuple(Sentinel(image.file, known) for image, known in pairs),
                     tolerance_elsewhere=other.tolerance_elsewhere,
                     measured_on=other.measured_on,
                 )
@@ -114,14 +114,14 @@ def precision_of(backend: str) -> str:
 
 def problem_with(sentinels: Sentinels, files: Container[str]) -> str:
     """Say what is wrong with the section; empty if nothing is."""
-    for picture in sentinels.pictures:
-        if picture.file not in files:
-            return f"the sentinel {picture.file!r} has no sha256"
+    for sentinel in sentinels.pictures:
+        if sentinel.file not in files:
+            return f"the sentinel {sentinel.file!r} has no sha256"
     own = Recorded(
         precision_of(sentinels.measured_on.backend),
         sentinels.measured_on,
         sentinels.tolerance_elsewhere,
-        tuple(picture.probabilities for picture in sentinels.pictures),
+        tuple(sentinel.probabilities for sentinel in sentinels.pictures),
     )
     seen: set[str] = set()
     for record in (own, *sentinels.also):

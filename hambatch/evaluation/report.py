@@ -56,7 +56,7 @@ def method(intervals: dict[str, Any]) -> str:
     """Say where the intervals come from."""
     return (
         f"{intervals['level']:.0%} intervals: percentile bootstrap, {intervals['resamples']} "
-        f"resamples of {intervals['groups']} {intervals.get('grouped_by', 'group')}s"
+        f"resamples of {intervals['groups']} {intervals.get('grouped_by', 'image')}s"
     )
 
 

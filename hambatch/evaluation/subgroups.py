@@ -14,7 +14,7 @@ from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, drawn
 from hambatch.evaluation.tables import PATIENT_COLUMNS
 
 SMALL = 20
-"""Fewer images than this say next to nothing, and are marked."""
+"""Fewer images than this are too few to conclude from, and are marked."""
 
 AGE_BANDS = ("under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over")
 

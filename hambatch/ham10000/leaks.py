@@ -57,13 +57,13 @@ SHOWN = 3
 """How many leaks of a kind a message names before it only counts."""
 
 _TOGETHER = {
-    "lesion_id": "lesions lie on several sides",
-    "sha256": "byte-identical images lie on several sides",
+    "lesion_id": "lesions are in several splits",
+    "sha256": "byte-identical images are in several splits",
 }
 
 
 def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
-    """Refuse a split table with a lesion, identical bytes, or a known pair on two sides.
+    """Refuse a split table with a lesion, identical bytes, or a known pair in two splits.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
         apart = table.groupby(column)["split"].transform("nunique") > 1
         leaks[what] = [rows for _, rows in table[apart].groupby(column)]
     pairs = [table.iloc[pair] for pair in known_pairs_in(table).tolist()]
-    leaks["known pairs of one lesion under two ids lie on several sides"] = [
+    leaks["known pairs of one lesion under two ids are in several splits"] = [
         rows for rows in pairs if rows["split"].nunique() > 1
     ]
     found = [
@@ -90,7 +90,7 @@ def check_leaks(table: pd.DataFrame, name: str = "the split") -> None:
     if found:
         raise InputError(
             f"{name} leaks: found {'; and '.join(found)}. "
-            "Wanted every lesion, which a known pair is, and all identical bytes, on one side.\n"
+            "Wanted every lesion, which a known pair is, and all identical bytes, in one split.\n"
             "Next: hambatch prepare HAM10000_DIR --out split.csv"
         )
 

@@ -1,4 +1,4 @@
-"""Near-duplicates in a split table: refused on two sides, or kept together."""
+"""Near-duplicates in a split table: refused in two splits, or kept together."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +37,7 @@ def compare_images(table: pd.DataFrame, root: Path, apart: str) -> Compared:
 
 
 def refuse_near_duplicates(table: pd.DataFrame, root: Path, name: str) -> int:
-    """Refuse a split table with images on two sides that look the same.
+    """Refuse a split table with images in two splits that look the same.
 
     Raises InputError, naming the first pairs, and how many there are. Returns how many images
     could not be compared, as they cannot be read or decoded.
@@ -46,8 +46,8 @@ def refuse_near_duplicates(table: pd.DataFrame, root: Path, name: str) -> int:
     if len(pairs):
         sides = table["image_id"] + " in " + table["split"]
         raise InputError(
-            f"{name} leaks: found {len(pairs)} pairs of nearly the same picture on two sides: "
-            f"{_shown(sides, pairs)}. Wanted every picture, however it is encoded, on one side.\n"
+            f"{name} leaks: found {len(pairs)} pairs of nearly the same image in two splits: "
+            f"{_shown(sides, pairs)}. Wanted every image, however it is encoded, in one split.\n"
             "Next: hambatch prepare HAM10000_DIR --out split.csv, which keeps them together"
         )
     return len(unseen)
@@ -63,7 +63,7 @@ def joined_groups(table: pd.DataFrame, pairs: NDArray[np.int64], name: str) -> l
     wrong = pairs[dx[pairs[:, 0]] != dx[pairs[:, 1]]]
     if len(wrong):
         raise InputError(
-            f"{name}: found {len(wrong)} pairs of nearly the same picture with different dx: "
+            f"{name}: found {len(wrong)} pairs of nearly the same image with different dx: "
             f"{_shown(table['image_id'] + ' is ' + table['dx'], wrong)}; wanted one dx.\n"
             "Next: restore these images, or remove their rows, and run this again"
         )

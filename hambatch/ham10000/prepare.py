@@ -166,8 +166,8 @@ def summarize(record: dict[str, Any]) -> str:
         ("rows_without_image", "metadata rows without image"),
         ("images_without_row", "images without metadata row"),
         ("images_with_copies", "images found in several folders"),
-        ("identical", "groups of byte-identical images"),
-        ("near_duplicates", "pairs of nearly the same picture"),
+        ("identical", "sets of byte-identical images"),
+        ("near_duplicates", "pairs of nearly the same image"),
         ("known_pairs", "pairs of one lesion under two ids"),
         ("not_compared", "images that cannot be decoded"),
     ):
@@ -175,7 +175,7 @@ def summarize(record: dict[str, Any]) -> str:
         if names or key != "not_compared":
             named = f" ({first_names(names)})" if names else ""
             lines.append(f"{what}: {len(names)}{named}")
-    lines.append("no lesion, no identical bytes and no near-duplicates on two sides")
+    lines.append("no lesion, no identical bytes and no near-duplicates in two splits")
     return "\n".join(lines)
 
 

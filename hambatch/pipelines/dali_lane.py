@@ -38,9 +38,9 @@ def chunks_of(files: Sequence[Fetched], most_pixels: int) -> Iterator[Chunk]:
 
 
 def chunk_pixels(threads: int) -> int:
-    """Give the most pixels of a chunk: two of the largest pictures for each decoding thread.
+    """Give the most pixels of a chunk: two of the largest images for each decoding thread.
 
-    With two threads 64 megapixels, 192 MB as RGB; 64 of HAM10000's pictures have 17.
+    With two threads 64 megapixels, 192 MB as RGB; 64 of HAM10000's images have 17.
     """
     return 2 * max(threads, 2) * FAST_PIXELS
 
@@ -48,7 +48,7 @@ def chunk_pixels(threads: int) -> int:
 class DaliLane:
     """Decodes batches of files; several may be in flight, and they come back in order.
 
-    On the CPU a batch of large pictures is decoded in chunks, so that what lies decoded at full
+    On the CPU a batch of large images is decoded in chunks, so that what lies decoded at full
     size does not grow with the batch. Raises BackendError if DALI cannot use the GPU.
 
     Parameters
@@ -58,7 +58,7 @@ class DaliLane:
     gpu
         The number of the GPU that decodes, where the images stay then; None: the CPU.
     alive
-        Called whenever a part of a batch is done: a batch of large pictures takes seconds.
+        Called whenever a part of a batch is done: a batch of large images takes seconds.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ def decode_and_resize(
     -----
     On the CPU, where ``decoder`` means nothing, the pixels equal Pillow's; linear interpolation
     without antialias equals ``tf.image.resize`` to rounding. On the GPU they differ by a few
-    levels, so a row says who decoded its picture, which depends on the picture alone.
+    levels, so a row names its decoder, which depends on the image alone.
     """
     from nvidia.dali import fn, types
 

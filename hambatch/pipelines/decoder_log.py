@@ -2,7 +2,7 @@
 
 libjpeg, and DALI with it, decodes damaged samples all the same, and prints a
 warning to the process's stderr. In a worker that is a file, so one look at the
-file a batch tells whether any picture of it was damaged [1]_. A warning that
+file a batch tells whether any image of it was damaged [1]_. A warning that
 could not be written would be missed: so every look writes a byte itself.
 
 The JPEG engine of a GPU fails a whole batch for one file; the batch is then decoded by
@@ -106,9 +106,9 @@ class DecoderLog:
 
 def _lost(why: str) -> BackendError:
     return BackendError(
-        f"what the decoders print cannot be kept: {why}. Damaged pictures would pass for whole "
-        "ones.\nNext: see to the limit on file sizes (ulimit -f), memory and free space of the "
-        "temporary folder, then run the same command again"
+        f"what the decoders print cannot be kept: {why}. Damaged images would be "
+        "scored as intact.\nNext: see to the limit on file sizes (ulimit -f), memory and free "
+        "space of the temporary folder, then run the same command again"
     )
 
 

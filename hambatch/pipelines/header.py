@@ -8,7 +8,7 @@ from hambatch.sources.folder import JPEG_START, PNG_START, SUPPORTED, image_form
 from hambatch.sources.reading import Limits
 
 FAST_PIXELS = 16_000_000
-"""Larger pictures are decoded one at a time; so many are 48 MB as RGB."""
+"""Larger images are decoded one at a time; so many are 48 MB as RGB."""
 
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
@@ -38,7 +38,7 @@ def is_suspect(content: bytes, limits: Limits) -> bool:
 
 
 def is_cut_off(content: bytes) -> bool:
-    """Tell whether the file begins as a picture and lacks its end."""
+    """Tell whether the file begins as an image and lacks its end."""
     return read_header(content) is not None and not _has_end(content)
 
 
@@ -109,7 +109,7 @@ class Header(NamedTuple):
         """Whether DALI must not decode it.
 
         It does not look into text chunks. Of several blocks, DALI 2.4 takes the
-        size of the picture from one and its orientation from another, and
+        size of the image from one and its orientation from another, and
         writes past its buffer.
         """
         return self.text_exif or self.exifs > 1

@@ -15,11 +15,11 @@ class DecoderOptions:
     hw_decoder_load
         Share of a batch's JPEGs that the GPU's JPEG engine is given, the first ones; CUDA
         cores decode the rest [1]_, to slightly other pixels [2]_. So only with 0 and 1 does
-        an image's score not depend on its place in the batch. 1 keeps most cores free, the
+        an image's score not depend on its slot in the batch. 1 keeps most cores free, the
         GPU's and the CPU's; on an A100 it gave 5,000 images/s where 0.75 gave 7,000 [3]_.
         A GPU without the engine decodes all on its cores.
     preallocate_width_hint, preallocate_height_hint
-        Pixels of a picture that the engine's memory is laid out for at the start, three bytes
+        Pixels of an image that the engine's memory is laid out for at the start, three bytes
         each, for a whole batch: 200 MB with 64. HAM10000's are 600 x 450, BCN20000's
         1024 x 1024; larger ones cost an allocation more.
     device_memory_padding, host_memory_padding

@@ -135,7 +135,7 @@ def resize_linear(pixels: Pixels, height: int, width: int) -> Pixels:
     """
     top, bottom, down = _taps(pixels.shape[0], height)
     left, right, across = _taps(pixels.shape[1], width)
-    # Rows first, floats then: as floats the whole picture would take four times its memory.
+    # Rows first, floats then: as floats the whole image would take four times its memory.
     upper, lower = pixels[top].astype(np.float32), pixels[bottom].astype(np.float32)
     rows = upper * (1 - down)[:, None, None] + lower * down[:, None, None]
     mixed = rows[:, left] * (1 - across)[:, None] + rows[:, right] * across[:, None]

@@ -45,7 +45,7 @@ def build_pipeline(
     prefetch
         With a GPU at least 2, or it idles while a batch is handed over.
     gpu
-        The number of the GPU, as CUDA numbers them, that decodes good pictures; the CPU decodes
+        The number of the GPU, as CUDA numbers them, that decodes good images; the CPU decodes
         the others all the same, and all with None.
     """
     log = log or DecoderLog()

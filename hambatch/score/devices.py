@@ -147,16 +147,16 @@ class DevicePool:
         return {**first, "checked": checked, "by_device": found}
 
     def _hand_over(self) -> None:
-        """Choose the devices that go on for those that failed in this pass."""
+        """Choose the devices that take the images of those that failed in this pass."""
         if not self._failed:
             return
         self._devices = tuple(d for d in self._devices if d not in self._failed) or (CPU,)
-        heir = " and ".join(map(_named, self._devices))
+        to = " and ".join(map(_named, self._devices))
         do = "does" if len(self._devices) == 1 else "do"
         for name, error in self._failed.items():
             why = _reason(error)
-            log.warning("%s failed: %s; %s %s the rest of its images", _named(name), why, heir, do)
-            self.handed_over.append({"from": _named(name), "to": heir, "why": why})
+            log.warning("%s failed: %s; %s %s the rest of its images", _named(name), why, to, do)
+            self.handed_over.append({"from": _named(name), "to": to, "why": why})
         # The files that a failed device left are not at fault: they are scored as any other.
         self.left = {index: d for index, d in self.left.items() if d not in self._failed}
         self._failed = {}

@@ -155,7 +155,7 @@ class RunPlan:
         The options as they were given, and with device, backend and precision resolved.
     jobs
         The job of each worker by device: ``cpu``, or the number of a GPU. A run on GPUs has one
-        for the CPU too, which goes on where every GPU fails.
+        for the CPU too, which scores the rest if every GPU fails.
     takes_over
         Whether the CPU resumes what a GPU began that ``auto`` had chosen.
     cache_problem
@@ -259,7 +259,7 @@ def _with_tensorrt_plan(
 def _jobs(
     engine: Path, options: ScoreOptions, source: Path | None, placement: Placement, precision: str
 ) -> dict[str, Job]:
-    """Make the job of every device, and of the CPU, which goes on where every GPU fails."""
+    """Make the job of every device, and of the CPU, which scores the rest if every GPU fails."""
     shared = share_cores(options.threads, options.streams, options.decode_threads)
     job = partial(
         Job,

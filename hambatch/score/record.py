@@ -231,9 +231,9 @@ def _check(record: dict[str, Any]) -> None:
     convert(record["fingerprint"], dict[str, dict[str, Any]])
     survey_of(found.not_scored)
     options_of(found.options)
-    said, used = found.calibration.temperature, found.fingerprint.calibration.temperature
-    if said != used:
-        raise ValueError(f"calibration.temperature is {said!r}, its fingerprint's is {used!r}")
+    stated, used = found.calibration.temperature, found.fingerprint.calibration.temperature
+    if stated != used:
+        raise ValueError(f"calibration.temperature is {stated!r}, its fingerprint's is {used!r}")
 
 
 def temperature_used(record: dict[str, Any]) -> float | None:

@@ -166,6 +166,6 @@ def _saying_what_is_kept(journal: Journal, log: RowLog) -> Iterator[None]:
             raise
         error.add_note(
             f"{log.done} of {log.images} images are done and kept: the same command, "
-            "without --overwrite, goes on with the rest"
+            "without --overwrite, scores the rest"
         )
         raise

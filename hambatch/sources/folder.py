@@ -152,7 +152,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_named_unlike_an_image(name: str) -> bool:
-    # Hidden files count: file managers leave them beside every picture.
+    # Hidden files count: file managers leave them beside every image.
     path = PurePosixPath(name)
     lowered = path.name.lower()
     return lowered.startswith(".") or lowered in _NAMES or path.suffix.lower() in _NO_IMAGE

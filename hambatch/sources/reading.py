@@ -41,7 +41,7 @@ class Limits:
         )
 
     def too_many_pixels(self, width: int, height: int) -> str:
-        """Give the reason to refuse a picture of that size, or an empty string."""
+        """Give the reason to refuse an image of that size, or an empty string."""
         if width * height <= self.max_pixels:
             return ""
         return (
@@ -67,7 +67,7 @@ class Item:
 
     A ``sentinel`` belongs to the engine and may lie outside the source. A process reads it once
     and keeps it: there are few, they are small, and a disk that fails for a moment in the middle
-    of a run says nothing about the pictures.
+    of a run says nothing about the images.
     """
 
     index: int

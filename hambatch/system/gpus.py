@@ -94,7 +94,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the driver said.
+    """What the driver reports.
 
     ``driver`` is its version, such as ``550.54.15``, or empty; ``cuda`` the newest CUDA that it
     runs, as it numbers versions: 12040 is 12.4; 0 if unknown. ``problem`` says in a line why no
@@ -128,30 +128,30 @@ def probe_gpus(
     """
     module = "hambatch.system.gpu_child"
     result = run_probe(module, library, management, seconds=seconds, flags=LEAN)
-    said: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
     for part in result.reports:
-        said |= part
-    gpus = (Gpu(**{**one, "capability": tuple(one["capability"])}) for one in said.get("gpus", ()))
+        sent |= part
+    gpus = (Gpu(**{**one, "capability": tuple(one["capability"])}) for one in sent.get("gpus", ()))
     # A library that is there may lack another one: that is a fault.
     missing = f"{library}: cannot open shared object file"
-    absent = str(said.get("not_loaded", "")).startswith(missing)
+    absent = str(sent.get("not_loaded", "")).startswith(missing)
     problem = Refusal(f"no {library}: no NVIDIA driver is installed", INSTALL)
     if not absent:
-        problem = _problem(library, said, result)
-    return Probe(said.get("driver", ""), said.get("cuda", 0), tuple(gpus), *problem, absent)
+        problem = _problem(library, sent, result)
+    return Probe(sent.get("driver", ""), sent.get("cuda", 0), tuple(gpus), *problem, absent)
 
 
-def _problem(library: str, said: dict[str, Any], result: ProbeResult) -> Refusal:
-    if "not_loaded" in said:
-        return Refusal(f"{library} cannot be loaded: {said['not_loaded']}", INSTALL)
-    if said.get("error", 0) == 0 and "gpus" not in said:
+def _problem(library: str, sent: dict[str, Any], result: ProbeResult) -> Refusal:
+    if "not_loaded" in sent:
+        return Refusal(f"{library} cannot be loaded: {sent['not_loaded']}", INSTALL)
+    if sent.get("error", 0) == 0 and "gpus" not in sent:
         return Refusal(f"{library} does not answer: {result.problem}", LOOK)
-    if said["error"]:
-        return explain(said["error"])
-    if said.get("cuda", 0) < LEAST_CUDA:
-        found = f"the driver is too old: it runs CUDA {cuda_version(said.get('cuda', 0))}"
+    if sent["error"]:
+        return explain(sent["error"])
+    if sent.get("cuda", 0) < LEAST_CUDA:
+        found = f"the driver is too old: it runs CUDA {cuda_version(sent.get('cuda', 0))}"
         return Refusal(f"{found}, wanted {cuda_version(LEAST_CUDA)} or newer", INSTALL)
-    return Refusal("", "") if said["gpus"] else explain(NO_DEVICE)
+    return Refusal("", "") if sent["gpus"] else explain(NO_DEVICE)
 
 
 def cuda_version(number: int) -> str:
@@ -160,7 +160,7 @@ def cuda_version(number: int) -> str:
 
 
 def usable_gpu(ordinal: int) -> tuple[Gpu, Probe]:
-    """Find the GPU of that number, and all that the driver said; see :func:`chosen_gpu`."""
+    """Find the GPU of that number, and all that the driver reports; see :func:`chosen_gpu`."""
     probe = probe_gpus()
     return chosen_gpu(probe, ordinal), probe
 

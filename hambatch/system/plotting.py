@@ -1,4 +1,4 @@
-"""Figures of matplotlib, and the bytes of their pictures."""
+"""Figures of matplotlib, and the bytes of their PNGs."""
 
 from io import BytesIO
 from typing import Any

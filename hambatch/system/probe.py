@@ -27,7 +27,7 @@ KILL_SECONDS = 2.0
 """How long a killed process may take to end: one that waits inside a driver never does."""
 
 
-# The package is found where this one lies; afterwards its folder hides nobody's modules.
+# The package is found where this one lies; afterwards its folder hides no other modules.
 START = """
 import sys
 root, module = sys.argv[1:3]
@@ -85,12 +85,12 @@ def run_probe(
         process.kill()
     if process.returncode == -signal.SIGINT:
         raise KeyboardInterrupt
-    said = _messages(out)
+    sent = _messages(out)
     # It may have come to its end, and left a process behind that keeps its output open.
-    problem = "" if said["done"] else late or " ".join(said["error"])
-    if not (problem or said["done"]):
+    problem = "" if sent["done"] else late or " ".join(sent["error"])
+    if not (problem or sent["done"]):
         problem = _end_of(process.returncode, err)
-    return ProbeResult(tuple(said["report"]), problem)
+    return ProbeResult(tuple(sent["report"]), problem)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> bytes:

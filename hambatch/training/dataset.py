@@ -72,14 +72,14 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def refuse_near_duplicates_in(dataset: Dataset, path: Path) -> None:
-    """Raise InputError if pictures on two sides of the split look the same, naming the first."""
+    """Raise InputError if images in two splits look the same, naming the first."""
     unseen = refuse_near_duplicates(dataset.table, dataset.root, str(path))
     if unseen:
         log.info("%d images cannot be read or decoded, and were not compared", unseen)
 
 
 def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:
-    """Join the groups of pictures that look the same and of known pairs, whatever the split.
+    """Join the groups of images that look the same and of known pairs, whatever the split.
 
     Raises InputError if two of them have different dx.
     """

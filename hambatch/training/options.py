@@ -53,14 +53,16 @@ class Augmentation:
     share of the scale, so 0.1 means 0.9 to 1.1.
     """
 
-    rotation_degrees: float = option(180.0, "Of views, either way.", Range(0, 180))
-    shift: float = option(0.1, "Of views, as a share of the side.", SHARE)
-    zoom: float = option(0.1, "Of views, as a share of the scale.", SHARE)
+    rotation_degrees: float = option(
+        180.0, "Largest rotation in degrees, in both directions.", Range(0, 180)
+    )
+    shift: float = option(0.1, "Largest shift, as a share of the side.", SHARE)
+    zoom: float = option(0.1, "Largest zoom, as a share of the scale.", SHARE)
     horizontal_flip: bool = option(True, "Mirror views left to right.")
     vertical_flip: bool = option(True, "Mirror views top to bottom.")
 
 
-FACTOR = "Of views: the most that the factor differs from 1."
+FACTOR = "Largest difference of the factor from 1."
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ class Jitter:
     brightness: float = option(0.08, FACTOR, SHARE)
     contrast: float = option(0.08, FACTOR, SHARE)
     saturation: float = option(0.08, FACTOR, SHARE)
-    hue_degrees: float = option(2.0, "Of views, either way.", Range(0, 180))
-    cutout: float = option(
-        0.2, "Side of a blanked square in views, as a share of the image's.", SHARE
+    hue_degrees: float = option(
+        2.0, "Largest turn of the hue in degrees, in both directions.", Range(0, 180)
     )
+    cutout: float = option(0.2, "Side of a blanked square, as a share of the image's.", SHARE)
 
 
 @dataclass(frozen=True)
@@ -112,29 +114,32 @@ class FineTuneOptions:
     """
 
     side: int = option(
-        224, "Of the images that the network sees, in pixels; a multiple of 32.", Range(64, 512)
+        224, "Side of the network's input in pixels; a multiple of 32.", Range(64, 512)
     )
-    unfreeze: str = option("conv4", "The lowest stage that is trained.", STAGES)
-    steps: int = option(900, "Batches, at most.", COUNT)
-    peak_learning_rate: float = option(5e-4, "The head's, at its highest.", POSITIVE)
-    base_rate: float = option(0.4, "The learning rate of conv5 as a share of the head's.", PART)
+    unfreeze: str = option("conv4", "Lowest stage that is trained.", STAGES)
+    steps: int = option(900, "Maximum number of batches.", COUNT)
+    peak_learning_rate: float = option(5e-4, "Highest learning rate of the head.", POSITIVE)
+    base_rate: float = option(0.4, "Learning rate of conv5 as a share of the head's.", PART)
     stage_decay: float = option(
-        0.4, "That of a stage below as a share of that of the stage above.", PART
+        0.4, "Learning rate of a stage as a share of that of the stage above.", PART
     )
     warmup: float = option(0.1, "Share of the steps in which the learning rate rises.", SHARE)
-    weight_decay: float = option(0.05, "Of AdamW; of kernels alone.", NOT_NEGATIVE)
-    clip_norm: float = option(1.0, "The most that all gradients together may be.", POSITIVE)
+    weight_decay: float = option(0.05, "Weight decay of AdamW, of kernels alone.", NOT_NEGATIVE)
+    clip_norm: float = option(1.0, "Largest global norm of the gradients.", POSITIVE)
     averaging: float = option(0.99, "How much of the weights' average a step keeps.", SHARE)
     label_smoothing: float = option(0.1, "Share of the label that goes to all classes.", SHARE)
     mixup: float = option(
         0.0, "Blend images in pairs, by shares of Beta(mixup, mixup); 0: do not.", NOT_NEGATIVE
     )
-    crop_side: int = option(160, "Of crops of views, in pixels.", Range(32, 512))
+    crop_side: int = option(160, "Side of the crops in pixels.", Range(32, 512))
     crop_share: float = option(
         0.0, "Share of the steps, from the first, that see crops.", Range(0, 1)
     )
     balance: str = option(
-        "sqrt", "Classes as they are, by the square root of their images, or alike.", (*BALANCES,)
+        "sqrt",
+        "How often a class is drawn: none: by its number of images; sqrt: by the square root; "
+        "full: equally often.",
+        (*BALANCES,),
     )
     logit_adjustment: float = option(
         0.75,
@@ -177,15 +182,19 @@ class TrainOptions:
         RECIPE_NAMES,
     )
     weights: str = option("imagenet", "'imagenet', or a .weights.h5 file of the ResNet50 base.")
-    weights_licence: str = option("", "Whose the base's weights are, in a line for the model card.")
-    seed: int = option(0, "Of everything random.", Range(0, 2**31 - 3))
-    images_per_class: int = option(500, "Drawn, or repeated where there are fewer.", COUNT)
+    weights_licence: str = option(
+        "", "Licence or origin of the base's weights, for the model card."
+    )
+    seed: int = option(0, "Seed of all random choices.", Range(0, 2**31 - 3))
+    images_per_class: int = option(
+        500, "Images per class: drawn, or repeated where there are fewer.", COUNT
+    )
     views: int = option(4, "Augmented views of every training image.", NOT_NEGATIVE)
-    hidden_units: int = option(512, "Of the head.", COUNT)
-    dropout: float = option(0.5, "Of the head.", SHARE)
-    learning_rate: float = option(1e-4, "Of Adam.", POSITIVE)
-    batch_size: int = option(32, "Images a step.", COUNT)
-    epochs: int = option(100, "At most.", COUNT)
+    hidden_units: int = option(512, "Hidden units of the head.", COUNT)
+    dropout: float = option(0.5, "Dropout of the head.", SHARE)
+    learning_rate: float = option(1e-4, "Learning rate of Adam.", POSITIVE)
+    batch_size: int = option(32, "Images per step.", COUNT)
+    epochs: int = option(100, "Maximum number of epochs.", COUNT)
     patience: int = option(15, "Epochs without a better validation before it stops.", COUNT)
     folds: int = option(0, "2 and more: cross-validate by lesion, and write no engine.")
     device: str = option("auto", "auto: a GPU that is seen, else the CPU.", ("auto", "cpu", "gpu"))

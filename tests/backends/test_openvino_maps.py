@@ -84,7 +84,7 @@ def test_every_form_of_the_head_gives_the_same_maps(backend: Backend, tmp_path: 
 
 
 def test_only_the_fp32_graph_is_explained(engine: Engine) -> None:
-    with pytest.raises(EngineError, match="fp32 graph, asked for int8"):
+    with pytest.raises(EngineError, match="fp32 graph, found int8"):
         load_backend(MAPS, engine, "int8", streams=1)
 
 

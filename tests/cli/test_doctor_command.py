@@ -39,11 +39,11 @@ def test_without_its_packages_it_still_says_what_is_missing(tmp_path: Path) -> N
     kept = ("click", "tqdm")
     done = doctor(environment_of(tmp_path / "bare", lambda name: name.startswith(kept)))
     assert (done.returncode, done.stderr) == (1, "")
-    told = " ".join(done.stdout.split())
+    text = " ".join(done.stdout.split())
     for name in ("numpy", "pillow", "openvino", "nvidia-dali-cuda120", "pycuda"):
-        assert f"{name} missing not installed Next: pip install {name}" in told
-    assert "keras missing not installed Next: pip install 'hambatch[train]'" in told
-    assert "scoring no numpy is missing, pillow is missing, openvino is missing" in told
+        assert f"{name} missing not installed Next: pip install {name}" in text
+    assert "keras missing not installed Next: pip install 'hambatch[train]'" in text
+    assert "scoring no numpy is missing, pillow is missing, openvino is missing" in text
 
 
 def test_an_openvino_that_dies_is_named_and_nothing_can_be_scored(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_an_openvino_that_dies_is_named_and_nothing_can_be_scored(tmp_path: Path
     install(packages, "openvino", "import os; os.kill(os.getpid(), 4)")
     done = doctor(python)
     assert (done.returncode, done.stderr) == (1, "")
-    told = " ".join(done.stdout.split())
-    assert "died of signal 4 (Illegal instruction)" in told
-    assert "Next: pip install --force-reinstall openvino==" in told
-    assert "scoring no openvino is broken" in told
+    text = " ".join(done.stdout.split())
+    assert "died of signal 4 (Illegal instruction)" in text
+    assert "Next: pip install --force-reinstall openvino==" in text
+    assert "scoring no openvino is broken" in text

@@ -1,4 +1,4 @@
-"""Standard output and error that are closed, full, or read by nobody any more."""
+"""Standard output and error that are closed, full, or no longer read."""
 
 import subprocess
 import sys

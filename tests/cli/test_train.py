@@ -216,5 +216,5 @@ def test_nearly_the_same_picture_on_two_sides_is_refused_before_training(split, 
     with_held_out(split)
     result = run(split, tmp_path / "engine")
     assert isinstance(result.exception, InputError)
-    assert "1 pairs of nearly the same picture on two sides" in str(result.exception)
+    assert "1 pairs of nearly the same image in two splits" in str(result.exception)
     assert not (tmp_path / "engine.work").exists()

@@ -34,7 +34,7 @@ class Campaign:
     Attributes
     ----------
     rows
-        Of the table that nobody interrupted.
+        Of the table of the uninterrupted run.
     missed
         Aims at a moment by which the run had ended, and which were given up.
     differing, differing_images

@@ -82,7 +82,7 @@ def duplicated_segment(rng: Rng, content: bytes, other: bytes) -> bytes:
 
 
 def dropped_segment(rng: Rng, content: bytes, other: bytes) -> bytes:
-    """Leave out a segment: a table, the frame, or something that nobody misses."""
+    """Leave out a segment: a table, the frame, or something that no decoder needs."""
     part = _any(rng, content)
     return content[: part.start] + content[part.end :]
 

@@ -16,7 +16,7 @@ from tests.faults.oracle import Row, Verdict, changed, check_content, check_rows
 from tests.faults.soft_engine import SecondOpinion
 
 BATCH_SIZES = (32, 4, 8, 16)
-"""Of the rounds in turn: a file that DALI refuses sends its whole group the slow way."""
+"""Of the rounds in turn: a file that DALI refuses sends its whole batch the slow way."""
 
 OTHER_BATCH_SIZES = (7, 1, 32, 3)
 """Of the same rounds' second runs."""
@@ -110,24 +110,24 @@ def _ask_second_opinion(
 
 
 def _told(place: Path, verdict: Verdict, mutants: dict[str, Mutant], rows: dict[str, Row]) -> Round:
-    told = Round(verdict)
+    found = Round(verdict)
     differ = set(verdict.decoders_differ)
     for name, m in mutants.items():
         row = rows.get(name, {"status": "lost"})
-        told.kinds[m.kind, "mutants"] += 1
-        told.kinds[m.kind, row["status"]] += 1
-        told.kinds[m.kind, "passed_byte_check"] += passes_byte_check(m.content)
-        told.kinds[m.kind, "decoders_differ"] += name in differ
+        found.kinds[m.kind, "mutants"] += 1
+        found.kinds[m.kind, row["status"]] += 1
+        found.kinds[m.kind, "passed_byte_check"] += passes_byte_check(m.content)
+        found.kinds[m.kind, "decoders_differ"] += name in differ
         if row["status"] == "ok":
-            told.kinds[m.kind, row["decoder"]] += 1
+            found.kinds[m.kind, row["decoder"]] += 1
         elif row["status"] == "failed":
-            told.reasons[row["reason"]] += 1
+            found.reasons[row["reason"]] += 1
     for what in ("lost", "duplicated", "misattributed", "unstable"):
         for name in getattr(verdict, what):
-            told.wrong.append({"what": what, "image": name, **_origin(mutants.get(name))})
+            found.wrong.append({"what": what, "image": name, **_origin(mutants.get(name))})
     for record in place.glob("*/p.csv.run.json"):
-        told.workers_lost += json.loads(record.read_text())["timing"]["workers_lost"]
-    return told
+        found.workers_lost += json.loads(record.read_text())["timing"]["workers_lost"]
+    return found
 
 
 def _origin(made: Mutant | None) -> dict[str, object]:

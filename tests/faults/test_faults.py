@@ -1,4 +1,4 @@
-"""Damaged files and killed processes cost nobody a row, and make no row about another image.
+"""Damaged files and killed processes cost no other file its row; no row is of another image.
 
 The short dose runs with all tests. A longer one::
 
@@ -101,5 +101,5 @@ def test_a_killed_run_leaves_no_process_and_in_the_end_no_file_behind(campaign: 
     assert campaign.left_behind == 0
 
 
-def test_nobody_else_can_read_a_journal(campaign: Campaign) -> None:
+def test_no_other_user_can_read_a_journal(campaign: Campaign) -> None:
     assert campaign.exposed == 0

@@ -66,7 +66,7 @@ def test_probabilities_that_change_places_are_noticed_by_their_content(
     assert changed(swapped, rows) == ["a.jpg"]
 
 
-def test_a_file_that_decoders_take_differently_is_nobody_elses(rows: dict[str, Row]) -> None:
+def test_a_file_that_decoders_take_differently_is_not_misattributed(rows: dict[str, Row]) -> None:
     alone = rows["a.jpg"] | {f"p_{c}": f"{1 / 7:.6f}" for c in CLASSES}
     verdict = judged(rows | {"a.jpg": alone})
     assert verdict.decoders_differ == ["a.jpg"]

@@ -33,10 +33,10 @@ def sides(table, **chosen):
 def test_copies_on_two_sides_are_refused_by_name(table, tmp_path):
     with pytest.raises(InputError) as refused:
         refuse_near_duplicates(sides(table, b="test", d="val"), tmp_path, "my.csv")
-    told = str(refused.value)
-    assert "my.csv leaks: found 3 pairs of nearly the same picture on two sides" in told
-    assert "a in train and b in test; a in train and d in val; b in test and d in val" in told
-    assert "\nNext: hambatch prepare" in told
+    message = str(refused.value)
+    assert "my.csv leaks: found 3 pairs of nearly the same image in two splits" in message
+    assert "a in train and b in test; a in train and d in val; b in test and d in val" in message
+    assert "\nNext: hambatch prepare" in message
 
 
 def test_copies_on_one_side_pass_and_what_cannot_be_seen_is_counted(table, tmp_path):

@@ -74,7 +74,7 @@ def test_identical_bytes_and_near_duplicates_are_never_on_two_sides_whatever_the
     assert len(record["not_compared"]) == 70 - 4
     summary = summarize(record)
     assert " = ".join(image(i) for i in twins) in summary
-    assert f"nearly the same picture: 3 ({image(0)} = {image(2)}, " in summary
+    assert f"nearly the same image: 3 ({image(0)} = {image(2)}, " in summary
 
 
 def test_nearly_the_same_picture_with_two_labels_is_refused(download):

@@ -83,7 +83,7 @@ def test_several_blocks_of_exif_are_seen_wherever_the_second_stands(make, place:
     places = {
         "first": 2 if is_jpeg else 33,
         "before the samples": content.index(b"\xff\xda") if is_jpeg else content.index(b"IDAT") - 4,
-        # After its samples nobody looks for EXIF in a JPEG.
+        # After its samples no decoder looks for EXIF in a JPEG.
         "last": content.index(b"\xff\xda") if is_jpeg else len(content) - 12,
     }
     once = with_exif(content, places[place], 3)

@@ -1,4 +1,4 @@
-"""A GPU's batches stay on it, and its bad files cost nobody else a row."""
+"""A GPU's batches stay on it, and its bad files cost no other file a row."""
 
 import ctypes
 from pathlib import Path

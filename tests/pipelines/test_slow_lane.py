@@ -144,7 +144,7 @@ def test_an_answer_for_another_file_is_not_believed(monkeypatch: pytest.MonkeyPa
     assert outcome(png_bytes(1))[1] == "pillow"
 
 
-def test_a_warning_heard_while_others_decode_is_nobodys_yet() -> None:
+def test_a_warning_while_others_decode_is_assigned_to_no_file_yet() -> None:
     salvage = SlowLane(SPEC, HOW)
     with pytest.raises(NotAlone):
         salvage.decode(Fetched(0, cut_in_the_samples(GOOD), ""), alone=False)

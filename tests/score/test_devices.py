@@ -89,7 +89,7 @@ def test_two_gpus_write_the_bytes_of_one(
 
 
 @pytest.mark.parametrize(
-    ("at", "device", "heir", "do"),
+    ("at", "device", "to", "do"),
     [("1", "0,1", "GPU 0", "does"), ("4", "0,1,2", "GPU 0 and GPU 2", "do")],
 )
 def test_a_gpu_that_fails_hands_over_to_the_others(
@@ -101,7 +101,7 @@ def test_a_gpu_that_fails_hands_over_to_the_others(
     by_cpu: bytes,
     at: str,
     device: str,
-    heir: str,
+    to: str,
     do: str,
 ) -> None:
     monkeypatch.setenv("HOST_GPUS", "3")
@@ -110,9 +110,9 @@ def test_a_gpu_that_fails_hands_over_to_the_others(
     assert without_who(several) == by_cpu
     assert on_gpus(several)
     (handed,) = record["device"]["handed_over"]
-    assert (handed["from"], handed["to"]) == ("GPU 1", heir)
+    assert (handed["from"], handed["to"]) == ("GPU 1", to)
     assert "Xid 79" in handed["why"]
-    assert f"{handed['why']}; {heir} {do} the rest of its images" in caplog.text
+    assert f"{handed['why']}; {to} {do} the rest of its images" in caplog.text
 
 
 @pytest.mark.parametrize("device", ["0,1", "auto"])
@@ -137,7 +137,7 @@ def test_where_every_gpu_fails_the_cpu_does_the_rest(
 
 
 @pytest.mark.parametrize(
-    ("device", "fails", "heir"),
+    ("device", "fails", "to"),
     [
         ("0", "0:4:kill", "the CPU"),
         ("0,1", "1:4:kill", "GPU 0"),
@@ -153,16 +153,16 @@ def test_a_gpu_whose_process_dies_or_hangs_hands_over(
     by_cpu: bytes,
     device: str,
     fails: str,
-    heir: str,
+    to: str,
 ) -> None:
     monkeypatch.setenv("HOST_GPU_FAILS", fails)
     out = tmp_path / "rows.csv"
     options = ("--device", device, "--decode-seconds", "2")
     table, record = score(images, tiny_engine, out, *options)
     assert without_who(table) == by_cpu
-    assert heir == "the CPU" or on_gpus(table)
+    assert to == "the CPU" or on_gpus(table)
     (handed,) = record["device"]["handed_over"]
-    assert (handed["from"], handed["to"]) == (f"GPU {fails[0]}", heir)
+    assert (handed["from"], handed["to"]) == (f"GPU {fails[0]}", to)
     cause = "gave no answer for 2 s" if "hang" in fails else "died of signal 6"
     assert handed["why"].startswith(f"the worker process {cause}, at ")
 

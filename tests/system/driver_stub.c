@@ -1,34 +1,34 @@
-/* A CUDA driver and its management library in one, which say what the environment tells them. */
+/* A CUDA driver and its management library in one, whose answers are set by environment variables. */
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static int told(const char *name, int otherwise) {
+static int setting(const char *name, int otherwise) {
     const char *value = getenv(name);
     return value ? atoi(value) : otherwise;
 }
 
-static void fail_if_told(const char *crash, const char *hang) {
-    if (told(crash, 0))
+static void fail_if_set(const char *crash, const char *hang) {
+    if (setting(crash, 0))
         *(volatile int *)0 = 1;
-    while (told(hang, 0))
+    while (setting(hang, 0))
         pause();
 }
 
 int cuDriverGetVersion(int *version) {
-    *version = told("STUB_CUDA", 12040);
+    *version = setting("STUB_CUDA", 12040);
     return 0;
 }
 
 int cuInit(unsigned flags) {
-    fail_if_told("STUB_CRASH", "STUB_HANG");
-    return told("STUB_INIT", 0);
+    fail_if_set("STUB_CRASH", "STUB_HANG");
+    return setting("STUB_INIT", 0);
 }
 
 int cuDeviceGetCount(int *count) {
-    *count = told("STUB_GPUS", 1);
-    return told("STUB_COUNT_ERROR", 0);
+    *count = setting("STUB_GPUS", 1);
+    return setting("STUB_COUNT_ERROR", 0);
 }
 
 int cuDeviceGet(int *device, int ordinal) {
@@ -59,7 +59,7 @@ int cuDeviceGetUuid(unsigned char *uuid, int device) {
 }
 
 int nvmlInit_v2(void) {
-    fail_if_told("STUB_NVML_CRASH", "STUB_NVML_HANG");
+    fail_if_set("STUB_NVML_CRASH", "STUB_NVML_HANG");
     return 0;
 }
 

@@ -1,4 +1,4 @@
-"""One holder at a time: others wait or are refused at once, and a removed file holds nobody."""
+"""One holder at a time: others wait or are refused at once, and a removed file locks nothing."""
 
 import fcntl
 import os

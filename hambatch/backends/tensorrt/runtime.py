@@ -106,7 +106,7 @@ class LoadedPlan:
         return found
 
     def _failure(self, what: str) -> BackendError:
-        why = "; ".join(self._log.errors[-LINES_SHOWN:]) or "it does not say why"
+        why = "; ".join(self._log.errors[-LINES_SHOWN:]) or "no reason given"
         self._log.errors.clear()
         kind = OutOfMemory if re.search("out ?of ?memory", why, re.IGNORECASE) else BackendError
         return kind(f"TensorRT failed: {what} ({why}).\nNext: {NEXT}")

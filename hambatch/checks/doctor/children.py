@@ -53,7 +53,7 @@ def decode() -> None:
     _, images = decoder.collect()
     far = int(np.abs(on_host(images).astype(int) - COLOUR).max())
     if far > NEAR:
-        raise RuntimeError(f"a plain picture came back {far} levels off, wanted at most {NEAR}")
+        raise RuntimeError(f"a plain image came back {far} levels off, wanted at most {NEAR}")
     report(decoder.name)
 
 

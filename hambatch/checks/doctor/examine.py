@@ -125,7 +125,7 @@ def blame(findings: Sequence[Finding]) -> Iterator[Finding]:
         causes = CAUSES.get(finding.part, {}) if finding.state == BROKEN else {}
         found = (by_part[part] for part, states in causes.items() if by_part[part].state in states)
         if cause := next(found, None):
-            why = f"{finding.why}; {cause.name} is {cause.state}, mend that first"
+            why = f"{finding.why}; {cause.name} is {cause.state}, repair that first"
             yield replace(finding, why=why, next=cause.next)
         else:
             yield finding

@@ -113,11 +113,11 @@ def examine_packages(packages: Sequence[Package]) -> list[Finding]:
 
 
 def examine_dali() -> Finding:
-    """Decode a picture with DALI, if it is installed: it imports without all that it needs."""
+    """Decode an image with DALI, if it is installed: it imports without all that it needs."""
     if not _is_installed(DALI):
         return _missing(DALI)
     trouble = run_probe(CHILDREN, "decode", seconds=SECONDS).problem
-    return _examined(DALI, trouble, "decoded a picture on the CPU; no GPU was tried")
+    return _examined(DALI, trouble, "decoded an image on the CPU; no GPU was tried")
 
 
 def _import_all(modules: Sequence[str]) -> dict[str, str]:

@@ -171,7 +171,7 @@ class Run:
         return predict_files(root, names[::step], self.options, anywhere=False)[::step]
 
     def outcome(self, root: Path, names: Sequence[str]) -> Outcome:
-        """Score, or say why not: other runs go on."""
+        """Score, or say why not, so that the other runs still take place."""
         try:
             return self.rows(root, names)
         except HambatchError as error:

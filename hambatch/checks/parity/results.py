@@ -124,9 +124,7 @@ class Parity:
         first = self.results[0].path.name
         if not compared:
             return f"nothing to compare {first} with; its rows do not depend on how they are scored"
-        return (
-            f"{compared} compared with {first}, all within tolerance; no row depends on its place"
-        )
+        return f"{compared} compared with {first}, all within tolerance; no row depends on its slot"
 
 
 def as_document(found: Parity) -> dict[str, Any]:
@@ -257,5 +255,5 @@ def _load(load: dict[str, Any]) -> str:
         f"{load['difference_of_0']:.6f}, with 0.5 by up to {load['difference_of_half']:.6f}.\n"
         f"With 0.5, {load['as_1']} rows are as with 1, {load['as_0']} as with 0, "
         f"{load['as_both']} as with both, {load['as_neither']} as with neither; "
-        f"{load['moved_by_place']} change with the place of the image"
+        f"{load['moved_by_place']} change with the slot of the image"
     )

@@ -19,8 +19,8 @@ LIBRARIES = {
     "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", *BINDINGS, "openvino"),
     "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
 }
-"""What decodes and computes with a backend: another version may change a row. OpenVINO goes on
-where GPUs fail."""
+"""What decodes and computes with a backend: another version may change a row. OpenVINO scores
+the rest where GPUs fail."""
 
 LIMITS = "limits"
 """The part that decides which files fail: with higher ones, every scored row stays as it is."""

@@ -173,7 +173,7 @@ class Journal:
     def clear(self) -> None:
         """Forget what an earlier start left."""
         with refusing(self.folder):
-            # First what makes it a journal: a kill in between leaves nothing to go on from.
+            # First what makes it a journal: a kill in between leaves nothing to resume.
             for name in ("run.json", "rows", "listing"):
                 (self.folder / name).unlink(missing_ok=True)
         self.about = None

@@ -281,13 +281,13 @@ class SentinelWatch:
     def _error(self, wrong: list[tuple[int, str]], suspect: list[int]) -> SentinelError:
         index, complaint = wrong[0]
         use = self._sent[index]
-        more = f" ({len(wrong)} of its sentinels are)" if len(wrong) > 1 else ""
+        more = f" ({len(wrong)} of its sentinels had)" if len(wrong) > 1 else ""
         ends = [encode_name(str(use.images[k].path)) for k in (0, -1)] if use.images else []
         images = f"of {' to '.join(ends)}" if ends else "of sentinels only"
         return SentinelError(
-            f"the sentinel {self._files[use.sentinel].name} came back wrong in batch "
-            f"{use.batch}, {images}{more}: {complaint}. The machine or its software cannot be "
-            f"trusted; {len(suspect)} rows are suspect.\n"
+            f"the sentinel {self._files[use.sentinel].name} had wrong scores in batch "
+            f"{use.batch}, {images}{more}: {complaint}; the machine or its software computes "
+            f"wrongly. {len(suspect)} rows are suspect.\n"
             f"Next: hambatch engines verify {self._manifest.name}, "
             "and run the same command again once it passes",
             suspect,

@@ -135,7 +135,7 @@ def _announced(batches: Iterable[list[Fetched]], parent: Parent) -> Iterator[lis
 
 
 def _received(parent: Parent) -> Iterator[list[Item]]:
-    # A thread receives, so that a batch is at hand the moment a reader is free, and so that
+    # A thread receives, so that a batch is ready the moment a reader is free, and so that
     # the parent can always send: it may not be reading what the main thread sends.
     waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
 

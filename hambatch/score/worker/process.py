@@ -74,7 +74,7 @@ class Worker:
     Attributes
     ----------
     ready
-        What the worker said when it had loaded its engine; None before.
+        What the worker sent when it had loaded its engine; None before.
     stage_times
         Where its time went; filled when the answers have all been taken.
     troubles
@@ -202,7 +202,7 @@ class Worker:
         try:
             self._connection.send(items)
         except OSError as error:
-            # It may have said why before it left.
+            # It may have sent the reason before it ended.
             while self._connection.poll(0):
                 self._receive()
             raise self._death() from error

@@ -211,8 +211,8 @@ class WorkerLog:
     def last_words(self, most: int) -> str:
         """Give the last ``most`` bytes as text, without NULs, which only test the log."""
         start = max(0, os.fstat(self._descriptor).st_size - most)
-        said = os.pread(self._descriptor, most, start)
-        return said.replace(b"\0", b"").decode(errors="replace").strip()
+        printed = os.pread(self._descriptor, most, start)
+        return printed.replace(b"\0", b"").decode(errors="replace").strip()
 
     def close(self) -> None:
         """Let go of the file; a second time does nothing."""

@@ -55,7 +55,7 @@ class SupervisedWorker:
     was_ready
         Whether one of them had loaded its engine.
     note
-        What the backend of the latest said of how it runs.
+        What the latest one's backend notes on how it runs.
     stage_times
         Where the time of the processes went that answered everything; filled as they end.
     troubles
@@ -173,10 +173,10 @@ class SupervisedWorker:
         if len(self.lost) > (REPLACEABLE_LOST_AT_MOST if self._replaceable else LOST_AT_MOST):
             raise BackendError(
                 f"{len(self.lost)} workers were lost in one run, more than a few bad files "
-                f"explain.\nThe last: {lost},\nwhich goes on where this run stopped: finished "
-                "rows are kept. If workers keep dying, look for what kills them first: too "
-                "little memory (fewer --threads, a smaller --batch-size), or a folder of files "
-                "that crash decoders"
+                f"explain.\nThe last: {lost};\nthe same command resumes this run; finished rows "
+                "are kept. If workers keep dying, look for what kills them first: too little "
+                "memory (fewer --threads, a smaller --batch-size), or a folder of files that "
+                "crash decoders"
             ) from lost
 
 

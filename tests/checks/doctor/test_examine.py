@@ -162,5 +162,5 @@ def test_the_cause_is_named() -> None:
         Finding(part, f"the-{part}", state, SCORING, why="why") for part, state in parts.items()
     ]
     assert next(one.why for one in blame(found) if one.part == "engine") == (
-        "why; the-numpy is missing, mend that first"
+        "why; the-numpy is missing, repair that first"
     )

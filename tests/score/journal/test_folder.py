@@ -58,7 +58,7 @@ def test_a_second_run_into_one_output_is_refused_and_names_the_first(tmp_path: P
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_nobody_else_may_read_a_journal(tmp_path: Path, umask: int) -> None:
+def test_no_other_user_may_read_a_journal(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         begun(tmp_path / "preds.csv")

@@ -68,7 +68,7 @@ def test_verifying_finds_a_machine_that_scores_otherwise(copy: Path) -> None:
     other = replace(first, probabilities=others[0].probabilities)
     spec = replace(manifest.sentinels, pictures=(other, *others))
     write_manifest(copy, replace(manifest, sentinels=spec))
-    with pytest.raises(SentinelError, match=r"sentinel_0\.jpg came back wrong in batch 1"):
+    with pytest.raises(SentinelError, match=r"sentinel_0\.jpg had wrong scores in batch 1"):
         verify_engine(copy)
 
 
@@ -115,7 +115,7 @@ def test_an_int8_graph_that_answers_otherwise_is_found(both: Path, tmp_path: Pat
     turned = replace(spec.also[0], probabilities=rows)
     write_manifest(copy, replace(read_manifest(copy), sentinels=replace(spec, also=(turned,))))
     score_sentinels(load_engine(copy))
-    with pytest.raises(SentinelError, match=r"sentinel_\d\.jpg came back wrong in batch 1"):
+    with pytest.raises(SentinelError, match=r"sentinel_\d\.jpg had wrong scores in batch 1"):
         score_sentinels(load_engine(copy), "int8")
 
 

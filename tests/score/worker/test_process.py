@@ -220,7 +220,7 @@ def test_a_worker_that_is_killed_is_an_error_and_not_a_hang(images: Path, job: J
             list(worker.answers([items(images, 1)]))
 
 
-def test_a_pipe_that_nobody_empties_has_no_room() -> None:
+def test_a_pipe_that_is_not_emptied_has_no_room() -> None:
     ours, theirs = socket.socketpair()
     with theirs, Connection(ours.detach()) as connection:
         assert _has_room(connection, 0.1)

@@ -93,7 +93,7 @@ def test_crops_cost_as_much_less_as_they_are_smaller():
 
 
 LABELS = np.arange(32) % 7
-# An image of one value is told by its value: two of 32 blend to one number.
+# An image of one value is known by its value: two of 32 blend to one number.
 IMAGES = np.broadcast_to((10.0 ** (LABELS % 7))[:, None, None, None], (32, 4, 4, 3))
 IMAGES = np.ascontiguousarray(IMAGES, np.float32)
 

@@ -212,7 +212,7 @@ def plan_cache() -> Iterator[PlanCache]:
 def _remedy(error: OSError) -> str:
     """Say what helps where the folder cannot be written to."""
     if error.errno in {errno.EISDIR, errno.ELOOP}:
-        return "remove what lies there in the place of that file"
+        return "remove the folder or link that has the file's name"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "make room there: hambatch engines prune"
     return "make it writable, or set XDG_CACHE_HOME to a folder of your own"

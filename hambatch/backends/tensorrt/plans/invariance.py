@@ -119,7 +119,7 @@ def refuse_drift(found: Invariance, precision: str) -> None:
         return
     other = "" if precision == "fp32" else ", or --precision fp32"
     raise EngineError(
-        "the plan is refused: an image's scores depend on its place in a batch. Compared with the "
+        "the plan is refused: an image's scores depend on its slot in a batch. Compared with the "
         f"image alone, a probability differs by up to {found.max_difference:.1e} (wanted "
         f"{found.tolerance:.0e}), a logit by up to {found.max_logit_difference:.1e} of the largest "
         f"(wanted {found.logit_tolerance:.0e}); the largest difference is of {found.where}.\n"

@@ -23,7 +23,7 @@ from hambatch.pipelines.decode import decode
 def decode_sentinels(engine: Engine) -> Images:
     """Decode and resize the sentinels on the CPU; for an engine without any they are drawn."""
     how = engine.manifest.input, engine.manifest.preprocessing
-    names = [picture.file for picture in engine.manifest.sentinels.pictures]
+    names = [sentinel.file for sentinel in engine.manifest.sentinels.pictures]
     if names:
         return decode([engine.folder / name for name in names], *how)
     with tempfile.TemporaryDirectory(prefix="hambatch-") as drawn:
@@ -42,7 +42,7 @@ def compare_sentinels(
     recorded = engine.manifest.sentinels.of(precision)
     if recorded is None or not recorded.pictures:
         return {}
-    wanted = np.array([picture.probabilities for picture in recorded.pictures])
+    wanted = np.array([sentinel.probabilities for sentinel in recorded.pictures])
     logits = np.concatenate([predict(image[np.newaxis]) for image in images])
     largest, tolerance = float(np.abs(softmax(logits) - wanted).max()), recorded.tolerance_elsewhere
     if not largest <= tolerance:

@@ -102,7 +102,7 @@ class _Walk:
         return run_node(node, {name: activations[name] for name in names}, self._weights)
 
     def quantise(self, node: Any, rng: np.random.Generator) -> Int8Convolution:
-        """Fit a convolution, and let the quantised network go on with its output."""
+        """Fit a convolution; its output feeds the quantised network's next layers."""
         source, kernel_name, bias_name = node.input
         exact = self._run(node, [source], self._exact)
         scale, codes = self._input(node, rng)
