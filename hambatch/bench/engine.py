@@ -8,9 +8,9 @@ from typing import Any
 
 from hambatch.backends.tensorrt.backend import MOST_SLOTS
 from hambatch.bench.decoding import Unpacking
+from hambatch.bench.images import Material, open_material
 from hambatch.bench.inference import BATCH, Offline, Setting, SingleStream, own_request_size
 from hambatch.bench.machine import gpu_facts, measured_gpu
-from hambatch.bench.material import Material, open_material
 from hambatch.bench.measuring import Show, child_of, measure, unseen
 from hambatch.bench.options import BenchEngineOptions
 from hambatch.bench.report import latency_verdict, throughput_verdict

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.bench.decoding import Decoding, Reading
+from hambatch.bench.images import Material, open_material
 from hambatch.bench.machine import gpu_facts, measured_gpu
-from hambatch.bench.material import Material, open_material
 from hambatch.bench.measuring import Case, Show, measure, unseen
 from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.report import rate, throughput_verdict

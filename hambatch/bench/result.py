@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any
 
 from hambatch.bench.ceiling import Ceiling
+from hambatch.bench.images import Material
 from hambatch.bench.machine import measured_with
-from hambatch.bench.material import Material
 from hambatch.bench.measuring import Case, Measured
 from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.engines.loading import Engine

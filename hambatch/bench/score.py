@@ -7,14 +7,14 @@ from typing import Any
 from hambatch.bench.ceiling import ON_THE_CORES, Ceiling, Cores, find_ceiling
 from hambatch.bench.decoding import Decoding, Reading
 from hambatch.bench.engine import PIXELS_AT_MOST, ready_gpu, streams_of, unpack
+from hambatch.bench.images import Material, open_material
 from hambatch.bench.inference import Offline, Setting, own_request_size
 from hambatch.bench.machine import refuse_several
-from hambatch.bench.material import Material, open_material
 from hambatch.bench.measuring import Case, Measured, Show, measure, unseen
 from hambatch.bench.options import BenchScoreOptions
 from hambatch.bench.report import score_verdict
 from hambatch.bench.result import document, throughput_entry
-from hambatch.bench.whole import Whole, Writing
+from hambatch.bench.whole_run import Whole, Writing
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions

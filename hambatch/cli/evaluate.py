@@ -55,7 +55,7 @@ def evaluate(
     """
     from hambatch.evaluation.evaluate import compare
     from hambatch.evaluation.report import format_report
-    from hambatch.evaluation.writing import write_report
+    from hambatch.evaluation.report_files import write_report
 
     report = compare(predictions, truth, split, against=against, data=data)
     click.echo(json.dumps(report, indent=2) if as_json else format_report(report))

@@ -15,7 +15,7 @@ from hambatch.evaluation.measures import evaluate, isic_figures
 from hambatch.evaluation.ranking import roc_curves
 from hambatch.evaluation.subgroups import subgroups
 from hambatch.evaluation.tables import read_predictions, read_truth
-from hambatch.evaluation.training_split import check_training
+from hambatch.evaluation.trained_on import check_training
 from hambatch.system.files import sha256_of_file
 
 

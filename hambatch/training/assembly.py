@@ -25,7 +25,7 @@ from hambatch.evaluation.out_of_fold import (
     write_out_of_fold,
 )
 from hambatch.evaluation.plots import confusion_png
-from hambatch.evaluation.training_split import TRAIN
+from hambatch.evaluation.trained_on import TRAIN
 from hambatch.ham10000.prepare import count
 from hambatch.score.sentinels.recording import record_sentinels
 from hambatch.system.files import sync, write_bytes, write_text

@@ -14,7 +14,7 @@ from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import difference
 from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.sample import Place, drawn, interval, once
-from hambatch.evaluation.training_split import TRAIN
+from hambatch.evaluation.trained_on import TRAIN
 from hambatch.score.journal.fingerprint import LIBRARIES
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.files import write_json

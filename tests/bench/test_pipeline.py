@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.bench.material import Material
+from hambatch.bench.images import Material
 from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.pipeline import cases_of
 

@@ -13,7 +13,7 @@ from PIL import Image
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.evaluation.evaluate import compare
-from hambatch.evaluation.writing import draw_plots, write_report
+from hambatch.evaluation.report_files import draw_plots, write_report
 
 VOID = {"meta", "img", "br"}
 EVIL = "<script>alert(1)</script>&\"'"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.bench.material import open_material
+from hambatch.bench.images import open_material
 from hambatch.errors import InputError
 from hambatch.pipelines.header import read_header
 from hambatch.score.options import ScoreOptions
