@@ -8,7 +8,7 @@ from typing import Any
 
 from hambatch.backends.tensorrt.backend import MOST_SLOTS
 from hambatch.bench.decoding import Unpacking
-from hambatch.bench.images import Material, open_material
+from hambatch.bench.images import BenchImages, open_images
 from hambatch.bench.inference import BATCH, Offline, Setting, SingleStream, own_request_size
 from hambatch.bench.machine import gpu_facts, measured_gpu
 from hambatch.bench.measuring import Show, child_of, measure, unseen
@@ -38,8 +38,8 @@ def bench_engine(
     settings = combinations(options, engine.manifest)
     gpu = ready_gpu(engine, settings)
     scoring = ScoreOptions.on_cpu(engine=str(folder))
-    with open_material(source, min(options.count, PIXELS_AT_MOST), scoring) as material:
-        pixels = unpack(folder, material)
+    with open_images(source, min(options.count, PIXELS_AT_MOST), scoring) as images:
+        pixels = unpack(folder, images)
         offline = [Offline(folder, setting, pixels, options.count).case() for setting in settings]
         throughput = [throughput_entry(*done) for done in measure(offline, options.repeats, show)]
         samples = -(-(options.samples or samples_needed(options.percentile)) // options.repeats)
@@ -54,7 +54,7 @@ def bench_engine(
         ]
         lowest = latency_verdict(latency, key_of(options.percentile))
         verdict = f"{throughput_verdict(throughput)}; {lowest}"
-        return document("engine", engine, material, options, throughput, verdict, latency, gpu=gpu)
+        return document("engine", engine, images, options, throughput, verdict, latency, gpu=gpu)
 
 
 def combinations(options: BenchEngineOptions, manifest: Manifest) -> list[Setting]:
@@ -121,10 +121,10 @@ def ready_gpu(engine: Engine, settings: Sequence[Setting]) -> Mapping[str, Any] 
     return gpu_facts(ordinal, engine, plans)
 
 
-def unpack(engine: Path, material: Material) -> Path:
+def unpack(engine: Path, images: BenchImages) -> Path:
     """Decode the images once; gives the file of arrays."""
-    pixels = material.scratch / "pixels.npy"
-    batches = material.batches(len(material.names), BATCH)
+    pixels = images.scratch / "pixels.npy"
+    batches = images.batches(len(images.names), BATCH)
     threads = share_cores().decode_threads
     task = Unpacking(engine, batches, ScoreOptions.readers, threads, pixels=pixels)
     with child_of(task) as decode:

@@ -31,7 +31,7 @@ CHECKED_AT_LEAST = 32
 
 
 @dataclass(frozen=True)
-class Material:
+class BenchImages:
     """Images that can be scored; ``scratch`` is a folder that is removed with them.
 
     Attributes
@@ -47,7 +47,7 @@ class Material:
     scratch: Path
     facts: dict[str, Any]
 
-    def first(self, count: int) -> "Material":
+    def first(self, count: int) -> "BenchImages":
         """Leave out all but the first ``count``."""
         return replace(self, names=self.names[:count])
 
@@ -58,7 +58,7 @@ class Material:
 
 
 @contextmanager
-def open_material(source: Path | None, count: int, options: ScoreOptions) -> Iterator[Material]:
+def open_images(source: Path | None, count: int, options: ScoreOptions) -> Iterator[BenchImages]:
     """Choose at most ``count`` images of a folder that can be scored, or draw some.
 
     Raises InputError if the folder is missing, or holds no image that can be scored.
@@ -72,7 +72,7 @@ def open_material(source: Path | None, count: int, options: ScoreOptions) -> Ite
             root = source
             names, left_out = _scorable(source, count, options, scratch / "listing")
         facts = {"images": len(names), "generated": source is None, "left_out": left_out}
-        yield Material(root, names, scratch, facts | _sizes([root / name for name in names]))
+        yield BenchImages(root, names, scratch, facts | _sizes([root / name for name in names]))
 
 
 def generate(folder: Path, count: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.bench.decoding import Decoding, Reading
-from hambatch.bench.images import Material, open_material
+from hambatch.bench.images import BenchImages, open_images
 from hambatch.bench.machine import gpu_facts, measured_gpu
 from hambatch.bench.measuring import Case, Show, measure, unseen
 from hambatch.bench.options import BenchPipelineOptions
@@ -31,27 +31,25 @@ def bench_pipeline(
     gpu = measured_gpu(options.device, AUTO)
     number, facts = (gpu.ordinal, gpu_facts(gpu.ordinal, engine)) if gpu else (None, None)
     scoring = ScoreOptions.on_cpu(engine=str(folder))
-    with open_material(source, options.count, scoring) as material:
-        cases = cases_of(folder, material, options, number)
+    with open_images(source, options.count, scoring) as images:
+        cases = cases_of(folder, images, options, number)
         entries = [throughput_entry(*done) for done in measure(cases, options.repeats, show)]
         read, *decoded = entries
         verdict = f"{throughput_verdict(decoded)}; reading alone: {rate(read['median'])}"
-        return document("pipeline", engine, material, options, entries, verdict, gpu=facts)
+        return document("pipeline", engine, images, options, entries, verdict, gpu=facts)
 
 
 def cases_of(
-    engine: Path, material: Material, options: BenchPipelineOptions, gpu: int | None
+    engine: Path, images: BenchImages, options: BenchPipelineOptions, gpu: int | None
 ) -> list[Case]:
     """Reading, in batches of the first size, and every combination of decoding."""
-    first, readers = material.batches(options.count, options.batch_size[0]), options.readers
+    first, readers = images.batches(options.count, options.batch_size[0]), options.readers
     cases = [Reading(first, readers).case()]
     counts = [share_cores(decode_threads=n).decode_threads for n in options.decode_threads]
     # On the CPU the load means nothing.
     loads = options.hw_decoder_load[: None if gpu is not None else 1]
     for size, threads, load in product(options.batch_size, counts, loads):
-        batches, decoder = (
-            material.batches(options.count, size),
-            DecoderOptions(hw_decoder_load=load),
-        )
+        batches = images.batches(options.count, size)
+        decoder = DecoderOptions(hw_decoder_load=load)
         cases.append(Decoding(engine, batches, readers, threads, gpu, decoder).case(size))
     return cases

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from hambatch.bench.ceiling import Ceiling
-from hambatch.bench.images import Material
+from hambatch.bench.images import BenchImages
 from hambatch.bench.machine import measured_with
 from hambatch.bench.measuring import Case, Measured
 from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
@@ -123,7 +123,7 @@ def key_of(p: float) -> str:
 def document(
     what: str,
     engine: Engine,
-    material: Material,
+    images: BenchImages,
     options: BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions,
     throughput: Sequence[dict[str, Any]],
     verdict: str,
@@ -145,7 +145,7 @@ def document(
         "measured_utc": utc_now(),
         "verdict": verdict,
         **measured_with(engine, gpu),
-        "source": material.facts,
+        "source": images.facts,
         "options": asdict(options),
         "throughput": list(throughput),
         "latency": list(latency),

@@ -7,7 +7,7 @@ from typing import Any
 from hambatch.bench.ceiling import ON_THE_CORES, Ceiling, Cores, find_ceiling
 from hambatch.bench.decoding import Decoding, Reading
 from hambatch.bench.engine import PIXELS_AT_MOST, ready_gpu, streams_of, unpack
-from hambatch.bench.images import Material, open_material
+from hambatch.bench.images import BenchImages, open_images
 from hambatch.bench.inference import Offline, Setting, own_request_size
 from hambatch.bench.machine import refuse_several
 from hambatch.bench.measuring import Case, Measured, Show, measure, unseen
@@ -42,16 +42,16 @@ def bench_score(
         gpu=_gpu(resolved),
     )
     gpu = ready_gpu(engine, [setting])
-    with open_material(source, options.count, resolved) as material:
-        pixels = unpack(folder, material.first(PIXELS_AT_MOST))
+    with open_images(source, options.count, resolved) as images:
+        pixels = unpack(folder, images.first(PIXELS_AT_MOST))
         inference = Offline(folder, setting, pixels, options.count).case()
-        cases = _cases(folder, material, resolved, inference, options.count)
+        cases = _cases(folder, images, resolved, inference, options.count)
         done = measure(cases, options.repeats, show)
         entries = [throughput_entry(case, measured) for case, measured in done]
         ceiling = _ceiling({case.stage: measured for case, measured in done}, resolved)
         verdict = score_verdict(ceiling)
         return document(
-            "score", engine, material, options, entries, verdict, ceiling=ceiling, gpu=gpu
+            "score", engine, images, options, entries, verdict, ceiling=ceiling, gpu=gpu
         )
 
 
@@ -90,22 +90,22 @@ def resolve(engine: Path, options: BenchScoreOptions) -> ScoreOptions:
 
 
 def _cases(
-    engine: Path, material: Material, options: ScoreOptions, inference: Case, count: int
+    engine: Path, images: BenchImages, options: ScoreOptions, inference: Case, count: int
 ) -> list[Case]:
     size, threads, gpu = options.batch_size, options.decode_threads, _gpu(options)
-    batches = material.batches(count, size)
+    batches = images.batches(count, size)
     decoding = Decoding(engine, batches, options.readers, threads, gpu, options.decoder)
     decode = decoding.case(size)
-    names = tuple(material.names[k % len(material.names)] for k in range(count))
+    names = tuple(images.names[k % len(images.names)] for k in range(count))
     backend, streams = f"{options.backend}-{options.precision}", plural(options.streams, "stream")
     whole = Case(
         f"score, {backend}, batch {size}, {streams}, {decoding.how}",
         "score",
         # The batch size of a run is that of decoding.
         {**inference.settings, **decode.settings},
-        Whole(engine, material.root, names, options, material.scratch),
+        Whole(engine, images.root, names, options, images.scratch),
     )
-    writing = Writing(material.scratch / "table.csv", count)
+    writing = Writing(images.scratch / "table.csv", count)
     return [Reading(batches, options.readers).case(), decode, inference, writing.case(), whole]
 
 

@@ -63,12 +63,14 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
 )
 @shared(ENGINE)
 @of_engine("--backend", "Backends to measure.", Listed(BACKENDS))
-@of_engine("--precision", "As the engine has.", Listed(click.STRING))
+@of_engine("--precision", "Precisions of the engine to measure.", Listed(click.STRING))
 @of_engine("--batch-size", "Images per request; 0: what score uses.", Listed(COUNTS))
 @of_engine("--streams", "Requests at once; 0: as many as the cores allow.", Listed(COUNTS))
 @of_engine("--threads", "Threads per stream.", Listed(SIZES))
 @of_engine("--percentile", "Percentile of latencies, with 99 % confidence.", FiniteRange(1, 99.99))
-@of_engine("--samples", "Latencies; 0: what --percentile needs.", click.IntRange(0, 10**7))
+@of_engine(
+    "--samples", "Latencies to measure; 0: what --percentile needs.", click.IntRange(0, 10**7)
+)
 @of_engine("--max-seconds", "Most seconds of latencies per combination.", FiniteRange(0.01, 86_400))
 def engine(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """Inference alone, on arrays in memory; lists like 1,2,4,8: every combination is measured."""
@@ -92,8 +94,8 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
 
 @bench.command("score", examples="hambatch bench score ./images --out score.json --plots plots")
 @shared(SCORE)
-@of_score("--backend", "As for hambatch score.", click.Choice(["auto", *BACKENDS.choices]))
-@of_score("--precision", "As the engine has.", click.STRING)
+@of_score("--backend", "Backend, as of score.", click.Choice(["auto", *BACKENDS.choices]))
+@of_score("--precision", "Precision of the engine.", click.STRING)
 @of_score("--batch-size", "Images per batch.", SIZES)
 @of_score("--threads", "Cores to use; 0: all that there are.", COUNTS)
 @of_score("--streams", "Inference streams; 0: one per core.", COUNTS)

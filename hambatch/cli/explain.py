@@ -35,7 +35,7 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
 @click.argument("images", metavar="[IMAGE]...", nargs=-1, type=PATH)
 @click.option("--from", "table", metavar="PREDS", type=PATH, help="Take images of a table.")
 @click.option("--out", required=True, type=PATH, help="Folder for the PNGs and explain.json.")
-@option("--engine", "Name or folder. Default: that of the table, or the default engine.")
+@option("--engine", "Name or folder; default: that of the table, or the default engine.")
 @click.option(
     "--class",
     "of_class",

@@ -38,14 +38,12 @@ hambatch export engines/mine --int8 --data split.csv
     type=click.Path(path_type=Path),
     help="With --int8: a table of hambatch prepare; some of its training images are used.",
 )
-@option("--calibration-images", "With --int8: how many.", click.IntRange(8))
-@option("--seed", "With --int8: of their choice.", click.IntRange(0))
-@option(
-    "--keep-fp32", "With --int8: so many of the first convolutions stay FP32.", click.IntRange(1)
-)
+@option("--calibration-images", "With --int8: number of these images.", click.IntRange(8))
+@option("--seed", "With --int8: seed of their choice.", click.IntRange(0))
+@option("--keep-fp32", "With --int8: the first N convolutions stay FP32.", click.IntRange(1))
 @option(
     "--restore-fp32",
-    "With --int8: so many others go back to FP32, those that disturb the scores most.",
+    "With --int8: N others go back to FP32, those that disturb the scores most.",
     click.IntRange(0),
 )
 @click.pass_context

@@ -19,7 +19,7 @@ hambatch samples samples --count 100
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@option("--count", "How many images.", click.IntRange(min=1))
+@option("--count", "Number of images.", click.IntRange(min=1))
 @option("--seed", "The same seed gives the same pixels.", click.IntRange(min=0))
 def samples(folder: Path, count: int, seed: int) -> None:
     """Write synthetic dermatoscopic JPEGs into DIR.

@@ -31,9 +31,9 @@ hambatch verify preds.csv ./images --sample 500 --seed 7
     type=click.Choice(["auto", "csv", "parquet", "jsonl"]),
     help="Format of the table; auto: by its suffix.",
 )
-@option("--engine", "Default: the one the record names.")
+@option("--engine", "Name or folder; default: that of the record.")
 @option("--sample", "Rows to score again.", click.IntRange(0))
-@option("--seed", "Draws the sample.", click.IntRange(0))
+@option("--seed", "Seed of the sample.", click.IntRange(0))
 @click.pass_context
 def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **options: object) -> None:
     """Compare the table PREDS with its record, the images of SOURCE and the engine.

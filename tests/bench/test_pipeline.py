@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.bench.images import Material
+from hambatch.bench.images import BenchImages
 from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.pipeline import cases_of
 
@@ -15,11 +15,11 @@ from hambatch.bench.pipeline import cases_of
 def test_the_load_of_the_jpeg_engine_is_swept_on_a_gpu_only(
     gpu: int | None, loads: list[str]
 ) -> None:
-    material = Material(Path("images"), ("a.jpg",), Path("scratch"), {})
+    images = BenchImages(Path("images"), ("a.jpg",), Path("scratch"), {})
     options = BenchPipelineOptions(
         batch_size=(2, 4), decode_threads=(1, 2), hw_decoder_load=(1.0, 0.5), count=5
     )
-    read, *decode = cases_of(Path("engine"), material, options, gpu)
+    read, *decode = cases_of(Path("engine"), images, options, gpu)
     decoder = "dali-cpu" if gpu is None else "dali-gpu"
     assert read.name == "read, 2 readers"
     assert [case.name for case in decode] == [
