@@ -13,8 +13,7 @@
     └── SentinelError        a sentinel with wrong scores: this machine's rows are not valid
 
 A bad image is none of these: it is a row with ``status`` ``failed``.
-Every message names the thing, what was found, what was wanted, and the next
-command to type.
+Every message names the thing, what was found, what was wanted, and what to type next.
 """
 
 from enum import IntEnum

@@ -119,8 +119,7 @@ def compiled_or_kept(
 ) -> tuple[Any, bytes]:
     """Import what an earlier start compiled; else compile it, and keep it for the next.
 
-    ``import_graph`` raises RuntimeError at what it cannot take. The result is the compiled graph
-    and its bytes.
+    ``import_graph`` raises RuntimeError at what it cannot take. Returns the graph and its bytes.
     """
     name = key + SUFFIX
     try:

@@ -187,8 +187,7 @@ def load(
 ) -> OpenVinoBackend:
     """Compile the engine's graph of one precision for this CPU.
 
-    Raises EngineError if the graph cannot be read, or its input or outputs are not those of
-    ``engine.json``.
+    Raises EngineError if the graph cannot be read, or does not match ``engine.json``.
 
     Parameters
     ----------

@@ -30,8 +30,7 @@ SHIFT = 128
 def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> Any:
     """Read and check the graph of one precision, fix its shape, and adapt it to the CPU's kernels.
 
-    Raises EngineError if it cannot be read, or its input or outputs are not those of
-    ``engine.json``.
+    Raises EngineError if it cannot be read, or does not match ``engine.json``.
     """
     path = engine.folder / engine.variant(precision).file
     try:

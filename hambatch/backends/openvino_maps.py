@@ -76,8 +76,7 @@ def load(
 ) -> MapsBackend:
     """Compile the FP32 graph for one thread, as `score` runs it, with the feature map beside.
 
-    Raises EngineError if the graph cannot be read, does not match its manifest, or has a head of
-    another form.
+    Raises EngineError if the graph is unreadable, differs from its manifest or has another head.
     """
     if precision != FP32:
         raise EngineError(

@@ -54,8 +54,7 @@ class BenchPipelineOptions:
 class BenchScoreOptions:
     """`hambatch bench score`: one setting of `hambatch score`, its stages and the whole.
 
-    More images than the others: the longer a run, the less the sentinels at its start and end
-    weigh.
+    More images than the others: in a long run the sentinels at its start and end weigh less.
     """
 
     engine: str = ScoreOptions.engine

@@ -23,8 +23,7 @@ def bench_pipeline(
 ) -> dict[str, Any]:
     """Measure both over every combination; returns the result.
 
-    Raises HambatchError if the images, the engine, which says how to resize, or the device
-    cannot be used.
+    Raises HambatchError if the images, the engine or the device cannot be used.
     """
     folder = find_engine(options.engine)
     engine = load_engine(folder)

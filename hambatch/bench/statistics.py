@@ -3,8 +3,7 @@
 Repeats are compared as logarithms: what makes a run slower does so by a share of its time, and a
 difference of logarithms is a ratio. The test is Welch's: INT8 need not scatter as FP32 does, its
 interval and its p-value agree, and five repeats are enough for it. An exact permutation test of
-five with five cannot go below p = 0.008, which no correction for seven or more comparisons
-survives.
+five with five cannot go below p = 0.008, too much for a correction for seven comparisons.
 """
 
 import math

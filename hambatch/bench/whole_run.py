@@ -65,9 +65,8 @@ class Writing:
 class Whole:
     """Score every file into a journal, in a worker that starts anew each turn.
 
-    The clock runs from the first batch sent to the last row received. What comes
-    before, loading the engine, is the turn's ``start_s``. Sentinels cost time, and are
-    not counted as images.
+    The clock runs from the first batch sent to the last row received. Loading the
+    engine, before it, is the turn's ``start_s``. Sentinels cost time and are no images.
     """
 
     engine: Path

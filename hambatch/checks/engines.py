@@ -24,8 +24,7 @@ def engine_lines() -> list[str]:
 def verify_engine(folder: Path) -> str:
     """Verify hashes, load every graph, score the sentinels; a line says what was proven.
 
-    Raises EngineError at the first thing that is wrong, SentinelError if this machine scores a
-    sentinel wrongly.
+    Raises EngineError at the first fault, SentinelError if a sentinel has wrong scores here.
     """
     engine = load_engine(folder)
     for variant in engine.manifest.variants:

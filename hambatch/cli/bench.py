@@ -68,9 +68,7 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
 @of_engine("--streams", "Requests at once; 0: as many as the cores allow.", Listed(COUNTS))
 @of_engine("--threads", "Threads per stream.", Listed(SIZES))
 @of_engine("--percentile", "Percentile of latencies, with 99 % confidence.", FiniteRange(1, 99.99))
-@of_engine(
-    "--samples", "Latencies to measure; 0: what --percentile needs.", click.IntRange(0, 10**7)
-)
+@of_engine("--samples", "Latencies to take; 0: what --percentile needs.", click.IntRange(0, 10**7))
 @of_engine("--max-seconds", "Most seconds of latencies per combination.", FiniteRange(0.01, 86_400))
 def engine(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
     """Inference alone, on arrays in memory; lists like 1,2,4,8: every combination is measured."""

@@ -33,8 +33,7 @@ class Command(click.Command):
     examples
         Lines as they are typed, with ``#`` before what they do.
     headings
-        Heading by name, of options that :data:`HEADINGS` does not name, or of which it
-        names another.
+        Heading by name, of options that :data:`HEADINGS` lacks or has elsewhere.
     """
 
     def __init__(

@@ -199,8 +199,7 @@ class Manifest:
     ``files`` names every file of the folder but ``engine.json`` itself;
     ``sentinels`` are images whose probabilities are known. ``calibration`` comes after them
     and is for users (:mod:`hambatch.engines.probabilities`); None: there is none.
-    ``metrics`` and ``data`` say what was measured on what; ``training`` is the configuration
-    that made the weights.
+    ``metrics`` and ``data`` say what was measured on what; ``training`` is its configuration.
     """
 
     name: str
@@ -264,8 +263,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check ``engine.json``; the files it names are not opened.
 
     Raises EngineError if the folder or the file is missing, is no JSON object, has another
-    ``format``, was changed after it was written, or has fields missing, unknown or of the wrong
-    type.
+    ``format``, was changed after it was written, or has missing, unknown or mistyped fields.
     """
     path = folder / MANIFEST_NAME
     try:

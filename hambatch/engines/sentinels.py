@@ -45,8 +45,7 @@ ELSEWHERE = {"int8": 0.05, "fp16": 0.02}
 """Widest difference that is no fault on another machine, by precision; else 5e-4.
 
 FP16 is what a GPU makes of the FP32 graph. Values rounded to FP16 moved the sentinels
-of an engine of the published recipe by 1.1e-3. Kernels may sum in FP16 too; that was not
-measured.
+of an engine of the published recipe by 1.1e-3. Kernels that sum in FP16 were not measured.
 
 INT8 kernels of another instruction set round intermediate values otherwise, so that a
 value may fall on the next of 256 steps, in every layer. Kernels without VNNI saturate sums of

@@ -140,8 +140,7 @@ def paired_figures(
     -------
     ``figures``: in each place of ``evaluate``, ``first``, ``second``,
     ``difference`` (first minus second) and its ``interval``; ``mcnemar``, of the
-    accuracy; ``undefined_draws``, ``level``, ``resamples``, ``seed``; ``groups``,
-    how many there are.
+    accuracy; ``undefined_draws``, ``level``, ``resamples``, ``seed``; the number of ``groups``.
 
     Raises ValueError if the truths differ.
     """

@@ -43,11 +43,9 @@ def compare(
     :func:`~hambatch.evaluation.measures.evaluate`; the challenge's, the bins of
     the reliability diagram, ROC curves and subgroups; ``intervals`` of
     :func:`~hambatch.evaluation.bootstrap.bootstrap_intervals` and what they
-    were ``grouped_by``; ``against``, None without it. The same files give the
-    same report.
+    were ``grouped_by``; ``against``, None without it. The same files give the same report.
 
-    Raises InputError if a table cannot be used, no image of the truth was scored, or an image was
-    trained on.
+    Raises InputError if a table cannot be used, no image was scored, or one was trained on.
     """
     labels = read_truth(truth, split)
     joined = join_scored(labels, truth, read_predictions(predictions), predictions)

@@ -156,8 +156,7 @@ def drawn(
 ) -> Figures:
     """Measure every draw of lesions: arrays ``[resamples]``.
 
-    ``groups`` ``[n]`` names the lesion of each image; whole lesions are drawn, as many as there
-    are.
+    ``groups`` ``[n]`` names each image's lesion; a draw has as many lesions as there are.
     """
     parts = [measure(weights) for weights in draw_weights(groups, resamples, seed)]
     return {place: np.concatenate([part[place] for part in parts]) for place in parts[0]}
@@ -166,8 +165,7 @@ def drawn(
 def draw_weights(groups: ArrayLike, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """Yield float64 ``[draws, n]``: how often each image is in each draw; some draws at a time.
 
-    Lesions are numbered by their sorted names, so the order of the images
-    changes nothing.
+    Lesions are numbered by their sorted names, whatever the order of the images.
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     rng = np.random.default_rng(seed)

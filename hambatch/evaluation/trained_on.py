@@ -41,8 +41,7 @@ def check_training(
     JSON-able: ``done``; if so, ``split``, ``sides``, whether these are ``assumed``, and what
     :func:`~hambatch.evaluation.leaks.refuse_leaks` returns; else ``why`` not.
 
-    Raises InputError if an image leaks, or ``data`` is not the table that the engine was trained
-    with.
+    Raises InputError if an image leaks, or ``data`` is not the table of the engine's training.
     """
     if read_out_of_fold_record(predictions) is not None:
         return {"done": False, "why": "out of fold: no image is by a network that saw its lesion"}

@@ -44,8 +44,7 @@ def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Hash grey thumbnails ``[n, 32, 32]`` [1]_: uint64 ``[n]``.
 
     A bit says whether one of the 64 lowest coefficients of the thumbnail's discrete cosine
-    transform is above their median, the mean brightness left out of it. Similar images differ
-    in few bits.
+    transform is above their median, mean brightness left out. Similar images differ in few bits.
 
     References
     ----------
@@ -76,8 +75,7 @@ def thumbnails(files: Mapping[str, Path]) -> Thumbnails:
     """Decode files, by the sha256 of their bytes, as scoring does; each file once.
 
     Thumbnails are kept in the user's cache folder, a kilobyte each: the comparison needs them, so
-    a cache of hashes is not enough. A file that cannot be read or decoded, or has other bytes by
-    now, has none.
+    a cache of hashes is not enough. A file that is unreadable, or has changed, has none.
     """
     key = {
         "version": VERSION,

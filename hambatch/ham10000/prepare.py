@@ -26,8 +26,7 @@ def prepare(
 ) -> dict[str, Any]:
     """Split the images by lesion, check for leaks, write ``out`` and its record.
 
-    A metadata row without an image, or an image without a row, is recorded and
-    left out.
+    A metadata row without an image, or an image without a row, is recorded and left out.
 
     Returns
     -------

@@ -64,8 +64,7 @@ def assign_folds(
 
     Returns
     -------
-    int64 ``[N]``, values 0 to ``folds - 1``; the folds of a class differ by one
-    lesion at most.
+    int64 ``[N]``, values 0 to ``folds - 1``; the folds of a class differ by at most one lesion.
     """
     if folds < 2:
         raise ValueError(f"found {folds} folds, wanted at least 2")

@@ -133,8 +133,7 @@ class CheckedLane:
         """Decode each file of a batch that had trouble in a batch of its own.
 
         Gives the pixels by index of those without trouble: the pixels that they have in every
-        batch, also where the whole batch was too much for the GPU's memory. ``alive`` is called
-        after each.
+        batch, even one too large for the GPU's memory. ``alive`` is called after each.
         """
         self.settle()
         lane, found = CheckedLane(self._build, self._log), {}

@@ -160,9 +160,8 @@ def retry(
 ) -> Changes:
     """Begin with the scored rows of a finished table; its failed ones are what is missing.
 
-    As in :func:`resume`, the listing stays as it was. Raises InputError if the table is not the
-    one that its record describes, or was made with anything else that decides a scored row, or
-    under higher limits.
+    As in :func:`resume`, the listing stays as it was. Raises InputError if the table is not its
+    record's, or was made under higher limits or with anything else that decides a scored row.
     """
     journal.clear()
     record = read_record(record_path(out))

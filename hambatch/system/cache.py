@@ -75,8 +75,7 @@ def problem_with(folder: Path) -> str:
 def read_private(place: int, name: str) -> bytes:
     """Give a file's content, and mark it as used now.
 
-    Raises CacheRefused if it is not there, is no regular file, or another user can write to it
-    or read it.
+    Raises CacheRefused if it is missing, is no regular file, or is open to another user.
     """
     try:
         # A pipe would block the opening until somebody writes to it.

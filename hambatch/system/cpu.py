@@ -24,8 +24,7 @@ def share_cores(threads: int = 0, streams: int = 0, decode_threads: int = 0) -> 
     """Choose what 0 leaves open: all cores, one stream and one decoding thread for each.
 
     Both stages work ahead by a bounded number of batches, so whichever is the bottleneck gets
-    the cores, and the other sleeps: small images leave nearly all of them to inference, large
-    ones to decoding.
+    the cores, and the other sleeps: inference with small images, decoding with large ones.
     """
     cores = threads or available_cores()
     return Sharing(streams or cores, decode_threads or cores)

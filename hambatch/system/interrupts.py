@@ -23,9 +23,8 @@ class Stop:
 def stopping() -> Iterator[Stop]:
     """Note the first signal in the result; any later one raises KeyboardInterrupt.
 
-    A signal that is ignored stays so, as a shell wants it of jobs in the
-    background. Outside the main thread, where Python allows no handlers,
-    nothing changes.
+    A signal that is ignored stays so, as a shell wants it of jobs in the background.
+    Outside the main thread, where Python allows no handlers, nothing changes.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -61,8 +61,7 @@ def run_probe(
     flags
         Of the Python interpreter: :data:`LEAN` or :data:`WITH_PACKAGES`.
 
-    Raises KeyboardInterrupt if Ctrl-C ended the child: in whatever thread, it is meant for this
-    process too.
+    Raises KeyboardInterrupt, in any thread, if Ctrl-C ended the child: it is meant for both.
     """
     root = str(Path(hambatch.__file__).resolve().parent.parent)
     try:

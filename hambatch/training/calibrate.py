@@ -88,8 +88,7 @@ def fit_calibration(held_out: HeldOut) -> Calibration | None:
 def fit_temperature(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float | None:
     """Find the temperature with the smallest negative log-likelihood.
 
-    The likelihood is log-concave in 1 / temperature, so there is one minimum, where the slope
-    changes its sign.
+    The likelihood is log-concave in 1 / temperature: one minimum, where the slope changes sign.
 
     Parameters
     ----------
@@ -100,8 +99,7 @@ def fit_temperature(probabilities: NDArray[np.float64], truth: NDArray[np.int64]
 
     Returns
     -------
-    The temperature, rounded to ``DECIMALS``; None if the minimum is not between ``COLDEST``
-    and ``HOTTEST``.
+    The temperature, rounded to ``DECIMALS``; None if not between ``COLDEST`` and ``HOTTEST``.
     """
     from scipy.optimize import brentq
 

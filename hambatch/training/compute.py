@@ -81,8 +81,7 @@ def use_gpu(config: Any, gpu: Any) -> None:
 
     Memory is taken as it is needed: TensorFlow would take all of it, and DALI decodes on
     the same GPU. FP32 means FP32: TensorFlow would multiply in TF32 from Ampere on.
-    Operations are the deterministic ones, so that a resumed run gives the weights of one that
-    was never interrupted.
+    Operations are deterministic: a resumed run gives the weights of an uninterrupted one.
     """
     config.set_visible_devices([gpu], "GPU")
     config.experimental.set_memory_growth(gpu, True)

@@ -81,8 +81,7 @@ def cross_validate(
 def fold_parts(table: pd.DataFrame, fold: int, options: TrainOptions) -> Parts:
     """Divide the table into train, val and test rows; no lesion is in two of them.
 
-    The test parts of all folds are the whole table; the ``split`` column is
-    not used.
+    The test parts of all folds are the whole table; the ``split`` column is not used.
     """
     folds = assign_folds(list(table["group"]), list(table["dx"]), options.folds, options.seed)
     test, rest = table[folds == fold], table[folds != fold]

@@ -35,8 +35,7 @@ def gate_engine(
 ) -> bool:
     """Measure, report, and then write it down, so that no error hides what was measured.
 
-    Returns whether the gate is passed. Raises EngineError or InputError if it cannot be measured
-    or written down.
+    Returns whether the gate is passed. Raises EngineError or InputError if that cannot be done.
     """
     engine = load_engine(folder)
     gate = measure_gate(engine, read_dataset(split))

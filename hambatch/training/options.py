@@ -90,8 +90,7 @@ class FineTuneOptions:
 
     ``side`` is that of the images in training and in scoring: more pixels show more, and cost
     as much more. Stages from ``unfreeze`` up are trained with the head; conv4 and conv5 hold 22
-    of the base's 23.5 million weights. A step is a batch: 900 ``steps`` of 32 are 7 passes over
-    4,300 images.
+    of the base's 23.5 million weights. 900 ``steps`` of 32 are 7 passes over 4,300 images.
 
     ``peak_learning_rate`` is the head's, which starts from random weights; conv5 learns
     ``base_rate`` times as fast, and each stage below ``stage_decay`` times as fast as the one
@@ -103,8 +102,7 @@ class FineTuneOptions:
     ``balance`` draws classes in proportion to their images (``none``), to the square root of
     that (``sqrt``), or alike (``full``): in between, rare classes are seen more often and
     their few images are not learnt by heart. ``logit_adjustment`` takes as much of what the
-    network learns of these shares out of its scores: with 1 it scores as if all classes were
-    equally frequent.
+    network learns of these shares out of its scores: 1 scores as if classes were equally frequent.
 
     ``val_every`` 150 steps keeps validation of 900 images below a tenth of the time on a CPU,
     where both are slow. ``final`` trains on the validation images as well, for a fixed number

@@ -52,8 +52,7 @@ def train(
         Predictions to fit the temperature of a final training on, which holds out no images.
 
     Raises HambatchError if ``out`` exists, options contradict each other, the table leaks, images,
-    weights or the device are missing, ``OUT.work`` is of another run, or predictions of another
-    recipe.
+    weights or the device are missing, or ``OUT.work`` or the predictions are of another run.
     """
     _refuse_existing(out)
     refuse_combinations(options)

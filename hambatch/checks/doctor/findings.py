@@ -123,8 +123,7 @@ def examine_dali() -> Finding:
 def _import_all(modules: Sequence[str]) -> dict[str, str]:
     """Import modules; to each, why it cannot be imported, empty if it can.
 
-    One process imports as many as it can; what ends it is at fault, and those after it get
-    another process.
+    One process imports as many as it can; what ends it is at fault; another does the rest.
     """
     troubles: dict[str, str] = {}
     while left := [name for name in modules if name not in troubles]:

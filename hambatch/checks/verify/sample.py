@@ -25,8 +25,7 @@ class ScoredAgain(NamedTuple):
 class Tolerance:
     """How far a probability may move: 0 where machine and libraries are those of the run.
 
-    ``other_request_size`` is the least where a GPU whose memory was full had smaller requests,
-    then or now.
+    ``other_request_size`` is the least where a GPU, its memory full, had smaller requests.
     """
 
     usual: float

@@ -102,8 +102,7 @@ def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
 def _plan(engine: Engine, options: ScoreOptions, source: Path) -> tuple[RunPlan, float]:
     """Resolve the options; without such a GPU, or a TensorRT plan, the CPU scores again.
 
-    Besides the run plan, what a probability may differ by on another machine than the run's,
-    or in another batch.
+    Besides the run plan, what a probability may differ by on another machine or in another batch.
     """
     tolerance = engine.manifest.sentinels.elsewhere(options.precision)
     if _depends_on_batches(options):

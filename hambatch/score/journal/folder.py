@@ -200,8 +200,7 @@ def open_journal(output: Path, *, forgotten: bool = False) -> Iterator[Journal]:
     forgotten
         Leave aside what an earlier start left; :meth:`Journal.clear` drops it.
 
-    Raises InputError if another run holds it, the folder refuses or is none of ours, or it is
-    damaged.
+    Raises InputError if another run holds it, or it cannot be written, is not ours, or is damaged.
     """
     folder = journal_folder(output)
     _refuse_foreign(folder)

@@ -117,8 +117,7 @@ class SentinelWatch:
     backend
         As the table names it; if empty, the engine's wider tolerance holds.
     scratch
-        Where to draw sentinels for an engine that has none; default: the system's temporary
-        folder.
+        Where to draw sentinels for an engine without any; default: the temporary folder.
 
     Attributes
     ----------
@@ -198,8 +197,7 @@ class SentinelWatch:
     def proven(self) -> list[int]:
         """Give the images that the answers checked since the last call have proven.
 
-        An image is proven when a sentinel, answered later in the same slot of the same worker,
-        has come back right.
+        An image is proven by a later sentinel in the same slot of the same worker, scored right.
         """
         proven, self._proven = self._proven, []
         return proven

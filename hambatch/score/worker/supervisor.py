@@ -30,12 +30,10 @@ class SupervisedWorker:
     """Answers every batch, whatever becomes of the process that computes the answers.
 
     After a loss the unanswered batches are done one file at a time: the file at which the
-    worker is lost again gets a failed answer, every other file its own. A sentinel is tried
-    again first.
+    worker is lost again gets a failed answer, every other its own. A sentinel is tried twice.
 
     Where another device can do the work, a device that loses its worker once more at a
-    sentinel, or at a second of those files, has failed: two files in a row that crash a
-    decoder are rarer.
+    sentinel, or at a second of those files, has failed: two such files in a row are rarer.
 
     Parameters
     ----------

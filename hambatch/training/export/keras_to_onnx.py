@@ -170,8 +170,7 @@ def name_outputs(graph: Any) -> None:
 def name_nodes(graph: Any) -> None:
     """Give each node a number by operator, and inner tensors the name of their node.
 
-    tf2onnx puts counters of its process into names; without them the same weights give the
-    same bytes.
+    tf2onnx puts counters into names; without them the same weights give the same bytes.
     """
     kept = {value.name for value in [*graph.input, *graph.output]}
     weights = Weights(graph)

@@ -111,8 +111,7 @@ def mixed(
     """Blend every image of a batch with another, by shares of Beta(mixup, mixup) [1]_.
 
     Each keeps the larger share, so that a batch has as much of every class as was drawn for it.
-    With 0 nothing is blended, and labels are hard. Shares depend on the seed and the step's
-    ``number`` alone.
+    With 0 nothing is blended, and labels are hard. Shares depend on seed and ``number`` alone.
 
     References
     ----------

@@ -59,7 +59,7 @@ def ensure_plan(engine: Engine, precision: str, gpu: Gpu, request_size: int = RE
 
 
 def _build_in_a_process(engine: Engine, options: BuildOptions) -> None:
-    # Whatever becomes of the builder, and of the memory that it takes, this process lives.
+    # Whatever becomes of the builder, and of the memory that it takes, this process continues.
     wanted = [f"--precision={options.precision}", f"--max-batch={options.max_batch}"]
     build = ["build", *wanted, f"--device={options.device}", "--", str(engine.folder)]
     command = [sys.executable, "-P", "-m", "hambatch", *build]

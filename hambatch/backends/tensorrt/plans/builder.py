@@ -89,8 +89,7 @@ def build_plan(
 def parse(trt: Any, network: Any, log: Any, content: bytes, spec: InputSpec) -> Any:
     """Read a serialized ONNX model into a new, strongly typed network; returns the parser.
 
-    Raises EngineError with everything that the parser refuses, or if the input or the outputs
-    are others.
+    Raises EngineError with all that the parser refuses, or if inputs or outputs are others.
     """
     parser = trt.OnnxParser(network, log)
     if not parser.parse(content):

@@ -9,8 +9,7 @@ A plan is native code: loading one is running it. So it is loaded only from a pr
         KEY.lock          held by the process that builds it
         KEY.timing        timings of kernels on one GPU: sha256 of the rest, a newline, the rest
 
-The JSON is written last, and only what it names is loaded: two builds at once leave one plan or
-the other, whole.
+The JSON is written last, and only what it names is loaded: two builds at once leave one whole plan.
 """
 
 import errno

@@ -118,8 +118,7 @@ def quantise(
     Returns
     -------
     bytes
-        A serialized ONNX model: weights of the quantised convolutions INT8, other large
-        ones stored as FP16.
+        A serialized ONNX model: weights of quantised convolutions INT8, other large ones FP16.
     """
     model = with_fp32_weights(onnx_module().ModelProto.FromString(content))
     equalise(model.graph, channel_maxima(model, images), options.equalise)
