@@ -68,10 +68,14 @@ def test_every_field_of_the_recipe_is_an_option_with_its_default():
 
 def test_help_says_which_recipe_an_option_is_of_and_what_it_accepts():
     lines = " ".join(CliRunner().invoke(train, ["--help"], terminal_width=100).output.split())
-    assert "--views N published: Augmented views of every training image." in lines
-    assert "--warmup X finetune: Share of the steps" in lines
-    assert "[0<=x<1]" in lines
-    assert "--unfreeze [conv5|conv4|conv3] finetune: The lowest stage" in lines
+    published = lines.partition("Published recipe (--recipe published): ")[2]
+    published, _, views = published.partition("Views of the training images: ")
+    views, _, finetune = views.partition("Fine-tuning (--recipe finetune): ")
+    assert "--views N Augmented views of every training image." in published
+    assert "--cutout X finetune: Side of a blanked square" in views
+    assert "--warmup X Share of the steps" in finetune
+    assert "[0<=x<1]" in finetune
+    assert "--unfreeze [conv5|conv4|conv3] Lowest stage" in finetune
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_a_plan_whose_answers_drift_is_refused_and_not_kept(
     workshop: Workshop, own_cache: Path
 ) -> None:
     workshop.trial = workshop.trial_that(drifting)
-    with pytest.raises(EngineError, match="scores depend on its place"):
+    with pytest.raises(EngineError, match="scores depend on its slot"):
         workshop.get()
     assert list(own_cache.glob("*.plan")) == list(own_cache.glob("*.json")) == []
 
