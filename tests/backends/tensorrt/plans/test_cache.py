@@ -187,10 +187,10 @@ def test_a_folder_in_place_of_a_record_or_a_lock_is_named(folder: Path) -> None:
     described.mkdir()
     with pytest.raises(NoPlan, match="is no regular file"):
         found()
-    with plan_cache() as cache, pytest.raises(InputError, match=r"(?s)Next: remove what lies"):
+    with plan_cache() as cache, pytest.raises(InputError, match=r"(?s)Next: remove the folder"):
         cache.keep(record(), CONTENT)
     (folder / f"{KEY.name}.lock").mkdir()
-    with pytest.raises(InputError, match=r"(?s)cannot be locked.*Next: remove what lies"):
+    with pytest.raises(InputError, match=r"(?s)cannot be locked.*Next: remove the folder"):
         lock_it()
 
 
