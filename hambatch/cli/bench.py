@@ -71,7 +71,7 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
 @of_engine("--samples", "Latencies to take; 0: what --percentile needs.", click.IntRange(0, 10**7))
 @of_engine("--max-seconds", "Most seconds of latencies per combination.", FiniteRange(0.01, 86_400))
 def engine(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
-    """Inference alone, on arrays in memory; lists like 1,2,4,8: every combination is measured."""
+    """Inference alone, on arrays in memory; every combination of listed values."""
     from hambatch.bench.engine import bench_engine
 
     run(bench_engine, source, BenchEngineOptions(**options), out, plots)  # type: ignore[arg-type]

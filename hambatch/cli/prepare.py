@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import option_of
+from hambatch.cli.parameters import FiniteRange, option_of
 from hambatch.ham10000.options import PrepareOptions
 
-FRACTION = click.FloatRange(0, 1, min_open=True, max_open=True)
+FRACTION = FiniteRange(0, 1, min_open=True, max_open=True)
 
 
 option = option_of(PrepareOptions())

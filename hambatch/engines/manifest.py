@@ -187,9 +187,9 @@ class Calibration:
 
     def __post_init__(self) -> None:
         """Refuse errors of calibration that are no shares."""
-        ece = self.ece
-        if max(ece.before, *ece.before_interval, ece.after, *ece.after_interval) > 1:
-            raise ValueError(f"ece is {ece}, wanted 0 to 1")
+        for name, value in vars(self.ece).items():
+            if max(value if isinstance(value, tuple) else (value,)) > 1:
+                raise ValueError(f"ece.{name} is {value}, wanted 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -281,8 +281,12 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-_REQUIRED = ("classes", "malignant", "input", "preprocessing")
-"""Fields with a default that a file has to state all the same."""
+_REQUIRED = {
+    (): ("classes", "malignant", "input", "preprocessing"),
+    ("sentinels",): ("pictures", "tolerance", "tolerance_elsewhere", "measured_on"),
+    ("calibration", "fitted_on"): ("precision", "predictions_sha256"),
+}
+"""Fields with a default that a file has to state all the same, of each object that it has."""
 
 
 def _typed(raw: dict[str, Any]) -> Manifest:
@@ -299,12 +303,21 @@ def _typed(raw: dict[str, Any]) -> Manifest:
     temperature = raw.pop("temperature", 1.0)
     if temperature != 1.0:
         raise ValueError(f"its temperature is {temperature!r}, wanted a calibration instead")
-    missing = [name for name in _REQUIRED if name not in raw]
+    missing = list(_missing(raw))
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}")
     if raw.get("calibration", raw) is None:
         raise ValueError("calibration is null, wanted an object, or no such field")
     return convert(raw, Manifest, exact=True)
+
+
+def _missing(raw: dict[str, Any]) -> Iterator[str]:
+    for place, names in _REQUIRED.items():
+        part: Any = raw
+        for step in place:
+            part = part.get(step) if isinstance(part, dict) else None
+        if isinstance(part, dict):
+            yield from (".".join([*place, name]) for name in names if name not in part)
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
@@ -313,8 +326,8 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield f"its classes are {manifest.classes}, wanted {CLASSES}"
     if not set(manifest.malignant) <= set(manifest.classes):
         yield f"malignant {manifest.malignant} is not a subset of its classes"
-    trained_on = manifest.data.get("trained_on", ())
-    if not set(trained_on) <= set(SPLITS):
+    trained_on = manifest.data.get("trained_on", [])
+    if not isinstance(trained_on, list | tuple) or any(part not in SPLITS for part in trained_on):
         yield f"it was trained on {trained_on}, wanted parts of {SPLITS}"
     for name in manifest.files:
         if Path(name).name != name or name in {"", ".", "..", MANIFEST_NAME}:

@@ -208,7 +208,7 @@ def _claim(folder: Path, names: set[str]) -> None:
         ) from error
     others = sorted(found - names)
     if others:
-        beside = folder.with_name(f"{folder.name or 'hambatch'}-samples")
+        beside = folder.parent / f"{folder.resolve().name or 'hambatch'}-samples"
         raise InputError(
             f"{folder} holds {len(others)} other files, the first {others[0]!r}; "
             f"wanted an empty folder, or one with the same {len(names)} samples.\n"

@@ -79,7 +79,8 @@ def dataset_root(split_path: Path) -> Path:
     try:
         root = Path(read_json(record.read_bytes(), _Record).root)
     except (OSError, ValueError) as error:
-        found, wanted = f"no record with a dataset root ({error})", "the record that prepare writes"
+        why = error.strerror if isinstance(error, OSError) else error
+        found, wanted = f"no record with a dataset root ({why})", "the record that prepare writes"
         raise _refused(record, found, wanted) from error
     if not root.is_dir():
         raise _refused(record, f"root {root}, which is not there", "the folder with the images")

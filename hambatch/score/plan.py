@@ -1,5 +1,6 @@
 """The run plan: device, backend, precision and cores, resolved once before a run starts."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -275,7 +276,7 @@ def _jobs(
             salvage_truncated=options.salvage_truncated,
         ),
         decode_seconds=options.decode_seconds,
-        root=source.resolve() if source else None,
+        root=Path(os.path.realpath(source)) if source else None,
         follow_symlinks=options.follow_symlinks,
         decoder=options.decoder,
         tta=options.tta,

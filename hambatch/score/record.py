@@ -229,7 +229,7 @@ def _check(record: dict[str, Any]) -> None:
     json.dumps(record, ensure_ascii=False).encode()
     found = convert(record, _Record)
     convert(record["fingerprint"], dict[str, dict[str, Any]])
-    survey_of(found.not_scored)
+    survey_of(found.not_scored, "not_scored")
     options_of(found.options)
     stated, used = found.calibration.temperature, found.fingerprint.calibration.temperature
     if stated != used:

@@ -181,7 +181,7 @@ def retry(
         for some in _parts(scored):
             rows.append(some)
         rows.sync()
-    journal.begin(now, survey_of(record["not_scored"]), utc_now(), history_of(record))
+    journal.begin(now, survey_of(record["not_scored"], "not_scored"), utc_now(), history_of(record))
     return changes
 
 

@@ -35,7 +35,7 @@ def test_a_result_without_an_engine_is_read(tmp_path):
     ("whole", "found"),
     [
         ([], r"the whole is \[\], wanted object"),
-        ({}, "missing required field `kind`"),
+        ({}, "kind is missing"),
         (GOOD | {"kind": "other"}, "kind: .*'other'"),
         (GOOD | {"format": 2}, "format: .*2"),
         (GOOD | {"format": "9" * 9999}, "format is '999"),

@@ -256,3 +256,17 @@ def test_the_file_cannot_claim_that_a_gate_passed(folder: Path) -> None:
 def test_a_gate_passes_up_to_its_limits(folder: Path, values: dict[str, Any], passed: bool) -> None:
     gate = gate_of(read_manifest(folder), "x86_64 avx2")
     assert replace(gate, **values).passed is passed
+
+
+@pytest.mark.parametrize("raw", [{}, {"pictures": []}])
+def test_sentinels_that_lack_a_part_are_refused(folder: Path, raw: dict[str, object]) -> None:
+    change(folder, "sentinels", raw)
+    with pytest.raises(EngineError, match=r"it has no .*sentinels\.measured_on"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("trained_on", [None, 3, "train", [["train"]]])
+def test_parts_that_are_no_list_of_names_are_refused(folder: Path, trained_on: object) -> None:
+    change(folder, "data", {"trained_on": trained_on})
+    with pytest.raises(EngineError, match="it was trained on"):
+        read_manifest(folder)

@@ -20,6 +20,7 @@ class Whole:
     name: str
     parts: tuple[Part, ...] = ()
     by_name: dict[str, Part] = field(default_factory=dict)
+    by_letter: dict[Annotated[str, Meta(min_length=1)], int] = field(default_factory=dict)
 
 
 def test_values_that_fit_are_read() -> None:
@@ -33,8 +34,17 @@ def test_values_that_fit_are_read() -> None:
         ('{"name": 3}', "name is 3, wanted str"),
         ('{"name": "a", "parts": [{"share": 2}]}', "parts[0].share is 2, wanted float <= 1.0"),
         ('{"name": "a", "parts": [{"share": true}]}', "parts[0].share is True, wanted float"),
-        ('{"name": "a", "by_name": {"x": 1}}', "by_name[...] is {'x': 1}, wanted object"),
-        ("{}", "the whole: Object missing required field `name`"),
+        ('{"name": "a", "by_name": {"x": 1}}', "by_name.x is 1, wanted object"),
+        (
+            '{"name": "a", "by_name": {"b": {"share": 0}, "a.c": {"share": 3}}}',
+            "by_name['a.c'].share is 3, wanted float <= 1.0",
+        ),
+        ('{"name": "a", "parts": [{}]}', "parts[0].share is missing"),
+        (
+            '{"name": "a", "by_letter": {"": 1}}',
+            "a key of by_letter cannot be used, wanted str of length >= 1",
+        ),
+        ("{}", "name is missing"),
         ("[]", "the whole is [], wanted object"),
         ('{"name": NaN}', "it is not JSON: JSON is malformed: invalid character (byte 9)"),
         ("{", "it is not JSON: Input data was truncated"),

@@ -60,14 +60,18 @@ class Begun:
         """Raise ValueError if the fingerprint names no listing, or the survey is not whole."""
         if "sha256" not in self.fingerprint.get("listing", {}):
             raise ValueError("fingerprint.listing.sha256 is missing")
-        survey_of(self.survey)
+        survey_of(self.survey, "survey")
 
 
-def survey_of(raw: Any) -> Survey:
+def survey_of(raw: Any, place: str) -> Survey:
     """Read a survey back from JSON; raises ValueError if a part is missing or unknown."""
-    survey = convert(raw, Survey)
-    if asdict(survey) != raw:
-        raise ValueError(f"it is {raw!r}, wanted the parts {asdict(Survey())!r}")
+    try:
+        survey = convert(raw, Survey, exact=True)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+    missing = [name for name in asdict(survey) if name not in raw]
+    if missing:
+        raise ValueError(f"{place}.{missing[0]} is missing")
     return survey
 
 
@@ -164,7 +168,9 @@ class Journal:
                 f"{self.listing_path} is not the listing that the run began with: "
                 f"sha256 {found.sha256}, wanted {wanted}.\nNext: add --overwrite to start afresh"
             )
-        return Listing(found.path, found.count, found.sha256, survey_of(self.begun_with.survey))
+        return Listing(
+            found.path, found.count, found.sha256, survey_of(self.begun_with.survey, "survey")
+        )
 
     def rows(self, images: int) -> RowLog:
         """Open the file of rows."""
