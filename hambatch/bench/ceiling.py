@@ -66,8 +66,8 @@ class Ceiling:
         return {
             "images_per_s": round(self.images_per_s, 3),
             "formula": self.formula,
-            "share_of_ceiling": round(self.share, 4),
-            "share_with_known_pictures": round(self.share_with_sentinels, 4),
+            "share_of_ceiling": self.share,
+            "share_with_known_pictures": self.share_with_sentinels,
             "bound_by": self.bound_by,
             "gain_if_the_other_were_free": round(self.gain, 4),
         }
@@ -99,8 +99,9 @@ def find_ceiling(
     return Ceiling(
         images_per_s=median(ceilings),
         formula=cores.formula,
-        share=share,
-        share_with_sentinels=share * (1 + sentinels),
+        # Rounded here, so that the verdict and the JSON say the same.
+        share=round(share, 4),
+        share_with_sentinels=round(share * (1 + sentinels), 4),
         bound_by=bound_by,
         gain=median(gains),
     )
