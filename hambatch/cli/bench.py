@@ -16,8 +16,17 @@ from hambatch.bench.options import (
     BenchScoreOptions,
 )
 from hambatch.cli.help import Group
-from hambatch.cli.parameters import Decorated, Device, FiniteRange, Listed, option_of
+from hambatch.cli.parameters import (
+    Decorated,
+    Device,
+    FiniteRange,
+    Listed,
+    OutputFile,
+    OutputFolder,
+    option_of,
+)
 from hambatch.errors import ExitCode
+from hambatch.system.output_names import JSON
 
 ENGINE, PIPELINE, SCORE = BenchEngineOptions(), BenchPipelineOptions(), BenchScoreOptions()
 
@@ -45,11 +54,10 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
     device = "auto, cpu, gpu, or the number of a GPU, as CUDA counts."
     count = "Images per repeat; fewer files are used again."
     repeats = "Turns that count; one more comes before them, to warm up."
-    png, json_file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
     decorators: tuple[Callable[..., Any], ...] = (
         option("--device", device, Device()),
-        click.option("--plots", type=png, help="Folder for PNGs."),
-        click.option("--out", type=json_file, help="JSON result to write."),
+        click.option("--plots", type=OutputFolder(), help="Folder for PNGs."),
+        click.option("--out", type=OutputFile(JSON, "JSON"), help="JSON result to write."),
         option("--count", count, click.IntRange(1, 10**6)),
         option("--repeats", repeats, click.IntRange(1, REPEATS_AT_MOST)),
         option("--engine", "Name of an installed engine, or a folder.", click.STRING),

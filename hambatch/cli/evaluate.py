@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
+from hambatch.cli.parameters import OutputFile, OutputFolder
+from hambatch.system.output_names import HTML
 
 PATH = click.Path(path_type=Path)
 
@@ -33,9 +35,15 @@ hambatch evaluate preds.csv --truth labels.csv --against other.csv
     help="Split table that the engine was trained with: its training images are refused.",
 )
 @click.option(
-    "--out", type=PATH, help="Folder for evaluation.json and the plots, replaced if there."
+    "--out",
+    type=OutputFolder(),
+    help="Folder for evaluation.json and the plots, replaced if there.",
 )
-@click.option("--html", type=PATH, help="Page with everything in one file, replaced if there.")
+@click.option(
+    "--html",
+    type=OutputFile(HTML, "a page of HTML"),
+    help="Page with everything in one file, replaced if there.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON instead of the tables.")
 def evaluate(
     predictions: Path,

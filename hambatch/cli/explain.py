@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import option_of
+from hambatch.cli.parameters import OutputFolder, option_of
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import ExitCode
 from hambatch.explanation.options import ExplainOptions
@@ -34,7 +34,9 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("images", metavar="[IMAGE]...", nargs=-1, type=PATH)
 @click.option("--from", "table", metavar="PREDS", type=PATH, help="Take images of a table.")
-@click.option("--out", required=True, type=PATH, help="Folder for the PNGs and explain.json.")
+@click.option(
+    "--out", required=True, type=OutputFolder(), help="Folder for the PNGs and explain.json."
+)
 @option("--engine", "Name or folder; default: that of the table, or the default engine.")
 @click.option(
     "--class",

@@ -1,7 +1,9 @@
 """Parameter types: values are checked while the command line is read."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -25,6 +27,55 @@ class Device(click.types.StringParamType):
         except InputError as error:
             self.fail(str(error), param, ctx)
         return value
+
+
+class _Output(click.Path):
+    """A path to write; what :mod:`hambatch.system.output_names` refuses is wrong usage."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a name of something else, with the words of the check."""
+        option = param.opts[0] if param and param.opts[0].startswith("-") else ""
+        try:
+            path = Path(super().convert(value, param, ctx))  # type: ignore[arg-type]
+            self._check(path, str(value), option)
+        except InputError as error:
+            self.fail(str(error).removeprefix(f"{option} "), param, ctx)
+        return path
+
+    def _check(self, path: Path, typed: str, option: str) -> None:
+        raise NotImplementedError
+
+
+class OutputFile(_Output):
+    """A file to write: one of the suffixes, or none; without suffixes the command checks them."""
+
+    def __init__(self, suffixes: Sequence[str] = (), what: str = "") -> None:
+        super().__init__()
+        self._suffixes, self._what = suffixes, what
+
+    def _check(self, path: Path, typed: str, option: str) -> None:
+        from hambatch.system.output_names import check_file_name, refuse_standard_output
+
+        if typed.endswith(os.sep):
+            raise InputError(
+                f"{typed} is the name of a folder, wanted a file.\nNext: {option} {typed}NAME"
+            )
+        if self._suffixes:
+            check_file_name(path, self._suffixes, self._what, option)
+        else:
+            refuse_standard_output(path, option)
+
+
+class OutputFolder(_Output):
+    """A folder to write into."""
+
+    def _check(self, path: Path, typed: str, option: str) -> None:
+        from hambatch.system.output_names import check_folder_name
+
+        check_folder_name(path, option)
 
 
 class FiniteRange(click.FloatRange):

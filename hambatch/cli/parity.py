@@ -6,8 +6,9 @@ import click
 
 from hambatch.checks.options import ParityOptions
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device, option_of
+from hambatch.cli.parameters import Device, OutputFile, option_of
 from hambatch.errors import ExitCode
+from hambatch.system.output_names import JSON
 
 DEFAULTS = ParityOptions()
 
@@ -34,7 +35,7 @@ hambatch parity ./images --device gpu --out parity.json
     click.Choice(["auto", "fp32", "fp16", "int8"]),
 )
 @option("--count", "Images, spread evenly over the folder.", click.IntRange(1, 10_000))
-@click.option("--out", type=click.Path(path_type=Path), help="JSON result to write.")
+@click.option("--out", type=OutputFile(JSON, "JSON"), help="JSON result to write.")
 @click.pass_context
 def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: object) -> None:
     """Score the same images of SOURCE by every path, and compare them with the CPU's FP32.

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import FiniteRange, option_of
+from hambatch.cli.parameters import FiniteRange, OutputFile, option_of
 from hambatch.ham10000.options import PrepareOptions
+from hambatch.system.output_names import CSV
 
 FRACTION = FiniteRange(0, 1, min_open=True, max_open=True)
 
@@ -22,7 +23,7 @@ hambatch prepare HAM10000 --out split.csv
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("root", metavar="HAM10000_DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Split table to write (CSV)."
+    "--out", required=True, type=OutputFile(CSV, "CSV"), help="Split table to write (CSV)."
 )
 @option("--val-fraction", "Share of each class's lesions held out for validation.", FRACTION)
 @option("--test-fraction", "Share of each class's lesions held out for testing.", FRACTION)

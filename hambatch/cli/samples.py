@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import option_of
+from hambatch.cli.parameters import OutputFolder, option_of
 from hambatch.engines.options import SampleOptions
 from hambatch.system.text import plural
 
@@ -18,7 +18,7 @@ hambatch samples samples --count 100
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=OutputFolder())
 @option("--count", "Number of images.", click.IntRange(min=1))
 @option("--seed", "The same seed gives the same pixels.", click.IntRange(min=0))
 def samples(folder: Path, count: int, seed: int) -> None:

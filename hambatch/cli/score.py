@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device, FiniteRange, option_of
+from hambatch.cli.parameters import Device, FiniteRange, OutputFile, option_of
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import VIEWS_AT_MOST, ScoreOptions
@@ -25,7 +25,7 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Table to write.")
+@click.option("--out", required=True, type=OutputFile(), help="Table to write.")
 @click.option(
     "--format",
     "kind",
@@ -127,7 +127,7 @@ def score(
     After any interruption, the same command resumes.
 
     Exit codes: 0 all scored; 1 the run failed; 2 wrong command line; 3 done, but
-    some images failed or some folders could not be read; 130 interrupted.
+    some images failed, have no row, or some folders could not be read; 130 interrupted.
     """
     from hambatch.cli.summary import describe, show_plan, show_rows
     from hambatch.score.run import score as run

@@ -8,7 +8,7 @@ import click
 
 from hambatch.pipelines.decode import has_dali
 from hambatch.score.plan import RunPlan
-from hambatch.score.record import Tally
+from hambatch.score.record import ChangedSince, Tally
 from hambatch.score.run import Outcome
 from hambatch.score.runner import Progressed
 from hambatch.system.text import encode_name, plural
@@ -80,14 +80,39 @@ def describe(outcome: Outcome, out: Path) -> str:
         lines.append(
             f"  {survey.links_left.count} linked folders not entered (--follow-symlinks enters)"
         )
-    if outcome.changes.added or outcome.changes.gone:
-        lines.append(
-            f"  since the run began: {outcome.changes.added} files added (no row), "
-            f"{outcome.changes.gone} files removed"
-        )
+    lines += _since_begun(outcome.changes)
+    if outcome.out != out:
+        lines.append(f"  {encode_name(str(out))} is a link: written to {outcome.out}")
     if not has_dali():
         lines.append("  DALI is not installed here: Pillow decoded, more slowly")
     return "\n".join(lines)
+
+
+def _since_begun(changes: ChangedSince) -> list[str]:
+    """Say what became of SOURCE since the run began, and how to score what has no row."""
+    if changes.problem:
+        return [
+            "  SOURCE could not be listed again at the end, so files without a row are not known: "
+            f"{changes.problem}"
+        ]
+    lines = [
+        f"  can no longer read folder {name}: {why}"
+        for name, why in sorted(changes.unreadable.items())
+    ]
+    counted = (
+        ("came since the run began, no row", changes.added, changes.added_names),
+        ("changed since scored, row of the old bytes", changes.changed, changes.changed_names),
+        ("gone since the run began", changes.gone, list[str]()),
+    )
+    lines += [f"  {what}: {plural(n, 'file')}{_first(names)}" for what, n, names in counted if n]
+    if changes.added or changes.changed:
+        lines.append("  Next: add --overwrite to score all files again, or name another --out")
+    return lines
+
+
+def _first(names: list[str]) -> str:
+    more = ", ..." if len(names) > SHOWN else ""
+    return f" ({', '.join(names[:SHOWN])}{more})" if names else ""
 
 
 def _speed(images: int, seconds: float) -> str:

@@ -17,7 +17,7 @@ from hambatch.ham10000.near_duplicates import compare_images, joined_groups
 from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.split import assign_splits, group_lesions
 from hambatch.ham10000.table import COLUMNS, record_path
-from hambatch.system.files import write_json, write_text
+from hambatch.system.files import followed, write_json, write_text
 from hambatch.system.text_table import first_names
 
 
@@ -42,6 +42,7 @@ def prepare(
     Raises InputError if the download or the options cannot be used, or ``out`` is some other file;
     a split table with other rows is one unless ``overwrite``.
     """
+    out = followed(out)
     _check_out(root, out)
     metadata_path = find_metadata(root)
     metadata = read_metadata(metadata_path)

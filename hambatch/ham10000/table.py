@@ -7,6 +7,7 @@ import pandas as pd
 
 from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.errors import InputError
+from hambatch.system.files import companion
 from hambatch.system.schema import read_json
 from hambatch.system.text_table import read_csv
 
@@ -66,8 +67,8 @@ class _Record:
 
 
 def record_path(split_path: Path) -> Path:
-    """Where the record of a split table lies: ``split.csv.json``."""
-    return split_path.with_name(split_path.name + ".json")
+    """Where the record of a split table lies: ``split.csv.json``; of a link, beside its file."""
+    return companion(split_path, ".json")
 
 
 def dataset_root(split_path: Path) -> Path:

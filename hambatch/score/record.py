@@ -4,6 +4,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,8 +84,48 @@ class Tally:
         }
 
 
+@dataclass(frozen=True)
+class ChangedSince:
+    """The record's ``changed_since_begun``.
+
+    Attributes
+    ----------
+    added, gone, changed
+        Files without a row; rows whose file is gone; rows of other bytes than the file has now.
+        None: SOURCE could not be listed again.
+    added_names, changed_names
+        The first of them, percent-encoded as in the table.
+    unreadable
+        Folders that can no longer be read, each with the reason.
+    since_utc, looked_utc
+        When the oldest rows' run began, and when SOURCE was listed again.
+    problem
+        Why it could not be listed; empty if it was.
+    """
+
+    added: int | None = None
+    gone: int | None = None
+    changed: int | None = None
+    added_names: list[str] = field(default_factory=list)
+    changed_names: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    since_utc: str = ""
+    looked_utc: str = ""
+    problem: str = ""
+
+    @property
+    def none_missed(self) -> bool:
+        """Whether every file that is there now has a row of its bytes, as far as can be seen."""
+        return not (self.added or self.changed or self.unreadable or self.problem)
+
+
 def describe_run(
-    output_sha256: str, *, run: Run, tally: Tally, timing: dict[str, Any]
+    output_sha256: str,
+    *,
+    run: Run,
+    tally: Tally,
+    changes: ChangedSince,
+    timing: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything the record says, in the order in which it is read."""
     plan, devices = run.plan, run.journal.devices
@@ -95,7 +136,7 @@ def describe_run(
         "output": {"file": encode_name(run.out.name), "sha256": output_sha256},
         "counts": tally.to_json(),
         "not_scored": asdict(run.listing.survey),
-        "changed_since_begun": asdict(run.changes),
+        "changed_since_begun": asdict(changes),
         "sentinels": run.devices.sentinels(),
         "engine": _engine(run),
         "precision": asdict(plan.choice),
@@ -245,6 +286,16 @@ def temperature_used(record: dict[str, Any]) -> float | None:
 def history_of(record: dict[str, Any]) -> DeviceHistory:
     """Read what became of the devices; versions that did not keep it had nothing to say."""
     return convert(record.get("device", {}), DeviceHistory)
+
+
+def oldest_row_utc(record: dict[str, Any]) -> str:
+    """Read when the run of a table's oldest rows began; empty if the record does not say."""
+    known = [record.get("changed_since_begun"), record.get("timing")]
+    for part, key in zip(known, ("since_utc", "begun_utc"), strict=True):
+        said = part.get(key) if isinstance(part, dict) else None
+        with suppress(ValueError):
+            return datetime.fromisoformat(str(said)).astimezone(UTC).isoformat(timespec="seconds")
+    return ""
 
 
 _NEEDED = frozenset(

@@ -1,4 +1,4 @@
-"""The story of a run: plan, start, work, publish; through a journal, so that no row is lost."""
+"""The story of a run: plan, start, work, look again, publish; a journal keeps every row."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +10,13 @@ from typing import Any
 
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.errors import HambatchError, SentinelError
+from hambatch.score.changes import look_again
 from hambatch.score.devices import DevicePool
 from hambatch.score.journal.folder import Journal, open_journal
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import RunPlan, plan_run
-from hambatch.score.record import Tally, describe_run, utc_now, write_stopped
+from hambatch.score.record import ChangedSince, Tally, describe_run, utc_now, write_stopped
 from hambatch.score.runner import Progress, Run, score_missing
 from hambatch.score.start import (
     check_output,
@@ -26,9 +27,10 @@ from hambatch.score.start import (
     resume,
     retry,
 )
-from hambatch.sinks.formats import format_of
+from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.publish import open_outputs, record_path, stopped_path
-from hambatch.sources.listing import Changes, Listing
+from hambatch.sources.listing import Listing
+from hambatch.system.files import followed
 from hambatch.system.interrupts import stopping
 
 
@@ -36,20 +38,23 @@ from hambatch.system.interrupts import stopping
 class Outcome:
     """How a run ended.
 
-    ``kept`` rows come from earlier starts; ``changes`` are the folder's since
-    the first of them; ``seconds`` are of this start.
+    ``out`` is the table, also where a symbolic link was named; ``kept`` rows come from earlier
+    starts; ``changes`` are SOURCE's since the first of them; ``seconds`` are of this start.
     """
+
+    out: Path
 
     tally: Tally
     listing: Listing
     kept: int
-    changes: Changes
+    changes: ChangedSince
     seconds: float
 
     @property
     def complete(self) -> bool:
-        """Whether every image was scored, and every folder could be read."""
-        return not self.tally.failed and not self.listing.survey.unreadable
+        """Whether every image that is in SOURCE at the end was scored, as far as can be seen."""
+        seen_all = not self.listing.survey.unreadable and self.changes.none_missed
+        return not self.tally.failed and seen_all
 
 
 def score(
@@ -83,7 +88,8 @@ def score(
     Interrupted
         If a signal stopped it: batches under way are finished and kept.
     """
-    started, kind = (time.monotonic(), utc_now()), format_of(out, kind)
+    started, kind = (time.monotonic(), utc_now()), format_to_write(out, kind)
+    out = followed(out)
     check_output(out, kind)
     with open_journal(out, forgotten=overwrite) as journal:
         if retry_failed and is_published(journal, out):
@@ -100,16 +106,16 @@ def score(
         with DevicePool(plan) as devices:
             engine = load_engine(folder)
             if journal.begun:
-                changes = resume(journal, source, engine, plan, out)
+                resume(journal, source, engine, plan)
             elif retry_failed:
-                changes = retry(journal, source, engine, plan, out, kind)
+                retry(journal, source, engine, plan, out, kind)
             else:
-                changes = fresh(journal, source, engine, plan, out)
+                fresh(journal, source, engine, plan, out)
             listing = journal.listing()
             refuse_repeated_ids(listing, kind)
             devices.add_sentinels(engine, journal.folder)
             with closing(journal.rows(listing.count)) as log, _saying_what_is_kept(journal, log):
-                parts = (engine, journal, listing, log, devices, changes)
+                parts = (engine, journal, listing, log, devices)
                 run = Run(source, out, kind, plan, *parts, *started)
                 return _work_and_publish(run, progress)
 
@@ -123,20 +129,23 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
             write_stopped(run, error)
             raise
     seconds = time.monotonic() - run.started
-    tally = _publish(run, _timing(run, seconds, run.listing.count - kept))
+    changes = look_again(run)
+    tally = _publish(run, changes, _timing(run, seconds, run.listing.count - kept))
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
-    return Outcome(tally, run.listing, kept, run.changes, seconds)
+    return Outcome(run.out, tally, run.listing, kept, changes, seconds)
 
 
-def _publish(run: Run, timing: dict[str, Any]) -> Tally:
+def _publish(run: Run, changes: ChangedSince, timing: dict[str, Any]) -> Tally:
     """Turn the journal into the table and its record."""
     tally = Tally()
     with open_outputs(run.out, run.kind, record_path(run.out), run.journal.folder) as outputs:
         for row in run.log.rows(run.listing):
             outputs.write(row)
             tally.count(row)
-        outputs.describe = partial(describe_run, run=run, tally=tally, timing=timing)
+        outputs.describe = partial(
+            describe_run, run=run, tally=tally, changes=changes, timing=timing
+        )
     return tally
 
 

@@ -17,7 +17,7 @@ from hambatch.score.journal.folder import Journal
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import RunPlan
 from hambatch.score.rows import IndexedRow, rows_of
-from hambatch.sources.listing import Changes, Listing
+from hambatch.sources.listing import Listing
 from hambatch.system.interrupts import Interrupted, Stop
 
 T = TypeVar("T")
@@ -42,8 +42,8 @@ many of them were done before."""
 class Run:
     """One start of a run: its paths, its plan, and all that takes part in it.
 
-    ``kind`` is the format of ``out``; ``changes`` are the source's since the run began;
-    ``started`` is this start's time in :func:`time.monotonic`, and ``started_utc`` in words.
+    ``kind`` is the format of ``out``; ``started`` is this start's time in
+    :func:`time.monotonic`, and ``started_utc`` in words.
     """
 
     source: Path
@@ -55,7 +55,6 @@ class Run:
     listing: Listing
     log: RowLog
     devices: DevicePool
-    changes: Changes
     started: float
     started_utc: str
 

@@ -18,19 +18,16 @@ from hambatch.score.journal.fingerprint import (
 )
 from hambatch.score.journal.folder import DeviceHistory, Journal, survey_of
 from hambatch.score.plan import ON_GPU, RunPlan
-from hambatch.score.record import history_of, options_of, read_record, utc_now
+from hambatch.score.record import history_of, oldest_row_utc, options_of, read_record, utc_now
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import outputs_of, record_path
-from hambatch.sources.listing import Changes, Listing, compare, list_images, store
+from hambatch.sources.listing import Listing, list_images, refuse_no_images, store
 from hambatch.system.files import sha256_of_file
 from hambatch.system.packages import require
 from hambatch.types import Row
 
 log = logging.getLogger(__name__)
-
-COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
-"""Suffixes of compressed files, which are not written."""
 
 ROWS_AT_ONCE = 1000
 """Rows of a table that a retry copies into its journal at a time."""
@@ -42,8 +39,7 @@ def check_output(out: Path, kind: str) -> None:
     Raises
     ------
     InputError
-        If ``out`` or its record is a folder, lies in none, has no possible name, or a suffix of
-        compressed files.
+        If ``out`` or its record is a folder, lies in none, or has no possible name.
     MissingDependency
         If the format needs a package that is not installed.
     """
@@ -63,11 +59,6 @@ def check_output(out: Path, kind: str) -> None:
     if blocked:
         raise InputError(
             f"{record_path(out)} is a folder, wanted room for the record.\nNext: name another --out"
-        )
-    if out.suffix.lower() in COMPRESSED:
-        raise InputError(
-            f"{out} promises a compressed file, wanted a plain table or .parquet.\n"
-            f"Next: --out {out.with_suffix('')}"
         )
     if kind == "parquet":
         require("pyarrow", extra="parquet", purpose="a Parquet table")
@@ -106,20 +97,19 @@ def is_published(journal: Journal, out: Path) -> bool:
         return False
 
 
-def fresh(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> Changes:
-    """List the folder for a new run: nothing can have changed since."""
+def fresh(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> None:
+    """List the folder for a new run."""
     journal.clear()
-    listing = _list(source, journal.listing_path, plan, out)
+    listing = list_source(source, journal.listing_path, plan, out)
     journal.begin(fingerprint_of(source, listing, engine, plan), listing.survey, utc_now())
-    return Changes()
 
 
-def resume(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> Changes:
+def resume(journal: Journal, source: Path, engine: Engine, plan: RunPlan) -> None:
     """Make sure that the run that began is the one that is wanted now.
 
     The listing stays as it was, so that a resumed run gives what an uninterrupted one gives;
-    what came and went since is counted. Where ``auto`` had chosen a GPU that is gone, the CPU
-    does the rest. Raises InputError if anything that decides a row differs, naming it.
+    what came and went since is counted at the end. Where ``auto`` had chosen a GPU that is gone,
+    the CPU does the rest. Raises InputError if anything that decides a row differs, naming it.
     """
     listing, began = journal.listing(), journal.begun_with.fingerprint
     now = fingerprint_of(source, listing, engine, plan)
@@ -131,7 +121,7 @@ def resume(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: P
     )
     if plan.takes_over:
         _note_take_over(journal, plan)
-    return _changes_since(listing, source, plan, out)
+    refuse_no_images(source, follow_symlinks=plan.used.follow_symlinks)
 
 
 def _as_on_gpu(began: Fingerprint, now: Fingerprint, engine: Engine, plan: RunPlan) -> Fingerprint:
@@ -157,7 +147,7 @@ def _note_take_over(journal: Journal, plan: RunPlan) -> None:
 
 def retry(
     journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path, kind: str
-) -> Changes:
+) -> None:
     """Begin with the scored rows of a finished table; its failed ones are what is missing.
 
     As in :func:`resume`, the listing stays as it was. Raises InputError if the table is not its
@@ -175,14 +165,14 @@ def retry(
         f"{_restored(began, now)}, or add --overwrite to score all of it again",
     )
     refuse_stricter(options_of(record["options"]), plan.used, f"{out} was made with other limits")
-    changes = _changes_since(listing, source, plan, out)
+    refuse_no_images(source, follow_symlinks=plan.used.follow_symlinks)
     with closing(journal.rows(listing.count)) as rows:
         scored = ((k, row) for k, row in enumerate(read_rows(out, kind)) if row.status == "ok")
         for some in _parts(scored):
             rows.append(some)
         rows.sync()
-    journal.begin(now, survey_of(record["not_scored"], "not_scored"), utc_now(), history_of(record))
-    return changes
+    survey = survey_of(record["not_scored"], "not_scored")
+    journal.begin(now, survey, utc_now(), history_of(record), oldest_row_utc(record))
 
 
 def _restored(found: Fingerprint, now: Fingerprint) -> str:
@@ -193,17 +183,10 @@ def _restored(found: Fingerprint, now: Fingerprint) -> str:
     return "give the settings it began with"
 
 
-def _list(source: Path, path: Path, plan: RunPlan, out: Path) -> Listing:
+def list_source(source: Path, path: Path, plan: RunPlan, out: Path) -> Listing:
+    """List SOURCE into the file ``path``, without the outputs of the run."""
     follow = plan.used.follow_symlinks
     return list_images(source, path, follow_symlinks=follow, leave=outputs_of(out))
-
-
-def _changes_since(listing: Listing, source: Path, plan: RunPlan, out: Path) -> Changes:
-    again = listing.path.with_name("listing.now")
-    try:
-        return compare(listing, _list(source, again, plan, out))
-    finally:
-        again.unlink(missing_ok=True)
 
 
 def _refuse_changed(out: Path, wanted: str) -> None:

@@ -13,8 +13,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from hambatch.errors import InputError
 from hambatch.sinks import csv_table, isic_table, jsonl_table, parquet_table
 from hambatch.sinks.columns import COLUMNS, MalformedTable, Record, refusing_malformed, row_of
+from hambatch.system.output_names import (
+    COMPRESSED,
+    FOREIGN,
+    misnamed,
+    refuse_standard_output,
+    refused_suffix,
+)
 from hambatch.types import Row
 
 
@@ -45,12 +53,58 @@ FORMATS: dict[str, Format] = {
     "isic": isic_table,
 }
 
-SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+SUFFIXES = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+"""The format that a suffix chooses; the first suffix of a format is the usual one."""
+
+NAMES = {"csv": "CSV", "parquet": "Parquet", "jsonl": "JSON lines", "isic": "CSV for ISIC"}
 
 
 def format_of(path: Path, kind: str = "auto") -> str:
-    """Choose the format: ``kind``, or with ``auto`` what the suffix says, else ``csv``."""
+    """Choose the format to read: ``kind``, or with ``auto`` what the suffix says, else ``csv``."""
     return SUFFIXES.get(path.suffix.lower(), "csv") if kind == "auto" else kind
+
+
+def format_to_write(out: Path, kind: str = "auto") -> str:
+    """Choose the format to write, and refuse a name that promises another one.
+
+    With ``auto`` the suffix has to be of a format, or absent: then it is ``csv``. With a format
+    that was named, any suffix is fine that names no other format, such as ``.txt``. Where ``out``
+    is a symbolic link, the file that it leads to is held to the same.
+
+    Raises InputError, which names an output that may be written instead.
+    """
+    refuse_standard_output(out)
+    chosen = format_of(out, kind)
+    own = [s for s, name in SUFFIXES.items() if name == chosen.replace("isic", "csv")]
+    if path := misnamed(out, own, free=kind != "auto"):
+        raise _other_suffix(out, path, kind, chosen, own[0])
+    return chosen
+
+
+def _other_suffix(out: Path, path: Path, kind: str, chosen: str, usual: str) -> InputError:
+    if kind != "auto" or path != out:
+        return refused_suffix(out, path, NAMES[chosen], "--out", usual)
+    known = ", ".join(SUFFIXES)
+    if path.suffix.lower() in COMPRESSED:
+        found = f"--out {out} promises a compressed file, wanted a plain table: {known}"
+        return InputError(f"{found}.\nNext: --out {_plain(out)}")
+    foreign = path.suffix.lower() in FOREIGN
+    other = "" if foreign else f", or add --format csv to keep {out.suffix}"
+    return InputError(
+        f"--out {out} has the suffix {out.suffix}, wanted one of {known}.\n"
+        f"Next: --out {out.with_suffix('.csv')}{other}"
+    )
+
+
+def _plain(out: Path) -> Path:
+    inner = out.with_suffix("")
+    return inner if inner.suffix.lower() in SUFFIXES else out.with_suffix(".csv")
 
 
 def open_table(path: Path, kind: str) -> AbstractContextManager[Callable[[Row], None]]:

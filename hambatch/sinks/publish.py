@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.sinks.formats import open_table
-from hambatch.system.files import as_json, refusing, replacing, sha256_of_file
+from hambatch.system.files import as_json, companion, refusing, replacing, sha256_of_file
 from hambatch.types import Row
 
 
 def record_path(output: Path) -> Path:
-    """``preds.csv`` -> ``preds.csv.run.json``."""
-    return output.with_name(output.name + ".run.json")
+    """``preds.csv`` -> ``preds.csv.run.json``; of a link, beside what it leads to."""
+    return companion(output, ".run.json")
 
 
 def stopped_path(output: Path) -> Path:
     """``preds.csv`` -> ``preds.csv.stopped.json``: of a run that its sentinels stopped."""
-    return output.with_name(output.name + ".stopped.json")
+    return companion(output, ".stopped.json")
 
 
 def outputs_of(output: Path) -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 
 from hambatch.errors import InputError
-from hambatch.sources.folder import Survey, find_images, nothing_found
+from hambatch.sources.folder import NAMED_AT_MOST, Survey, find_images, nothing_found
 from hambatch.system.files import refusing, replacing
 from hambatch.system.text import decode_name, encode_name
 
@@ -44,10 +44,14 @@ class Listing:
 
 @dataclass(frozen=True)
 class Changes:
-    """How many images came and went between two listings of a folder."""
+    """How many images came and went between two listings of a folder.
+
+    ``added_names`` are the first of those that came, encoded.
+    """
 
     added: int = 0
     gone: int = 0
+    added_names: list[str] = field(default_factory=list)
 
 
 def list_images(
@@ -64,6 +68,16 @@ def list_images(
         path.unlink()
         raise nothing_found(root, survey)
     return replace(listing, survey=survey)
+
+
+def refuse_no_images(root: Path, *, follow_symlinks: bool = False) -> None:
+    """Raise InputError if ``root`` is no folder, or no file in it gets a row; stops at the first.
+
+    An archive that is not mounted would otherwise be a hundred thousand failed rows.
+    """
+    survey = Survey()
+    if not any(find_images(root, survey, follow_symlinks=follow_symlinks)):
+        raise nothing_found(root, survey)
 
 
 def store(names: Iterable[str], path: Path) -> Listing:
@@ -105,15 +119,18 @@ def read_listing(path: Path) -> Listing:
 
 
 def compare(before: Listing, after: Listing) -> Changes:
-    """Count what only one of two listings holds."""
+    """Count what only one of two listings holds, and name the first that only ``after`` holds."""
     if before.sha256 == after.sha256:
         return Changes()
     # Both are sorted by the encoded name: one pass, nothing kept in memory.
     with before.path.open(encoding="utf-8") as old, after.path.open(encoding="utf-8") as new:
         both = merge(((line, 0) for line in old), ((line, 1) for line in new))
         counts = [0, 0]
-        for _, entries in groupby(both, key=lambda entry: entry[0]):
+        names: list[str] = []
+        for line, entries in groupby(both, key=lambda entry: entry[0]):
             sides = [side for _, side in entries]
             if len(sides) == 1:
                 counts[sides[0]] += 1
-    return Changes(added=counts[1], gone=counts[0])
+                if sides[0] and len(names) < NAMED_AT_MOST:
+                    names.append(line.removesuffix("\n"))
+    return Changes(counts[1], counts[0], names)

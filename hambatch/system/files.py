@@ -22,14 +22,46 @@ def sha256_of_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def followed(path: Path) -> Path:
+    """Give the file that a symbolic link leads to, whether it exists or not; else ``path``.
+
+    Raises InputError if links lead back to themselves.
+    """
+    if not os.path.islink(path):
+        return path
+    target = Path(os.path.realpath(path))
+    if os.path.islink(target):
+        raise InputError(
+            f"{path} is a symbolic link that leads back to itself, wanted a file to write.\n"
+            "Next: name another output"
+        )
+    # What /dev/stdout leads to has no path of its own.
+    return path if os.path.exists(path) and not os.path.exists(target) else target
+
+
+def companion(path: Path, ending: str) -> Path:
+    """Name the file that belongs to ``path``: ``preds.csv`` and ``.json`` give ``preds.csv.json``.
+
+    Of a symbolic link it lies beside the file that the link leads to, where it is written, unless
+    there is one beside the link.
+    """
+    here = path.with_name(path.name + ending)
+    if os.path.exists(here) or not os.path.islink(path):
+        return here
+    target = followed(path)
+    return target.with_name(target.name + ending)
+
+
 @contextmanager
 def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it takes its place.
 
     The temporary file is fsynced and renamed when the block ends without an exception, and
     removed when it does not. ``temporary`` names another place for it, on the same file system.
-    Raises InputError if the folder cannot be written to.
+    A symbolic link stays: the file that it leads to is replaced. Raises InputError if the folder
+    cannot be written to.
     """
+    path = followed(path)
     temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with refusing(path):
         temporary.touch()

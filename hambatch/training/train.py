@@ -8,7 +8,8 @@ from typing import Any
 from hambatch.engines.manifest import Manifest
 from hambatch.errors import InputError
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record, refuse_other_networks
-from hambatch.system.files import write_json
+from hambatch.system.files import followed, write_json
+from hambatch.system.output_names import JSON, check_file_name, check_folder_name
 from hambatch.training.assembly import assemble
 from hambatch.training.compute import set_up
 from hambatch.training.dataset import (
@@ -54,6 +55,8 @@ def train(
     Raises HambatchError if ``out`` exists, options contradict each other, the table leaks, images,
     weights or the device are missing, or ``OUT.work`` or the predictions are of another run.
     """
+    check_folder_name(out)
+    out = followed(out)
     _refuse_existing(out)
     refuse_combinations(options)
     dataset = read_dataset(data)
@@ -74,6 +77,8 @@ def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> di
     The published recipe on the whole table, fine-tuning on all but its test part. Raises what
     :func:`train` does.
     """
+    check_file_name(out, JSON, "JSON")
+    out = followed(out)
     _refuse_existing(out)
     refuse_combinations(options)
     dataset = read_dataset(data)

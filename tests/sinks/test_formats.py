@@ -15,7 +15,15 @@ from hambatch.cli.verify import verify
 from hambatch.errors import InputError
 from hambatch.sinks import parquet_table
 from hambatch.sinks.columns import COLUMNS, NUMBERS, MalformedTable
-from hambatch.sinks.formats import FORMATS, format_of, open_table, read_rows, read_rows_leniently
+from hambatch.sinks.formats import (
+    FORMATS,
+    SUFFIXES,
+    format_of,
+    format_to_write,
+    open_table,
+    read_rows,
+    read_rows_leniently,
+)
 from hambatch.types import Row
 from tests.sinks.made_rows import random_rows, write_rows
 
@@ -45,6 +53,20 @@ READERS = {
 )
 def test_the_suffix_chooses_unless_a_format_is_named(name: str, kind: str, chosen: str) -> None:
     assert format_of(Path(name), kind) == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("p", "csv"), ("p.txt", "csv"), ("p.dat", "jsonl"), ("p.CSV", "isic")]
+)
+def test_a_named_format_goes_with_its_suffix_with_none_and_with_one_of_no_format(
+    name: str, kind: str
+) -> None:
+    assert format_to_write(Path(name), kind) == kind
+
+
+def test_every_suffix_of_a_format_can_be_written_and_read_back_by_its_name() -> None:
+    for suffix, kind in SUFFIXES.items():
+        assert format_to_write(Path(f"p{suffix}")) == format_of(Path(f"p{suffix}")) == kind
 
 
 def test_the_command_line_offers_every_format() -> None:

@@ -17,5 +17,5 @@ def test_names_are_sorted_as_they_are_written_in_the_output(tmp_path: Path) -> N
 def test_what_came_and_went_between_two_listings_is_counted(tmp_path: Path) -> None:
     before = store(["a", "b", "c", "d"], tmp_path / "before")
     after = store(["b", "d", "e"], tmp_path / "after")
-    assert compare(before, after) == Changes(added=1, gone=2)
+    assert compare(before, after) == Changes(added=1, gone=2, added_names=["e"])
     assert compare(before, before) == Changes()

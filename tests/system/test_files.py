@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.system.files import closed_at_the_end, replacing, write_bytes, write_json
+from hambatch.system.files import closed_at_the_end, companion, replacing, write_bytes, write_json
 
 
 def fail() -> None:
@@ -45,3 +45,27 @@ def test_a_full_disk_is_noticed_when_a_stream_is_closed() -> None:
     # The error of the block is the one that matters.
     with pytest.raises(ZeroDivisionError):
         write_a_row(fail)
+
+
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced_or_made(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    link, target = tmp_path / "link", tmp_path / "far" / "file"
+    link.symlink_to("far/file")
+    for content in (b"made", b"replaced"):
+        write_bytes(link, content)
+        assert target.read_bytes() == content
+    assert link.is_symlink()
+    assert [*target.parent.iterdir()] == [target]
+    link.unlink()
+    link.symlink_to("link")
+    with pytest.raises(InputError, match=r"leads back to itself.*\nNext: "):
+        write_bytes(link, b"")
+
+
+def test_what_belongs_to_a_file_lies_beside_it_or_beside_its_link(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    link, target = tmp_path / "link.csv", tmp_path / "far" / "real.csv"
+    link.symlink_to(target)
+    assert companion(link, ".json") == companion(target, ".json") == target.parent / "real.csv.json"
+    (tmp_path / "link.csv.json").touch()
+    assert companion(link, ".json") == tmp_path / "link.csv.json"

@@ -48,13 +48,17 @@ class DeviceHistory:
 
 @dataclass(frozen=True)
 class Begun:
-    """``run.json``: what the rows of the journal belong to."""
+    """``run.json``: what the rows of the journal belong to.
+
+    ``oldest_row_utc``: when the first run of a retried table began; empty: this run has all rows.
+    """
 
     format: Literal[1]
     begun_utc: str
     fingerprint: dict[str, dict[str, Any]]
     survey: dict[str, Any]
     devices: DeviceHistory = field(default_factory=DeviceHistory)
+    oldest_row_utc: str = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError if the fingerprint names no listing, or the survey is not whole."""
@@ -130,10 +134,12 @@ class Journal:
         survey: Survey,
         begun_utc: str,
         devices: DeviceHistory | None = None,
+        oldest_row_utc: str = "",
     ) -> None:
         """Bind the listing and the rows in the folder to a run; ``devices``: what made them."""
         self.devices = self._earlier = devices or DeviceHistory()
-        self._write(Begun(1, begun_utc, fingerprint, asdict(survey), self.devices))
+        parts = (fingerprint, asdict(survey), self.devices, oldest_row_utc)
+        self._write(Begun(1, begun_utc, *parts))
         with refusing(self.folder.parent):
             sync(self.folder.parent)
 

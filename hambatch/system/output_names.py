@@ -1,0 +1,80 @@
+"""Names of outputs: a name that promises something else than what is written is refused."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from hambatch.errors import InputError
+from hambatch.system.files import followed
+
+CSV, HTML, JSON, PNG = (".csv",), (".html", ".htm"), (".json",), (".png",)
+
+COMPRESSED = frozenset(".gz .bgz .bz2 .xz .zst .lz4 .zip .tar .tgz .7z".split())
+
+FOREIGN = COMPRESSED | frozenset(
+    # tables and data
+    ".csv .tsv .tab .psv .xlsx .xlsm .xlsb .xls .ods .numbers .parquet .pq .feather .arrow .orc"
+    " .avro .json .jsonl .ndjson .geojson .xml .yaml .yml .toml .db .sqlite .sqlite3 .duckdb"
+    " .npy .npz .h5 .hdf5 .mat .pkl .pickle .rds .rdata .dta .sav .sas7bdat"
+    # documents, pages, pictures
+    " .html .htm .md .pdf .doc .docx .odt .rtf .ppt .pptx .jpg .jpeg .png .gif .bmp .tif .tiff"
+    " .webp .svg .dcm .heic .avif"
+    # models and programs
+    " .onnx .pt .pth .tflite .engine .plan .py .ipynb .exe".split()
+)
+"""Suffixes that name a format: a file of another format has none of them."""
+
+STANDARD_OUTPUT = "-"
+
+
+def check_file_name(out: Path, suffixes: Sequence[str], what: str, option: str = "--out") -> None:
+    """Refuse a file name with any suffix but those of ``what``; one without a suffix is fine.
+
+    Raises InputError, which names a file that may be written instead.
+    """
+    refuse_standard_output(out, option)
+    if path := misnamed(out, suffixes):
+        raise refused_suffix(out, path, what, option, suffixes[0])
+
+
+def misnamed(out: Path, suffixes: Collection[str], *, free: bool = False) -> Path | None:
+    """Give ``out``, or the file that its link leads to, if its suffix promises something else.
+
+    ``free``: besides ``suffixes``, ``out`` may have any that names no format, such as ``.txt``.
+    """
+    for path in (out, followed(out)):
+        suffix = path.suffix.lower()
+        unknown = suffix in FOREIGN or (path == out and not free)
+        if suffix and suffix not in suffixes and unknown:
+            return path
+    return None
+
+
+def check_folder_name(out: Path, option: str = "--out") -> None:
+    """Refuse a folder that is called like a file, unless it is there.
+
+    Raises InputError, which names a folder that may be written instead.
+    """
+    refuse_standard_output(out, option)
+    if out.suffix.lower() in FOREIGN and not out.is_dir():
+        raise InputError(
+            f"{option} {out} has the suffix of a file, wanted the name of a folder: several files "
+            f"are written.\nNext: {option} {out.with_suffix('')}"
+        )
+
+
+def refuse_standard_output(out: Path, option: str = "--out") -> None:
+    """Raise InputError for ``-``, which would be a file of that name."""
+    if str(out) == STANDARD_OUTPUT:
+        raise InputError(
+            f"{option} - would be a file of that name: nothing is written to standard output.\n"
+            "Next: name an output"
+        )
+
+
+def refused_suffix(out: Path, path: Path, what: str, option: str, suffix: str) -> InputError:
+    """Say that ``path``, which is ``out`` or where its link leads, is not named for ``what``."""
+    through = f" leads to {path}, which" if path != out else ""
+    return InputError(
+        f"{option} {out}{through} has the suffix {path.suffix}, but {what} is written.\n"
+        f"Next: {option} {out.with_suffix(suffix)}"
+    )
