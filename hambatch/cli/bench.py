@@ -56,7 +56,7 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
     repeats = "Turns that count; one more comes before them, to warm up."
     decorators: tuple[Callable[..., Any], ...] = (
         option("--device", device, Device()),
-        click.option("--plots", type=OutputFolder(), help="Folder for PNGs."),
+        click.option("--plots", type=OutputFolder(file_okay=False), help="Folder for PNGs."),
         click.option("--out", type=OutputFile(JSON, "JSON"), help="JSON result to write."),
         option("--count", count, click.IntRange(1, 10**6)),
         option("--repeats", repeats, click.IntRange(1, REPEATS_AT_MOST)),

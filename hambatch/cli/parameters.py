@@ -32,8 +32,8 @@ class Device(click.types.StringParamType):
 class _Output(click.Path):
     """A path to write; what :mod:`hambatch.system.output_names` refuses is wrong usage."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse a name of something else, with the words of the check."""

@@ -82,7 +82,8 @@ def describe(outcome: Outcome, out: Path) -> str:
         )
     lines += _since_begun(outcome.changes)
     if outcome.out != out:
-        lines.append(f"  {encode_name(str(out))} is a link: written to {outcome.out}")
+        link, target = encode_name(str(out)), encode_name(str(outcome.out))
+        lines.append(f"  {link} is a link: written to {target}")
     if not has_dali():
         lines.append("  DALI is not installed here: Pillow decoded, more slowly")
     return "\n".join(lines)

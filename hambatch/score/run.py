@@ -128,8 +128,8 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
         except SentinelError as error:
             write_stopped(run, error)
             raise
-    seconds = time.monotonic() - run.started
     changes = look_again(run)
+    seconds = time.monotonic() - run.started
     tally = _publish(run, changes, _timing(run, seconds, run.listing.count - kept))
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()

@@ -1,5 +1,6 @@
 """Names of outputs: a name that promises something else than what is written is refused."""
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def check_folder_name(out: Path, option: str = "--out") -> None:
     Raises InputError, which names a folder that may be written instead.
     """
     refuse_standard_output(out, option)
-    if out.suffix.lower() in FOREIGN and not out.is_dir():
+    if out.suffix.lower() in FOREIGN and not os.path.exists(out):
         raise InputError(
             f"{option} {out} has the suffix of a file, wanted the name of a folder: several files "
             f"are written.\nNext: {option} {out.with_suffix('')}"
