@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,10 +26,19 @@ def sha256_of_bytes(content: bytes) -> str:
 def followed(path: Path) -> Path:
     """Give the file that a symbolic link leads to, whether it exists or not; else ``path``.
 
-    Raises InputError if links lead back to themselves.
+    Raises InputError if links lead back to themselves, or another user put the link where all may
+    write, as into ``/tmp``: Linux refuses to open such a link (``fs.protected_symlinks``).
     """
     if not os.path.islink(path):
         return path
+    with refusing(path):
+        folder, owner = os.stat(path.parent), os.lstat(path).st_uid
+    shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    if shared and owner not in (os.geteuid(), folder.st_uid):
+        raise InputError(
+            f"{path} is a symbolic link of another user in a folder that all may write to, "
+            "wanted your own.\nNext: name another output"
+        )
     target = Path(os.path.realpath(path))
     if os.path.islink(target):
         raise InputError(

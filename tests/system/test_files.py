@@ -1,5 +1,6 @@
 """A file is written whole or stays as it was."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +61,19 @@ def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced_or_made(tmp_path
     link.symlink_to("link")
     with pytest.raises(InputError, match=r"leads back to itself.*\nNext: "):
         write_bytes(link, b"")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link another owner")
+def test_a_link_that_another_user_put_into_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
+    shared, precious = tmp_path / "shared", tmp_path / "precious"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    precious.write_bytes(b"precious")
+    (shared / "link").symlink_to(precious)
+    os.lchown(shared / "link", 12345, 12345)
+    with pytest.raises(InputError, match=r"link of another user.*\nNext: "):
+        write_bytes(shared / "link", b"")
+    assert precious.read_bytes() == b"precious"
 
 
 def test_what_belongs_to_a_file_lies_beside_it_or_beside_its_link(tmp_path: Path) -> None:
