@@ -35,6 +35,34 @@ def check_format(out: Path, images: Path) -> None:
     assert found(out, images, HASHES) == {("picture_00.jpg", "row without a file")}
 
 
+def test_rows_that_an_earlier_version_gave_to_thumbnails_are_still_compared(
+    table: Path, images: Path
+) -> None:
+    (images / "a").rename(images / ".thumbnails")
+    edit(table, lambda lines: lines.__setitem__(slice(None), sorted_as(lines, ".thumbnails")))
+    record_anew(table)
+    assert found(table, images) == set()
+    (images / ".thumbnails" / "picture_05.jpg").write_bytes(b"other")
+    assert found(table, images, HASHES) == {(".thumbnails/picture_05.jpg", "file has changed")}
+
+
+def sorted_as(lines: list[str], folder: str) -> list[str]:
+    """A table's lines after its folder ``a`` got another name."""
+    return [lines[0], *sorted(line.replace("a/", f"{folder}/", 1) for line in lines[1:])]
+
+
+def test_the_name_of_what_is_no_image_may_be_an_earlier_versions(
+    tiny_engine: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "page.jpg").write_bytes(b"<html>")
+    score(tmp_path / "images", tmp_path / "t.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
+    text = (tmp_path / "t.csv").read_text()
+    (tmp_path / "t.csv").write_text(text.replace("(html)", "(unknown content)"))
+    record_anew(tmp_path / "t.csv")
+    assert found(tmp_path / "t.csv", tmp_path / "images") == set()
+
+
 def test_jsonl_can_be_verified(images: Path, jsonl: Path) -> None:
     check_format(jsonl, images)
 
