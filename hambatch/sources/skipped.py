@@ -14,15 +14,16 @@ from typing import NamedTuple
 from hambatch.system.text import plural
 
 THUMBNAILS, DELETED, VERSIONS = "thumbnails", "deleted files", "earlier versions"
-SNAPSHOTS, SYSTEM = "snapshots", "files of a system or program"
+SNAPSHOTS, RECOVERED = "snapshots", "pieces of files that a disk check found"
+SYSTEM = "files of a system or program"
 
 _EXACT = {
     # Synology, QNAP, Linux and Android, xv and GIMP
     **dict.fromkeys("@eaDir .@__thumb .thumbnails .sh_thumbnails .xvpics".split(), THUMBNAILS),
-    # Linux; Synology, QNAP, Samba, Unraid, Nextcloud; digiKam, Dropbox, Android; repaired disks
+    # Linux; Synology, QNAP, Samba, Unraid, Nextcloud; digiKam, Dropbox, Android
     **dict.fromkeys(".Trash #recycle @Recycle .recycle .Recycle.Bin".split(), DELETED),
     **dict.fromkeys("files_trashbin .dtrash .dropbox.cache .globalTrash".split(), DELETED),
-    "lost+found": DELETED,
+    "lost+found": RECOVERED,
     # Syncthing, Resilio, Nextcloud
     **dict.fromkeys(".stversions .sync files_versions".split(), VERSIONS),
     # Synology, QNAP; NetApp, btrfs, ZFS
@@ -56,8 +57,7 @@ class Known(NamedTuple):
 
 _FOLDER_PATTERNS = (
     (re.compile(r"\.Trash-[0-9]+"), Known("", DELETED)),
-    # What chkdsk saves of a damaged disk.
-    (re.compile(r"found\.[0-9]{3}", re.IGNORECASE), Known("", DELETED)),
+    (re.compile(r"found\.[0-9]{3}", re.IGNORECASE), Known("", RECOVERED)),  # chkdsk
     # Lightroom's previews
     (re.compile(r".+\.lrdata", re.IGNORECASE | re.DOTALL), Known("*.lrdata", THUMBNAILS)),
 )

@@ -218,5 +218,5 @@ def test_a_left_out_folder_that_cannot_be_read_is_counted_and_no_reason_to_worry
     survey = listed(tmp_path).survey
     assert survey.unreadable == {}
     assert describe_skipped(survey.skipped) == [
-        "lost+found (deleted files): 1 folder, files not counted"
+        "lost+found (pieces of files that a disk check found): 1 folder, files not counted"
     ]

@@ -17,6 +17,7 @@ from hambatch.errors import InputError
 from hambatch.score.options import ScoreOptions
 from hambatch.score.run import score
 from hambatch.sinks.publish import record_path
+from hambatch.system.files import sha256_of_bytes
 from tests.checks.verify.tampering import EVERY, HASHES, edit, found, record_anew
 from tests.conftest import jpeg_bytes
 
@@ -51,16 +52,14 @@ def sorted_as(lines: list[str], folder: str) -> list[str]:
     return [lines[0], *sorted(line.replace("a/", f"{folder}/", 1) for line in lines[1:])]
 
 
-def test_the_name_of_what_is_no_image_may_be_an_earlier_versions(
-    tiny_engine: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "page.jpg").write_bytes(b"<html>")
-    score(tmp_path / "images", tmp_path / "t.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
-    text = (tmp_path / "t.csv").read_text()
-    (tmp_path / "t.csv").write_text(text.replace("(html)", "(unknown content)"))
-    record_anew(tmp_path / "t.csv")
-    assert found(tmp_path / "t.csv", tmp_path / "images") == set()
+def test_the_name_of_what_is_no_image_may_be_an_earlier_versions(table: Path, images: Path) -> None:
+    (images / "page.jpg").write_bytes(b"<html>")
+    reason = "not a JPEG or PNG image (unknown content)"
+    row = f"page.jpg,failed{',' * 13}{sha256_of_bytes(b'<html>')},{reason}\n"
+    edit(table, lambda lines: lines.append(row))
+    edit(table, lambda lines: lines.__setitem__(slice(1, None), sorted(lines[1:])))
+    record_anew(table)
+    assert found(table, images) == set()
 
 
 def test_jsonl_can_be_verified(images: Path, jsonl: Path) -> None:
