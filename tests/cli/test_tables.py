@@ -17,8 +17,16 @@ IDS = ("007", "NA", "null", ACCENTED, "a;b", "c,d", "x")
 
 HEADER = ("image_id", "lesion_id", "dx", "age", "sex")
 ROWS = [
-    (name, f"L{k}", ("nv", "mel")[k % 2], ("45.0", "", "70", "30", "", "61.5", "80")[k], "male")
-    for k, name in enumerate(IDS)
+    (name, lesion, ("nv", "mel")[k % 2], age, sex)
+    for k, (name, lesion, age, sex) in enumerate(
+        zip(
+            IDS,
+            ("L0", "L1", "", "", "", "L5", "L6"),
+            ("45.0", "", "70", "30", "", "61.5", "80"),
+            ("male", "female", "", "male", "", "female", "male"),
+            strict=True,
+        )
+    )
 ]
 
 PREDICTION_HEADER = ("image", "status", "prediction", *(f"p_{name}" for name in CLASSES))
@@ -64,7 +72,7 @@ TRUTHS = {
         ("", *HEADER), [(str(k), *row) for k, row in enumerate(ROWS)]
     ).encode(),
     **{
-        f"{word} for a missing age": text_of(HEADER, with_missing(word)).encode()
+        f"{word} for a missing value": text_of(HEADER, with_missing(word)).encode()
         for word in ("nan", "NaN", "NA", "null", "None", "Unknown")
     },
 }
