@@ -72,6 +72,9 @@ def describe(outcome: Outcome, out: Path) -> str:
         f"({_speed(now, outcome.seconds)}; {_ran_on(tally)}{earlier})"
     ]
     lines += [f"  failed: {n} x {reason}" for reason, n in tally.reasons.most_common(SHOWN)]
+    if outcome.without_row:
+        files = plural(outcome.without_row, "file")
+        lines.append(f"  no row in the submission: {files} whose image id another file has")
     if survey.others.count:
         lines.append(f"  not images, no row: {plural(survey.others.count, 'file')}")
     lines += [

@@ -39,6 +39,12 @@ SUBGROUPS = {
     "dx_type": "how the diagnosis was made (dx_type)",
 }
 
+REPEATS = {
+    "other_case": "of these, with a prediction whose id differs only in case, not used",
+    "failed_passed_over": "failed rows beside a scored one of the same image_id, not counted",
+    "copies": "copies, of the same bytes and scores, counted once",
+}
+
 RESEARCH = "Research use only: not a medical device."
 
 
@@ -98,6 +104,11 @@ def coverage(counts: dict[str, Any]) -> list[str]:
             named = counts[f"{key}_named"]
             more = ["..."] if counts[key] > len(named) else []
             lines.append(f"  {counts[key]} {what}: {', '.join([*named, *more])}")
+    for key, what in REPEATS.items():
+        if key in counts:
+            named = counts[f"{key}_named"]
+            more = ["..."] if counts[key] > len(named) else []
+            lines.append(f"  {what}: {counts[key]} ({', '.join([*named, *more])})")
     if counts["predictions_without_truth"]:
         unused = counts["predictions_without_truth"]
         lines.append(f"predictions without a truth, not used: {unused}")

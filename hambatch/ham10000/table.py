@@ -8,7 +8,8 @@ import pandas as pd
 from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.errors import InputError
 from hambatch.system.schema import read_json
-from hambatch.system.text_table import read_csv
+from hambatch.system.text import canonical_id
+from hambatch.system.text_table import known, read_csv
 
 COLUMNS = (
     *("image_id", "lesion_id", "dx", "dx_type", "age", "sex", "localization"),
@@ -28,12 +29,12 @@ def read_split(path: Path) -> pd.DataFrame:
 
     Raises InputError if the file is no such table, or a value is not what `prepare` writes.
     """
-    table = read_csv(path, NEXT)
+    table = read_csv(path, NEXT, COLUMNS)
     table.check_columns(COLUMNS)
     rows = table.rows[list(COLUMNS)]
-    table.check_ids(rows["image_id"], "image_id")
+    table.check_ids(rows["image_id"].map(canonical_id), "image_id")
     for column, good, wanted in (
-        ("lesion_id", rows["lesion_id"] != "", "an id"),
+        ("lesion_id", known(rows["lesion_id"]) != "", "an id"),
         ("dx", rows["dx"].isin(CLASSES), f"one of {' '.join(CLASSES)}"),
         ("split", rows["split"].isin(SPLITS), f"one of {' '.join(SPLITS)}"),
         (

@@ -19,6 +19,8 @@ _NO_IMAGE = frozenset(
     # programs, data, weights
     " .py .pyc .ipynb .r .sh .bat .exe .dll .so .db .sqlite .sqlite3 .parquet .npy .npz .h5"
     " .hdf5 .pkl .pt .pth .onnx .mat"
+    # what editors, telephones and cameras write beside an image
+    " .xmp .aae .thm .dop .pp3 .on1 .arp .acr .vrd .dr4 .nksc .cos .cof .cot .cop .comask .exv"
     # archives, sums, sound, film
     " .zip .tar .gz .tgz .bz2 .xz .zst .7z .rar .md5 .sha1 .sha256 .wav .mp3 .mp4 .avi .mov".split()
 )

@@ -90,7 +90,7 @@ def read_held_out(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path
             "wanted": images["sha256"],
         }
     )
-    joined = join(truth, predictions)
+    joined = join(truth, predictions, path)
     _refuse_incomplete(path, joined)
     counts = _counts(joined.groups)
     fitted_on = FittedOn(source, dataset.split_sha256, parts, *counts, precision, digest)
