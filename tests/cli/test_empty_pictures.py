@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,16 +86,43 @@ def test_a_small_or_wide_picture_is_scored(scored: Path, name: str) -> None:
     assert rows(scored)[name]["status"] == "ok"
 
 
-def test_the_limits_are_options_and_a_retry_may_only_loosen_them(
+def test_a_retry_with_stricter_limits_is_refused(
     images: Path, scored: Path, tiny_engine: Path
 ) -> None:
-    again = "--retry-failed"
-    said = run(images, scored, tiny_engine, again, "--min-side", "29", "--max-aspect", "7")
-    assert "min_side was 28, is 29" in said
-    assert "max_aspect was 8, is 7" in said
+    stricter = ("--min-side", "29", "--max-aspect", "7")
+    said = run(images, scored, tiny_engine, "--retry-failed", *stricter)
+    assert "max_aspect was 8, is 7; min_side was 28, is 29" in said
     assert "Next: give --max-aspect 8 or higher, --min-side 28 or lower" in said
-    run(images, scored, tiny_engine, again, "--min-side", "1", "--max-aspect", "65000")
-    found = rows(scored)
+
+
+@pytest.fixture(scope="module")
+def unlimited(images: Path, scored: Path, tiny_engine: Path) -> Path:
+    """A table as it was before there were these limits: a retry scored what they refused."""
+    table = images.parent / "unlimited.csv"
+    for suffix in ("", ".run.json"):
+        shutil.copy(f"{scored}{suffix}", f"{table}{suffix}")
+    looser = ("--min-side", "1", "--max-aspect", "65000")
+    run(images, table, tiny_engine, "--retry-failed", *looser)
+    return table
+
+
+def test_looser_limits_let_pictures_pass_but_not_empty_ones(unlimited: Path) -> None:
+    found = rows(unlimited)
     failed = {name for name in EMPTY if found[name]["status"] == "failed"}
     # The one pixel of the first has one colour.
     assert failed == {"dot.png", "black.png", "white.jpg", "lens cap.jpg", "transparent.png"}
+
+
+def test_a_record_from_before_these_limits_verifies_and_is_not_retried(
+    images: Path, unlimited: Path, tiny_engine: Path
+) -> None:
+    record = json.loads(Path(f"{unlimited}.run.json").read_text())
+    del record["fingerprint"]["pipeline"]
+    for part in (record["options"], record["fingerprint"]["limits"]):
+        del part["min_side"], part["max_aspect"]
+    Path(f"{unlimited}.run.json").write_text(json.dumps(record))
+    result = CliRunner().invoke(hambatch, ["verify", str(unlimited), str(images)])
+    assert result.exit_code == 0, result.output
+    said = run(images, unlimited, tiny_engine, "--retry-failed")
+    assert "its rows were made by the rules 1 of decoding" in said
+    assert "add --overwrite" in said
