@@ -9,6 +9,7 @@ from typing import NamedTuple, NoReturn
 from tqdm import tqdm
 
 from hambatch.errors import InputError
+from hambatch.sources.skipped import known_folder
 from hambatch.system.files import sha256_of_file
 
 
@@ -24,7 +25,8 @@ def find_images(root: Path) -> dict[str, list[str]]:
 
     The Kaggle download holds every image twice, in ``HAM10000_images_part_1``
     and in ``ham10000_images_part_1``, so an id can have several files. Links
-    to folders are followed; names that begin with a dot are passed over.
+    to folders are followed; names that begin with a dot are passed over, and so are the folders of
+    :mod:`hambatch.sources.skipped`.
 
     Returns
     -------
@@ -56,7 +58,8 @@ def _walk(root: Path) -> Iterator[Path]:
             inner.clear()
             continue
         read.add(real)
-        inner.sort()
+        # As in scoring: thumbnails and deleted files are no images of the data set.
+        inner[:] = sorted(name for name in inner if not known_folder(name))
         yield from (Path(folder, name) for name in names)
 
 

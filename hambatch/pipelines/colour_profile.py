@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hambatch.sources.folder import PNG_START
+from hambatch.sources.content import PNG_START
 
 MOST_BYTES = 4_000_000
 """A larger profile is refused: those of printers, the largest in use, have 3 MB at most."""

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hambatch.pipelines.colour_profile import ADOBE_MARKS, COLOUR_CHUNKS, ICC_MARK
-from hambatch.sources.folder import JPEG_START, PNG_START, SUPPORTED, image_format
+from hambatch.sources.content import JPEG_START, PNG_START, SUPPORTED, kind_of
 from hambatch.sources.reading import Limits
 
 FAST_PIXELS = 16_000_000
 """Larger images are decoded one at a time; so many are 48 MB as RGB."""
+
+NO_IMAGE = "not a JPEG or PNG image"
+"""How the reason of such a file begins; the name of its kind follows."""
 
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
@@ -69,9 +72,8 @@ def refusal(content: bytes, limits: Limits) -> str:
     """Give the reason not to decode the file at all, or an empty string."""
     if not content:
         return "empty file"
-    found = image_format(content)
-    if found not in SUPPORTED:
-        return f"not a JPEG or PNG image ({found or 'unknown content'})"
+    if (found := kind_of(content)) not in SUPPORTED:
+        return f"{NO_IMAGE} ({found})"
     header = read_header(content)
     return _refusal_by_header(header, limits) if header else ""
 

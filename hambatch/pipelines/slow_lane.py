@@ -12,7 +12,7 @@ from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.header import is_cut_off, read_header, refusal, without_extras
 from hambatch.pipelines.pillow_lane import IN_VAIN, Pixels, UndecodableImage
 from hambatch.pipelines.srgb import foreign_profile
-from hambatch.sources.folder import JPEG_START
+from hambatch.sources.content import JPEG_START
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 from hambatch.types import Failure, on_host
 

@@ -49,6 +49,12 @@ def test_two_versions_of_an_image_are_refused_naming_both(tmp_path):
         hash_images(tmp_path, find_images(tmp_path))
 
 
+def test_a_deleted_version_of_an_image_is_passed_over(tmp_path):
+    put(tmp_path, "a/ISIC_1.jpg", b"one")
+    put(tmp_path, ".Trash-1000/files/ISIC_1.jpg", b"two")
+    assert find_images(tmp_path) == {"ISIC_1": ["a/ISIC_1.jpg"]}
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no \.jpg.*\nNext: unpack"):
         find_images(tmp_path)
