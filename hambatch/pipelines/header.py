@@ -4,6 +4,8 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from hambatch.pipelines.jpeg_scans import has_more_scans, lacking_scans
+from hambatch.pipelines.png_parts import lacking_colours
 from hambatch.sources.folder import JPEG_START, PNG_START, SUPPORTED, image_format
 from hambatch.sources.reading import Limits
 
@@ -34,7 +36,12 @@ def is_suspect(content: bytes, limits: Limits) -> bool:
     header = read_header(content)
     if header is None or header.odd_exif or header.pixels > FAST_PIXELS:
         return True
-    return not _has_end(content) or bool(_refusal_by_header(header, limits))
+    if not _has_end(content) or _refusal_by_header(header, limits):
+        return True
+    if not header.coding:
+        return bool(lacking_colours(content))
+    more = has_more_scans(content, header.coding, header.channels, header.start)
+    return more and bool(lacking_scans(content))
 
 
 def is_cut_off(content: bytes) -> bool:
@@ -54,7 +61,10 @@ def refusal(content: bytes, limits: Limits) -> str:
     if found not in SUPPORTED:
         return f"not a JPEG or PNG image ({found or 'unknown content'})"
     header = read_header(content)
-    return _refusal_by_header(header, limits) if header else ""
+    if not header:
+        return ""
+    reason = _refusal_by_header(header, limits)
+    return reason or ("" if header.coding else lacking_colours(content))
 
 
 def _refusal_by_header(header: "Header", limits: Limits) -> str:
@@ -86,7 +96,7 @@ class Header(NamedTuple):
     ``coding`` is a JPEG's frame marker, 0xC0 to 0xCF, and 0 for PNG. ``adobe``
     tells that a JPEG has Adobe's colour marker. ``animated`` is a PNG's number of
     frames, 0 for a still. ``text_exif`` tells that a PNG has EXIF in a text chunk,
-    ``exifs`` how many blocks of EXIF there are elsewhere.
+    ``exifs`` how many blocks of EXIF there are elsewhere. Its pixels begin at ``start``.
     """
 
     width: int
@@ -98,6 +108,7 @@ class Header(NamedTuple):
     animated: int = 0
     text_exif: bool = False
     exifs: int = 0
+    start: int = 0
 
     @property
     def pixels(self) -> int:
@@ -138,7 +149,7 @@ def _jpeg(content: bytes) -> Header | None:
         if marker in _WITHOUT_LENGTH or marker == 0:
             return None
         if marker == _START_OF_SCAN:
-            return _jpeg_frame(content, frame, adobe, exifs) if frame else None
+            return _jpeg_frame(content, frame, adobe, exifs, place) if frame else None
         if marker in _FRAMES_OF_JPEG:
             if frame:
                 return None
@@ -149,9 +160,9 @@ def _jpeg(content: bytes) -> Header | None:
     return None
 
 
-def _jpeg_frame(content: bytes, place: int, adobe: bool, exifs: int) -> Header:
+def _jpeg_frame(content: bytes, place: int, adobe: bool, exifs: int, start: int) -> Header:
     coding, bits, height, width, channels = struct.unpack_from(">xBxxBHHB", content, place)
-    return Header(width, height, bits, channels, coding, adobe, exifs=exifs)
+    return Header(width, height, bits, channels, coding, adobe, exifs=exifs, start=start)
 
 
 def _png(content: bytes) -> Header | None:
