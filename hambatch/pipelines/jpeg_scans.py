@@ -26,6 +26,8 @@ _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
 _END, _SCAN = 0xD9, 0xDA
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
 
+_NO_IMAGE = "incomplete: JPEG without an image before its end marker"
+
 _COEFFICIENTS = 64
 _ABSENT = 16
 """More than the most bits that a first scan may leave to later ones."""
@@ -51,8 +53,7 @@ class Scan(NamedTuple):
 def lacking_scans(content: bytes) -> str:
     """Say what the scans up to the end marker leave out; empty if nothing.
 
-    Empty as well for what is no JPEG, and where there is no end marker or no scan at all, which
-    decoders report.
+    Empty as well for what is no JPEG, and where there is no end marker, which decoders report.
     """
     if not content.startswith(JPEG_START):
         return ""
@@ -66,7 +67,8 @@ def lacking_scans(content: bytes) -> str:
             elif marker in _SEQUENTIAL or marker == _PROGRESSIVE:
                 frame = _frame(content, place, progressive=marker == _PROGRESSIVE)
             elif marker == _END:
-                return _lacking(frame, scans) if frame and scans else ""
+                # Pillow goes on to a second image: a preview, or the other eye.
+                return _lacking(frame, scans) if frame and scans else _NO_IMAGE
     except IndexError:
         pass
     return ""

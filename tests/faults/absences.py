@@ -9,10 +9,13 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import lru_cache, partial
+from hashlib import sha256
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.faults.command import Command, rows_of_file
@@ -25,6 +28,9 @@ from tests.faults.png_writing import PNG_ENCODINGS
 Rng = np.random.Generator
 Encode = Callable[[Image.Image], bytes]
 LeaveOut = Callable[[Rng, bytes], tuple[str, bytes] | None]
+
+PICTURES = 8
+"""Of each encoding."""
 
 SMALLEST, LARGEST = 48, 160
 """Sides of the pictures."""
@@ -63,44 +69,62 @@ def absences(seed: int, wanted: int) -> list[Absence]:
 
     A part that no pixel depends on is not missing: a file without it does not count.
     """
-    found: list[Absence] = []
-    for k in count():
-        made = _absence(seed, k)
-        if made and not _same_pixels(made.content, made.twin):
-            found.append(made)
-        if len(found) == wanted:
-            return found
+    numbers = map(partial(_absence, seed), count())
+    missed = (a for a in numbers if a and not _same_pixels(a.content, a.twin))
+    return list(islice(missed, wanted))
 
 
 def _absence(seed: int, k: int) -> Absence | None:
     """Give number ``k`` of a seed, or None where the encoding has no such part."""
     rng = np.random.default_rng([seed, k])
     name, leave_out = KINDS[k % len(KINDS)]
-    encodings = FORMATS[name].encodings
-    encoding = list(encodings)[k // len(KINDS) % len(encodings)]
-    width, height = (int(side) for side in rng.integers(SMALLEST, LARGEST, 2))
-    twin = encodings[encoding](picture_of(rng, width, height))
+    encodings = list(FORMATS[name].encodings)
+    encoding = encodings[k // len(KINDS) % len(encodings)]
+    twin = _twin(seed, name, encoding, int(rng.integers(PICTURES)))
     lacking = leave_out(rng, twin)
     kind = f"{name}_{leave_out.__name__}"
     return Absence(k, kind, encoding, *lacking, twin) if lacking else None
 
 
+@lru_cache(maxsize=1000)
+def _twin(seed: int, name: str, encoding: str, picture: int) -> bytes:
+    rng = np.random.default_rng([seed, picture])
+    width, height = (int(side) for side in rng.integers(SMALLEST, LARGEST, 2))
+    return FORMATS[name].encodings[encoding](picture_of(rng, width, height))
+
+
 def _same_pixels(one: bytes, other: bytes) -> bool:
+    pixels = [_pixels(one), _pixels(other)]
+    return all(found is not None for found in pixels) and np.array_equal(*pixels)
+
+
+@lru_cache(maxsize=1000)
+def _pixels(content: bytes) -> NDArray[np.uint8] | None:
     try:
-        pixels = [np.asarray(Image.open(io.BytesIO(c)).convert("RGB")) for c in (one, other)]
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, EOFError, AssertionError):
-        return False
-    return np.array_equal(*pixels)
+        return None
 
 
 @dataclass
 class Noticed:
-    """What became of absences and of their twins: both lists are empty if all is right.
+    """What became of absences and of their twins.
 
-    ``kinds`` counts by (kind, status), ``reasons`` by what the rows say, without numbers.
+    Attributes
+    ----------
+    scored
+        Absences whose rows are ``ok``: none, if all is right.
+    twins, twins_failed
+        How many twins there are; the encodings of those whose rows are not ``ok``.
+    kinds
+        Counts by (kind, status).
+    reasons
+        Counts by what the rows of absences say.
     """
 
     scored: list[Absence]
+    twins: int
     twins_failed: list[str]
     kinds: Counter[tuple[str, str]]
     reasons: Counter[str]
@@ -109,8 +133,8 @@ class Noticed:
 def score_absences(made: Sequence[Absence], engine: Path, place: Path) -> Noticed:
     """Score absences and twins in one folder, mixed."""
     lacking = {scattered(f"absence {a.k}"): a for a in made}
-    whole = {scattered(f"twin {a.k}"): a for a in made}
-    files = {n: a.content for n, a in lacking.items()} | {n: a.twin for n, a in whole.items()}
+    twins = {scattered(sha256(a.twin).hexdigest()): a for a in made}
+    files = {n: a.content for n, a in lacking.items()} | {n: a.twin for n, a in twins.items()}
     folder = write_folder(place / "images", files)
     command = Command(folder, place / "p.csv", engine, place / "scratch", ("--batch-size", "8"))
     command.finish()
@@ -118,7 +142,8 @@ def score_absences(made: Sequence[Absence], engine: Path, place: Path) -> Notice
     assert rows.keys() == files.keys()
     return Noticed(
         [a for name, a in lacking.items() if rows[name]["status"] == "ok"],
-        [f"{a.kind} {a.encoding}" for n, a in whole.items() if rows[n]["status"] != "ok"],
+        len(twins),
+        [a.encoding for name, a in twins.items() if rows[name]["status"] != "ok"],
         Counter((a.kind, rows[name]["status"]) for name, a in lacking.items()),
         Counter(rows[name]["reason"] for name in lacking),
     )

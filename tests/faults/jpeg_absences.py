@@ -4,10 +4,12 @@ Every function takes its chance from ``rng`` alone, and gives what is missing an
 None where the file has no such part. Whether the part is missed at all is for others to find out.
 """
 
+import io
 import re
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from tests.faults.jpeg_parts import DHT, DQT, DRI, EOI, SOF, SOI, SOS
 
@@ -164,17 +166,17 @@ def rows_by_header(rng: Rng, content: bytes) -> Lacking:
     return f"{claimed} rows for {height}", written([*parts[:k], changed, *parts[k + 1 :]])
 
 
-def frame(rng: Rng, content: bytes) -> Lacking:
-    """Leave out the picture; what other segments hold, as a thumbnail, and the end are there."""
-    parts = parts_of(content)
-    return "picture", written([p for p in parts if p.marker not in SOF and p.marker != SOS])
+def image(rng: Rng, content: bytes) -> Lacking:
+    """Leave out the image; what other segments hold, as a thumbnail, and the end are there."""
+    return "image", written(_without_image(content))
 
 
-def main_picture(rng: Rng, content: bytes) -> Lacking:
-    """Leave out the picture, and let another whole one follow, as in a file of several."""
-    lacking = frame(rng, content)
-    assert lacking
-    return "first picture of two", lacking[1] + content
+def first_image(rng: Rng, content: bytes) -> Lacking:
+    """Leave out the image, and let another whole one follow, as in a file of several."""
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as whole:
+        whole.transpose(Image.Transpose.ROTATE_180).save(stream, format="JPEG")
+    return "first image of two", written(_without_image(content)) + stream.getvalue()
 
 
 JPEG_ABSENCES = (
@@ -189,9 +191,13 @@ JPEG_ABSENCES = (
     huffman_tables,
     quantisation_table,
     rows_by_header,
-    frame,
-    main_picture,
+    image,
+    first_image,
 )
+
+
+def _without_image(content: bytes) -> list[Part]:
+    return [p for p in parts_of(content) if p.marker not in SOF and p.marker != SOS]
 
 
 def _scans(parts: list[Part]) -> list[int]:

@@ -60,22 +60,24 @@ def _cmyk(image: Image.Image, **options: Any) -> bytes:
 
 
 JPEG_ENCODINGS: dict[str, Encode] = {
-    "baseline": encoded,
     "progressive": partial(encoded, progressive=True),
-    "one scan a component": partial(component_by_component, halved=False),
-    "progressive, one scan a component": partial(
+    "component by component": partial(component_by_component, halved=False),
+    "restart": partial(encoded, restart_marker_rows=1),
+    "optimised": partial(encoded, optimize=True),
+    "progressive, component by component": partial(
         component_by_component, halved=True, progressive=True
     ),
-    "optimised": partial(encoded, optimize=True),
+    "baseline": encoded,
+    "grey, progressive": partial(_grey, progressive=True),
+    "component by component, optimised": partial(
+        component_by_component, halved=True, optimize=True
+    ),
     "progressive without subsampling": partial(encoded, progressive=True, subsampling=0),
-    "one scan a component, optimised": partial(component_by_component, halved=True, optimize=True),
-    "restart": partial(encoded, restart_marker_rows=1),
     "progressive, restart": partial(encoded, progressive=True, restart_marker_blocks=5),
-    "one scan a component, restart": partial(
+    "component by component, restart": partial(
         component_by_component, halved=True, restart_marker_rows=1
     ),
     "grey": _grey,
-    "grey, progressive": partial(_grey, progressive=True),
-    "cmyk": _cmyk,
     "cmyk, progressive": partial(_cmyk, progressive=True),
+    "cmyk": _cmyk,
 }
