@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.faults.command import Command, rows_of_file
-from tests.faults.corpus import picture_of, scattered, write_folder
+from tests.faults.corpus import scattered, write_folder
 from tests.faults.jpeg_absences import JPEG_ABSENCES
 from tests.faults.jpeg_writing import JPEG_ENCODINGS
 from tests.faults.png_absences import PNG_ABSENCES
@@ -90,7 +90,15 @@ def _absence(seed: int, k: int) -> Absence | None:
 def _twin(seed: int, name: str, encoding: str, picture: int) -> bytes:
     rng = np.random.default_rng([seed, picture])
     width, height = (int(side) for side in rng.integers(SMALLEST, LARGEST, 2))
-    return FORMATS[name].encodings[encoding](picture_of(rng, width, height))
+    return FORMATS[name].encodings[encoding](_picture(rng, width, height))
+
+
+def _picture(rng: Rng, width: int, height: int) -> Image.Image:
+    """Make soft colours with grain, so that no bit of an encoding is idle."""
+    colours = Image.fromarray(rng.integers(0, 256, (3, 4, 3), np.uint8))
+    soft = np.asarray(colours.resize((width, height), Image.Resampling.BICUBIC))
+    grainy = soft + rng.normal(0, 12, (height, width, 1))
+    return Image.fromarray(grainy.clip(0, 255).astype(np.uint8))
 
 
 def _same_pixels(one: bytes, other: bytes) -> bool:

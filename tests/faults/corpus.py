@@ -27,18 +27,17 @@ ENCODINGS: tuple[dict[str, Any], ...] = (
 """Ways of writing a JPEG that take different paths through a decoder."""
 
 
-def picture_of(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Make a synthetic photograph; coloured lights keep any two of them apart."""
-    lights = Image.fromarray(rng.integers(0, 256, (3, 4, 3), np.uint8))
-    lights = lights.resize((width, height), Image.Resampling.BICUBIC)
-    return Image.blend(Image.fromarray(synthesize(rng, width, height)), lights, 0.6)
-
-
 def generated_jpegs(count: int, seed: int, width: int, height: int) -> list[bytes]:
-    """Synthetic photographs in all :data:`ENCODINGS`; one in 16 is grey."""
+    """Synthetic photographs in all :data:`ENCODINGS`; one in 16 is grey.
+
+    Coloured lights, different for each, keep any two of them apart.
+    """
     files = []
     for k in range(count):
-        image = picture_of(np.random.default_rng([seed, k]), width, height)
+        rng = np.random.default_rng([seed, k])
+        lights = Image.fromarray(rng.integers(0, 256, (3, 4, 3), np.uint8))
+        lights = lights.resize((width, height), Image.Resampling.BICUBIC)
+        image = Image.blend(Image.fromarray(synthesize(rng, width, height)), lights, 0.6)
         stream = io.BytesIO()
         image = image.convert("L") if k % 16 == 15 else image
         image.save(stream, format="JPEG", **ENCODINGS[k % len(ENCODINGS)])

@@ -6,7 +6,6 @@ The short dose runs with all tests, ``HAMBATCH_FAULT_ABSENCES`` gives a longer o
 
 import pytest
 
-from hambatch.sources.folder import SUPPORTED
 from tests.faults.absences import FORMATS, KINDS, Absence, Noticed, absences, score_absences
 from tests.faults.dose import Dose, dose_from_environment
 from tests.faults.soft_engine import write_soft_engine
@@ -29,6 +28,8 @@ def noticed(made: list[Absence], tmp_path_factory: pytest.TempPathFactory) -> No
 
 
 def test_every_format_that_is_read_has_its_absences() -> None:
+    from hambatch.sources.folder import SUPPORTED
+
     assert FORMATS.keys() == SUPPORTED
 
 
