@@ -56,10 +56,8 @@ def lacking_rows(content: bytes) -> str:
     if found > asked:
         return f"incomplete: the file holds more pixels than the header's {width} x {height}"
     if found < asked:
-        return (
-            f"incomplete: the file holds {100 * found / asked:.3g} % of the header's "
-            f"{width} x {height} pixels"
-        )
+        size = f"{width} x {height} pixels"
+        return f"incomplete: the file holds {found} of {asked} bytes of the header's {size}"
     return "" if ended else "incomplete: the end of the compressed pixels is missing"
 
 
@@ -67,8 +65,8 @@ def lacking_colours(content: bytes) -> str:
     """Say whether pixels have colours that the palette does not hold; empty if not."""
     if content[25] != _PALETTE:
         return ""
-    palette = next((data for kind, data in _chunks(content) if kind == b"PLTE"), b"")
-    colours = len(palette) // 3
+    sizes = (end - start for kind, start, end in _chunks(content) if kind == b"PLTE")
+    colours = next(sizes, 0) // 3
     if not colours:
         return "incomplete: PNG of palette colours without a palette"
     # Most palettes hold a colour for every value that a pixel may have.
@@ -95,24 +93,32 @@ def _bytes_asked_for(content: bytes, width: int, height: int) -> int:
 def _bytes_inflated(content: bytes, most: int) -> tuple[int, bool]:
     """Give how many bytes the pixels are, little more than ``most``, and whether they end."""
     inflate, found = zlib.decompressobj(), 0
-    for kind, data in _chunks(content):
-        if kind != b"IDAT":
-            continue
-        inflated = b"more"
-        # What is inflated and did not fit into one piece comes without further data.
-        while not inflate.eof and found <= most and (data or len(inflated) == PIECE):
+    for data in _compressed(content):
+        more = True
+        while more and not inflate.eof and found <= most:
             inflated = inflate.decompress(data, PIECE)
             found, data = found + len(inflated), inflate.unconsumed_tail
+            # What is inflated and does not fit into one piece comes without further data.
+            more = bool(data) or len(inflated) == PIECE
     return found, inflate.eof
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _compressed(content: bytes) -> Iterator[bytes]:
+    """Give the compressed pixels in pieces: zlib copies what is left of one at every call."""
+    for kind, start, end in _chunks(content):
+        if kind == b"IDAT":
+            for place in range(start, end, PIECE):
+                yield content[place : min(place + PIECE, end)]
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Give each chunk's kind, and where its data begin and end."""
     place = len(PNG_START)
     while place + 8 <= len(content):
         kind, length = content[place + 4 : place + 8], int.from_bytes(content[place : place + 4])
         if kind == b"IEND":
             return
-        yield kind, content[place + 8 : place + 8 + length]
+        yield kind, place + 8, min(place + 8 + length, len(content))
         place += 12 + length
 
 

@@ -78,8 +78,8 @@ WHOLE = {
 }
 
 LACKING = {
-    "half.png": (png(HEIGHT, ROWS[: HEIGHT // 2]), "the file holds 50 % of"),
-    "last_row.png": (png(HEIGHT, ROWS[:-1]), "the file holds 98.6 % of"),
+    "half.png": (png(HEIGHT, ROWS[: HEIGHT // 2]), "the file holds 10404 of 20808 bytes"),
+    "last_row.png": (png(HEIGHT, ROWS[:-1]), "the file holds 20519 of 20808 bytes"),
     "header_half.png": (png(HEIGHT // 2, ROWS), "the file holds more pixels"),
     "palette_half.png": (png(HEIGHT, INDICES, COLOURS[:150]), "the palette has 50 colours"),
     "first_scan.jpg": (up_to_scan(PROGRESSIVE, 1), "progressive JPEG without coefficients"),

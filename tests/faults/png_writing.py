@@ -36,6 +36,7 @@ def plain(image: Image.Image, *, bits: int = 8, interlaced: bool = False) -> byt
         b"\0" + row.tobytes()
         for left, top, across, down in passes
         for row in samples[top::down, left::across]
+        if row.size
     ]
     header = samples.shape[1].to_bytes(4) + samples.shape[0].to_bytes(4)
     header += bytes([bits, 2, 0, 0, interlaced])
