@@ -5,8 +5,8 @@ files send every component in its own scan. Where scans are absent, libjpeg take
 coefficients, or the bits that would follow, for zeros, and prints nothing: the image is
 coarse, grey or green. What is absent *within* a scan, as rows of blocks, makes it print a warning.
 
-The format allows an encoder to leave scans out [1]_. No encoder is known that does: the scan
-scripts of libjpeg, mozjpeg, jpegli and Photoshop end with every bit of every coefficient.
+The format allows an encoder to leave scans out [1]_. libjpeg and mozjpeg do not: their scan scripts
+end with every bit of every coefficient.
 
 References
 ----------
