@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.pipelines.options import RULES
 from hambatch.pipelines.scoring import build_pipeline
 from hambatch.sources.reading import Bounds, Fetched, Item, Limits, fetch
 from hambatch.system.array_cache import FeatureCache, Pair, default_cache
@@ -79,6 +80,7 @@ def thumbnails(files: Mapping[str, Path]) -> Thumbnails:
     """
     key = {
         "version": VERSION,
+        "rules": RULES,
         "input": asdict(InputSpec()),
         "preprocessing": asdict(Preprocessing()),
     }
