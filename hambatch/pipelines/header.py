@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hambatch.pipelines.colour_profile import ADOBE_MARKS, COLOUR_CHUNKS, ICC_MARK
+from hambatch.pipelines.jpeg_scans import has_more_scans, lacking_scans
+from hambatch.pipelines.png_parts import lacking_colours
 from hambatch.sources.content import JPEG_START, PNG_START, SUPPORTED, kind_of
 from hambatch.sources.reading import Limits
 
@@ -40,7 +42,16 @@ def is_suspect(content: bytes, limits: Limits) -> bool:
         return True
     if not _has_end(content) or _refusal_by_header(header, limits):
         return True
-    return _may_be_empty(content, header) or (header.coloured and not _says_srgb(content))
+    if _may_be_empty(content, header) or (header.coloured and not _says_srgb(content)):
+        return True
+    return _lacks_a_part(content, header)
+
+
+def _lacks_a_part(content: bytes, header: "Header") -> bool:
+    if not header.coding:
+        return bool(lacking_colours(content))
+    more = has_more_scans(content, header.coding, header.channels, header.start)
+    return more and bool(lacking_scans(content))
 
 
 def _may_be_empty(content: bytes, header: "Header") -> bool:
@@ -75,7 +86,10 @@ def refusal(content: bytes, limits: Limits) -> str:
     if (found := kind_of(content)) not in SUPPORTED:
         return f"{NO_IMAGE} ({found})"
     header = read_header(content)
-    return _refusal_by_header(header, limits) if header else ""
+    if not header:
+        return ""
+    reason = _refusal_by_header(header, limits)
+    return reason or ("" if header.coding else lacking_colours(content))
 
 
 def _refusal_by_header(header: "Header", limits: Limits) -> str:

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.colour_profile import UnusableProfile
 from hambatch.pipelines.header import exif_of, orientation_of, read_header
+from hambatch.pipelines.png_parts import lacking_rows
 from hambatch.pipelines.srgb import foreign_profile, rgb_pixels
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 
@@ -25,7 +26,15 @@ Pixels = NDArray[np.uint8]
 _REFUSALS = (OSError, ValueError, SyntaxError, EOFError)
 """What Pillow raises on purpose."""
 
-_MISHAPS = (struct.error, zlib.error, TypeError, AttributeError, LookupError, ArithmeticError)
+_MISHAPS = (
+    struct.error,
+    zlib.error,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+)
 """What escapes it where a tag, a chunk or a segment is not what it expects."""
 
 
@@ -50,9 +59,7 @@ class PillowLane:
 
     def feed(self, files: Sequence[Fetched]) -> None:
         """Start decoding a batch."""
-        self._batches.append(
-            [(f.index, self._pool.submit(decode, f.content, self._spec, self._how)) for f in files]
-        )
+        self._batches.append([(f.index, self._pool.submit(self._decode, f.content)) for f in files])
 
     def collect(self) -> tuple[NDArray[np.int64], Pixels]:
         """Wait for the oldest batch: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
@@ -65,6 +72,12 @@ class PillowLane:
         except UndecodableImage as error:
             raise RuntimeError(str(error)) from error
         return np.array([index for index, _ in batch], np.int64), np.stack(images)
+
+    def _decode(self, content: bytes) -> Pixels:
+        pixels = decode(content, self._spec, self._how)
+        if reason := lacking_rows(content):
+            raise UndecodableImage(reason)
+        return pixels
 
     def close(self) -> None:
         """Wait until nothing is being decoded; what is in flight is dropped."""

@@ -10,7 +10,9 @@ from hambatch.pipelines import pillow_lane
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.header import is_cut_off, read_header, refusal, without_extras
+from hambatch.pipelines.jpeg_scans import lacking_scans
 from hambatch.pipelines.pillow_lane import IN_VAIN, Pixels, UndecodableImage
+from hambatch.pipelines.png_parts import lacking_rows
 from hambatch.pipelines.srgb import foreign_profile
 from hambatch.sources.content import JPEG_START
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
@@ -91,10 +93,12 @@ class SlowLane:
             if pixels is not None:
                 if warning and self._damage(content, alone):
                     raise UndecodableImage(f"damaged: {warning}")
+                _check_whole(content)
                 return pixels, "dali-cpu"
         pixels = self._by_pillow(content)
         if damage := self._damage(content, alone):
             raise UndecodableImage(f"damaged: {damage}")
+        _check_whole(content)
         return pixels, "pillow"
 
     def _by_pillow(self, content: bytes, profile: bytes = b"") -> Pixels:
@@ -135,3 +139,9 @@ class SlowLane:
         # costs 10 ms.
         self._dali = None
         return None
+
+
+def _check_whole(content: bytes) -> None:
+    """Raise UndecodableImage for what a decoder takes for whole although parts are absent."""
+    if reason := lacking_scans(content) or lacking_rows(content):
+        raise UndecodableImage(reason)
