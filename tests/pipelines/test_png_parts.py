@@ -63,7 +63,7 @@ def test_a_bomb_takes_no_memory() -> None:
 
 
 def test_pixels_of_colours_that_the_palette_does_not_hold_are_noticed() -> None:
-    chunks = parts_of(PNG_ENCODINGS["palette"](picture()))
+    chunks = parts_of(PNG_ENCODINGS["palette"](picture(2, 90, 70)))
     (colours,) = (data for kind, data in chunks.chunks if kind == b"PLTE")
     for kept, reason in (
         (len(colours) - 3, f"the palette has {len(colours) // 3 - 1} colours, the pixels need"),
