@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hambatch.sources.folder import JPEG_START
+from hambatch.sources.content import JPEG_START
 
 # Neither stuffed zeros and restart markers, which belong to a scan's data, nor fill bytes.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from hambatch.sources.folder import PNG_START
+from hambatch.sources.content import PNG_START
 
 PIECE = 1 << 16
 """Bytes that are inflated at a time: no file, however it is made, takes more memory."""

@@ -28,7 +28,7 @@ def noticed(made: list[Absence], tmp_path_factory: pytest.TempPathFactory) -> No
 
 
 def test_every_format_that_is_read_has_its_absences() -> None:
-    from hambatch.sources.folder import SUPPORTED
+    from hambatch.sources.content import SUPPORTED
 
     assert FORMATS.keys() == SUPPORTED
 
