@@ -76,14 +76,14 @@ def leak_check(found: dict[str, Any]) -> str:
     count, trained_on = found["evaluated"], found["trained_on"]
     if trained_on:
         text = (
-            f"{trained_on} of {count} images were trained on, and are left out: the figures are "
-            f"of the other {count - trained_on}"
+            f"{trained_on} of {count} images were trained on, and are left out; the figures are "
+            f"of the other {count - trained_on}, which have"
         )
     else:
-        text = f"none of the {count} images was trained on"
+        text = f"none of the {count} images was trained on:"
     source = found["split"]["file"] or found["engine"]
     text += (
-        f": nothing in common with the {found['training_images']} training images of {source} "
+        f" nothing in common with the {found['training_images']} training images of {source} "
         f"(checked: {', '.join(found['checks'])}{_not_checked(found)})"
     )
     return "; NOTE: ".join([text, *_leak_notes(found)])

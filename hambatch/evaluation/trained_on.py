@@ -153,7 +153,7 @@ def _unknown(
     Raises InputError if images were to be left out, or an installed engine, which may have made
     the predictions, was trained on some.
     """
-    why, following = by.why, "give it to --engine"
+    why, following = by.why, by.following
     if by.manifest is not None:
         name = by.manifest.name
         why = f"{name} has no {TRAINING_IMAGES}, so the images that it was trained on are not known"
@@ -161,7 +161,6 @@ def _unknown(
         table = f"the split table of its training{f' ({digest}...)' if digest else ''}"
         following = f"hambatch engines complete {name} --data split.csv, with {table}"
     elif not by.another:
-        following = f"add --engine NAME, or --engine {NONE} if no engine made the predictions"
         _refuse_those_of_installed(images, by, predictions)
     if options.exclude_trained:
         raise InputError(
