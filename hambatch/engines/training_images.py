@@ -17,7 +17,6 @@ from hambatch.engines.manifest import TRAINING_IMAGES, Manifest
 from hambatch.errors import EngineError
 from hambatch.system.files import sha256_of_bytes, write_text
 from hambatch.system.schema import read_json
-from hambatch.system.text import canonical_id
 
 DIGITS = 16
 """Hexadecimal digits of a hash that are kept: of a million ids, none meets another by chance."""
@@ -53,14 +52,13 @@ class TrainingImages:
 
 
 def hashed(name: str) -> str:
-    """Hash an image id or a lesion id; nothing stays nothing.
+    """Hash an image id, percent-encoded as in a table, or a lesion id; nothing stays nothing.
 
-    One id has one hash however its letters are composed, and percent-encoded as in a table.
+    One id has one hash however its letters are composed.
     """
     if not name:
         return ""
-    text = unicodedata.normalize("NFC", canonical_id(name))
-    return sha256_of_bytes(text.encode())[:DIGITS]
+    return sha256_of_bytes(unicodedata.normalize("NFC", name).encode())[:DIGITS]
 
 
 def write_training_images(folder: Path, found: TrainingImages) -> None:

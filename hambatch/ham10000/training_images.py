@@ -10,6 +10,7 @@ import pandas as pd
 from hambatch.engines.training_images import DIGITS, TrainingImage, TrainingImages, hashed
 from hambatch.ham10000.perceptual_hash import packed, thumbnails
 from hambatch.ham10000.table import files_of
+from hambatch.system.text import canonical_id
 
 KEYS = ("image", "lesion", "content", "picture")
 """What two images are compared by; an empty one is not known."""
@@ -28,7 +29,10 @@ def pictures_of(files: Mapping[str, Path]) -> Pictures:
 
 
 def with_keys(table: pd.DataFrame, pictures: Pictures) -> pd.DataFrame:
-    """Add the columns ``KEYS`` to rows with ``image_id``, ``lesion_id`` and ``sha256``."""
+    """Add the columns ``KEYS`` to rows with ``image_id``, ``lesion_id`` and ``sha256``.
+
+    The ids of images are percent-encoded, as :func:`hambatch.system.text.canonical_id` does.
+    """
     return table.assign(
         image=[hashed(name) for name in table["image_id"]],
         lesion=[hashed(name) for name in table["lesion_id"]],
@@ -42,6 +46,7 @@ def training_images_of(
 ) -> TrainingImages:
     """List the rows ``train`` and ``val`` of a split table whose images lie below ``root``."""
     used = table[table["split"] != "test"]
+    used = used.assign(image_id=used["image_id"].map(canonical_id))
     rows = with_keys(used, pictures_of(files_of(used, root)))
     images = (
         TrainingImage(image, lesion, content, split, b64encode(picture).decode())

@@ -6,13 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hambatch.engines.manifest import TRAINING_IMAGES
+from hambatch.engines.training_images import write_training_images
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.evaluate import compare
 from hambatch.evaluation.options import LeakOptions
 from hambatch.evaluation.out_of_fold import write_out_of_fold
 from hambatch.evaluation.report import format_report
+from hambatch.ham10000.table import read_split
+from hambatch.ham10000.training_images import training_images_of
+from hambatch.system.files import sha256_of_file
 from tests.engine_json import rewrite
-from tests.evaluation.tables import digest, predictions, record
+from tests.evaluation.tables import digest, predictions, record, truth
 
 
 def test_validation_images_are_evaluated_with_a_note(tmp_path, data):
@@ -46,6 +51,25 @@ def test_sides_that_the_card_names_as_trained_on_are_refused_too(tmp_path, data,
     table = record(predictions(tmp_path / "p.csv", ["i4", "i9"]), engine)
     with pytest.raises(InputError, match="split train and val"):
         compare(table, data)
+
+
+def test_an_engines_own_list_tells_validation_images_apart(tmp_path, data, engine):
+    listed = training_images_of(read_split(data), tmp_path, sha256_of_file(data), {})
+    write_training_images(engine, listed)
+    raw = json.loads((engine / "engine.json").read_text())
+    sha256 = sha256_of_file(engine / TRAINING_IMAGES)
+    raw["files"][TRAINING_IMAGES] = {"sha256": sha256, "bytes": 1, "optional": False}
+    raw["data"]["trained_on"] = ["train"]
+    rewrite(engine / "engine.json", raw)
+    table = record(predictions(tmp_path / "p.csv", ["i4", "i8"]), engine)
+    labels = truth(tmp_path / "t.csv", ["i4", "i8"], ["L2", "L4"])
+    check = compare(table, labels)["leak_check"]
+    assert (check["done"], check["training_images"], check["validation_images"]) == (True, 4, 1)
+    raw["data"]["trained_on"] = ["train", "val"]
+    rewrite(engine / "engine.json", raw)
+    record(table, engine)
+    with pytest.raises(InputError, match=r"1 with the same image \(i4\)"):
+        compare(table, labels)
 
 
 def test_a_manifest_that_was_damaged_does_not_switch_the_check_off(tmp_path, data, engine):
