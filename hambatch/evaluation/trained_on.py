@@ -1,5 +1,6 @@
 """The leak check of `evaluate`: images that the engine was trained on are refused, or left out."""
 
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,8 @@ def check_training(
     by = scored_by(predictions, options.engine)
     training = training_of(by, truth, options.data, second=second)
     images = _with_keys(joined.images, by, training, predictions, options.images)
+    if by.manifest is None and not by.another:
+        _refuse_those_of_installed(images, by, predictions)
     if training is None:
         return Checked(joined, _unknown(images, by, predictions, options))
     leaks = find_leaks(images, training.used)
@@ -150,8 +153,7 @@ def _unknown(
 ) -> dict[str, Any]:
     """Say that it is not known what was trained on, and how to tell.
 
-    Raises InputError if images were to be left out, or an installed engine, which may have made
-    the predictions, was trained on some.
+    Raises InputError if images were to be left out.
     """
     why, following = by.why, by.following
     if by.manifest is not None:
@@ -159,9 +161,8 @@ def _unknown(
         why = f"{name} has no {TRAINING_IMAGES}, so the images that it was trained on are not known"
         digest = by.manifest.data.get("split_sha256", "")[:12]
         table = f"the split table of its training{f' ({digest}...)' if digest else ''}"
-        following = f"hambatch engines complete {name} --data split.csv, with {table}"
-    elif not by.another:
-        _refuse_those_of_installed(images, by, predictions)
+        named = name if by.folder in installed_engines() else shlex.quote(str(by.folder))
+        following = f"hambatch engines complete {named} --data split.csv, with {table}"
     if options.exclude_trained:
         raise InputError(
             f"{predictions}: found images to leave out, and {why}; wanted an engine that lists its "
@@ -176,6 +177,7 @@ def _unknown(
 
 
 def _refuse_those_of_installed(images: pd.DataFrame, by: ScoredBy, predictions: Path) -> None:
+    """Raise InputError if an installed engine, which may have made them, was trained on some."""
     for folder in installed_engines():
         training = listed_by(folder, read_manifest(folder))
         leaks = find_leaks(images, training.used) if training else {}

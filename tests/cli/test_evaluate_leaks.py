@@ -191,7 +191,7 @@ def test_an_engine_without_a_list_says_first_how_it_gets_one(place):
     assert result.exit_code == 0, result.output
     first = result.stdout.splitlines()[0]
     assert "tiny has no training_images.json" in first
-    assert "hambatch engines complete tiny --data split.csv" in first
+    assert f"hambatch engines complete {place.before} --data split.csv" in first
 
 
 def test_another_split_table_leads_to_the_list_and_not_in_a_circle(place):
@@ -224,6 +224,9 @@ def test_a_training_image_of_the_default_engine_is_not_measured_without_a_record
     write(truth, [{"image_id": image_id, "dx": "mel"} for image_id in ids])
     result = evaluate(table, truth)
     assert result.exit_code != 0, f"figures of training images:\n{result.stdout}"
+    # Nor with some other table, of whose training images none is among them.
+    result = evaluate(table, truth, "--data", place.split)
+    assert result.exit_code != 0
     for words in (
         "ham10000-resnet50 was trained on",
         "--engine ham10000-resnet50",
