@@ -1,6 +1,6 @@
 """Predictions joined with the truth; what either side has alone is counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,17 @@ class Joined:
     def sample(self) -> Sample:
         """What the figures are computed from; n must not be 0."""
         return Sample(self.truth, self.predicted, self.probabilities)
+
+    def at(self, kept: NDArray[np.bool_]) -> "Joined":
+        """Keep some of the images; ``counts`` stay those of all."""
+        return replace(
+            self,
+            truth=self.truth[kept],
+            predicted=self.predicted[kept],
+            probabilities=self.probabilities[kept],
+            groups=self.groups[kept],
+            images=self.images[kept].reset_index(drop=True),
+        )
 
 
 def join(truth: pd.DataFrame, predictions: pd.DataFrame, path: Path) -> Joined:
