@@ -14,7 +14,6 @@ from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import difference
 from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.sample import Place, drawn, interval, once
-from hambatch.evaluation.trained_on import TRAIN
 from hambatch.score.journal.fingerprint import LIBRARIES
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.files import write_json
@@ -112,7 +111,7 @@ def record_gate(engine: Engine, gate: Gate) -> None:
     Every file of the folder but ``engine.json`` stays as it is. Raises EngineError if
     ``engine.json`` has changed since the engine was loaded; InputError if it cannot be written.
     """
-    if load_engine(engine.folder).manifest_sha256 != engine.manifest_sha256:
+    if load_engine(engine.folder).manifest != engine.manifest:
         raise EngineError(
             f"{engine.folder / MANIFEST_NAME} changed while the gate was measured.\n"
             "Next: run the same command again"
@@ -153,7 +152,7 @@ def gate_lines(manifest: Manifest, gate: Gate) -> list[str]:
 def _note(manifest: Manifest, gate: Gate) -> str:
     if manifest.data.get("split_sha256", gate.split_sha256) != gate.split_sha256:
         return "; not the split that the engine was trained with: see what is held out"
-    if SIDE in manifest.data.get("trained_on", TRAIN):
+    if SIDE in manifest.trained_on:
         return "; the engine was trained on them: of others somewhat more labels may flip"
     return ""
 
