@@ -12,8 +12,9 @@ from hambatch.engines.manifest import MANIFEST_NAME, Change, Gate, Manifest
 from hambatch.engines.precision import BACKEND_OF_GATES, FP32, INT8
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import difference
+from hambatch.evaluation.intervals import spans_of
 from hambatch.evaluation.measures import label_measure
-from hambatch.evaluation.sample import Place, drawn, interval, once
+from hambatch.evaluation.sample import Place, drawn, once
 from hambatch.evaluation.trained_on import TRAIN
 from hambatch.score.journal.fingerprint import LIBRARIES
 from hambatch.system.cpu import int8_kernels
@@ -96,13 +97,18 @@ def changes(
         ``[n]``: the lesion of each image.
     """
     before, after = label_measure(truth, fp32), label_measure(truth, int8)
-    draws, found = drawn(difference(after, before), groups), {}
+    was, now = (once(measure, truth.size) for measure in (before, after))
+    change = difference(after, before)
+    spans, found = spans_of(once(change, truth.size), drawn(change, groups)), {}
     for place in (BALANCED_ACCURACY, MELANOMA_SENSITIVITY):
-        bounds = interval(draws[place])
-        was, now = (once(measure, truth.size)[place] for measure in (before, after))
-        if bounds is None or was is None or now is None:
-            raise ValueError(f"{'.'.join(place)} is undefined in most draws: wanted a melanoma")
-        found[place] = Change(was, now, (100 * bounds[0], 100 * bounds[1]))
+        bounds, old, new = spans.found[place], was[place], now[place]
+        if bounds is None or old is None or new is None:
+            name = ".".join(place)
+            raise InputError(
+                f"the change of {name} has no interval on these lesions: "
+                f"{spans.missing.get(name, 'it is undefined')}.\nNext: {NEXT}"
+            )
+        found[place] = Change(old, new, (100 * bounds[0], 100 * bounds[1]))
     return found
 
 
