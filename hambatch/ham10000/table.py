@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hambatch.engines.classes import CLASSES, SPLITS
+from hambatch.engines.classes import CLASSES, PARTS
 from hambatch.errors import InputError
 from hambatch.system.schema import read_json
 from hambatch.system.text_table import read_csv
@@ -35,7 +35,7 @@ def read_split(path: Path) -> pd.DataFrame:
     for column, good, wanted in (
         ("lesion_id", rows["lesion_id"] != "", "an id"),
         ("dx", rows["dx"].isin(CLASSES), f"one of {' '.join(CLASSES)}"),
-        ("split", rows["split"].isin(SPLITS), f"one of {' '.join(SPLITS)}"),
+        ("split", rows["split"].isin(PARTS), f"one of {' '.join(PARTS)}"),
         (
             "file",
             ~rows["file"].str.contains(r"^/|^$|\\|(?:^|/)\.\.(?:/|$)", regex=True),
