@@ -1,15 +1,16 @@
-"""Do damaged files or killed processes cost a row, or give an image another one's row?
+"""Do damaged files or killed processes cost a row, or are files scored that lack a part?
 
 Thousands of damaged JPEGs lie among good ones and are scored in rounds, every round
 in two neighbourhoods; then one folder is scored again and again by processes that are
 killed at records all over their journals, and resumed. Counted are rows that are lost,
-duplicated, about another file, or different from an undisturbed run's. Two Keras loops
-meet the same files::
+duplicated, about another file, or different from an undisturbed run's. Files of every format
+that lack one part are scored beside their intact twins; counted are those that are scored, and
+twins that are not. Two Keras loops meet the damaged files::
 
-    python benchmarks/faults.py --mutants 10000 --kills 100 --seed 0 --out result.json
+    python benchmarks/faults.py --mutants 10000 --absences 2000 --kills 100 --out result.json
 
-Without --images, JPEGs are generated. Exit code 1 if any count is not 0. Needs the
-checkout's tests, and `pip install '.[test]'`.
+Without --images, JPEGs are generated. With 0 of a fault, its part is left out. Exit code 1 if any
+count is not 0. Needs the checkout's tests, and `pip install '.[test]'`.
 """
 
 import argparse
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from keras_loops import directory_loop, ignoring_loop
 from result import parser_of, publish
 
+from tests.faults.absences import FORMATS, absences, score_absences
 from tests.faults.campaign import Campaign, kill_and_resume
 from tests.faults.command import Command
 from tests.faults.corpus import found_jpegs, generated_jpegs, mutants, scattered, write_folder
@@ -39,7 +41,6 @@ DAMAGED_OF_KILLED = 0.15
 NAMED_AT_MOST = 100
 WRONG = ("lost", "duplicated", "misattributed", "unstable")
 SEEN = ("identified", "look_alike", "decoders_differ")
-WRONG_OF_KILLS = ("lost", "duplicated", "tables_that_differ", "orphans", "exposed_journals")
 
 
 def main() -> None:
@@ -48,28 +49,43 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hambatch-faults-") as place:
         ground = prepare(Path(place), chosen)
-        fuzzed = fuzz(ground, chosen.mutants, chosen.seed)
-        killed = kill(ground, chosen.killed_over, chosen.kills, chosen.seed)
-        peer = keras_peer(ground, chosen.seed) if chosen.peer else {}
+        found = measured(ground, chosen)
     result = {
-        "question": "what do damaged files and killed processes cost?",
+        "question": "what do damaged files, missing parts and killed processes cost?",
         "seed": chosen.seed,
         "images": "found" if chosen.images else "generated",
         "good_files": len(ground.goods),
-        "damaged_files": fuzzed,
-        "kills": killed,
-        "keras": peer,
+        **found,
         "seconds": round(time.monotonic() - started, 1),
     }
-    wrong = fuzzed["wrong"] | {f"kills_{name}": killed[name] for name in WRONG_OF_KILLS}
+    wrong = {
+        f"{part}_{name}": count
+        for part, of in found.items()
+        for name, count in of.get("wrong", {}).items()
+    }
     publish(chosen.out, result, wrong)
     sys.exit(any(wrong.values()))
+
+
+def measured(ground: Ground, chosen: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Try each kind of fault that is asked for; what must be 0 is in its ``wrong``."""
+    found = {}
+    if chosen.mutants:
+        found["damaged_files"] = fuzz(ground, chosen.mutants, chosen.seed)
+    if chosen.absences:
+        found["absences"] = leave_out(ground, chosen.absences, chosen.seed)
+    if chosen.kills:
+        found["kills"] = kill(ground, chosen.killed_over, chosen.kills, chosen.seed)
+    if chosen.peer and chosen.mutants:
+        found["keras"] = keras_peer(ground, chosen.seed)
+    return found
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = parser_of(__doc__)
     parser.add_argument("--mutants", type=int, default=10_000, help="damaged files")
+    parser.add_argument("--absences", type=int, default=2000, help="files that lack a part")
     parser.add_argument("--kills", type=int, default=100, help="while scoring; a fifth more beside")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--goods", type=int, default=250, help="good files in every round")
@@ -125,6 +141,31 @@ def summed(rounds: Sequence[Round]) -> dict[str, Any]:
     }
 
 
+def leave_out(ground: Ground, count: int, seed: int) -> dict[str, Any]:
+    """Score files that lack a part, and their intact twins."""
+    made = absences(seed, count)
+    noticed = score_absences(made, ground.engine, ground.place / "absences")
+    reasons: Counter[str] = Counter()
+    for reason, number in noticed.reasons.items():
+        reasons[re.sub(r"\d+(\.\d+)?", "N", reason)] += number
+    by_kind: dict[str, dict[str, int]] = {}
+    for (kind, status), number in sorted(noticed.kinds.items()):
+        by_kind.setdefault(kind, {"ok": 0, "failed": 0})[status] = number
+    encodings = {name: len(of.encodings) for name, of in FORMATS.items()}
+    return {
+        "files": len(made),
+        "intact_twins": noticed.twins,
+        "encodings": encodings,
+        "wrong": {"ok": len(noticed.scored), "twins_failed": len(noticed.twins_failed)},
+        "ok_named": [
+            {"k": a.k, "kind": a.kind, "encoding": a.encoding, "missing": a.missing}
+            for a in noticed.scored[:NAMED_AT_MOST]
+        ],
+        "by_kind": by_kind,
+        "reasons": dict(reasons.most_common()),
+    }
+
+
 def kill(ground: Ground, files: int, kills: int, seed: int) -> dict[str, Any]:
     """Score one folder, some of it damaged, over and over, killed and resumed."""
     goods, damaged = list(ground.goods.values()), int(files * DAMAGED_OF_KILLED)
@@ -155,12 +196,14 @@ def summed_kills(campaign: Campaign) -> dict[str, Any]:
         "too_late_to_be_one": campaign.missed,
         "of_whole_group": sum(kill.aim.whole_group for kill in campaign.kills),
         "with_torn_journal": sum(bool(kill.aim.torn_bytes) for kill in campaign.kills),
-        "lost": campaign.lost,
-        "duplicated": campaign.duplicated,
-        "tables_that_differ": campaign.differing,
+        "wrong": {
+            "lost": campaign.lost,
+            "duplicated": campaign.duplicated,
+            "tables_that_differ": campaign.differing,
+            "orphans": campaign.orphans,
+            "exposed_journals": campaign.exposed,
+        },
         "byte_identical": campaign.runs - campaign.differing,
-        "orphans": campaign.orphans,
-        "exposed_journals": campaign.exposed,
         "files_left_behind": campaign.left_behind,
         "temporary_folders_left": campaign.temporary_left,
     }

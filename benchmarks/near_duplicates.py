@@ -7,7 +7,8 @@ correlation of their thumbnails::
 
     python benchmarks/near_duplicates.py --data split.csv --copies 300 --out result.json
 
-Only what hambatch itself would take for a pair is called found.
+Only what hambatch itself would take for a pair is called found: of whole thumbnails, and of what
+an engine keeps of them, packed.
 """
 
 import tempfile
@@ -24,11 +25,14 @@ from result import parser_of, publish
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.ham10000.perceptual_hash import (
     LEAST_CORRELATION,
+    LEAST_PACKED_CORRELATION,
     MOST_BITS,
     Signatures,
     grey_thumbnails,
+    packed,
     signatures_of,
     thumbnails,
+    unpacked,
 )
 from hambatch.pipelines.decode import decode
 from hambatch.training.dataset import read_dataset
@@ -91,20 +95,26 @@ def main() -> None:
     dataset = read_dataset(chosen.data)
     seen = thumbnails(dataset.files)
     table = dataset.table[dataset.table["sha256"].isin(list(seen))].reset_index(drop=True)
-    signatures = signatures_of(np.stack([seen[digest] for digest in table["sha256"]]))
+    pixels = np.stack([seen[digest] for digest in table["sha256"]])
+    signatures, kept = signatures_of(pixels), unpacked(packed(pixels))
     at = np.sort(np.random.default_rng(0).choice(len(table), chosen.copies, replace=False))
-    some = Signatures(signatures.hashes[at], signatures.shapes[at])
+    some, some_kept = (
+        Signatures(every.hashes[at], every.shapes[at]) for every in (signatures, kept)
+    )
     result = {
         "question": "are copies found, and different lesions left alone?",
         "images": len(table),
         "split_table_sha256": dataset.split_sha256,
         "most_bits": MOST_BITS,
         "least_correlation": LEAST_CORRELATION,
+        "least_packed_correlation": LEAST_PACKED_CORRELATION,
         "pairs": pairs(table, signatures),
+        "packed_pairs": packed_pairs(table, signatures, kept),
         "copies_of_each": chosen.copies,
-        "copies": copies([dataset.root / file for file in table["file"].iloc[at]], some),
+        "copies": copies([dataset.root / file for file in table["file"].iloc[at]], some, some_kept),
     }
-    publish(chosen.out, result, {name: result[name] for name in ("pairs", "copies")})
+    shown = ("pairs", "packed_pairs", "copies")
+    publish(chosen.out, result, {name: result[name] for name in shown})
 
 
 def pairs(table: pd.DataFrame, signatures: Signatures) -> dict[str, Any]:
@@ -124,6 +134,22 @@ def pairs(table: pd.DataFrame, signatures: Signatures) -> dict[str, Any]:
         "found_of_one_lesion": int((hit & same).sum()),
         "found_of_different_lesions": int((hit & ~same).sum()),
         "likest_of_different_lesions": likest(table, found, ~same & (bits <= MOST_BITS)),
+    }
+
+
+def packed_pairs(table: pd.DataFrame, whole: Signatures, kept: Signatures) -> dict[str, Any]:
+    """Compare the same pairs by what is kept of them packed."""
+    low, high, _, correlation = near(whole, MOST_BITS)
+    theirs = np.einsum("ij,ij->i", kept.shapes[low], kept.shapes[high])
+    lesion = table["group"].to_numpy(str)
+    same, wanted = lesion[low] == lesion[high], correlation >= LEAST_CORRELATION
+    hit = theirs >= LEAST_PACKED_CORRELATION
+    return {
+        "found_of_one_lesion": int((hit & same).sum()),
+        "found_of_different_lesions": int((hit & ~same).sum()),
+        "found_whole_but_not_packed": int((wanted & ~hit).sum()),
+        "least_correlation_of_those_found_whole": float(theirs[wanted].min()),
+        "best_correlation_of_different_lesions": float(theirs[~same].max()),
     }
 
 
@@ -168,19 +194,24 @@ def likest(
     ]
 
 
-def copies(paths: list[Path], originals: Signatures) -> dict[str, Any]:
+def copies(paths: list[Path], originals: Signatures, kept: Signatures) -> dict[str, Any]:
     """Compare copies of each kind with their originals."""
     found = {}
     for name, (change, quality) in CHANGES.items():
         with tempfile.TemporaryDirectory(prefix="hambatch-copies-") as place:
             made = [write(path, Path(place), change, quality) for path in paths]
             pixels = decode(made, InputSpec(), Preprocessing())
-        signatures = signatures_of(grey_thumbnails(pixels))
+        grey = grey_thumbnails(pixels)
+        signatures = signatures_of(grey)
+        packed_correlation = np.einsum("ij,ij->i", unpacked(packed(grey)).shapes, kept.shapes)
         bits = np.bitwise_count(signatures.hashes ^ originals.hashes)
         correlation = np.einsum("ij,ij->i", signatures.shapes, originals.shapes)
         hit = (bits <= MOST_BITS) & (correlation >= LEAST_CORRELATION)
+        hit_packed = (bits <= MOST_BITS) & (packed_correlation >= LEAST_PACKED_CORRELATION)
         found[name] = {
             "found": float(hit.mean()),
+            "found_packed": float(hit_packed.mean()),
+            "found_whole_but_not_packed": int((hit & ~hit_packed).sum()),
             "bits_median": float(np.median(bits)),
             "bits_most": int(bits.max()),
             "correlation_median": float(np.median(correlation)),

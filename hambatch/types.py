@@ -70,7 +70,7 @@ class Batch:
     images
         uint8 ``[n, 224, 224, 3]``, RGB; :func:`on_host` gives them to code of the host.
     decoders
-        ``dali-cpu``, ``dali-gpu`` or ``pillow`` for each image; length n.
+        ``dali-cpu``, ``dali-gpu``, ``pillow``, ``pillow-icc`` ... for each image; length n.
     sha256
         Of the bytes that each image was decoded from; length n.
     failures

@@ -19,7 +19,7 @@ hambatch engines verify engines/mine --gate --data split.csv
 
 @click.group(cls=Group, context_settings={"show_default": True})
 def engines() -> None:
-    """List, show, verify and calibrate engines; list and prune TensorRT plans."""
+    """List, show, verify, calibrate and complete engines; list and prune TensorRT plans."""
 
 
 @engines.command("list", examples="hambatch engines list")
@@ -129,6 +129,26 @@ def calibrate(
         predictions=predictions,
         dry_run=dry_run,
     )
+
+
+@engines.command(examples="hambatch engines complete engines/mine --data split.csv")
+@click.argument("engine", default=DEFAULT_ENGINE)
+@click.option(
+    "--data",
+    metavar="SPLIT",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Table of hambatch prepare, the one that the engine was trained with.",
+)
+def complete(engine: str, data: Path) -> None:
+    """List the training images of ENGINE in it, as hashes, so that evaluate knows them.
+
+    For engines from before hambatch train did so. Tables of the engine stay valid.
+    """
+    from hambatch.engines.loading import find_engine
+    from hambatch.training.complete import complete_engine
+
+    complete_engine(find_engine(engine), data, click.echo)
 
 
 @engines.command(examples="hambatch engines plans")

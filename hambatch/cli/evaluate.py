@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ PATH = click.Path(path_type=Path)
 EXAMPLES = """
 hambatch evaluate preds.csv --truth labels.csv
 hambatch evaluate preds.csv --truth split.csv --split test --html page.html
+hambatch evaluate preds.csv --truth HAM10000_metadata.csv --exclude-trained
 hambatch evaluate preds.csv --truth labels.csv --against other.csv
 """
 
@@ -27,10 +29,20 @@ hambatch evaluate preds.csv --truth labels.csv --against other.csv
 )
 @click.option("--split", help="Only the truth's rows with this value in their column split.")
 @click.option("--against", type=PATH, help="Other predictions of the same images: paired tests.")
+@click.option("--data", type=PATH, help="Split table that the engine was trained with.")
 @click.option(
-    "--data",
+    "--engine",
+    metavar="NAME|PATH",
+    help="Engine behind predictions without a record; none: no engine made them.",
+)
+@click.option(
+    "--images",
+    metavar="DIR",
     type=PATH,
-    help="Split table that the engine was trained with: its training images are refused.",
+    help="Folder of the evaluated images: their pictures are compared with those trained on.",
+)
+@click.option(
+    "--exclude-trained", is_flag=True, help="Leave images out that the engine was trained on."
 )
 @click.option(
     "--out", type=PATH, help="Folder for evaluation.json and the plots, replaced if there."
@@ -42,22 +54,23 @@ def evaluate(
     truth: Path,
     split: str | None,
     against: Path | None,
-    data: Path | None,
     out: Path | None,
     html: Path | None,
     as_json: bool,
+    **leaks: Any,
 ) -> None:
     """Compare the predictions of `hambatch score` with the truth.
 
     Rows are joined by image_id, the stem of the image's file name. Figures are
     over the images that were scored; the others are counted and named.
-    Images that the engine was trained on are refused, as far as they are known.
+    If the engine was trained on some of the images the command stops, or leaves them out.
     """
     from hambatch.evaluation.evaluate import compare
+    from hambatch.evaluation.options import LeakOptions
     from hambatch.evaluation.report import format_report
     from hambatch.evaluation.report_files import write_report
 
-    report = compare(predictions, truth, split, against=against, data=data)
+    report = compare(predictions, truth, split, against=against, leaks=LeakOptions(**leaks))
     click.echo(json.dumps(report, indent=2) if as_json else format_report(report))
     written = write_report(report, out, html)
     if written:

@@ -68,6 +68,16 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
     "--max-megapixels", "A larger image, by its header, is a failed row.", FiniteRange(0.1, 1e6)
 )
 @option(
+    "--min-side",
+    "An image whose shorter side has fewer pixels is a failed row.",
+    click.IntRange(1, 10**9),
+)
+@option(
+    "--max-aspect",
+    "An image whose longer side is more than X times its shorter one is a failed row.",
+    FiniteRange(1, 1e9),
+)
+@option(
     "--decode-seconds",
     "A file that takes longer to decode is a failed row.",
     FiniteRange(1, 86_400),

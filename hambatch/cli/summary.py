@@ -11,6 +11,7 @@ from hambatch.score.plan import RunPlan
 from hambatch.score.record import Tally
 from hambatch.score.run import Outcome
 from hambatch.score.runner import Progressed
+from hambatch.sources.skipped import describe_skipped
 from hambatch.system.text import encode_name, plural
 
 SHOWN = 5
@@ -71,6 +72,9 @@ def describe(outcome: Outcome, out: Path) -> str:
         f"({_speed(now, outcome.seconds)}; {_ran_on(tally)}{earlier})"
     ]
     lines += [f"  failed: {n} x {reason}" for reason, n in tally.reasons.most_common(SHOWN)]
+    if outcome.without_row:
+        files = plural(outcome.without_row, "file")
+        lines.append(f"  no row in the submission: {files} whose image id another file has")
     if survey.others.count:
         lines.append(f"  not images, no row: {plural(survey.others.count, 'file')}")
     lines += [
@@ -80,6 +84,9 @@ def describe(outcome: Outcome, out: Path) -> str:
         lines.append(
             f"  {survey.links_left.count} linked folders not entered (--follow-symlinks enters)"
         )
+    lines += [f"  not scored: {line}" for line in describe_skipped(survey.skipped)]
+    if any(found.folders for found in survey.skipped.values()):
+        lines.append("    (to score such a folder, name it as SOURCE)")
     if outcome.changes.added or outcome.changes.gone:
         lines.append(
             f"  since the run began: {outcome.changes.added} files added (no row), "

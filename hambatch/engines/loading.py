@@ -5,7 +5,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import hambatch
-from hambatch.engines.manifest import MANIFEST_NAME, EngineFile, Manifest, Variant, read_manifest
+from hambatch.engines.manifest import (
+    MANIFEST_NAME,
+    EngineFile,
+    Manifest,
+    Variant,
+    identity_of,
+    read_manifest,
+)
 from hambatch.errors import EngineError
 from hambatch.system.files import sha256_of_file, write_json
 
@@ -46,7 +53,7 @@ def find_engine(name_or_path: str) -> Path:
 
 @dataclass(frozen=True)
 class Engine:
-    """A verified engine folder."""
+    """A verified engine folder; ``manifest_sha256`` is that of :func:`identity_of`."""
 
     folder: Path
     manifest: Manifest
@@ -63,19 +70,24 @@ def load_engine(folder: Path) -> Engine:
     Raises EngineError if a file is missing (and not optional) or its sha256 differs.
     """
     manifest = read_manifest(folder)
-    for name, wanted in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            if wanted.optional:
-                continue
-            raise _damaged(f"{path} is missing, engine.json names it")
-        found = sha256_of_file(path)
-        if found != wanted.sha256:
-            raise _damaged(
-                f"{path} is not the file that the engine was made with: "
-                f"sha256 {found}, wanted {wanted.sha256}"
-            )
-    return Engine(folder, manifest, sha256_of_file(folder / MANIFEST_NAME))
+    for name in manifest.files:
+        verify_file(folder, manifest, name)
+    return Engine(folder, manifest, identity_of(folder))
+
+
+def verify_file(folder: Path, manifest: Manifest, name: str) -> None:
+    """Raise EngineError if the file is missing (and not optional) or its sha256 differs."""
+    path, wanted = folder / name, manifest.files[name]
+    if not path.is_file():
+        if wanted.optional:
+            return
+        raise _damaged(f"{path} is missing, engine.json names it")
+    found = sha256_of_file(path)
+    if found != wanted.sha256:
+        raise _damaged(
+            f"{path} is not the file that the engine was made with: "
+            f"sha256 {found}, wanted {wanted.sha256}"
+        )
 
 
 def _damaged(problem: str) -> EngineError:

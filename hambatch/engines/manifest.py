@@ -11,10 +11,16 @@ from msgspec import Meta
 from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
 from hambatch.engines.sentinels import Sentinels, problem_with
 from hambatch.errors import EngineError
-from hambatch.system.files import sha256_of_bytes
+from hambatch.system.files import as_json, sha256_of_bytes
 from hambatch.system.schema import convert, read_json
 
 MANIFEST_NAME = "engine.json"
+
+TRAINING_IMAGES = "training_images.json"
+"""The file of :mod:`hambatch.engines.training_images`; an engine may lack it."""
+
+TRAIN = ("train",)
+"""The splits that an engine was trained on where its ``data`` names none."""
 
 FORMAT = 1
 """Version of the fields below; any other is refused."""
@@ -224,11 +230,6 @@ class Manifest:
     licence: str = ""
     format: int = FORMAT
 
-    @property
-    def trained_on(self) -> tuple[str, ...]:
-        """Parts of the split table that the weights were fitted to."""
-        return tuple(self.data.get("trained_on", ("train",)))
-
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields, and their seal.
 
@@ -241,6 +242,11 @@ class Manifest:
         if self.calibration is None:
             del values["calibration"]
         return sealed(values)
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The splits of the split table that the weights were fitted to."""
+        return tuple(self.data.get("trained_on", TRAIN))
 
     def variant(self, precision: str) -> Variant:
         """Find the graph of one precision; raises EngineError if the engine has none."""
@@ -270,6 +276,19 @@ def seal_of(values: dict[str, Any]) -> str:
     others = {name: value for name, value in values.items() if name != SEAL}
     text = json.dumps(others, sort_keys=True, separators=(",", ":"))
     return sha256_of_bytes(text.encode("ascii"))
+
+
+def identity_of(folder: Path) -> str:
+    """Hash ``engine.json`` as it is without its entry for the list of training images.
+
+    That list decides no row. It may be added later: tables, records and journals from before it
+    are still those of the engine.
+    """
+    content = (folder / MANIFEST_NAME).read_bytes()
+    values = json.loads(content)
+    if values["files"].pop(TRAINING_IMAGES, None) is None:
+        return sha256_of_bytes(content)
+    return sha256_of_bytes(as_json(sealed(values)).encode())
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -12,6 +12,7 @@ from hambatch.evaluation.bootstrap import ISIC, RELIABILITY, bootstrap_intervals
 from hambatch.evaluation.calibration import reliability_bins
 from hambatch.evaluation.join import Joined, join_scored
 from hambatch.evaluation.measures import evaluate, isic_figures
+from hambatch.evaluation.options import DEFAULTS, LeakOptions
 from hambatch.evaluation.ranking import roc_curves
 from hambatch.evaluation.subgroups import subgroups
 from hambatch.evaluation.tables import read_predictions, read_truth
@@ -25,7 +26,7 @@ def compare(
     split: str | None = None,
     *,
     against: Path | None = None,
-    data: Path | None = None,
+    leaks: LeakOptions = DEFAULTS,
 ) -> dict[str, Any]:
     """Measure a table of predictions against the truth.
 
@@ -33,8 +34,8 @@ def compare(
     ----------
     against
         Another table of predictions of the same images, to be compared with.
-    data
-        The split table that the engine was trained with, for the leak check.
+    leaks
+        How images are found that were trained on, and whether they are left out.
 
     Returns
     -------
@@ -49,13 +50,14 @@ def compare(
     """
     labels = read_truth(truth, split)
     joined = join_scored(labels, truth, read_predictions(predictions), predictions)
-    leak_check = check_training(joined, predictions, truth, data)
+    joined, leak_check = check_training(joined, predictions, truth, leaks)
     other = None
     if against is not None:
         theirs = join_scored(labels, truth, read_predictions(against), against)
+        theirs, their_check = check_training(theirs, against, truth, leaks, second=True)
         other = {
             "predictions": _named(against),
-            "leak_check": check_training(theirs, against, truth, data, second=True),
+            "leak_check": their_check,
             **_paired(joined, theirs, predictions, against),
         }
     sample = joined.sample

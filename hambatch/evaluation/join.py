@@ -1,6 +1,6 @@
 """Predictions joined with the truth; what either side has alone is counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
+from hambatch.evaluation.ids import align, among, one_row_each
 from hambatch.evaluation.sample import Sample
 from hambatch.evaluation.tables import P_COLUMNS
 from hambatch.system.text_table import NAMED
@@ -35,7 +36,9 @@ class Joined:
     counts
         Of the truth's images: ``truth`` in all, of which ``scored``, ``failed``
         and ``missing`` from the predictions, the first of these by name;
-        ``predictions_without_truth``.
+        ``predictions_without_truth``. Where there are such: those of
+        :func:`~hambatch.evaluation.ids.one_row_each`, and ``other_case``, the missing
+        ones of which a prediction's id differs only in case.
     """
 
     truth: NDArray[np.int64]
@@ -51,17 +54,39 @@ class Joined:
         """What the figures are computed from; n must not be 0."""
         return Sample(self.truth, self.predicted, self.probabilities)
 
+    def at(self, kept: NDArray[np.bool_]) -> "Joined":
+        """Keep some of the images; ``counts`` stay those of all."""
+        return replace(
+            self,
+            truth=self.truth[kept],
+            predicted=self.predicted[kept],
+            probabilities=self.probabilities[kept],
+            groups=self.groups[kept],
+            images=self.images[kept].reset_index(drop=True),
+        )
 
-def join(truth: pd.DataFrame, predictions: pd.DataFrame) -> Joined:
-    """Join the tables of ``read_truth`` and ``read_predictions`` by image_id."""
-    joined = truth.merge(predictions, on="image_id", how="left", validate="one_to_one")
+
+def join(truth: pd.DataFrame, predictions: pd.DataFrame, path: Path) -> Joined:
+    """Join the tables of ``read_truth`` and ``read_predictions``, of ``path``, by image_id.
+
+    Raises InputError if different images of one image_id of the truth were scored.
+    """
+    ids, by_case = align(truth["image_id"], predictions["image_id"])
+    truth = truth.assign(image_id=ids)
+    named = among(predictions["image_id"], ids)
+    rows, repeats = one_row_each(predictions[named], path)
+    rows = rows.drop(columns="image")
+    joined = truth.merge(rows, on="image_id", how="left", validate="one_to_one")
     status = joined["status"].fillna("missing")
     scored = joined[status == "ok"]
     counts: dict[str, Any] = {"truth": len(truth), "scored": len(scored)}
     for other in ("failed", "missing"):
         names = joined["image_id"][status == other]
         counts |= {other: len(names), f"{other}_named": names.iloc[:NAMED].tolist()}
-    counts["predictions_without_truth"] = len(predictions) - int((status != "missing").sum())
+    counts["predictions_without_truth"] = int(named.size - named.sum())
+    counts |= repeats
+    if by_case:
+        counts |= {"other_case": len(by_case), "other_case_named": by_case[:NAMED]}
     groups, by_lesion = scored["image_id"], "lesion_id" in truth.columns
     if by_lesion:
         groups = scored["lesion_id"].mask(scored["lesion_id"] == "", groups)
@@ -82,14 +107,15 @@ def _positions(names: pd.Series) -> NDArray[np.int64]:
 
 def join_scored(labels: pd.DataFrame, truth: Path, predictions: pd.DataFrame, path: Path) -> Joined:
     """Join; raises InputError, with the files' paths, if no image of the truth was scored."""
-    joined = join(labels, predictions)
+    joined = join(labels, predictions, path)
     counts = joined.counts
     if not counts["scored"]:
         names = [*counts["failed_named"], *counts["missing_named"]]
+        case = f"; {counts['other_case']} ids differ only in case" if "other_case" in counts else ""
         raise InputError(
             f"{path}: found no ok prediction for any of the {counts['truth']} images of {truth} "
             f"({counts['failed']} failed, {counts['missing']} without a row, "
-            f"such as {names[0]!r}); wanted images named image_id.jpg or the like.\n"
+            f"such as {names[0]!r}{case}); wanted images named image_id.jpg or the like.\n"
             "Next: hambatch score IMAGES --out preds.csv, with the images of that truth"
         )
     return joined

@@ -1,6 +1,6 @@
 """An evaluation as text for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hambatch.system.text_table import first_names
@@ -41,6 +41,12 @@ SUBGROUPS = {
     "dx_type": "how the diagnosis was made (dx_type)",
 }
 
+REPEATS = {
+    "other_case": "of these, with a prediction whose id differs only in case, not used",
+    "failed_passed_over": "failed rows beside a scored one of the same image_id, not counted",
+    "copies": "copies, of the same bytes and scores, counted once",
+}
+
 RESEARCH = "Research use only: not a medical device."
 
 
@@ -71,31 +77,60 @@ def without_interval(spans: dict[str, Any]) -> list[str]:
     return lines
 
 
+HINTS = {
+    "the same lesion": "the truth has no lesion_id",
+    "the same bytes": "the predictions have no sha256",
+    "nearly the same picture": "give --images DIR",
+}
+"""Why a check was not made, or what makes it possible."""
+
+
 def leak_check(found: dict[str, Any]) -> str:
-    """Say what the leak check did."""
+    """Say how many images were trained on, what was compared, and what could not be."""
     if not found["done"]:
-        return f"leak check not done: {found['why']}"
-    text = (
-        f"leak check: nothing in common with the {found['training_images']} training images of "
-        f"{found['split']['file']} ({', '.join(found['checks'])})"
+        warning = "WARNING: " if found["needed"] else ""
+        return f"{warning}leak check not done: {found['why']}"
+    count, trained_on = found["evaluated"], found["trained_on"]
+    if trained_on:
+        text = (
+            f"{trained_on} of {count} images were trained on, and are left out; the figures are "
+            f"of the other {count - trained_on}, which have"
+        )
+    else:
+        text = f"none of the {count} images was trained on:"
+    source = found["split"]["file"] or found["engine"]
+    text += (
+        f" nothing in common with the {found['training_images']} training images of {source} "
+        f"(checked: {', '.join(found['checks'])}{_not_checked(found)})"
     )
+    return "; NOTE: ".join([text, *_leak_notes(found)])
+
+
+def _not_checked(found: dict[str, Any]) -> str:
+    parts = [
+        f"{what}{'' if some == found['evaluated'] else f' of {some} images'}, {HINTS[what]}"
+        for what, some in found["not_checked"].items()
+    ]
+    return f"; not checked: {'; '.join(parts)}" if parts else ""
+
+
+def _leak_notes(found: dict[str, Any]) -> Iterator[str]:
     if found["assumed"]:
-        text += (
-            f"; NOTE: it is assumed that the engine was trained on {' and '.join(found['sides'])} "
-            "of it, as neither the run nor its engine says so"
+        yield (
+            f"it is assumed that the engine was trained on {' and '.join(found['sides'])} of it, "
+            "as neither the run nor its engine says so"
         )
     unseen = found["pictures_not_compared"]
-    if any(unseen.values()):
-        text += (
-            f"; NOTE: {unseen['evaluated']} evaluated and {unseen['training']} training images "
+    if "nearly the same picture" in found["checks"] and any(unseen.values()):
+        yield (
+            f"{unseen['evaluated']} evaluated and {unseen['training']} training images "
             "cannot be read here, so their near-duplicates were not looked for"
         )
     if found["validation_images"]:
-        text += (
-            f"; NOTE: {found['validation_images']} of the evaluated images are validation images "
+        yield (
+            f"{found['validation_images']} of the evaluated images are validation images "
             "of the training, which selected the model by them: the figures are optimistic"
         )
-    return text
 
 
 def coverage(counts: dict[str, Any]) -> list[str]:
@@ -109,6 +144,11 @@ def coverage(counts: dict[str, Any]) -> list[str]:
             named = counts[f"{key}_named"]
             more = ["..."] if counts[key] > len(named) else []
             lines.append(f"  {counts[key]} {what}: {', '.join([*named, *more])}")
+    for key, what in REPEATS.items():
+        if key in counts:
+            named = counts[f"{key}_named"]
+            more = ["..."] if counts[key] > len(named) else []
+            lines.append(f"  {what}: {counts[key]} ({', '.join([*named, *more])})")
     if counts["predictions_without_truth"]:
         unused = counts["predictions_without_truth"]
         lines.append(f"predictions without a truth, not used: {unused}")
@@ -122,7 +162,8 @@ def format_report(report: dict[str, Any]) -> str:
     of :func:`hambatch.evaluation.measures.evaluate`.
     """
     intervals = report.get("intervals", {})
-    lines = coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]
+    lines = [leak_check(report["leak_check"])] if "leak_check" in report else []
+    lines += coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]
     lines.append("")
     for key, name in HEADLINES.items():
         interval = span(intervals.get(key))
@@ -133,8 +174,6 @@ def format_report(report: dict[str, Any]) -> str:
         lines.append(f"{name:6}{figures['support']:>7}{cells}")
     if intervals:
         lines += ["", method(intervals), *without_interval(intervals)]
-    if "leak_check" in report:
-        lines.append(leak_check(report["leak_check"]))
     if report.get("against"):
         lines += ["", *_against(report)]
     return "\n".join(lines)
@@ -145,6 +184,7 @@ def _against(report: dict[str, Any]) -> list[str]:
     other = report["against"]
     first, second = report["predictions"]["file"], other["predictions"]["file"]
     lines = [f"{first} (first) against {second} (second), {other['n']} images that both scored"]
+    lines.append(f"  second: {leak_check(other['leak_check'])}")
     for key in ("only_first", "only_second"):
         if other[key]:
             lines.append(f"  scored by the {key.removeprefix('only_')} only: {other[key]}")

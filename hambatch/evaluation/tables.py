@@ -1,6 +1,6 @@
 """The tables that `evaluate` reads: predictions and truth, every cell text until it is checked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -19,8 +19,10 @@ P_COLUMNS = PROBABILITIES
 ROWS_AT_ONCE = 10_000
 
 
-def read_text_table(path: Path, next_step: str) -> TextTable:
-    """Read CSV in UTF-8, or by its suffix Parquet or JSON lines, whose null is an empty cell.
+def read_text_table(path: Path, next_step: str, columns: Iterable[str] = ()) -> TextTable:
+    """Read delimited text, or by its suffix Parquet or JSON lines, whose null is an empty cell.
+
+    ``columns`` are the names that the caller knows: see :meth:`TextTable.holding`.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def read_text_table(path: Path, next_step: str) -> TextTable:
     """
     kind = format_of(path)
     if kind == "csv":
-        return read_csv(path, next_step)
+        return read_csv(path, next_step, columns)
     texts = (
         {name: "" if value is None else str(value) for name, value in record.items()}
         for record in read_records(path, kind, next_step)
@@ -40,7 +42,7 @@ def read_text_table(path: Path, next_step: str) -> TextTable:
     chunks = iter(lambda: list(islice(texts, ROWS_AT_ONCE)), [])
     frames = [pd.DataFrame(chunk, dtype=str) for chunk in chunks]
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return TextTable(path, next_step).holding(rows)
+    return TextTable(path, next_step).holding(rows, columns)
 
 
 NEXT_PREDICTIONS = (
@@ -62,14 +64,15 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Returns
     -------
     The columns ``image_id``, ``status`` (``ok`` or ``failed``), ``prediction``
-    (text), the seven ``P_COLUMNS`` (float64, 0 to 1; 0 in a failed row) and
-    ``sha256`` of the image's bytes (empty where the table does not say). One
-    row an image, in file order.
+    (text), the seven ``P_COLUMNS`` (float64, 0 to 1; 0 in a failed row), ``sha256``
+    of the image's bytes (empty where the table does not say) and ``image`` as it
+    stands there. One row an image, in file order; several may have one ``image_id``.
 
-    Raises InputError if the file is no such table, an image_id is empty or repeated, or a row that
+    Raises InputError if the file is no such table, an image_id is empty, or a row that
     is ``ok`` has no known prediction or no valid probabilities.
     """
-    table = read_text_table(path, NEXT_PREDICTIONS)
+    columns = ("image", "status", "prediction", *P_COLUMNS, "sha256", *ISIC_COLUMNS)
+    table = read_text_table(path, NEXT_PREDICTIONS, columns)
     rows = table.rows
     if table.has(["image", "status", "prediction", *P_COLUMNS]):
         columns, ids = P_COLUMNS, rows["image"].map(image_id_of)
@@ -87,7 +90,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     else:
         wanted = f"image, status, prediction, {', '.join(P_COLUMNS)}"
         raise table.columns_refused(f"{wanted}, or image, {', '.join(ISIC_COLUMNS)}")
-    table.check_ids(ids, "image")
+    table.check("image", ids != "", "a name in every row", "image")
     probabilities = _probabilities(table, columns, failed)
     if prediction is None:
         prediction = _classes_at(probabilities.argmax(axis=1))
@@ -98,6 +101,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
             "prediction": prediction,
             **dict(zip(P_COLUMNS, probabilities.T, strict=True)),
             "sha256": hashes,
+            "image": rows["image"],
         }
     )
 
@@ -108,7 +112,7 @@ def _probabilities(
     """Parse float64 ``[n, 7]`` in the order of the classes; failed rows are 0."""
     values = np.zeros((len(table.rows), len(columns)))
     for k, column in enumerate(columns):
-        numbers = pd.to_numeric(table.rows[column], errors="coerce").to_numpy(np.float64)
+        numbers = table.numbers_in(column)
         valid = (numbers >= 0) & (numbers <= 1)
         table.check(column, valid | failed, "a probability, 0 to 1", "image")
         values[:, k] = np.where(failed, 0.0, numbers)
@@ -134,20 +138,22 @@ def read_truth(path: Path, split: str | None = None) -> pd.DataFrame:
     Parameters
     ----------
     path
-        CSV with the columns ``image_id`` and ``dx`` (any others may follow), or
+        A table with the columns ``image_id`` and ``dx`` (any others may follow), or
         ``image`` and the seven ISIC columns, exactly one of them 1 in a row.
     split
         Keep only the rows with this value in their ``split`` column.
 
     Returns
     -------
-    The text columns ``image_id`` and ``dx``, and ``lesion_id`` and those of
-    ``PATIENT_COLUMNS`` where they are known; one row an image, in file order.
+    The text columns ``image_id`` and ``dx``, and ``lesion_id`` and those of ``PATIENT_COLUMNS``
+    where they are known, empty where a value is missing; one row an image, in file order.
 
     Raises InputError if the file is no such table, an image_id is empty or repeated, a diagnosis is
     unknown, or the split does not exist.
     """
-    table = read_text_table(path, NEXT_TRUTH)
+    metadata = ("lesion_id", *PATIENT_COLUMNS)
+    columns = ("image_id", "dx", "split", *metadata, "image", *ISIC_COLUMNS)
+    table = read_text_table(path, NEXT_TRUTH, columns)
     if table.has(["image_id", "dx"]):
         column, dx = "image_id", table.rows["dx"].str.strip()
         table.check("dx", dx.isin(CLASSES), f"one of {' '.join(CLASSES)}", column)
@@ -158,15 +164,14 @@ def read_truth(path: Path, split: str | None = None) -> pd.DataFrame:
     ids = table.rows[column].str.strip().map(canonical_id)
     table.check_ids(ids, column)
     truth = pd.DataFrame({"image_id": ids, "dx": dx})
-    for name in ("lesion_id", *PATIENT_COLUMNS):
+    for name in metadata:
         if table.has([name]):
-            truth[name] = table.rows[name].str.strip()
+            truth[name] = table.known_in(name)
     return truth if split is None else truth[_in_split(table, split)].reset_index(drop=True)
 
 
 def _from_one_hot(table: TextTable) -> pd.Series:
-    columns = table.rows[[name.upper() for name in CLASSES]]
-    values = columns.apply(pd.to_numeric, errors="coerce").to_numpy()
+    values = np.column_stack([table.numbers_in(name.upper()) for name in CLASSES])
     one_hot = np.isin(values, (0, 1)).all(axis=1) & (values.sum(axis=1) == 1)
     table.check("image", one_hot, f"a 1 in one of {' '.join(ISIC_COLUMNS)}, 0 elsewhere", "image")
     return _classes_at(values.argmax(axis=1))

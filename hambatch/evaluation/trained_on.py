@@ -1,116 +1,191 @@
-"""Which images the engine behind some predictions was trained on: none of them is evaluated."""
+"""The leak check of `evaluate`: images that the engine was trained on are refused, or left out."""
 
-from collections.abc import Mapping
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hambatch.engines.loading import find_engine
-from hambatch.engines.manifest import MANIFEST_NAME, Manifest, read_manifest
-from hambatch.errors import EngineError, InputError
+import pandas as pd
+
+from hambatch.engines.loading import installed_engines
+from hambatch.engines.manifest import TRAINING_IMAGES, read_manifest
+from hambatch.errors import InputError
 from hambatch.evaluation.join import Joined
-from hambatch.evaluation.leaks import refuse_leaks, with_thumbnails
+from hambatch.evaluation.leaks import (
+    CHECKS,
+    Leaks,
+    described,
+    find_leaks,
+    leaking_ids,
+    not_checked,
+)
+from hambatch.evaluation.options import NONE, LeakOptions
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record
-from hambatch.ham10000.table import read_split
-from hambatch.score.record import read_record
-from hambatch.sinks.publish import record_path
-from hambatch.system.files import sha256_of_file
-from hambatch.system.text import decode_name
+from hambatch.evaluation.pictures import files_of_run, find_pictures
+from hambatch.evaluation.scored_by import ScoredBy, scored_by
+from hambatch.evaluation.training import Training, listed_by, training_of
+from hambatch.ham10000.training_images import pictures_of, with_keys
 
-TRAIN = ("train",)
+OUT_OF_FOLD = "out of fold: no image is by a network that saw its lesion"
 
 
-class Training(NamedTuple):
-    """What an engine's card says of its training: the split table, and its sides used."""
+class Checked(NamedTuple):
+    """The images that are measured, and what ``evaluation.json`` says of the leak check."""
 
-    engine: str
-    split_sha256: str
-    sides: tuple[str, ...]
+    joined: Joined
+    report: dict[str, Any]
 
 
 def check_training(
-    joined: Joined, predictions: Path, truth: Path, data: Path | None, *, second: bool = False
-) -> dict[str, Any]:
-    """Stop where an evaluated image leaks from the training, as far as that is known.
+    joined: Joined, predictions: Path, truth: Path, options: LeakOptions, *, second: bool = False
+) -> Checked:
+    """Stop where an evaluated image leaks from the training, or leave it out.
 
-    The split table is ``data``; or the truth, where the card of the engine that
-    the record of the run names says that it was trained with that very table.
-    The ``second`` of two predictions may be of an engine with another split table than ``data``.
+    ``second``: these are the other predictions, whose engine may have had another split table.
 
     Returns
     -------
-    JSON-able: ``done``; if so, ``split``, ``sides``, whether these are ``assumed``, and what
-    :func:`~hambatch.evaluation.leaks.refuse_leaks` returns; else ``why`` not.
+    The report is JSON-able: whether the check was ``done``, of which ``engine``; if so
+    ``trained_on`` and ``excluded``, how many of the ``evaluated`` images leak and are left out,
+    and the rest of :func:`_found`; else ``why`` not.
 
-    Raises InputError if an image leaks, or ``data`` is not the table of the engine's training.
+    Raises InputError if an image leaks; if images are to be left out and it is not known which; or
+    if the engine is not known, and an image is one that an installed engine was trained on.
     """
     if read_out_of_fold_record(predictions) is not None:
-        return {"done": False, "why": "out of fold: no image is by a network that saw its lesion"}
-    try:
-        record = read_record(record_path(predictions))
-    except InputError:
-        record = None
-    own = record is not None and record["output"]["sha256"] == sha256_of_file(predictions)
-    training = training_of(record) if record is not None and own else None
-    path = data or truth
-    split = read_split(path) if data else None
-    digest = sha256_of_file(path)
-    other = training is not None and training.split_sha256 != digest
-    if (data is None and training is None) or (other and (data is None or second)):
-        of_another = record is not None and not own
-        return {"done": False, "why": _unknown(training, predictions.name, of_another=of_another)}
-    if training is not None and other:
-        raise InputError(
-            f"{path}: found sha256 {digest}; wanted the split table that the "
-            f"engine {training.engine} was trained with, {training.split_sha256}.\n"
-            "Next: give that table to --data"
-        )
-    sides = training.sides if training else TRAIN
-    split = read_split(path) if split is None else split
-    images, split = with_thumbnails(joined.images, split, predictions, path, record)
-    found = refuse_leaks(images, split, sides, predictions, path)
-    about = {"done": True, "sides": list(sides), "assumed": training is None}
-    return {**about, "split": {"file": path.name, "sha256": digest}, **found}
+        report = {"done": False, "needed": False, "engine": None, "why": OUT_OF_FOLD}
+        return Checked(joined, report)
+    by = scored_by(predictions, options.engine)
+    training = training_of(by, truth, options.data, second=second)
+    images = _with_keys(joined.images, by, training, predictions, options.images)
+    if by.manifest is None and not by.another:
+        _refuse_those_of_installed(images, by, predictions)
+    if training is None:
+        return Checked(joined, _unknown(images, by, predictions, options))
+    leaks = find_leaks(images, training.used)
+    leaking = leaking_ids(leaks)
+    if leaking and (not options.exclude_trained or len(leaking) == len(images)):
+        raise _refused(predictions, images, leaks, training)
+    report = _found(images, training, by, len(leaking))
+    return Checked(joined.at(~images["image_id"].isin(leaking).to_numpy(bool)), report)
 
 
-def training_of(record: Mapping[str, Any]) -> Training | None:
-    """Look the training up: the record of the run names the engine, its manifest the table.
+def _with_keys(
+    images: pd.DataFrame,
+    by: ScoredBy,
+    training: Training | None,
+    predictions: Path,
+    folder: Path | None,
+) -> pd.DataFrame:
+    """Add what the images are compared by, as far as it is known.
 
-    None if the engine is not there, has another graph by now, or does not say. What an engine
-    gets later (a gate, a temperature, an INT8 graph) changes nothing of that.
-
-    Raises EngineError if the engine is there and its manifest is not what was written.
+    A split table tells the lesion and the hash of images that have none, and its images and those
+    of the run are looked for where the records say.
     """
-    engine = record["fingerprint"]["engine"]
-    for candidate in (decode_name(record["options"]["engine"]), engine.get("name")):
-        manifest = _manifest(str(candidate), engine)
-        if manifest is not None:
-            split = manifest.data.get("split_sha256")
-            sides = tuple(manifest.data.get("trained_on", TRAIN))
-            return Training(manifest.name, split, sides) if isinstance(split, str) else None
-    return None
+    files: dict[str, Path] = {}
+    if "lesion_id" not in images.columns:
+        images = images.assign(lesion_id="")
+    if training is not None and training.file is not None:
+        known = training.images.set_index("image_id")
+        for column in ("lesion_id", "sha256"):
+            theirs = images["image_id"].map(known[column]).fillna("")
+            images = images.assign(**{column: images[column].mask(images[column] == "", theirs)})
+        files |= training.files
+        if by.record is not None:
+            files |= files_of_run(by.record, predictions, set(images["sha256"]))
+    if folder is not None:
+        images, found = find_pictures(images, folder)
+        files |= found
+    wanted = set(images["sha256"])
+    return with_keys(images, pictures_of({k: file for k, file in files.items() if k in wanted}))
 
 
-def _manifest(name: str, engine: Mapping[str, Any]) -> Manifest | None:
-    try:
-        folder = find_engine(name)
-    except (EngineError, OSError):
-        return None
-    manifest = read_manifest(folder)
-    same = sha256_of_file(folder / MANIFEST_NAME) == engine.get("engine_json_sha256")
-    graphs = {manifest.files[variant.file].sha256 for variant in manifest.variants}
-    return manifest if same or engine.get("graph_sha256") in graphs else None
+def _found(images: pd.DataFrame, training: Training, by: ScoredBy, leaking: int) -> dict[str, Any]:
+    """Say what was compared with what.
+
+    Returns
+    -------
+    ``split``: the table, ``file`` is None if the engine's list stood for it; the ``sides`` trained
+    on, ``assumed`` or not; ``training_images``, how many; ``checks`` that were made, and how many
+    images were ``not_checked`` for what; ``pictures_not_compared``, how many ``evaluated`` and
+    ``training`` images have no picture to compare; ``validation_images``, measured ones by which
+    the training chose.
+    """
+    trained = training.used
+    missing = not_checked(images, trained)
+    validation = training.images[training.images["split"] == "val"]
+    chosen = images["image"].isin(validation["image"]) & ("val" not in training.sides)
+    return {
+        "done": True,
+        "engine": by.manifest.name if by.manifest else None,
+        "evaluated": len(images),
+        "trained_on": leaking,
+        "excluded": leaking,
+        "sides": list(training.sides),
+        "assumed": training.assumed,
+        "split": {"file": training.file, "sha256": training.split_sha256},
+        "training_images": len(trained),
+        "checks": [what for what in CHECKS if missing.get(what, 0) < len(images)],
+        "not_checked": missing,
+        "pictures_not_compared": {
+            "evaluated": int((images["picture"] == b"").sum()),
+            "training": int((trained["picture"] == b"").sum()),
+        },
+        "validation_images": int(chosen.sum()),
+    }
 
 
-def _unknown(training: Training | None, table: str, *, of_another: bool) -> str:
-    """Say why the training images are not known."""
-    if training is not None:
-        return (
-            f"the engine {training.engine} was trained with a split table of sha256 "
-            f"{training.split_sha256[:12]}; give it to --data"
+def _refused(
+    predictions: Path, images: pd.DataFrame, leaks: Leaks, training: Training
+) -> InputError:
+    count, leaking = len(images), len(leaking_ids(leaks))
+    following = "evaluate images that were held out, such as those of --split test"
+    if leaking < count:
+        following = f"add --exclude-trained to measure the other {count - leaking}, or {following}"
+    return InputError(
+        f"{predictions}: {leaking} of {count} evaluated images leak from the training images of "
+        f"{training.name}: found {described(leaks)}; wanted images that share nothing with the "
+        f"{len(training.used)} of split {' and '.join(training.sides)}.\nNext: {following}"
+    )
+
+
+def _unknown(
+    images: pd.DataFrame, by: ScoredBy, predictions: Path, options: LeakOptions
+) -> dict[str, Any]:
+    """Say that it is not known what was trained on, and how to tell.
+
+    Raises InputError if images were to be left out.
+    """
+    why, following = by.why, by.following
+    if by.manifest is not None:
+        name = by.manifest.name
+        why = f"{name} has no {TRAINING_IMAGES}, so the images that it was trained on are not known"
+        digest = by.manifest.data.get("split_sha256", "")[:12]
+        table = f"the split table of its training{f' ({digest}...)' if digest else ''}"
+        named = name if by.folder in installed_engines() else shlex.quote(str(by.folder))
+        following = f"hambatch engines complete {named} --data split.csv, with {table}"
+    if options.exclude_trained:
+        raise InputError(
+            f"{predictions}: found images to leave out, and {why}; wanted an engine that lists its "
+            f"training images.\nNext: {following}"
         )
-    if of_another:
-        return (
-            f"{table} is not the table that its record describes, so who scored "
-            "it is not known: hambatch verify says what differs"
-        )
-    return "the training images are not known; give their split table to --data"
+    return {
+        "done": False,
+        "needed": True,
+        "engine": by.manifest.name if by.manifest else None,
+        "why": f"{why}; next: {following}",
+    }
+
+
+def _refuse_those_of_installed(images: pd.DataFrame, by: ScoredBy, predictions: Path) -> None:
+    """Raise InputError if an installed engine, which may have made them, was trained on some."""
+    for folder in installed_engines():
+        training = listed_by(folder, read_manifest(folder))
+        leaks = find_leaks(images, training.used) if training else {}
+        if leaking := leaking_ids(leaks):
+            name = folder.name
+            raise InputError(
+                f"{predictions}: {len(leaking)} of {len(images)} evaluated images are among those "
+                f"that {name} was trained on: found {described(leaks)}, and {by.why}; wanted to "
+                f"know whether {name} made these predictions.\n"
+                f"Next: add --engine {name} if it did, or --engine {NONE} if no engine did"
+            )

@@ -22,7 +22,7 @@ from hambatch.sources.reading import Item, fetch
 from hambatch.system.files import refusing, write_bytes, write_json
 from hambatch.system.interrupts import Interrupted, Stop, stopping
 from hambatch.system.packages import require
-from hambatch.system.text import encode_name, image_id_of
+from hambatch.system.text import encode_name, stem_of
 from hambatch.types import Row
 
 DOCUMENT = "explain.json"
@@ -147,5 +147,5 @@ def _size(run: _Run, index: int, row: Row) -> tuple[int, int] | None:
 
 def _short_id(image: str) -> str:
     """Give the image_id in characters that every file system takes."""
-    image_id = image_id_of(encode_name(image))[:ID_AT_MOST]
+    image_id = stem_of(encode_name(image))[:ID_AT_MOST]
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_.%") else "_" for c in image_id)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hambatch.engines.classes import NAMES
 from hambatch.pipelines.header import orientation_of, read_header
-from hambatch.sources.folder import PNG_START
+from hambatch.sources.content import PNG_START
 from hambatch.system.plotting import ORANGE, new_figure, png
 from hambatch.types import Row
 

@@ -21,7 +21,7 @@ from hambatch.types import Row
 
 OF_THE_RUN = (
     *("engine", "follow_symlinks", "max_megabytes", "max_megapixels"),
-    *("decode_seconds", "salvage_truncated", "calibration"),
+    *("min_side", "max_aspect", "decode_seconds", "salvage_truncated", "calibration"),
 )
 """Options of a table's run that say which files can be read, and how their scores are meant; the
 others depend on its machine."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -9,7 +10,10 @@ from typing import NamedTuple, NoReturn
 from tqdm import tqdm
 
 from hambatch.errors import InputError
+from hambatch.sources.content import HEAD_BYTES, SUPPORTED, image_format
+from hambatch.sources.skipped import known_folder
 from hambatch.system.files import sha256_of_file
+from hambatch.system.text import canonical_id
 
 
 class ImageFile(NamedTuple):
@@ -19,32 +23,89 @@ class ImageFile(NamedTuple):
     sha256: str
 
 
-def find_images(root: Path) -> dict[str, list[str]]:
-    """List the JPEGs below ``root`` by image id, which is the file name without suffix.
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png"})
+
+HIDDEN = "whose name begins with a dot"
+NO_IMAGE = "that are no images"
+
+
+@dataclass
+class Found:
+    """The files below a download's folder, as relative paths with ``/`` separators, sorted.
+
+    Attributes
+    ----------
+    images
+        By image id, which is the file name without suffix in the form of
+        :func:`~hambatch.system.text.canonical_id`; sorted.
+    left_out
+        All others, by the reason: an image format that is not read, or one of the above.
+    """
+
+    images: dict[str, list[str]]
+    left_out: dict[str, list[str]]
+
+
+def find_images(root: Path) -> Found:
+    """List the files below ``root`` that `score` takes: JPEG and PNG, by content or by suffix.
 
     The Kaggle download holds every image twice, in ``HAM10000_images_part_1``
-    and in ``ham10000_images_part_1``, so an id can have several files. Links
-    to folders are followed; names that begin with a dot are passed over.
-
-    Returns
-    -------
-    Relative paths with ``/`` separators, sorted, by image id, sorted.
+    and in ``ham10000_images_part_1``, so an id can have several files. Of these, one that is no
+    image by its content is left out if another is. Links to folders are followed; the folders of
+    :mod:`hambatch.sources.skipped` are passed over.
 
     Raises InputError if there is no image, a folder cannot be listed, or a path is not UTF-8.
     """
-    found: dict[str, list[str]] = {}
+    images: dict[str, list[str]] = {}
+    left_out: dict[str, list[str]] = {}
+    formats: dict[str, str | None] = {}
     for path in _walk(root):
-        if path.suffix.lower() == ".jpg" and not path.name.startswith("."):
-            found.setdefault(path.stem, []).append(path.relative_to(root).as_posix())
-    if not found:
+        name, found = path.relative_to(root).as_posix(), _format(path)
+        if why := _reason(path, found):
+            left_out.setdefault(why, []).append(name)
+        else:
+            formats[name] = found
+            images.setdefault(canonical_id(path.stem), []).append(name)
+    if not images:
         raise InputError(
-            f"no images in {root}: found no .jpg file in it or below; wanted those of "
+            f"no images in {root}: found no JPEG or PNG file in it or below; wanted those of "
             "HAM10000_images_part_1 and HAM10000_images_part_2.\n"
             f"Next: unpack both archives into {root} and run this again"
         )
-    for name in (str(root.resolve()), *chain.from_iterable(found.values())):
+    for image_id, names in images.items():
+        whole = [name for name in names if formats[name]]
+        if whole and len(whole) < len(names):
+            images[image_id] = whole
+            left_out.setdefault(NO_IMAGE, []).extend(set(names) - set(whole))
+    for name in (str(root.resolve()), *chain.from_iterable(images.values())):
         _check_utf8(name)
-    return {image_id: sorted(found[image_id]) for image_id in sorted(found)}
+    return Found(_sorted(images), _sorted(left_out))
+
+
+def _sorted(names: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {key: sorted(names[key]) for key in sorted(names)}
+
+
+def _reason(path: Path, found: str | None) -> str:
+    """Say why a file is left out; empty if it is an image."""
+    if path.name.startswith("."):
+        return HIDDEN
+    if found in SUPPORTED:
+        return ""
+    if found:
+        return f"in the format {found}, which is not read"
+    return "" if path.suffix.lower() in IMAGE_SUFFIXES else NO_IMAGE
+
+
+def _format(path: Path) -> str | None:
+    """Name the image format of the content; None also for what is not a file or unreadable."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return image_format(stream.read(HEAD_BYTES))
+    except OSError:
+        return None
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -56,7 +117,8 @@ def _walk(root: Path) -> Iterator[Path]:
             inner.clear()
             continue
         read.add(real)
-        inner.sort()
+        # As in scoring: thumbnails and deleted files are no images of the data set.
+        inner[:] = sorted(name for name in inner if not known_folder(name))
         yield from (Path(folder, name) for name in names)
 
 

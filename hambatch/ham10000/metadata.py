@@ -6,7 +6,8 @@ import pandas as pd
 
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
-from hambatch.system.text_table import read_csv
+from hambatch.system.text import canonical_id
+from hambatch.system.text_table import known, read_csv
 
 NAMES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")
 
@@ -36,7 +37,7 @@ NEXT = (
 
 
 def read_metadata(path: Path) -> pd.DataFrame:
-    """Read and check the metadata; every value stays the text that was published.
+    """Read and check the metadata; every value but a missing age stays as published.
 
     Returns
     -------
@@ -46,11 +47,12 @@ def read_metadata(path: Path) -> pd.DataFrame:
     Raises InputError if the file is no such table, a column or an id is missing, a ``dx`` is
     unknown, an image is listed twice, or a lesion has several ``dx``.
     """
-    table = read_csv(path, NEXT, tabs=True)
+    table = read_csv(path, NEXT, COLUMNS)
     table.check_columns(COLUMNS)
     rows = pd.DataFrame({column: table.rows[column].str.strip() for column in COLUMNS})
-    table.check_ids(rows["image_id"], "image_id")
-    table.check("lesion_id", rows["lesion_id"] != "", "an id in every row", "image_id")
+    rows["age"] = table.known_in("age")
+    table.check_ids(rows["image_id"].map(canonical_id), "image_id")
+    table.check("lesion_id", known(rows["lesion_id"]) != "", "an id in every row", "image_id")
     table.check("dx", rows["dx"].isin(CLASSES), f"one of {' '.join(CLASSES)}", "image_id")
     classes = rows.groupby("lesion_id")["dx"].unique()
     several = classes[classes.map(len) > 1]

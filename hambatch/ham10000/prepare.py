@@ -19,6 +19,7 @@ from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.split import assign_splits, group_lesions
 from hambatch.ham10000.table import COLUMNS, record_path
 from hambatch.system.files import write_json, write_text
+from hambatch.system.text import canonical_id, encode_name
 from hambatch.system.text_table import first_names
 
 
@@ -33,7 +34,8 @@ def prepare(
     -------
     The record that is written to ``out`` + ``.json``: ``hambatch``, ``root``
     (absolute), ``metadata``, the options, ``counts`` (class, then split, then
-    images and lesions), ``rows_without_image``, ``images_without_row``,
+    images and lesions), ``rows_without_image``, ``images_without_row``, ``left_out``
+    (other files, by the reason),
     ``images_with_copies`` (one id in several folders), ``identical``
     (lists of image ids with the same bytes), ``near_duplicates`` (pairs of image
     ids of different lesions that look the same), ``known_pairs`` (those of
@@ -46,9 +48,11 @@ def prepare(
     _check_out(root, out)
     metadata_path = find_metadata(root)
     metadata = read_metadata(metadata_path)
-    found = find_images(root)
-    known = set(metadata["image_id"])
-    table = _join(root, metadata, {name: found[name] for name in found if name in known})
+    files = find_images(root)
+    found, ids_of = files.images, metadata["image_id"].map(canonical_id)
+    known = dict(zip(ids_of, metadata["image_id"], strict=True))
+    named = {known[name]: found[name] for name in found if name in known}
+    table = _join(root, metadata, named)
     _check_labels(table, metadata_path)
     table["group"] = group_lesions(list(table["lesion_id"]), list(table["sha256"]))
     pairs, unseen = compare_images(table, root, "group")
@@ -63,9 +67,10 @@ def prepare(
         "metadata": metadata_path.name,
         **asdict(options),
         "counts": count(table),
-        "rows_without_image": sorted(known - found.keys()),
-        "images_without_row": sorted(found.keys() - known),
-        "images_with_copies": [name for name in ids if len(found[name]) > 1],
+        "rows_without_image": sorted(known[name] for name in known.keys() - found.keys()),
+        "images_without_row": sorted(found.keys() - known.keys()),
+        "images_with_copies": [name for name in ids if len(named[name]) > 1],
+        "left_out": _left_out(files.left_out, metadata_path.name),
         "identical": _identical(table),
         "near_duplicates": ids[pairs].tolist(),
         "known_pairs": ids[known_pairs_in(table)].tolist(),
@@ -77,6 +82,12 @@ def prepare(
     write_json(record_path(out), record)
     write_text(out, text)
     return record
+
+
+def _left_out(found: dict[str, list[str]], metadata: str) -> dict[str, list[str]]:
+    """Give the files that were left out, by the reason, without the metadata itself."""
+    others = {why: [name for name in names if name != metadata] for why, names in found.items()}
+    return {why: [encode_name(name) for name in names] for why, names in others.items() if names}
 
 
 def _check_out(root: Path, out: Path) -> None:
@@ -191,6 +202,8 @@ def summarize(record: dict[str, Any]) -> str:
         if names or key != "not_compared":
             named = f" ({first_names(names)})" if names else ""
             lines.append(f"{what}: {len(names)}{named}")
+    for why, names in record["left_out"].items():
+        lines.append(f"files {why}, left out: {len(names)} ({first_names(names)})")
     lines.append("no lesion, no identical bytes and no near-duplicates in two splits")
     return "\n".join(lines)
 

@@ -1,14 +1,17 @@
 """The split table and the record beside it: written by `prepare`, read by `train`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from hambatch.engines.classes import CLASSES, PARTS
 from hambatch.errors import InputError
+from hambatch.ham10000.options import PrepareOptions
 from hambatch.system.schema import read_json
-from hambatch.system.text_table import read_csv
+from hambatch.system.text import canonical_id
+from hambatch.system.text_table import known, read_csv
 
 COLUMNS = (
     *("image_id", "lesion_id", "dx", "dx_type", "age", "sex", "localization"),
@@ -28,12 +31,12 @@ def read_split(path: Path) -> pd.DataFrame:
 
     Raises InputError if the file is no such table, or a value is not what `prepare` writes.
     """
-    table = read_csv(path, NEXT)
+    table = read_csv(path, NEXT, COLUMNS)
     table.check_columns(COLUMNS)
     rows = table.rows[list(COLUMNS)]
-    table.check_ids(rows["image_id"], "image_id")
+    table.check_ids(rows["image_id"].map(canonical_id), "image_id")
     for column, good, wanted in (
-        ("lesion_id", rows["lesion_id"] != "", "an id"),
+        ("lesion_id", known(rows["lesion_id"]) != "", "an id"),
         ("dx", rows["dx"].isin(CLASSES), f"one of {' '.join(CLASSES)}"),
         ("split", rows["split"].isin(PARTS), f"one of {' '.join(PARTS)}"),
         (
@@ -60,14 +63,38 @@ def files_of(table: pd.DataFrame, root: Path) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class _Record:
-    """What is read of the record: the dataset's folder."""
+    """What is read of the record: the dataset's folder, and the options of `prepare`."""
 
     root: str
+    val_fraction: float | None = None
+    test_fraction: float | None = None
+    seed: int | None = None
 
 
 def record_path(split_path: Path) -> Path:
     """Where the record of a split table lies: ``split.csv.json``."""
     return split_path.with_name(split_path.name + ".json")
+
+
+def prepared_with(split_path: Path) -> dict[str, float]:
+    """Give the options of `prepare` that the record names; none of a table of another origin."""
+    try:
+        record = read_json(record_path(split_path).read_bytes(), _Record)
+    except (OSError, ValueError):
+        return {}
+    options = asdict(record)
+    return {name: options[name] for name in asdict(PrepareOptions()) if options[name] is not None}
+
+
+def command_for(prepared: Mapping[str, float]) -> str:
+    """Give the command that makes a table that was prepared with these options."""
+    defaults = asdict(PrepareOptions())
+    others = [
+        f" --{name.replace('_', '-')} {value:g}"
+        for name, value in prepared.items()
+        if value != defaults[name]
+    ]
+    return NEXT + "".join(others)
 
 
 def dataset_root(split_path: Path) -> Path:

@@ -126,14 +126,17 @@ def decode(paths: Sequence[Path], spec: InputSpec, how: Preprocessing) -> NDArra
     Raises InputError if one cannot be decoded.
     """
     require("nvidia.dali", extra="", purpose="decoding images")
+    from hambatch.pipelines.pillow_lane import IN_VAIN, in_srgb
+
     pipeline = built(scoring_graph(BATCH_SIZE, 2, spec, how))
     parts = []
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
         try:
-            feed(pipeline, [path.read_bytes() for path in batch], range(len(batch)))
+            encoded = [in_srgb(path.read_bytes(), how) for path in batch]
+            feed(pipeline, encoded, range(len(batch)))
             _, images = pipeline.run()
-        except REFUSALS as error:
+        except (*REFUSALS, *IN_VAIN) as error:
             raise InputError(
                 f"one of {batch[0]} ... {batch[-1].name} cannot be decoded.\n"
                 "Next: name a folder of intact images"

@@ -11,7 +11,8 @@ other cores, to other pixels, and only a line of nvImageCodec tells [2]_.
 References
 ----------
 .. [1] libjpeg-turbo, ``jdatasrc.c``, ``jdhuff.c`` and ``jdmarker.c``: ``WARNMS``;
-   ``jerror.c``: the default ``emit_message`` prints a file's first warning only.
+   ``jerror.c``: the default ``emit_message`` prints a file's first warning only. libpng,
+   ``pngrutil.c``: rows beyond the header's height are a warning as well.
 .. [2] nvImageCodec, ``extensions/nvjpeg/hw_decoder.cpp``: ``decodeBatch``.
 """
 
@@ -36,6 +37,7 @@ _WARNING = re.compile(
     rb"|bad arithmetic code|\d+ extraneous bytes before marker 0x\w+"
     rb"|\[nvjpeg_hw_decoder\] Could not decode[^\n]*"
     rb"|found marker 0x\w+ instead of RST\d|inconsistent progression sequence[^\n]*"
+    rb"|IDAT: Too much image data"
     rb"|invalid SOS parameters[^\n]*|unknown JFIF revision[^\n]*|unknown Adobe color[^\n]*)",
     re.IGNORECASE,
 )

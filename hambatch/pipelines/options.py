@@ -1,9 +1,17 @@
-"""How a GPU decodes: the arguments of DALI's decoder, with reasoned defaults."""
+"""How files are decoded: the version of the rules, and the arguments of DALI's decoder."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
+
+RULES = 2
+"""Version of the rules by which files become pixels or failed rows.
+
+Raise it when the same file gets another row; rows of different rules are not put into one table.
+2: colour profiles are applied, pictures that hold nothing or lack a part fail. Records of before
+have no such number.
+"""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
-from hambatch.pipelines.header import exif_of, orientation_of
+from hambatch.pipelines.colour_profile import UnusableProfile
+from hambatch.pipelines.header import exif_of, orientation_of, read_header
+from hambatch.pipelines.png_parts import lacking_rows
+from hambatch.pipelines.srgb import foreign_profile, rgb_pixels
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 
 Pixels = NDArray[np.uint8]
@@ -23,12 +26,24 @@ Pixels = NDArray[np.uint8]
 _REFUSALS = (OSError, ValueError, SyntaxError, EOFError)
 """What Pillow raises on purpose."""
 
-_MISHAPS = (struct.error, zlib.error, TypeError, AttributeError, LookupError, ArithmeticError)
+_MISHAPS = (
+    struct.error,
+    zlib.error,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+)
 """What escapes it where a tag, a chunk or a segment is not what it expects."""
 
 
 class UndecodableImage(Exception):
     """Not an image, and no bug either: the message is the row's reason."""
+
+
+IN_VAIN = (UndecodableImage, UnusableProfile)
+"""What the functions of this module raise for a file."""
 
 
 class PillowLane:
@@ -44,9 +59,7 @@ class PillowLane:
 
     def feed(self, files: Sequence[Fetched]) -> None:
         """Start decoding a batch."""
-        self._batches.append(
-            [(f.index, self._pool.submit(decode, f.content, self._spec, self._how)) for f in files]
-        )
+        self._batches.append([(f.index, self._pool.submit(self._decode, f.content)) for f in files])
 
     def collect(self) -> tuple[NDArray[np.int64], Pixels]:
         """Wait for the oldest batch: indices ``[n]``, images ``[n, h, w, 3]`` uint8.
@@ -60,18 +73,51 @@ class PillowLane:
             raise RuntimeError(str(error)) from error
         return np.array([index for index, _ in batch], np.int64), np.stack(images)
 
+    def _decode(self, content: bytes) -> Pixels:
+        pixels = decode(content, self._spec, self._how)
+        if reason := lacking_rows(content):
+            raise UndecodableImage(reason)
+        return pixels
+
     def close(self) -> None:
         """Wait until nothing is being decoded; what is in flight is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def decode(
-    content: bytes, spec: InputSpec, how: Preprocessing, limits: Limits = UNLIMITED
+    content: bytes,
+    spec: InputSpec,
+    how: Preprocessing,
+    limits: Limits = UNLIMITED,
+    profile: bytes = b"",
 ) -> Pixels:
     """Decode one file to uint8 RGB ``[height, width, 3]``; of several frames the first.
 
-    Raises UndecodableImage if Pillow cannot decode it, or it is no JPEG or PNG or too large.
+    With the ICC ``profile`` of what is stored, the pixels are converted to sRGB before they are
+    resized. Raises UnusableProfile if that is impossible.
+
+    Raises UndecodableImage if Pillow cannot decode it, or it is no JPEG or PNG, or not within the
+    limits.
     """
+    return resize_linear(_full_size(content, how, limits, profile), spec.height, spec.width)
+
+
+def in_srgb(content: bytes, how: Preprocessing) -> bytes:
+    """Give a file for decoders that ignore colour profiles: itself, or a PNG converted to sRGB.
+
+    Raises UnusableProfile and UndecodableImage.
+    """
+    header = read_header(content)
+    profile = foreign_profile(content) if header and header.coloured else b""
+    if not profile:
+        return content
+    stream = io.BytesIO()
+    pixels = _full_size(content, how, UNLIMITED, profile)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _full_size(content: bytes, how: Preprocessing, limits: Limits, profile: bytes) -> Pixels:
     # Our limit replaces Pillow's, which a run could not raise.
     Image.MAX_IMAGE_PIXELS = None
     try:
@@ -80,13 +126,12 @@ def decode(
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
                 # Opening reads the header only.
-                if reason := limits.too_many_pixels(*image.size):
+                if reason := limits.too_many_pixels(*image.size) or limits.wrong_shape(*image.size):
                     raise UndecodableImage(reason)
-                pixels = _upright_rgb(image, how)
+                return _upright_rgb(image, how, profile)
     except (*_REFUSALS, *_MISHAPS) as error:
         kind = "" if isinstance(error, _REFUSALS) else f"{type(error).__name__}: "
         raise UndecodableImage(f"cannot be decoded: {kind}{_one_line(error)}") from error
-    return resize_linear(pixels, spec.height, spec.width)
 
 
 @contextmanager
@@ -99,21 +144,12 @@ def tolerating_truncation() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _upright_rgb(image: Image.Image, how: Preprocessing) -> Pixels:
+def _upright_rgb(image: Image.Image, how: Preprocessing, profile: bytes) -> Pixels:
     image.load()
     # Not `ImageOps.exif_transpose`: it writes all tags anew, fails at odd ones, and turns by XMP
     # where EXIF says nothing; DALI and most viewers do not.
     orientation = orientation_of(exif_of(image.info)) if how.exif_orientation else 1
-    return _turned(_rgb(image), orientation)
-
-
-def _rgb(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I;16"):
-        # `convert` would clip at 255, not scale.
-        grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    # Without `convert` where possible: each copy of 100 megapixels is 0.4 GB.
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return _turned(rgb_pixels(image, profile), orientation)
 
 
 def _turned(pixels: Pixels, orientation: int) -> Pixels:

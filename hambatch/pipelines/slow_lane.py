@@ -10,8 +10,11 @@ from hambatch.pipelines import pillow_lane
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.header import is_cut_off, read_header, refusal, without_extras
-from hambatch.pipelines.pillow_lane import Pixels, UndecodableImage
-from hambatch.sources.folder import JPEG_START
+from hambatch.pipelines.jpeg_scans import lacking_scans
+from hambatch.pipelines.pillow_lane import IN_VAIN, Pixels, UndecodableImage
+from hambatch.pipelines.png_parts import lacking_rows
+from hambatch.pipelines.srgb import foreign_profile
+from hambatch.sources.content import JPEG_START
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 from hambatch.types import Failure, on_host
 
@@ -60,17 +63,28 @@ class SlowLane:
         if reason:
             return Failure(file.index, file.sha256, reason)
         try:
-            return self._strictly(file.content, alone)
-        except UndecodableImage as error:
+            return self._in_srgb(file.content, *self._strictly(file.content, alone))
+        except IN_VAIN as error:
             if not (self.limits.salvage_truncated and is_cut_off(file.content)):
                 return Failure(file.index, file.sha256, str(error))
         if not alone:
             raise NotAlone
         try:
             with pillow_lane.tolerating_truncation():
-                return self._by_pillow(file.content), "pillow-truncated"
-        except UndecodableImage as error:
+                pixels = self._by_pillow(file.content)
+                return self._in_srgb(file.content, pixels, "pillow-truncated")
+        except IN_VAIN as error:
             return Failure(file.index, file.sha256, str(error))
+
+    def _in_srgb(self, content: bytes, pixels: Pixels, decoder: str) -> Salvaged:
+        """Decode again where the file says that its colours are not sRGB; DALI ignores it."""
+        if profile := foreign_profile(content):
+            by = decoder if decoder.startswith("pillow") else "pillow"
+            pixels, decoder = self._by_pillow(content, profile), f"{by}-icc"
+        if (pixels == pixels[0, 0]).all():
+            colour = ", ".join(map(str, pixels[0, 0]))
+            raise UndecodableImage(f"holds nothing: every pixel is {colour} (red, green, blue)")
+        return pixels, decoder
 
     def _strictly(self, content: bytes, alone: bool) -> Salvaged:
         header = read_header(content)
@@ -79,14 +93,16 @@ class SlowLane:
             if pixels is not None:
                 if warning and self._damage(content, alone):
                     raise UndecodableImage(f"damaged: {warning}")
+                _check_whole(content)
                 return pixels, "dali-cpu"
         pixels = self._by_pillow(content)
         if damage := self._damage(content, alone):
             raise UndecodableImage(f"damaged: {damage}")
+        _check_whole(content)
         return pixels, "pillow"
 
-    def _by_pillow(self, content: bytes) -> Pixels:
-        return pillow_lane.decode(content, self.spec, self.how, self.limits)
+    def _by_pillow(self, content: bytes, profile: bytes = b"") -> Pixels:
+        return pillow_lane.decode(content, self.spec, self.how, self.limits, profile)
 
     def _damage(self, content: bytes, alone: bool) -> str:
         """Say what DALI finds wrong with the samples of a JPEG, its header put in order."""
@@ -123,3 +139,9 @@ class SlowLane:
         # costs 10 ms.
         self._dali = None
         return None
+
+
+def _check_whole(content: bytes) -> None:
+    """Raise UndecodableImage for what a decoder takes for whole although parts are absent."""
+    if reason := lacking_scans(content) or lacking_rows(content):
+        raise UndecodableImage(reason)

@@ -11,6 +11,7 @@ from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import InputError
 from hambatch.pipelines.decode import REFUSALS, built, decode_and_resize
 from hambatch.pipelines.options import DEFAULTS, DecoderOptions
+from hambatch.pipelines.pillow_lane import IN_VAIN, in_srgb
 from hambatch.system.cpu import available_cores
 
 FILL = (124.0, 117.0, 104.0)
@@ -103,19 +104,29 @@ class _Views:
             return _run(self.pipeline([wanted], 1), wanted)
         except REFUSALS as error:
             if self.gpu is None:
-                raise InputError(
-                    f"{self.samples.name(index)} cannot be decoded: {_reason(error)}.\n"
-                    "Next: restore the file, or prepare the split without it"
-                ) from error
+                raise self._refused(index, _reason(error)) from error
         return replace(self, gpu=None).decode(index)
 
     def _source(self, batches: Sequence[range]) -> Iterator[tuple[list[Any], ...]]:
         samples = self.samples
-        columns = [samples.encoded, np.int64, samples.matrix]
+        columns = [self._encoded, np.int64, samples.matrix]
         if self.jitter:
             columns += [samples.colours, samples.hole]
         for batch in batches:
             yield tuple([draw(i) for i in batch] for draw in columns)
+
+    def _encoded(self, index: int) -> NDArray[np.uint8]:
+        try:
+            content = in_srgb(self.samples.encoded(index).tobytes(), self.how)
+        except IN_VAIN as error:
+            raise self._refused(index, str(error)) from error
+        return np.frombuffer(content, np.uint8)
+
+    def _refused(self, index: int, why: str) -> InputError:
+        return InputError(
+            f"{self.samples.name(index)} cannot be decoded: {why}.\n"
+            "Next: restore the file, or prepare the split without it"
+        )
 
 
 def _run(pipeline: Any, wanted: range) -> NDArray[np.uint8]:

@@ -21,7 +21,8 @@ class ScoreOptions:
 
     ``threads``, ``streams`` and ``decode_threads`` 0 mean: chosen from the cores of
     this machine (:mod:`hambatch.system.cpu`). ``max_megabytes`` (10^6 bytes),
-    ``max_megapixels`` and ``decode_seconds`` are limits of one file; ``fail_over`` is the
+    ``max_megapixels``, ``min_side`` (pixels), ``max_aspect`` (longer by shorter side) and
+    ``decode_seconds`` are limits of one file; ``fail_over`` is the
     percentage of failed images above which a run stops. Probabilities are the mean over
     ``tta`` views of an image (:mod:`hambatch.backends.test_time_augmentation`);
     ``calibration`` applies the engine's fitted temperature, if it has one; every
@@ -46,6 +47,8 @@ class ScoreOptions:
     follow_symlinks: bool = False
     max_megabytes: Amount = 64.0
     max_megapixels: Amount = 100.0
+    min_side: Annotated[int, Meta(ge=1, le=10**9)] = 28
+    max_aspect: Annotated[float, Meta(ge=1, le=1e9)] = 8.0
     decode_seconds: Annotated[float, Meta(ge=0, le=1e9)] = 30.0
     salvage_truncated: bool = False
     tta: Annotated[int, Meta(ge=1, le=VIEWS_AT_MOST)] = 1

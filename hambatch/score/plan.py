@@ -274,6 +274,8 @@ def _jobs(
             max_bytes=int(options.max_megabytes * 1e6),
             max_pixels=int(options.max_megapixels * 1e6),
             salvage_truncated=options.salvage_truncated,
+            min_side=options.min_side,
+            max_aspect=options.max_aspect,
         ),
         decode_seconds=options.decode_seconds,
         root=Path(os.path.realpath(source)) if source else None,

@@ -253,6 +253,9 @@ _NEEDED = frozenset(
 )
 """Options that decide rows, and that every version has recorded; others have their default."""
 
+_NOT_LIMITED = {"min_side": 1, "max_aspect": 1e9}
+"""What a run did whose record lacks these limits: it came before they existed."""
+
 
 def options_of(recorded: dict[str, Any]) -> ScoreOptions:
     """Read the options of a run back; those that are not known any more are left out.
@@ -263,7 +266,7 @@ def options_of(recorded: dict[str, Any]) -> ScoreOptions:
     if missing:
         raise ValueError(f"options.{missing[0]} is missing")
     try:
-        options = convert(recorded, ScoreOptions)
+        options = convert(_NOT_LIMITED | recorded, ScoreOptions)
         _refuse_unknown("backend", options.backend, (AUTO, *BACKENDS))
         _refuse_unknown("precision", options.precision, WANTED)
         numbers_in(options.device)

@@ -23,10 +23,12 @@ from hambatch.score.start import (
     is_published,
     refuse_existing,
     refuse_repeated_ids,
+    refused_id,
     resume,
     retry,
 )
 from hambatch.sinks.formats import format_of
+from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
 from hambatch.sinks.publish import open_outputs, record_path, stopped_path
 from hambatch.sources.listing import Changes, Listing
 from hambatch.system.interrupts import stopping
@@ -37,7 +39,8 @@ class Outcome:
     """How a run ended.
 
     ``kept`` rows come from earlier starts; ``changes`` are the folder's since
-    the first of them; ``seconds`` are of this start.
+    the first of them; ``seconds`` are of this start. A submission has one row for every
+    id: ``without_row`` counts the images whose id stands for another one there.
     """
 
     tally: Tally
@@ -45,6 +48,7 @@ class Outcome:
     kept: int
     changes: Changes
     seconds: float
+    without_row: int = 0
 
     @property
     def complete(self) -> bool:
@@ -106,9 +110,9 @@ def score(
             else:
                 changes = fresh(journal, source, engine, plan, out)
             listing = journal.listing()
-            refuse_repeated_ids(listing, kind)
-            devices.add_sentinels(engine, journal.folder)
             with closing(journal.rows(listing.count)) as log, _saying_what_is_kept(journal, log):
+                refuse_repeated_ids(listing, kind, source, plan.job.bounds)
+                devices.add_sentinels(engine, journal.folder)
                 parts = (engine, journal, listing, log, devices, changes)
                 run = Run(source, out, kind, plan, *parts, *started)
                 return _work_and_publish(run, progress)
@@ -123,18 +127,29 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
             write_stopped(run, error)
             raise
     seconds = time.monotonic() - run.started
-    tally = _publish(run, _timing(run, seconds, run.listing.count - kept))
+    left = _without_a_row(run)
+    tally = _publish(run, _timing(run, seconds, run.listing.count - kept), left)
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
-    return Outcome(tally, run.listing, kept, run.changes, seconds)
+    return Outcome(tally, run.listing, kept, run.changes, seconds, len(left))
 
 
-def _publish(run: Run, timing: dict[str, Any]) -> Tally:
+def _without_a_row(run: Run) -> set[str]:
+    """Choose the images that get no row in a submission; no other format leaves one out."""
+    repeated = repeated_ids(run.listing) if run.kind == "isic" else {}
+    try:
+        return without_a_row(repeated, run.log.rows(run.listing)) if repeated else set()
+    except RepeatedId as error:
+        raise refused_id(str(error)) from error
+
+
+def _publish(run: Run, timing: dict[str, Any], left: set[str]) -> Tally:
     """Turn the journal into the table and its record."""
     tally = Tally()
     with open_outputs(run.out, run.kind, record_path(run.out), run.journal.folder) as outputs:
         for row in run.log.rows(run.listing):
-            outputs.write(row)
+            if row.image not in left:
+                outputs.write(row)
             tally.count(row)
         outputs.describe = partial(describe_run, run=run, tally=tally, timing=timing)
     return tally

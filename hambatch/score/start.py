@@ -9,6 +9,7 @@ from pathlib import Path
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import choose_precision
 from hambatch.errors import InputError
+from hambatch.pipelines.header import is_cut_off, refusal
 from hambatch.score.journal.fingerprint import (
     Fingerprint,
     fingerprint_of,
@@ -23,8 +24,10 @@ from hambatch.sinks.formats import read_rows
 from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import outputs_of, record_path
 from hambatch.sources.listing import Changes, Listing, compare, list_images, store
+from hambatch.sources.reading import Bounds, Item, Limits, fetch
 from hambatch.system.files import sha256_of_file
 from hambatch.system.packages import require
+from hambatch.system.text import encode_name
 from hambatch.types import Row
 
 log = logging.getLogger(__name__)
@@ -83,15 +86,35 @@ def refuse_existing(out: Path, *, replace: bool) -> None:
         )
 
 
-def refuse_repeated_ids(listing: Listing, kind: str) -> None:
-    """Raise InputError if a submission, which names images by their id, has an id twice."""
-    repeated = repeated_ids(listing) if kind == "isic" else []
-    if repeated:
-        raise InputError(
-            f"{len(repeated)} image ids occur several times, the first: {repeated[0]}; a "
-            "submission names images by their id alone.\nNext: score one folder after the other, "
-            "or write another format"
-        )
+def refuse_repeated_ids(listing: Listing, kind: str, source: Path, bounds: Bounds) -> None:
+    """Refuse different images of one id, where the table names images by their id alone.
+
+    Such files are read, but not decoded: what is no whole image will fail, and copies of the same
+    bytes are one image. Raises InputError, naming the first two.
+    """
+    repeated = repeated_ids(listing) if kind == "isic" else {}
+    for image_id, names in repeated.items():
+        files: dict[str, str] = {}
+        for name in names:
+            file = fetch(Item(0, source / name), bounds)
+            if not (file.problem or _will_fail(file.content, bounds.limits)):
+                files.setdefault(file.sha256, encode_name(name))
+        if len(files) > 1:
+            raise refused_id(f"{image_id} is {' and '.join(list(files.values())[:2])}")
+
+
+def _will_fail(content: bytes, limits: Limits) -> bool:
+    cut_off = is_cut_off(content) and not limits.salvage_truncated
+    return cut_off or bool(refusal(content, limits))
+
+
+def refused_id(found: str) -> InputError:
+    """Build the error for different images of one id."""
+    return InputError(
+        f"different images have one image id: {found}; a submission names images by their id "
+        "alone.\nNext: remove all but one of them, score one folder after the other, or write "
+        "another --format"
+    )
 
 
 def is_published(journal: Journal, out: Path) -> bool:

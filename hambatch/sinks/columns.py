@@ -1,6 +1,7 @@
 """The columns of a table: a row as a record of values, and back with each value checked."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
 from hambatch.system.text import decode_name, encode_name
+from hambatch.system.text_table import COLUMNS_NAMED, first_names
 from hambatch.types import Row
 
 PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)
@@ -111,11 +113,13 @@ def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
         raise submission()
     if missing:
         raise MalformedTable(
-            f"columns {', '.join(found)}", f"also the columns {', '.join(missing)}"
+            f"columns {first_names(found, COLUMNS_NAMED)}", f"also the columns {', '.join(missing)}"
         )
-    twice = sorted({name for name in found if found.count(name) > 1})
+    twice = sorted(name for name, count in Counter(found).items() if count > 1)
     if twice:
-        raise MalformedTable(f"several columns {', '.join(twice)}", "every column once")
+        raise MalformedTable(
+            f"several columns {first_names(twice, COLUMNS_NAMED)}", "every column once"
+        )
 
 
 def submission() -> MalformedTable:

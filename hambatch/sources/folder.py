@@ -7,27 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hambatch.errors import InputError
+from hambatch.sources.content import HEAD_BYTES, image_format
+from hambatch.sources.skipped import Skipped, describe_skipped, known_file, known_folder
 from hambatch.system.locks import MARK
 from hambatch.system.text import encode_name
-
-HEAD_BYTES = 16
-"""How many bytes :func:`image_format` wants to see."""
-
-JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-
-_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (JPEG_START, "jpeg"),
-    (PNG_START, "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"BM", "bmp"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"\x00\x00\x00\x0cjP  ", "jpeg2000"),
-    (b"\xff\x4f\xff\x51", "jpeg2000"),
-)
-
-SUPPORTED = frozenset({"jpeg", "png"})
 
 _NO_IMAGE = frozenset(
     # text, tables, documents, configuration
@@ -36,11 +19,13 @@ _NO_IMAGE = frozenset(
     # programs, data, weights
     " .py .pyc .ipynb .r .sh .bat .exe .dll .so .db .sqlite .sqlite3 .parquet .npy .npz .h5"
     " .hdf5 .pkl .pt .pth .onnx .mat"
+    # what editors, telephones and cameras write beside an image
+    " .xmp .aae .thm .dop .pp3 .on1 .arp .acr .vrd .dr4 .nksc .cos .cof .cot .cop .comask .exv"
     # archives, sums, sound, film
     " .zip .tar .gz .tgz .bz2 .xz .zst .7z .rar .md5 .sha1 .sha256 .wav .mp3 .mp4 .avi .mov".split()
 )
 
-_NAMES = frozenset("readme licence license copying makefile thumbs.db desktop.ini".split())
+_NAMES = frozenset("readme licence license copying makefile thumbs.db desktop.ini dicomdir".split())
 
 NAMED_AT_MOST = 20
 """Names that are kept of the files without a row; the count is always complete."""
@@ -79,11 +64,15 @@ class Survey:
         is unknown.
     links_left
         Symbolic links to folders that were not followed.
+    skipped
+        Thumbnails, deleted files and the like, by the name of their folder
+        (:mod:`hambatch.sources.skipped`); they get no row.
     """
 
     others: LeftOut = field(default_factory=LeftOut)
     unreadable: dict[str, str] = field(default_factory=dict)
     links_left: LeftOut = field(default_factory=LeftOut)
+    skipped: dict[str, Skipped] = field(default_factory=dict)
 
 
 def find_images(
@@ -94,7 +83,8 @@ def find_images(
     Names are relative to ``root``, with ``/`` between parts and surrogate escapes for
     undecodable bytes. A symbolic link to a folder is followed only with ``follow_symlinks``,
     and never into a folder that was already seen. Files of ``leave``, such as the table itself,
-    get no row. Raises InputError if ``root`` is no folder.
+    get no row; nor do thumbnails and deleted files, unless ``root`` itself is their folder.
+    Raises InputError if ``root`` is no folder.
     """
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
@@ -102,9 +92,12 @@ def find_images(
     left = {os.path.realpath(path) for path in leave}
     names_left = {os.path.basename(path) for path in left}
     for name in _files(root, survey, follow_symlinks):
+        last = name.rpartition("/")[2]
         # By its last part first: to resolve every name would cost more than to list it.
-        if name.rpartition("/")[2] in names_left and os.path.realpath(root / name) in left:
+        if last in names_left and os.path.realpath(root / name) in left:
             survey.others.add(name)
+        elif known := known_file(last):
+            survey.skipped.setdefault(known.name, Skipped(known.what)).files += 1
         elif _is_named_unlike_an_image(name) and not _has_image_content(root / name):
             survey.others.add(name)
         else:
@@ -117,6 +110,9 @@ def _files(root: Path, survey: Survey, follow_symlinks: bool) -> Iterator[str]:
     while waiting:
         prefix = waiting.pop()
         folder = root / prefix
+        if prefix and (known := known_folder(folder.name)):
+            survey.skipped.setdefault(known.name, Skipped(known.what)).add_folder(folder)
+            continue
         try:
             status = folder.stat()
             if (status.st_dev, status.st_ino) in seen or _is_journal(folder):
@@ -169,17 +165,10 @@ def _has_image_content(path: Path) -> bool:
         return False
 
 
-def image_format(head: bytes) -> str | None:
-    """Name the image format of a file's first bytes, or None."""
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
-            return name
-    return "webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
-
-
 def nothing_found(root: Path, survey: Survey) -> InputError:
     """Say what a folder without images holds instead."""
     seen = [f"{survey.others.count} other files"] if survey.others.count else []
+    seen += [f"not scored: {line}" for line in describe_skipped(survey.skipped)]
     if survey.unreadable:
         seen.append(f"unreadable folders: {', '.join(sorted(survey.unreadable)[:5])}")
     if survey.links_left.count:

@@ -1,5 +1,6 @@
 """Bytes of files, read ahead by threads, with the hash of the very bytes read."""
 
+import math
 import os
 import stat
 import sys
@@ -25,11 +26,17 @@ class Limits:
         Width times height as the header says, before anything is decoded.
     salvage_truncated
         Decode what there is of a file that was cut off; its row says so.
+    min_side
+        Fewest pixels of the shorter side: a smaller picture shows no lesion.
+    max_aspect
+        Longer side by shorter side: the network sees every picture as a square.
     """
 
     max_bytes: int
     max_pixels: int
     salvage_truncated: bool = False
+    min_side: int = 1
+    max_aspect: float = math.inf
 
     def too_many_bytes(self, found: int) -> str:
         """Give the reason to refuse a file of ``found`` bytes, or an empty string."""
@@ -47,6 +54,21 @@ class Limits:
         return (
             f"too large: {width} x {height} is {width * height / 1e6:.1f} megapixels, "
             f"the limit is {self.max_pixels / 1e6:g} (--max-megapixels)"
+        )
+
+    def wrong_shape(self, width: int, height: int) -> str:
+        """Give the reason to refuse an image that is too small or too narrow, or an empty string.
+
+        Both sides have to be at least 1.
+        """
+        shorter, longer = sorted((width, height))
+        if shorter < self.min_side:
+            return f"too small: {width} x {height}, the limit is {self.min_side} (--min-side)"
+        if longer <= self.max_aspect * shorter:
+            return ""
+        return (
+            f"too narrow: {width} x {height} has an aspect of {longer / shorter:.5g}, "
+            f"the limit is {self.max_aspect:g} (--max-aspect)"
         )
 
 

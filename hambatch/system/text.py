@@ -1,6 +1,7 @@
 """Text for tables and messages: names that survive a table, image ids, counts."""
 
 import re
+import unicodedata
 
 _LOOKS_ENCODED = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 
@@ -34,23 +35,37 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
-def image_id_of(image: str) -> str:
-    """Return the stem of the last component of an ``image`` that `score` wrote.
+def stem_of(image: str) -> str:
+    """Return the stem of the last component of an ``image`` that `score` wrote, encoded.
 
-    Percent-encoding is brought to the one form of :mod:`hambatch.system.text`, so
-    the result is valid UTF-8 whatever the file was called.
-
-    >>> image_id_of("part_1/ISIC_0024306.jpg"), image_id_of("a.zip!/b/c.d.png")
+    >>> stem_of("part_1/ISIC_0024306.jpg"), stem_of("a.zip!/b/c.d.png")
     ('ISIC_0024306', 'c.d')
     """
+    return encode_name(_stem(image))
+
+
+def image_id_of(image: str) -> str:
+    """Return the image_id of an ``image`` that `score` wrote, in the form of `canonical_id`."""
+    return canonical_id(_stem(image))
+
+
+def _stem(image: str) -> str:
     name = decode_name(image).rpartition("/")[2]
     before, _, after = name.rpartition(".")
-    return encode_name(before or after)
+    return before or after
 
 
 def canonical_id(image_id: str) -> str:
-    """Bring a plain image_id, which has no folder and no suffix, to the same form."""
-    return encode_name(image_id)
+    r"""Bring a plain image_id, which has no folder and no suffix, to its one form.
+
+    It is percent-encoded as names are, so it is valid UTF-8 whatever the file was called. Of the
+    ways in which Unicode writes an accented letter, it has the composed one (NFC): file systems
+    and spreadsheets differ in that.
+
+    >>> canonical_id("cafe\u0301") == canonical_id("caf\u00e9")
+    True
+    """
+    return encode_name(unicodedata.normalize("NFC", image_id))
 
 
 def plural(count: int, thing: str) -> str:

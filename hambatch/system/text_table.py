@@ -1,17 +1,27 @@
 """Tables whose cells are all text until they are checked; a refusal names file, row and value."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hambatch.errors import InputError
+from hambatch.system.delimited import Layout, NotDelimited, open_delimited, width_of
 
 NAMED = 5
 """How many names a message lists before it only counts."""
+
+COLUMNS_NAMED = 40
+"""How many columns of a table a message lists."""
+
+MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "#n/a", "null", "none", "unknown"})
+"""What programs write, in any case, for a value that is not known."""
+
+_DECIMAL_COMMA = re.compile(r"^([-+]?[0-9]+),([0-9]+)$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -26,17 +36,52 @@ class TextTable:
         The command that a refusal ends with.
     rows
         All text; an absent cell is an empty string.
+    numbers
+        int64, one for each of ``rows``: which row of the file it is, from 1 below the header.
+        Empty rows are not in ``rows``.
+    decimal_comma
+        Whether ``0,5`` is a number, as where semicolons separate the cells.
     """
 
     path: Path
     next_step: str
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    decimal_comma: bool = False
 
-    def holding(self, rows: pd.DataFrame) -> "TextTable":
-        """Give the table with these rows; raises InputError if there are none."""
-        if rows.empty:
+    def holding(self, rows: pd.DataFrame, columns: Iterable[str] = ()) -> "TextTable":
+        """Give the table with these rows, without empty ones.
+
+        Each of ``columns`` is known by its name, or by the one column whose name differs only
+        in case and spaces; columns without a name are left out. Raises InputError if there are
+        no rows, or a column stands there twice.
+        """
+        names = self._names(list(map(str, rows.columns)), tuple(columns))
+        kept = [k for k, name in enumerate(names) if name]
+        rows = (rows if len(kept) == len(names) else rows.iloc[:, kept]).fillna("")
+        rows = rows.set_axis([names[k] for k in kept], axis=1)
+        numbers = np.flatnonzero(~_empty(rows)) + 1
+        if not numbers.size:
             raise self.refused("no rows", "one row an image")
-        return replace(self, rows=rows.fillna(""))
+        if numbers.size < len(rows):
+            rows = rows.iloc[numbers - 1].reset_index(drop=True)
+        return replace(self, rows=rows, numbers=numbers)
+
+    def _names(self, found: list[str], wanted: tuple[str, ...]) -> list[str]:
+        """Name the columns; empty for those that are left out."""
+        exact, loose = _places(found), _places(map(_loose, found), leave=_at(found, wanted))
+        names = ["" for _ in found]
+        for name, places in exact.items():
+            names[places[0]] = name
+        for column in wanted:
+            places = exact.get(column) or loose.get(_loose(column), [])
+            if len(places) > 1:
+                which = " and ".join(f"{found[k]!r} (column {k + 1})" for k in places[:NAMED])
+                found_text = f"{len(places)} columns {column}: {which}"
+                raise self.refused(found_text, "every column once")
+            for place in places:
+                names[place] = column
+        return names
 
     def has(self, columns: Iterable[str]) -> bool:
         """Whether every one of ``columns`` is there."""
@@ -52,7 +97,7 @@ class TextTable:
 
     @property
     def _columns(self) -> str:
-        return ", ".join(map(str, self.rows.columns))
+        return first_names(list(map(str, self.rows.columns)), COLUMNS_NAMED)
 
     def check_columns(self, columns: Iterable[str]) -> None:
         """Raise InputError if one of ``columns`` is absent."""
@@ -79,8 +124,25 @@ class TextTable:
         if bad.size:
             first = int(bad[0])
             value, name = self.rows[column].iloc[first], self.rows[named_by].iloc[first]
-            found = f"{column} {value!r} in row {first + 1} ({named_by} {name!r})"
+            found = f"{column} {value!r} in row {self.numbers[first]} ({named_by} {name!r})"
             raise self.refused(f"{found}; such rows: {bad.size}", wanted)
+
+    def numbers_in(self, column: str) -> NDArray[np.float64]:
+        """Parse a column: float64, NaN for what is no number."""
+        found = pd.to_numeric(self.rows[column], errors="coerce").to_numpy(np.float64)
+        if self.decimal_comma and np.isnan(found).any():
+            text = self._with_points(self.rows[column].str.strip())
+            found = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+        return found
+
+    def known_in(self, column: str) -> pd.Series:
+        """Give a column without spaces around its cells, and empty where a value is missing."""
+        text = known(self.rows[column])
+        return self._with_points(text) if self.decimal_comma else text
+
+    @staticmethod
+    def _with_points(text: pd.Series) -> pd.Series:
+        return text.str.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
 
     def check_ids(self, ids: pd.Series, column: str) -> None:
         """Raise InputError for empty or repeated image ids, which were derived from ``column``."""
@@ -88,43 +150,103 @@ class TextTable:
         twice = ids[ids.duplicated()].drop_duplicates()
         if len(twice):
             rows = np.flatnonzero(ids == twice.iloc[0])[:NAMED]
-            numbers, names = ", ".join(map(str, rows + 1)), ", ".join(self.rows[column].iloc[rows])
+            numbers, names = (
+                ", ".join(map(str, self.numbers[rows])),
+                ", ".join(self.rows[column].iloc[rows]),
+            )
             found = f"{len(twice)} image_id in several rows: {first_names(list(twice))}"
             where = f"{twice.iloc[0]} in rows {numbers}: {names}"
             raise self.refused(f"{found} ({where})", "one row for every image_id")
 
 
-def first_names(names: list[str], at_most: int = NAMED, separator: str = ", ") -> str:
+def first_names(names: Sequence[str], at_most: int = NAMED, separator: str = ", ") -> str:
     """List the first names; dots stand for the others."""
     more = ["..."] if len(names) > at_most else []
     return separator.join([*names[:at_most], *more])
 
 
-def read_csv(path: Path, next_step: str, *, tabs: bool = False) -> TextTable:
-    """Read CSV in UTF-8; no cell is a missing value, not even ``NA``.
+def known(values: pd.Series) -> pd.Series:
+    """Give text without spaces around it; what stands for a missing value becomes empty."""
+    stripped = values.str.strip()
+    return stripped.mask(stripped.str.lower().isin(MISSING), "")
+
+
+def read_csv(path: Path, next_step: str, columns: Iterable[str] = ()) -> TextTable:
+    """Read delimited text; no cell is a missing value, not even ``NA``.
+
+    Comma, semicolon or tab, UTF-8 or UTF-16, with what spreadsheets leave: see
+    :func:`~hambatch.system.delimited.open_delimited`.
 
     Parameters
     ----------
-    tabs
-        Whether tabs separate the cells if there is one in the header.
+    columns
+        The names that the caller knows: see :meth:`TextTable.holding`.
 
     Raises InputError if the file cannot be read as such a table, or has no rows.
     """
     table = TextTable(path, next_step)
     try:
-        with path.open("rb") as stream:
-            separator = "\t" if tabs and b"\t" in stream.readline() else ","
-        rows = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",  # spreadsheets write a byte-order mark
-            compression=None,
-        )
+        layout, rows = _read(path)
+    except NotDelimited as error:
+        raise table.refused(f"no readable table: {error.found}", error.wanted) from error
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise table.refused(f"no readable table ({error})", "a UTF-8 CSV") from error
-    # pandas makes an index of the first column where rows have a cell too many.
-    if not isinstance(rows.index, pd.RangeIndex):
-        raise table.refused("rows with more cells than the header", "one cell for each column")
-    return table.holding(rows)
+        raise table.refused(f"no readable table ({error})", "a table of text") from error
+    return replace(table, decimal_comma=layout.decimal_comma).holding(rows, columns)
+
+
+def _read(path: Path) -> tuple[Layout, pd.DataFrame]:
+    try:
+        layout, rows = _parsed(path)
+        # pandas makes an index of the first column where the first row has a cell too many.
+        regular = isinstance(rows.index, pd.RangeIndex)
+    except pd.errors.ParserError:
+        regular = False
+    if not regular:
+        layout, rows = _parsed(path, width_of(path))
+    return layout, rows
+
+
+def _parsed(path: Path, width: int = 0) -> tuple[Layout, pd.DataFrame]:
+    """Read all rows; cells beyond the header, up to ``width``, become columns without a name."""
+    with open_delimited(path) as (stream, layout):
+        names = layout.header + [""] * (width - len(layout.header))
+        rows = pd.read_csv(
+            stream,
+            sep=layout.delimiter,
+            header=None,
+            names=range(len(names)),
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,  # they count in the number of a row
+        )
+    return layout, rows.set_axis(names, axis=1)
+
+
+def _empty(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Find rows without a value: bool ``[n]``."""
+    empty = np.ones(len(rows), bool)
+    for k in range(rows.shape[1]):
+        at = np.flatnonzero(empty)
+        if not at.size:
+            break
+        empty[at] = (rows.iloc[at, k].str.strip() == "").to_numpy()
+    return empty
+
+
+def _places(names: Iterable[str], leave: Container[int] = ()) -> dict[str, list[int]]:
+    """List where each name stands."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        if place not in leave:
+            places.setdefault(name, []).append(place)
+    return places
+
+
+def _at(names: Sequence[str], wanted: Iterable[str]) -> set[int]:
+    exact = set(wanted)
+    return {place for place, name in enumerate(names) if name in exact}
+
+
+def _loose(name: str) -> str:
+    """Bring names to one form that people write in several: ``Image ID``, ``image_id``."""
+    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()

@@ -17,6 +17,7 @@ from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, Variant
 from hambatch.engines.precision import BACKEND_OF_GATES, FP32
 from hambatch.engines.probabilities import temperature_of
+from hambatch.engines.training_images import write_training_images
 from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.measures import evaluate
 from hambatch.evaluation.out_of_fold import (
@@ -25,7 +26,6 @@ from hambatch.evaluation.out_of_fold import (
     write_out_of_fold,
 )
 from hambatch.evaluation.plots import confusion_png
-from hambatch.evaluation.trained_on import TRAIN
 from hambatch.ham10000.prepare import count
 from hambatch.score.sentinels.recording import record_sentinels
 from hambatch.system.files import sync, write_bytes, write_text
@@ -65,6 +65,7 @@ def assemble(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     save_network(fitted.network, staging / WEIGHTS_NAME)
+    write_training_images(staging, dataset.training_images())
     variant = export_graph(fitted.network, staging, fitted.images(_parity_images(dataset)))
     write_manifest(staging, _uncalibrated_manifest(dataset, fitted, options, out.name, variant))
     record_sentinels(staging)
@@ -137,7 +138,7 @@ def calibrated_manifest(
         record = read_out_of_fold_record(out_of_fold)
         parts = held_out_parts(record) if record else ()
         held_out = read_held_out(loaded, dataset, parts, out_of_fold)
-    elif VAL in loaded.manifest.data.get("trained_on", TRAIN):
+    elif VAL in loaded.manifest.trained_on:
         log.warning(
             "no temperature is fitted, as val was trained on. Next, if probabilities matter: "
             "hambatch engines calibrate, with --predictions of networks that did not see them"

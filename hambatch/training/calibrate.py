@@ -168,7 +168,7 @@ def record_calibration(engine: Engine, calibration: Calibration) -> Manifest:
     if the folder cannot be written to.
     """
     # Every file is hashed anew below: none may have changed.
-    if load_engine(engine.folder).manifest_sha256 != engine.manifest_sha256:
+    if load_engine(engine.folder).manifest != engine.manifest:
         raise EngineError(
             f"{engine.folder / MANIFEST_NAME} changed while the temperature was fitted.\n"
             "Next: run the same command again"

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import BACKEND_OF_GATES
+from hambatch.engines.training_images import TrainingImages
 from hambatch.errors import InputError
 from hambatch.ham10000.leaks import check_leaks, known_pairs_in
 from hambatch.ham10000.near_duplicates import (
@@ -20,7 +21,8 @@ from hambatch.ham10000.near_duplicates import (
     refuse_near_duplicates,
 )
 from hambatch.ham10000.split import group_lesions
-from hambatch.ham10000.table import dataset_root, read_split
+from hambatch.ham10000.table import dataset_root, prepared_with, read_split
+from hambatch.ham10000.training_images import training_images_of
 from hambatch.score.options import ScoreOptions
 from hambatch.score.rows import predict_files
 from hambatch.system.files import sha256_of_bytes, sha256_of_file
@@ -42,11 +44,17 @@ class Dataset:
         Folder that ``file`` is relative to.
     split_sha256
         Of the table's file.
+    repeats
+        The rows that were dropped.
+    prepared_with
+        The options of ``prepare``, as far as the table's record names them.
     """
 
     table: pd.DataFrame
     root: Path
     split_sha256: str
+    repeats: pd.DataFrame = field(default_factory=pd.DataFrame)
+    prepared_with: dict[str, float] = field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, Path]:
@@ -58,6 +66,11 @@ class Dataset:
         """Rows of one part of the split, or of several of them, in the table's order."""
         return self.table[self.table["split"].isin(splits)]
 
+    def training_images(self) -> TrainingImages:
+        """List what an engine is trained on with it, under every name that an image has."""
+        every = pd.concat([self.table, self.repeats], ignore_index=True)
+        return training_images_of(every, self.root, self.split_sha256, self.prepared_with)
+
 
 def read_dataset(path: Path) -> Dataset:
     """Read a split table; no image is opened.
@@ -67,8 +80,15 @@ def read_dataset(path: Path) -> Dataset:
     table = read_split(path)
     check_leaks(table, str(path))
     groups = group_lesions(list(table["lesion_id"]), list(table["sha256"]))
-    table = table.assign(group=groups).drop_duplicates("sha256", ignore_index=True)
-    return Dataset(table, dataset_root(path), sha256_of_file(path))
+    table = table.assign(group=groups)
+    repeated = table.duplicated("sha256")
+    return Dataset(
+        table[~repeated].reset_index(drop=True),
+        dataset_root(path),
+        sha256_of_file(path),
+        table[repeated],
+        prepared_with(path),
+    )
 
 
 def refuse_near_duplicates_in(dataset: Dataset, path: Path) -> None:

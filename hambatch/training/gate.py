@@ -125,7 +125,7 @@ def record_gate(engine: Engine, gate: Gate) -> None:
     Every file of the folder but ``engine.json`` stays as it is. Raises EngineError if
     ``engine.json`` has changed since the engine was loaded; InputError if it cannot be written.
     """
-    if load_engine(engine.folder).manifest_sha256 != engine.manifest_sha256:
+    if load_engine(engine.folder).manifest != engine.manifest:
         raise EngineError(
             f"{engine.folder / MANIFEST_NAME} changed while the gate was measured.\n"
             "Next: run the same command again"

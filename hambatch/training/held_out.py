@@ -19,7 +19,6 @@ from hambatch.evaluation.out_of_fold import (
     refuse_other_networks,
 )
 from hambatch.evaluation.tables import read_predictions
-from hambatch.evaluation.trained_on import TRAIN
 from hambatch.score.record import read_record, temperature_used
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
@@ -90,7 +89,7 @@ def read_held_out(engine: Engine, dataset: Dataset, parts: tuple[str, ...], path
             "wanted": images["sha256"],
         }
     )
-    joined = join(truth, predictions)
+    joined = join(truth, predictions, path)
     _refuse_incomplete(path, joined)
     counts = _counts(joined.groups)
     fitted_on = FittedOn(source, dataset.split_sha256, parts, *counts, precision, digest)
@@ -106,7 +105,7 @@ def _source(
     engine: Engine, dataset: Dataset, parts: tuple[str, ...], path: Path
 ) -> tuple[str, str, str]:
     """Give the kind of predictions, their precision and the table's sha256; refuse all others."""
-    _refuse_other_split_table(engine, dataset)
+    refuse_other_split_table(engine, dataset)
     record = read_out_of_fold_record(path)
     if record is not None:
         refuse_other_networks(path, record, dataset.split_sha256, engine.manifest.training)
@@ -154,8 +153,8 @@ def _rows_of_parts(dataset: Dataset, parts: tuple[str, ...]) -> pd.DataFrame:
 
 def _refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...]) -> None:
     """Refuse parts whose lesions the engine has seen, or may have: it is too sure of those."""
-    _refuse_other_split_table(engine, dataset)
-    seen = [part for part in parts if part in engine.manifest.data.get("trained_on", TRAIN)]
+    refuse_other_split_table(engine, dataset)
+    seen = [part for part in parts if part in engine.manifest.trained_on]
     if seen:
         raise InputError(
             f"{engine.manifest.name} was trained on split {' and '.join(seen)}, "
@@ -164,7 +163,7 @@ def _refuse_trained_on(engine: Engine, dataset: Dataset, parts: tuple[str, ...])
         )
 
 
-def _refuse_other_split_table(engine: Engine, dataset: Dataset) -> None:
+def refuse_other_split_table(engine: Engine, dataset: Dataset) -> None:
     """Refuse another split table than the engine's: its val may be what the engine trained on."""
     own = engine.manifest.data.get("split_sha256", dataset.split_sha256)
     if own != dataset.split_sha256:

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from hambatch.engines.loading import find_engine
+from hambatch.engines.manifest import TRAINING_IMAGES
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.system.files import sha256_of_file
 from tests.engine_json import rewrite
@@ -25,5 +26,7 @@ def engine(tmp_path, data):
     shutil.copy(find_engine(DEFAULT_ENGINE) / "engine.json", folder)
     raw = json.loads((folder / "engine.json").read_text())
     raw["data"]["split_sha256"] = sha256_of_file(data)
+    # The list of the training images stays where it was.
+    del raw["files"][TRAINING_IMAGES]
     rewrite(folder / "engine.json", raw)
     return folder

@@ -6,11 +6,11 @@ import pandas as pd
 
 from hambatch.engines.classes import CLASSES
 from hambatch.ham10000.table import COLUMNS
-from hambatch.system.files import sha256_of_file
+from hambatch.system.files import sha256_of_bytes, sha256_of_file
 
 
 def digest(k):
-    return f"{k:064x}"
+    return sha256_of_bytes(str(k).encode())
 
 
 def split_table(path):

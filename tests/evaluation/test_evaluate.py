@@ -51,7 +51,7 @@ def test_images_that_were_not_scored_are_counted_and_named(tmp_path):
         "predictions_without_truth": 1,
     }
     text = format_report(report)
-    assert text.startswith("WARNING: only 1 of 9 images scored (11.1%)")
+    assert "\nWARNING: only 1 of 9 images scored (11.1%)" in text
     assert "  1 failed: b\n  7 without a prediction: c0, c1, c2, c3, c4, ...\n" in text
     assert "predictions without a truth, not used: 1" in text
 

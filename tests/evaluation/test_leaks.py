@@ -7,7 +7,7 @@ import pytest
 
 from hambatch.errors import InputError
 from hambatch.evaluation.evaluate import compare
-from hambatch.evaluation.leaks import refuse_leaks
+from hambatch.evaluation.options import LeakOptions
 from hambatch.evaluation.report import format_report
 from hambatch.ham10000.leaks import KNOWN_PAIRS
 from hambatch.system.files import sha256_of_bytes, sha256_of_file
@@ -17,7 +17,7 @@ from tests.ham10000.images import COPIES, encoded, picture
 
 def test_held_out_images_pass_and_the_report_says_what_was_checked(tmp_path, data):
     table = predictions(tmp_path / "p.csv", ["i8", "i9", "i10", "i11"])
-    report = compare(table, data, "test", data=data)
+    report = compare(table, data, "test", leaks=LeakOptions(data=data))
     check = report["leak_check"]
     assert (check["done"], check["training_images"], check["validation_images"]) == (True, 4, 0)
     assert check["split"] == {"file": "split.csv", "sha256": sha256_of_file(data)}
@@ -31,7 +31,7 @@ def test_the_other_photograph_of_a_known_pair_leaks_whichever_was_trained_on(tmp
         table = predictions(tmp_path / "p.csv", [held_out, "i9"])
         labels = truth(tmp_path / "t.csv", [held_out, "i9"], ["own", "L4"])
         with pytest.raises(InputError) as refused:
-            compare(table, labels, data=data)
+            compare(table, labels, leaks=LeakOptions(data=data))
         assert f"one lesion under two ids ({held_out} and {trained})" in str(refused.value)
 
 
@@ -49,23 +49,32 @@ def test_whatever_is_shared_with_a_training_image_stops_it(
     table = predictions(tmp_path / "p.csv", ["i9", image], [digest(50), content])
     labels = truth(tmp_path / "t.csv", ["i9", image], ["L4", lesion])
     with pytest.raises(InputError) as refused:
-        compare(table, labels, data=data)
+        compare(table, labels, leaks=LeakOptions(data=data))
     for words in (str(table), "1 of 2 evaluated images leak", what, "wanted", "Next: "):
         assert words in str(refused.value)
 
 
-def test_a_lesion_that_only_the_split_table_knows_is_found(data):
-    images = pd.DataFrame({"image_id": ["i5"], "sha256": [""]})
+def test_a_lesion_that_only_the_split_table_knows_is_found(tmp_path, data):
     split = pd.read_csv(data, dtype=str, keep_default_na=False)
     split.loc[split["image_id"] == "i5", "lesion_id"] = "L0"
+    split.to_csv(data, index=False)
+    table, labels = predictions(tmp_path / "p.csv", ["i5"]), tmp_path / "t.csv"
+    labels.write_text("image_id,dx\ni5,nv\n")
     with pytest.raises(InputError, match=r"the same lesion \(i5 and i0\)"):
-        refuse_leaks(images, split, ("train",), data, data)
+        compare(table, labels, leaks=LeakOptions(data=data))
 
 
-def test_nothing_known_is_nothing_shared(data):
-    images = pd.DataFrame({"image_id": ["x"], "sha256": [""], "lesion_id": [""]})
-    split = pd.read_csv(data, dtype=str, keep_default_na=False)
-    assert refuse_leaks(images, split, ("train",), data, data)["training_images"] == 4
+def test_nothing_known_is_nothing_shared_and_it_says_what_was_not_checked(tmp_path, data):
+    table, labels = predictions(tmp_path / "p.csv", ["x"], [""]), tmp_path / "t.csv"
+    labels.write_text("image_id,dx\nx,nv\n")
+    check = compare(table, labels, leaks=LeakOptions(data=data))["leak_check"]
+    assert (check["training_images"], check["trained_on"]) == (4, 0)
+    assert check["checks"] == ["the same image", "one lesion under two ids"]
+    assert set(check["not_checked"]) == {
+        "the same lesion",
+        "the same bytes",
+        "nearly the same picture",
+    }
 
 
 def with_images(data, **contents):
@@ -84,7 +93,7 @@ def test_nearly_the_same_picture_as_a_training_images_stops_it(tmp_path, data):
     hashes = with_images(data, i1=encoded(picture(0)), i8=copy, i9=encoded(picture(1)))
     table = predictions(tmp_path / "p.csv", ["i8", "i9"], [hashes["i8"], hashes["i9"]])
     with pytest.raises(InputError, match=r"1 with nearly the same picture \(i8 and i1\)"):
-        compare(table, data, "test", data=data)
+        compare(table, data, "test", leaks=LeakOptions(data=data))
 
 
 def test_images_from_elsewhere_are_read_where_the_run_found_them(tmp_path, data, engine):
@@ -99,12 +108,12 @@ def test_images_from_elsewhere_are_read_where_the_run_found_them(tmp_path, data,
     (tmp_path / "p.csv.run.json").write_text(json.dumps(about))
     labels = truth(tmp_path / "t.csv", ["new"], ["own"])
     with pytest.raises(InputError, match=r"nearly the same picture \(new and i1\)"):
-        compare(table, labels, data=data)
+        compare(table, labels, leaks=LeakOptions(data=data))
 
 
 def test_images_that_are_not_here_are_counted(tmp_path, data):
     hashes = with_images(data, i1=encoded(picture(2)), i8=encoded(picture(3)))
     table = predictions(tmp_path / "p.csv", ["i8", "i9"], [hashes["i8"], hashes["i9"]])
-    report = compare(table, data, "test", data=data)
+    report = compare(table, data, "test", leaks=LeakOptions(data=data))
     assert report["leak_check"]["pictures_not_compared"] == {"evaluated": 1, "training": 3}
     assert "1 evaluated and 3 training images cannot be read here" in format_report(report)

@@ -1,5 +1,7 @@
 """Figures of parts of the sample are those of the part alone."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +23,8 @@ def joined(n=210, **columns):
     labels = pd.DataFrame({"image_id": ids, "dx": names[truth], **columns})
     predictions = pd.DataFrame(p, columns=list(P_COLUMNS))
     fixed = {"image_id": ids, "status": "ok", "prediction": names[p.argmax(1)], "sha256": ""}
-    return join(labels, predictions.assign(**fixed))
+    fixed["image"] = ids
+    return join(labels, predictions.assign(**fixed), Path("preds.csv"))
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_every_format_of_score_gives_the_same_predictions(kind, tmp_path):
     found = read_predictions(score_table(tmp_path / f"q.{kind}", kind))
     scored = reference["status"] == "ok"
     assert set(found["sha256"][scored]) == ({""} if kind == "isic" else {"ab" * 32})
-    columns = reference.columns.drop("sha256")
+    columns = reference.columns.drop(["sha256", "image"])
     pd.testing.assert_frame_equal(found[columns][scored], reference[columns][scored])
     assert list(found["image_id"]) == list(reference["image_id"])
     assert list(found["status"]) == list(reference["status"])
@@ -117,7 +117,6 @@ def test_a_truth_may_be_parquet_or_json_lines_too(tmp_path):
         ({"p_nv": 1.5}, ["p_nv '1.5' in row 2", "0 to 1"]),
         ({"p_nv": None}, ["p_nv '' in row 2"]),
         ({"image": None}, ["image '' in row 2", "a name in every row"]),
-        ({"image": "p2/a.png"}, ["p1/a.jpg, p2/a.png"]),
     ],
 )
 def test_json_lines_that_cannot_be_used_are_refused_by_name(tmp_path, changed, named):
@@ -164,7 +163,6 @@ def test_a_byte_order_mark_is_no_part_of_the_header(table):
         (["image_id,dx", ",nv"], ["row 1", "a name in every row"]),
         (["image_id,dx"], ["no rows"]),
         (["image_id,diagnosis", "a,nv"], ["image_id, diagnosis", "dx"]),
-        (["image_id;dx", "a;nv"], ["image_id;dx"]),
         (["image_id,dx", "a,nv,extra"], ["more cells than the header"]),
         ([ISIC, "a,1,1,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
         ([ISIC, "a,0,0,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
@@ -182,7 +180,6 @@ def test_a_truth_that_cannot_be_used_is_refused_by_name(table, lines, named):
 @pytest.mark.parametrize(
     ("lines", "named"),
     [
-        ([SCORE, "p1/a.jpg,ok,nv" + ZEROS, "p2/a.png,ok,nv" + ZEROS], ["p1/a.jpg, p2/a.png"]),
         ([SCORE, "a.jpg,done,nv" + ZEROS], ["'done'", "ok or failed", "'a.jpg'"]),
         ([SCORE, "a.jpg,ok," + ZEROS], ["prediction ''", "'a.jpg'"]),
         ([SCORE, "a.jpg,ok,nv,0,0,0,0,0,0,1.5"], ["p_vasc '1.5'", "0 to 1", "'a.jpg'"]),

@@ -6,17 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hambatch.engines.manifest import TRAINING_IMAGES
+from hambatch.engines.training_images import write_training_images
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.evaluate import compare
+from hambatch.evaluation.options import LeakOptions
 from hambatch.evaluation.out_of_fold import write_out_of_fold
 from hambatch.evaluation.report import format_report
+from hambatch.ham10000.table import read_split
+from hambatch.ham10000.training_images import training_images_of
+from hambatch.system.files import sha256_of_file
 from tests.engine_json import rewrite
-from tests.evaluation.tables import digest, predictions, record
+from tests.evaluation.tables import digest, predictions, record, truth
 
 
 def test_validation_images_are_evaluated_with_a_note(tmp_path, data):
     table = predictions(tmp_path / "p.csv", ["i4", "i5"])
-    report = compare(table, data, "val", data=data)
+    report = compare(table, data, "val", leaks=LeakOptions(data=data))
     assert report["leak_check"]["validation_images"] == 2
     assert "NOTE: 2 of the evaluated images are validation images" in format_report(report)
     assert "NOTE: it is assumed that the engine was trained on train of it" in format_report(report)
@@ -25,7 +31,10 @@ def test_validation_images_are_evaluated_with_a_note(tmp_path, data):
 def test_an_unknown_training_is_reported(tmp_path, data):
     report = compare(predictions(tmp_path / "p.csv", ["i0", "i9"]), data)
     assert report["leak_check"]["done"] is False
-    assert "leak check not done: the training images are not known" in format_report(report)
+    assert (
+        "leak check not done: p.csv has no record beside it that names its engine"
+        in format_report(report)
+    )
 
 
 def test_the_card_of_the_engine_says_that_the_truth_is_its_split_table(tmp_path, data, engine):
@@ -42,6 +51,25 @@ def test_sides_that_the_card_names_as_trained_on_are_refused_too(tmp_path, data,
     table = record(predictions(tmp_path / "p.csv", ["i4", "i9"]), engine)
     with pytest.raises(InputError, match="split train and val"):
         compare(table, data)
+
+
+def test_an_engines_own_list_tells_validation_images_apart(tmp_path, data, engine):
+    listed = training_images_of(read_split(data), tmp_path, sha256_of_file(data), {})
+    write_training_images(engine, listed)
+    raw = json.loads((engine / "engine.json").read_text())
+    sha256 = sha256_of_file(engine / TRAINING_IMAGES)
+    raw["files"][TRAINING_IMAGES] = {"sha256": sha256, "bytes": 1, "optional": False}
+    raw["data"]["trained_on"] = ["train"]
+    rewrite(engine / "engine.json", raw)
+    table = record(predictions(tmp_path / "p.csv", ["i4", "i8"]), engine)
+    labels = truth(tmp_path / "t.csv", ["i4", "i8"], ["L2", "L4"])
+    check = compare(table, labels)["leak_check"]
+    assert (check["done"], check["training_images"], check["validation_images"]) == (True, 4, 1)
+    raw["data"]["trained_on"] = ["train", "val"]
+    rewrite(engine / "engine.json", raw)
+    record(table, engine)
+    with pytest.raises(InputError, match=r"1 with the same image \(i4\)"):
+        compare(table, labels)
 
 
 def test_a_manifest_that_was_damaged_does_not_switch_the_check_off(tmp_path, data, engine):
@@ -62,9 +90,9 @@ def test_what_an_engine_got_since_it_scored_hides_nothing(tmp_path, data, engine
     # As a temperature, a gate or an INT8 graph does: the hash of the manifest is another one.
     raw["data"]["trained_on"] = ["train", "val"]
     rewrite(engine / "engine.json", raw)
-    for more in ({}, {"data": data}):
+    for more in (LeakOptions(), LeakOptions(data=data)):
         with pytest.raises(InputError, match="split train and val"):
-            compare(table, data, **more)
+            compare(table, data, leaks=more)
 
 
 def test_out_of_fold_predictions_need_no_check_and_the_report_says_why(tmp_path, data):
@@ -79,7 +107,7 @@ def test_another_split_table_than_the_cards_is_refused(tmp_path, data, engine):
     other = tmp_path / "other.csv"
     other.write_text(data.read_text().replace("i0.jpg", "i0.png"))
     with pytest.raises(InputError, match=r"other\.csv: found sha256 (.|\n)*was trained with"):
-        compare(table, data, "test", data=other)
+        compare(table, data, "test", leaks=LeakOptions(data=other))
 
 
 def test_a_record_of_another_table_or_engine_says_nothing(tmp_path, data, engine):
@@ -106,6 +134,6 @@ def test_a_second_engine_may_have_had_another_split_table(tmp_path, data, engine
     other.write_text(data.read_text().replace("i0.jpg", "i0.png"))
     first = predictions(tmp_path / "p.csv", ["i8", "i9"])
     second = record(predictions(tmp_path / "q.csv", ["i8", "i9"]), engine)
-    report = compare(first, data, "test", against=second, data=other)
+    report = compare(first, data, "test", against=second, leaks=LeakOptions(data=other))
     assert report["leak_check"]["done"] is True
     assert report["against"]["leak_check"]["done"] is False

@@ -8,13 +8,17 @@ from PIL import Image
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.ham10000.perceptual_hash import (
+    LEAST_PACKED_CORRELATION,
+    PACKED_BYTES,
     Signatures,
     grey_thumbnails,
     near_pairs,
+    packed,
     pairs_apart,
     perceptual_hashes,
     signatures_of,
     thumbnails,
+    unpacked,
 )
 from hambatch.pipelines.decode import decode
 from hambatch.system.files import sha256_of_bytes
@@ -127,6 +131,20 @@ def test_a_copy_is_found(tmp_path, change):
 def test_what_the_docs_say_is_missed_is_missed(tmp_path, change):
     found = signatures(tmp_path, [encoded(picture(0)), MISSED[change](picture(0))])
     assert not len(pairs_apart(found, "ab"))
+
+
+def test_copies_are_found_by_what_a_list_of_training_images_keeps_of_them(tmp_path):
+    files = {}
+    for k, change in enumerate([encoded, *COPIES.values(), *MISSED.values()]):
+        content = change(picture(0))
+        (tmp_path / f"{k}.jpg").write_bytes(content)
+        files[sha256_of_bytes(content)] = tmp_path / f"{k}.jpg"
+    rows = packed(np.stack(list(thumbnails(files).values())))
+    assert rows.shape == (len(files), PACKED_BYTES)
+    found = near_pairs(unpacked(rows[:1]), unpacked(rows), LEAST_PACKED_CORRELATION)
+    assert found[:, 1].tolist() == list(range(1 + len(COPIES)))
+    plain = unpacked(packed(np.full((1, 32, 32), 90, np.uint8)))
+    assert not len(near_pairs(plain, plain, LEAST_PACKED_CORRELATION))
 
 
 def test_a_pair_on_one_side_is_none(tmp_path):

@@ -14,6 +14,8 @@ from hambatch.pipelines.pillow_lane import UndecodableImage, decode, resize_line
 from hambatch.sources.reading import Fetched
 from tests.conftest import jpeg_bytes, png_bytes
 from tests.pipelines.lanes import HOW, SPEC
+from tests.pipelines.odd import as_jpeg, picture
+from tests.pipelines.profiles import in_colours_of, profile
 
 LANE = DaliLane(1, 1, SPEC, HOW)
 
@@ -69,3 +71,13 @@ def test_a_path_that_cannot_be_decoded_is_refused(tmp_path: Path, content: bytes
     (tmp_path / "bad.jpg").write_bytes(content)
     with pytest.raises(InputError, match=r"good.jpg ... bad.jpg cannot be decoded"):
         dali.decode([tmp_path / "good.jpg", tmp_path / "bad.jpg"], SPEC, HOW)
+
+
+def test_a_file_with_a_profile_is_decoded_as_srgb(tmp_path: Path) -> None:
+    image = picture(5)
+    tagged = as_jpeg(in_colours_of(image, "Adobe RGB"), icc_profile=profile("Adobe RGB"))
+    (tmp_path / "plain.jpg").write_bytes(as_jpeg(image))
+    (tmp_path / "tagged.jpg").write_bytes(tagged)
+    paths = [tmp_path / "plain.jpg", tmp_path / "tagged.jpg"]
+    plain, converted = dali.decode(paths, SPEC, HOW).astype(int)
+    assert np.abs(plain - converted).mean() < 1.5

@@ -180,8 +180,9 @@ def test_a_picture_of_the_limits_size_is_not_refused() -> None:
 
 def test_a_large_picture_is_decoded_alone() -> None:
     assert FAST_PIXELS == 4000 * 4000
-    assert not is_suspect(with_size(jpeg_bytes(1), 4000, 4000), LIMITS)
-    assert is_suspect(with_size(jpeg_bytes(1), 4001, 4000), LIMITS)
+    good = jpeg_bytes(1)[:-2] + bytes(600_000) + b"\xff\xd9"
+    assert not is_suspect(with_size(good, 4000, 4000), LIMITS)
+    assert is_suspect(with_size(good, 4001, 4000), LIMITS)
 
 
 def coded(marker: int) -> bytes:
@@ -226,8 +227,11 @@ def test_exif_that_only_pillow_reads_takes_the_slow_lane() -> None:
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"hello", "not a JPEG or PNG image (unknown content)"),
-        (b"II*\0" + bytes(50), "not a JPEG or PNG image (tiff)"),
+        (b"hello", "not a JPEG or PNG image (text)"),
+        (b"hello\0", "not a JPEG or PNG image (unknown content)"),
+        (b"II*\0\x08" + bytes(50), "not a JPEG or PNG image (tiff)"),
+        # The first directory of a TIFF cannot lie in its first eight bytes.
+        (b"II*\0" + bytes(50), "not a JPEG or PNG image (unknown content)"),
     ],
 )
 def test_what_is_no_image_is_refused(content: bytes, reason: str) -> None:

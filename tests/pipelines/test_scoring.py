@@ -79,7 +79,7 @@ def test_batches_keep_the_order_of_their_files_when_some_take_the_slow_lane() ->
 
 
 def test_a_list_of_bad_files_only_is_an_empty_batch() -> None:
-    (batch,) = batches_of([b"", b"x"])
+    (batch,) = batches_of([b"", b"x\0"])
     assert batch.images.shape == (0, 224, 224, 3)
     assert [f.reason for f in batch.failures] == [
         "empty file",

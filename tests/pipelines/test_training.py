@@ -19,6 +19,8 @@ from tests.pipelines.lanes import (
     mean_difference,
     why_no_gpu,
 )
+from tests.pipelines.odd import as_jpeg, picture
+from tests.pipelines.profiles import in_colours_of, profile
 
 FILES = [jpeg_bytes(k, width=300 + k, height=225) for k in range(7)]
 BROKEN = [*FILES[:4], b"junk" * 50, *FILES[5:]]
@@ -203,3 +205,14 @@ def test_neighbours_do_not_change_jittered_pixels():
 
 def test_the_gpus_pipeline_is_constructed_without_a_gpu():
     assert training_graph(iter([]), 16, SPEC, HOW, 3, jitter=True).device_id == 3
+
+
+def test_training_converts_colour_profiles_as_scoring_does():
+    image = picture(5)
+    tagged = as_jpeg(in_colours_of(image, "Adobe RGB"), icc_profile=profile("Adobe RGB"))
+    batches = training_batches(Views(files=[as_jpeg(image), tagged]), 2, SPEC, HOW)
+    plain, converted = next(batches).astype(int)
+    assert np.abs(plain - converted).mean() < 1.5
+    cut = as_jpeg(image, icc_profile=profile("Adobe RGB")[:300])
+    with pytest.raises(InputError, match="file 0 cannot be decoded: colour profile cannot be used"):
+        next(training_batches(Views(files=[cut]), 1, SPEC, HOW))

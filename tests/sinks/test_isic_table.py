@@ -28,5 +28,8 @@ def test_a_submission_looks_like_this(tmp_path: Path) -> None:
 
 def test_ids_that_would_stand_there_twice_are_named_once() -> None:
     names = ["a/2.jpg", "a/1.jpg", "b/1.jpg", "1.png", "x/=.jpg", "y/=.png", "1.x.jpg", "2/3.jpg"]
-    assert repeated_ids(names) == ["%3D", "1"]
-    assert repeated_ids(iter(names[:2])) == []
+    assert repeated_ids(names) == {
+        "%3D": ["x/=.jpg", "y/=.png"],
+        "1": ["1.png", "a/1.jpg", "b/1.jpg"],
+    }
+    assert repeated_ids(iter(names[:2])) == {}

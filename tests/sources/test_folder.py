@@ -9,6 +9,7 @@ import pytest
 from hambatch.errors import InputError
 from hambatch.sources.listing import Listing, list_images
 from hambatch.sources.reading import Item, fetch
+from hambatch.sources.skipped import describe_skipped
 from hambatch.system.locks import locked
 from tests.conftest import jpeg_bytes, png_bytes
 
@@ -172,3 +173,50 @@ def test_only_a_few_names_of_what_is_left_out_are_kept(listed: Lister, tmp_path:
         (tmp_path / f"{k:03d}.txt").touch()
     others = listed(tmp_path).survey.others
     assert (others.count, others.names[:2], len(others.names)) == (100, ["001.txt", "002.txt"], 20)
+
+
+@pytest.mark.parametrize(
+    "name", ["@eaDir", "$RECYCLE.BIN", "$Recycle.Bin", ".Trash-0", "FOUND.000", "My.lrdata", ".git"]
+)
+def test_a_folder_of_thumbnails_or_deleted_files_is_left_out_unless_it_is_the_source(
+    listed: Lister, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
+    (tmp_path / name / "deep").mkdir(parents=True)
+    (tmp_path / name / "deep" / "two.jpg").write_bytes(jpeg_bytes(2))
+    listing = listed(tmp_path)
+    assert list(listing) == ["one.jpg"]
+    (found,) = listing.survey.skipped.values()
+    assert (found.folders, found.files, found.not_counted) == (1, 1, 0)
+    assert list(listed(tmp_path / name)) == ["deep/two.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Thumbs", "Trash", "deleted", "@eadir", "Lost+Found", ".Trash-x", "snapshot", "tmp"]
+)
+def test_a_folder_that_may_hold_an_archive_is_entered(
+    listed: Lister, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "one.jpg").write_bytes(jpeg_bytes(1))
+    assert list(listed(tmp_path)) == [f"{name}/one.jpg"]
+
+
+def test_a_left_out_folder_that_cannot_be_read_is_counted_and_no_reason_to_worry(
+    listed: Lister, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if Path(path).name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
+    (tmp_path / "lost+found").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    survey = listed(tmp_path).survey
+    assert survey.unreadable == {}
+    assert describe_skipped(survey.skipped) == [
+        "lost+found (pieces of files that a disk check found): 1 folder, files not counted"
+    ]

@@ -14,7 +14,8 @@ from hambatch.cli.prepare import prepare
 from hambatch.cli.train import train
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import read_manifest
+from hambatch.engines.manifest import TRAINING_IMAGES, read_manifest
+from hambatch.engines.training_images import hashed, read_training_images
 from hambatch.errors import InputError
 from hambatch.ham10000.metadata import COLUMNS
 from hambatch.score.options import ScoreOptions
@@ -75,7 +76,7 @@ def engine(place) -> Path:
 def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     manifest = load_engine(engine).manifest
     names = {"model.onnx", "model.weights.h5", "card.md", "confusion.png"}
-    names |= {f"sentinel_{k}.jpg" for k in range(4)}
+    names |= {f"sentinel_{k}.jpg" for k in range(4)} | {TRAINING_IMAGES}
     assert set(manifest.files) == names
     assert {path.name for path in engine.iterdir()} == names | {"engine.json"}
     assert manifest.training["hidden_units"] == 16
@@ -88,6 +89,18 @@ def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     assert {side["temperature"] for side in manifest.metrics.values()} == {wanted}
     assert ("## Calibration" in (engine / "card.md").read_text()) is (fitted is not None)
     assert manifest.data["counts"]["mel"]["train"] == {"images": 2, "lesions": 2}
+
+
+def test_it_lists_what_it_was_trained_and_validated_on(engine, place):
+    listed = read_training_images(engine, load_engine(engine).manifest)
+    with (place / "split.csv").open() as stream:
+        wanted = {
+            (hashed(row["image_id"]), hashed(row["lesion_id"]), row["sha256"][:16], row["split"])
+            for row in csv.DictReader(stream)
+            if row["split"] != "test"
+        }
+    assert {image[:4] for image in listed.images} == wanted
+    assert all(image.picture for image in listed.images)
 
 
 def test_no_path_of_this_machine_gets_into_the_engine(engine, place):

@@ -1,5 +1,6 @@
 """The files behind a table: each is read and hashed again."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -42,13 +43,14 @@ def compare_files(
     """Yield what differs between the rows and the files, which are read within ``bounds``."""
     for name, why in sorted(listing.survey.unreadable.items()):
         yield Difference(decode_name(name), "folder cannot be read now", found=why)
-    compared = _compared(rows, listing, partial(_compare_bytes, source, bounds))
+    compared = _compared(rows, listing, source, partial(_compare_bytes, source, bounds))
     yield from filter(None, progress(compared, listing.count))
 
 
 def _compared(
     rows: Mapping[str, Row],
     listing: Iterable[str],
+    source: Path,
     compare: Callable[[str, Row | None], Difference | None],
 ) -> Iterator[Difference | None]:
     """Yield, for every listed file and every row without one, a difference or None."""
@@ -60,8 +62,11 @@ def _compared(
             yield from pool.map(compare, names, [rows.get(name) for name in names])
     for name, row in rows.items():
         # A row without a sha256 records that its file could not be read.
-        if name not in seen and row.sha256:
-            yield Difference(name, "row without a file", row.sha256)
+        if name in seen or not row.sha256:
+            continue
+        # Earlier versions gave rows to files that are left out now, thumbnails for one.
+        there = os.path.lexists(source / name)
+        yield compare(name, row) if there else Difference(name, "row without a file", row.sha256)
 
 
 def _compare_bytes(source: Path, bounds: Bounds, name: str, row: Row | None) -> Difference | None:

@@ -17,6 +17,7 @@ from hambatch.score.journal.fingerprint import (
     Fingerprint,
     computing_device,
     fingerprint_of,
+    other_rules,
 )
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_run
@@ -78,7 +79,9 @@ def verify(
         f"with {encode_name(engine.manifest.name)} {engine.manifest_sha256[:12]}"
     )
     if differences:
-        return Verdict(differences, f"{compared}: {len(differences)} differences")
+        found = f"{compared}: {len(differences)} differences"
+        older = other_rules(recorded) if again.differences else ""
+        return Verdict(differences, f"{found}; {older}" if older else found)
     agreed = "to the last digit" if not again.widest else f"within {again.widest:.0e}"
     return Verdict([], f"{compared}: all agree, the probabilities {agreed}")
 

@@ -8,6 +8,7 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.precision import graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError
+from hambatch.pipelines.options import RULES
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import ON_GPU, RunPlan
 from hambatch.sources.listing import Listing
@@ -25,10 +26,14 @@ the rest where GPUs fail."""
 LIMITS = "limits"
 """The part that decides which files fail: with higher ones, every scored row stays as it is."""
 
-HIGHER_IS_LOOSER = ("max_megabytes", "max_megapixels", "decode_seconds")
+HIGHER_IS_LOOSER = ("max_megabytes", "max_megapixels", "max_aspect", "decode_seconds")
+LOWER_IS_LOOSER = ("min_side",)
 
 CALIBRATION = "calibration"
 """The part with the temperature; absent where none is applied, as in old journals."""
+
+PIPELINE = "pipeline"
+"""The part with the version of the pipeline's rules; absent in journals and records of before."""
 
 Fingerprint = dict[str, dict[str, Any]]
 
@@ -57,10 +62,13 @@ def fingerprint_of(
         },
         "backend": {"name": options.backend, "precision": options.precision} | views,
         "device": computing_device(engine, plan),
+        PIPELINE: {"rules": RULES},
         "versions": {k: versions[k] for k in LIBRARIES[options.backend] if k in versions},
         LIMITS: {
             "max_megabytes": options.max_megabytes,
             "max_megapixels": options.max_megapixels,
+            "min_side": options.min_side,
+            "max_aspect": options.max_aspect,
             "decode_seconds": options.decode_seconds,
             "salvage_truncated": options.salvage_truncated,
         },
@@ -98,6 +106,11 @@ def computing_device(engine: Engine, plan: RunPlan) -> dict[str, Any]:
 
 def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: str) -> None:
     """Raise InputError if a stored fingerprint differs from the command's; it names each part."""
+    if was := other_rules(found):
+        raise InputError(
+            f"{what}: {was}; a table of both would mix them.\n"
+            "Next: add --overwrite to score all of it again, or name another --out"
+        )
     differing = [
         f"{part} {key} was {_shown(found, part, key)}, is {_shown(wanted, part, key)}"
         for part in sorted(found.keys() | wanted.keys())
@@ -108,6 +121,17 @@ def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: 
         raise InputError(f"{what}: {'; '.join(differing)}.\nNext: {next_step}")
 
 
+def other_rules(found: Fingerprint) -> str:
+    """Say in words that rows were made by older rules of decoding; empty: by these."""
+    rules = found.get(PIPELINE, {}).get("rules", 1)
+    if rules == RULES:
+        return ""
+    return (
+        f"its rows were made by the rules {rules} of decoding, and this hambatch has the rules "
+        f"{RULES}: colour profiles are applied, pictures that hold nothing or lack a part fail"
+    )
+
+
 def without_limits(fingerprint: Fingerprint) -> Fingerprint:
     """Leave out what a retry may change."""
     return {part: values for part, values in fingerprint.items() if part != LIMITS}
@@ -115,13 +139,13 @@ def without_limits(fingerprint: Fingerprint) -> Fingerprint:
 
 def refuse_stricter(before: ScoreOptions, now: ScoreOptions, what: str) -> None:
     """Raise InputError if a row that was scored before would fail now; it names each limit."""
-    lower = {
-        name: (getattr(before, name), getattr(now, name))
-        for name in HIGHER_IS_LOOSER
-        if getattr(now, name) < getattr(before, name)
-    }
-    differing = [f"{name} was {old:g}, is {new:g}" for name, (old, new) in lower.items()]
-    wanted = [f"{_option(name)} {old:g} or higher" for name, (old, _) in lower.items()]
+    differing, wanted = [], []
+    for name in (*HIGHER_IS_LOOSER, *LOWER_IS_LOOSER):
+        old, new = getattr(before, name), getattr(now, name)
+        is_lower = name in HIGHER_IS_LOOSER
+        if (new < old) if is_lower else (new > old):
+            differing.append(f"{name} was {old:g}, is {new:g}")
+            wanted.append(f"{_option(name)} {old:g} or {'higher' if is_lower else 'lower'}")
     if before.salvage_truncated and not now.salvage_truncated:
         differing.append("salvage_truncated was True, is False")
         wanted.append(_option("salvage_truncated"))

@@ -18,6 +18,7 @@ from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import EngineError, InputError
 from hambatch.pipelines.decode import decode
 from hambatch.score.sentinels.recording import record_sentinels
+from hambatch.sources.folder import Survey, find_images
 from hambatch.system.files import sha256_of_file, write_bytes
 from hambatch.system.packages import library_versions
 from hambatch.system.schema import convert
@@ -121,7 +122,8 @@ def read_images(folder: Path, spec: InputSpec, how: Preprocessing) -> NDArray[np
     Returns uint8 RGB ``[n, height, width, 3]``. Raises InputError if there are fewer than 8
     images, or one cannot be decoded.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    listed = (folder / name for name in find_images(folder, Survey()))
+    paths = sorted(path for path in listed if path.suffix.lower() in IMAGE_SUFFIXES)
     if len(paths) < MIN_IMAGES:
         raise InputError(
             f"{folder} holds {len(paths)} JPEG or PNG images, wanted at least {MIN_IMAGES}.\n"

@@ -17,6 +17,7 @@ from hambatch.errors import InputError
 from hambatch.score.options import ScoreOptions
 from hambatch.score.run import score
 from hambatch.sinks.publish import record_path
+from hambatch.system.files import sha256_of_bytes
 from tests.checks.verify.tampering import EVERY, HASHES, edit, found, record_anew
 from tests.conftest import jpeg_bytes
 
@@ -33,6 +34,32 @@ def check_format(out: Path, images: Path) -> None:
     assert found(out, images) == set()
     (images / "picture_00.jpg").unlink()
     assert found(out, images, HASHES) == {("picture_00.jpg", "row without a file")}
+
+
+def test_rows_that_an_earlier_version_gave_to_thumbnails_are_still_compared(
+    table: Path, images: Path
+) -> None:
+    (images / "a").rename(images / ".thumbnails")
+    edit(table, lambda lines: lines.__setitem__(slice(None), sorted_as(lines, ".thumbnails")))
+    record_anew(table)
+    assert found(table, images) == set()
+    (images / ".thumbnails" / "picture_05.jpg").write_bytes(b"other")
+    assert found(table, images, HASHES) == {(".thumbnails/picture_05.jpg", "file has changed")}
+
+
+def sorted_as(lines: list[str], folder: str) -> list[str]:
+    """A table's lines after its folder ``a`` got another name."""
+    return [lines[0], *sorted(line.replace("a/", f"{folder}/", 1) for line in lines[1:])]
+
+
+def test_the_name_of_what_is_no_image_may_be_an_earlier_versions(table: Path, images: Path) -> None:
+    (images / "page.jpg").write_bytes(b"<html>")
+    reason = "not a JPEG or PNG image (unknown content)"
+    row = f"page.jpg,failed{',' * 13}{sha256_of_bytes(b'<html>')},{reason}\n"
+    edit(table, lambda lines: lines.append(row))
+    edit(table, lambda lines: lines.__setitem__(slice(1, None), sorted(lines[1:])))
+    record_anew(table)
+    assert found(table, images) == set()
 
 
 def test_jsonl_can_be_verified(images: Path, jsonl: Path) -> None:

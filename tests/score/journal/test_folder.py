@@ -13,8 +13,14 @@ from hambatch.errors import InputError
 from hambatch.score.journal.folder import DeviceHistory, journal_folder, open_journal
 from hambatch.sources.folder import LeftOut, Survey
 from hambatch.sources.listing import store
+from hambatch.sources.skipped import Skipped
 
-SURVEY = Survey(LeftOut(2, ["a.txt"]), {"locked%FF": "Permission denied"}, LeftOut())
+SURVEY = Survey(
+    LeftOut(2, ["a.txt"]),
+    {"locked%FF": "Permission denied"},
+    LeftOut(),
+    {"@eaDir": Skipped("thumbnails", folders=1, files=3)},
+)
 
 
 def begun(out: Path, names: tuple[str, ...] = ("a.jpg", "b.jpg")) -> None:

@@ -1,0 +1,57 @@
+"""From a split table to the hashes by which its images are known again."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hambatch.engines.training_images import DIGITS, TrainingImage, TrainingImages, hashed
+from hambatch.ham10000.perceptual_hash import packed, thumbnails
+from hambatch.ham10000.table import files_of
+from hambatch.system.text import canonical_id
+
+KEYS = ("image", "lesion", "content", "picture")
+"""What two images are compared by; an empty one is not known."""
+
+Pictures = Mapping[str, bytes]
+"""Packed thumbnails by the sha256 of the file's bytes."""
+
+
+def pictures_of(files: Mapping[str, Path]) -> Pictures:
+    """Decode files by the sha256 of their bytes; one that cannot be decoded has none."""
+    found = thumbnails(files)
+    if not found:
+        return {}
+    rows = packed(np.stack(list(found.values())))
+    return {sha256: row.tobytes() for sha256, row in zip(found, rows, strict=True)}
+
+
+def with_keys(table: pd.DataFrame, pictures: Pictures) -> pd.DataFrame:
+    """Add the columns ``KEYS`` to rows with ``image_id``, ``lesion_id`` and ``sha256``.
+
+    The ids of images are percent-encoded, as :func:`hambatch.system.text.canonical_id` does.
+    """
+    return table.assign(
+        image=[hashed(name) for name in table["image_id"]],
+        lesion=[hashed(name) for name in table["lesion_id"]],
+        content=[sha256[:DIGITS] for sha256 in table["sha256"]],
+        picture=pd.Series([pictures.get(s, b"") for s in table["sha256"]], table.index, object),
+    )
+
+
+def training_images_of(
+    table: pd.DataFrame, root: Path, split_sha256: str, prepared_with: Mapping[str, float]
+) -> TrainingImages:
+    """List the rows ``train`` and ``val`` of a split table whose images lie below ``root``."""
+    used = table[table["split"] != "test"]
+    used = used.assign(image_id=used["image_id"].map(canonical_id))
+    rows = with_keys(used, pictures_of(files_of(used, root)))
+    images = (
+        TrainingImage(image, lesion, content, split, b64encode(picture).decode())
+        for image, lesion, content, picture, split in zip(
+            *(rows[key] for key in (*KEYS, "split")), strict=True
+        )
+    )
+    return TrainingImages(split_sha256, dict(prepared_with), tuple(images))

@@ -1,0 +1,137 @@
+"""What the scans of a JPEG leave out, which no decoder reports.
+
+A progressive JPEG sends its coefficients in bands and bit by bit, each in a scan of its own; other
+files send every component in its own scan. Where scans are absent, libjpeg takes their
+coefficients, or the bits that would follow, for zeros, and prints nothing: the image is
+coarse, grey or green. What is absent *within* a scan, as rows of blocks, makes it print a warning.
+
+The format allows an encoder to leave scans out [1]_. libjpeg and mozjpeg do not: their scan scripts
+end with every bit of every coefficient.
+
+References
+----------
+.. [1] ITU-T T.81, G.1.1.1: progressions; libjpeg-turbo, ``jcmaster.c``: ``validate_script``
+   wants only the DC coefficients of each component.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hambatch.sources.content import JPEG_START
+
+# Neither stuffed zeros and restart markers, which belong to a scan's data, nor fill bytes.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
+
+_END, _SCAN = 0xD9, 0xDA
+_SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
+
+_NO_IMAGE = "incomplete: JPEG without an image before its end marker"
+
+MOST_SCANS = 1000
+"""Usual are 1 to 20; what follows is not looked at, so that no file takes long to look at."""
+
+_COEFFICIENTS = 64
+_ABSENT = 16
+"""More than the most bits that a first scan may leave to later ones."""
+
+
+class Frame(NamedTuple):
+    """The ids of the components, in order, and whether their coefficients come bit by bit."""
+
+    components: bytes
+    progressive: bool
+
+
+class Scan(NamedTuple):
+    """The components of a scan, its coefficients, and the lowest bit before it and in it."""
+
+    components: bytes
+    first: int
+    last: int
+    before: int
+    bit: int
+
+
+def lacking_scans(content: bytes) -> str:
+    """Say what the scans up to the end marker leave out; empty if nothing.
+
+    Empty as well for what is no JPEG, and where there is no end marker, which decoders report.
+    Takes 0.1 ms for a progressive file of 25 kB.
+    """
+    if not content.startswith(JPEG_START):
+        return ""
+    frame, scans = None, []
+    try:
+        for marker, place in _segments(content):
+            if marker == _SCAN:
+                scans.append(_scan(content, place))
+                if len(scans) > MOST_SCANS:
+                    return f"JPEG of more than {MOST_SCANS} scans is not supported"
+                if frame and not frame.progressive and _has_all(scans[-1], frame):
+                    return ""
+            elif marker in _SEQUENTIAL or marker == _PROGRESSIVE:
+                frame = _frame(content, place, progressive=marker == _PROGRESSIVE)
+            elif marker == _END:
+                # Pillow goes on to a second image: a preview, or the other eye.
+                return _lacking(frame, scans) if frame and scans else _NO_IMAGE
+    except IndexError:
+        pass
+    return ""
+
+
+def has_more_scans(content: bytes, coding: int, channels: int, first: int) -> bool:
+    """Tell whether the first scan, which stands at a place, is to be followed by others."""
+    return coding == _PROGRESSIVE or content[first + 4] < channels
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Give markers and where they stand, found the way libjpeg finds them."""
+    place = 2
+    while found := _MARKER.search(content, place):
+        marker, place = found[1][0], found.start()
+        yield marker, place
+        place += 2 + (content[place + 2] << 8 | content[place + 3])
+
+
+def _frame(content: bytes, place: int, *, progressive: bool) -> Frame:
+    count = content[place + 9]
+    return Frame(content[place + 10 : place + 10 + 3 * count : 3], progressive)
+
+
+def _scan(content: bytes, place: int) -> Scan:
+    count = content[place + 4]
+    end = place + 5 + 2 * count
+    bits = content[end + 2]
+    return Scan(content[place + 5 : end : 2], content[end], content[end + 1], bits >> 4, bits & 15)
+
+
+def _has_all(scan: Scan, frame: Frame) -> bool:
+    return set(frame.components) <= set(scan.components)
+
+
+def _lacking(frame: Frame, scans: list[Scan]) -> str:
+    for number, component in enumerate(frame.components, 1):
+        own = [scan for scan in scans if component in scan.components]
+        of_all = f"component {number} of {len(frame.components)}"
+        if not own:
+            return f"incomplete: JPEG without a scan of {of_all}"
+        if frame.progressive and (found := _lacking_of(own)):
+            return f"incomplete: progressive JPEG without {found} of {of_all}"
+    return ""
+
+
+def _lacking_of(scans: list[Scan]) -> str:
+    """Say which coefficients of a component, or which of their bits, no scan sends."""
+    lowest = [_ABSENT] * _COEFFICIENTS
+    for scan in scans:
+        for k in range(scan.first, min(scan.last + 1, _COEFFICIENTS)):
+            # A scan that adds a bit does so to the bit before it only.
+            if scan.before in (0, lowest[k]):
+                lowest[k] = scan.bit
+    worst = max(lowest)
+    if not worst:
+        return ""
+    names = [str(k) for k in range(_COEFFICIENTS) if lowest[k] == worst]
+    which = f"coefficients {names[0]} to {names[-1]}" if names[1:] else f"coefficient {names[0]}"
+    return which if worst == _ABSENT else f"the last bits ({worst}) of {which}"

@@ -1,0 +1,135 @@
+"""What a PNG lacks of what its header asks for: rows, or colours of its palette.
+
+Pillow fills absent rows with zeros, also in its strict mode, and gives the indices of a palette
+that is not there for grey. Neither it nor DALI reports rows beyond the header's height, but for a
+warning of libpng's, or colours beyond the end of the palette.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from hambatch.sources.content import PNG_START
+
+PIECE = 1 << 16
+"""Bytes that are inflated at a time: no file, however it is made, takes more memory."""
+
+_UNDECODABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow raises for a PNG that it does not decode: the slow lane gives the reason."""
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PALETTE = 3
+
+_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+_ADAM7 += [(0, 1, 1, 2)]
+"""Of each pass: first column, first row, step of columns, step of rows (PNG, 8.1)."""
+
+
+def lacking_rows(content: bytes) -> str:
+    """Say whether the pixels, once inflated, are more or fewer than the header's; empty if not.
+
+    Empty also for what is no PNG.
+    """
+    if not content.startswith(PNG_START):
+        return ""
+    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    asked = _bytes_asked_for(content, width, height)
+    try:
+        found, ended = _bytes_inflated(content, asked)
+    except zlib.error as error:
+        return f"damaged: the pixels cannot be inflated: {error}"
+    if found > asked:
+        return f"incomplete: the file holds more pixels than the header's {width} x {height}"
+    if found < asked:
+        size = f"{width} x {height} pixels"
+        return f"incomplete: the file holds {found} of {asked} bytes of the header's {size}"
+    return "" if ended else "incomplete: the end of the compressed pixels is missing"
+
+
+def lacking_colours(content: bytes) -> str:
+    """Say whether pixels have colours that the palette does not hold; empty if not."""
+    if content[25] != _PALETTE:
+        return ""
+    sizes = (end - start for kind, start, end in _chunks(content) if kind == b"PLTE")
+    colours = next(sizes, 0) // 3
+    if not colours:
+        return "incomplete: PNG of palette colours without a palette"
+    # Most palettes hold a colour for every value that a pixel may have.
+    if colours >> content[24]:
+        return ""
+    used = _largest_index(content) + 1
+    if used > colours:
+        return f"incomplete: the palette has {colours} colours, the pixels need {used}"
+    return ""
+
+
+def _bytes_asked_for(content: bytes, width: int, height: int) -> int:
+    bits, colour, interlaced = content[24], content[25], content[28]
+    pixel_bits = bits * _CHANNELS.get(colour, 0)
+    passes = _ADAM7 if interlaced else [(0, 0, 1, 1)]
+    sizes = [
+        (len(range(left, width, across)), len(range(top, height, down)))
+        for left, top, across, down in passes
+    ]
+    # A pass without columns has no rows, not even their filters.
+    return sum(rows * (1 + (columns * pixel_bits + 7) // 8) for columns, rows in sizes if columns)
+
+
+def _bytes_inflated(content: bytes, most: int) -> tuple[int, bool]:
+    """Give how many bytes the pixels are, little more than ``most``, and whether they end."""
+    inflate, found = zlib.decompressobj(), 0
+    for data in _compressed(content):
+        more = True
+        while more and not inflate.eof and found <= most:
+            inflated = inflate.decompress(data, PIECE)
+            found, data = found + len(inflated), inflate.unconsumed_tail
+            # What is inflated and does not fit into one piece comes without further data.
+            more = bool(data) or len(inflated) == PIECE
+    return found, inflate.eof
+
+
+def _compressed(content: bytes) -> Iterator[bytes]:
+    """Give the compressed pixels in pieces: zlib copies what is left of one at every call."""
+    for kind, start, end in _chunks(content):
+        if kind == b"IDAT":
+            for place in range(start, end, PIECE):
+                yield content[place : min(place + PIECE, end)]
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Give each chunk's kind, and where its data begin and end."""
+    place = len(PNG_START)
+    while place + 8 <= len(content):
+        kind, length = content[place + 4 : place + 8], int.from_bytes(content[place : place + 4])
+        if kind == b"IEND":
+            return
+        yield kind, place + 8, min(place + 8 + length, len(content))
+        place += 12 + length
+
+
+def _largest_index(content: bytes) -> int:
+    """Give the largest index into the palette; -1 where Pillow does not decode the file."""
+    # Our limit replaces Pillow's, which a run could not raise.
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+                return int(np.asarray(image).max())
+    except _UNDECODABLE:
+        return -1

@@ -1,0 +1,146 @@
+"""Delimited text as programs export it: encoding, delimiter and header, found at its beginning."""
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TextIO
+
+DELIMITERS = ",;\t"
+
+WANTED = "a table of text in UTF-8 or UTF-16, as Excel saves with CSV UTF-8 or Unicode text"
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+_NO_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "a gzip file",
+    b"PAR1": "a Parquet file, whose name does not end in .parquet",
+}
+
+_QUOTED = re.compile(r'"(?:[^"]|"")*"?')
+
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[,;\t]*\s*', re.IGNORECASE)
+"""What Excel writes, and reads, above the header."""
+
+
+class NotDelimited(Exception):
+    """What was found in place of a table, and what was wanted."""
+
+    def __init__(self, found: str, wanted: str = WANTED) -> None:
+        super().__init__(f"found {found}; wanted {wanted}")
+        self.found, self.wanted = found, wanted
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table is laid out; ``header`` holds the names without spaces around them."""
+
+    delimiter: str
+    header: list[str]
+
+    @property
+    def decimal_comma(self) -> bool:
+        """Whether a comma may be the decimal point of a number."""
+        return self.delimiter != ","
+
+
+@contextmanager
+def open_delimited(path: Path) -> Iterator[tuple[TextIO, Layout]]:
+    """Give the text of a table from its first row on, and its layout.
+
+    The delimiter is the one that a line ``sep=;`` above the header names, else the first comma,
+    semicolon or tab of the header that is not quoted; no cell of a row decides it.
+
+    Raises NotDelimited if it has no header or is no text, also while it is read; OSError.
+    """
+    encoding = _encoding(path)
+    try:
+        with path.open(encoding=encoding, newline="") as stream:
+            yield stream, _layout(stream)
+    except UnicodeDecodeError as error:
+        raise _no_text(path, encoding) from error
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as stream:
+        head = stream.read(1024)
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    for start, what in _NO_TEXT.items():
+        if head.startswith(start):
+            raise NotDelimited(what)
+    if b"\0" in head:
+        raise NotDelimited("bytes that are no text, or UTF-16 without a byte-order mark")
+    return "utf-8"
+
+
+def _layout(stream: TextIO) -> Layout:
+    delimiter = ""
+    for line in stream:
+        if named := _SEPARATOR_LINE.fullmatch(line):
+            delimiter = named[1]
+        elif line.strip(DELIMITERS + " \r\n\ufeff"):
+            delimiter = delimiter or _first_delimiter(line)
+            return Layout(delimiter, _header(chain([line], stream), delimiter))
+    raise NotDelimited("no header", "a table with a header")
+
+
+def _first_delimiter(line: str) -> str:
+    return next((c for c in _QUOTED.sub("", line) if c in DELIMITERS), ",")
+
+
+def _header(lines: Iterator[str], delimiter: str) -> list[str]:
+    try:
+        cells = next(csv.reader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise NotDelimited(f"no header ({error})", "a table with a header") from error
+    return [cell.strip().strip("\ufeff") for cell in cells]
+
+
+def width_of(path: Path) -> int:
+    """Count the cells of the longest row, where cells beyond the header are all empty.
+
+    Raises NotDelimited, naming the row (from 1, below the header), if a row has other cells
+    beyond the header, or a quote that is not closed.
+    """
+    with open_delimited(path) as (stream, layout):
+        width = wanted = len(layout.header)
+        rows = csv.reader(stream, delimiter=layout.delimiter, strict=True)
+        number = 1
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return width
+            except csv.Error as error:
+                wanted_text = "cells whose quotes are closed"
+                raise NotDelimited(f"no cells in row {number} ({error})", wanted_text) from error
+            if any(cell.strip() for cell in cells[wanted:]):
+                found = f"rows with more cells than the header, the first: row {number}"
+                first = f"{cells[0]!r} with {len(cells)} cells"
+                raise NotDelimited(f"{found} ({first})", f"{wanted}, one for each column")
+            width, number = max(width, len(cells)), number + 1
+
+
+def _no_text(path: Path, encoding: str) -> NotDelimited:
+    """Name the first line that is not text of that encoding."""
+    if encoding != "utf-16":
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as error:
+                    byte = line[error.start]
+                    return NotDelimited(f"byte 0x{byte:02x}, which is no UTF-8, in line {number}")
+    return NotDelimited(f"bytes that are no {encoding.upper()}")

@@ -1,0 +1,56 @@
+"""`hambatch engines complete`: give an engine the list of the images that it was trained on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.manifest import MANIFEST_NAME, TRAINING_IMAGES, sealed
+from hambatch.engines.training_images import write_training_images
+from hambatch.errors import InputError
+from hambatch.system.files import sha256_of_file, write_json
+from hambatch.training.dataset import Dataset, read_dataset
+from hambatch.training.held_out import refuse_other_split_table
+
+
+def complete_engine(folder: Path, split: Path, report: Callable[[str], None]) -> None:
+    """Write the list beside the graphs, and name it in ``engine.json``; all else stays.
+
+    Tables and journals of the engine stay its own. Raises EngineError if the engine is damaged;
+    InputError if the table is not the one that it was trained with, or nothing can be written.
+    """
+    engine, dataset = load_engine(folder), read_dataset(split)
+    refuse_other_split_table(engine, dataset)
+    _refuse_untrained(engine, dataset, split)
+    found = dataset.training_images()
+    write_training_images(folder, found)
+    _name(folder)
+    unseen = sum(not image.picture for image in found.images)
+    note = f"; {unseen} could not be read, so their pictures are not known" if unseen else ""
+    report(
+        f"{engine.manifest.name}: {TRAINING_IMAGES} lists {len(found.images)} images of the splits "
+        f"train and val of {split.name}{note}"
+    )
+
+
+def _name(folder: Path) -> None:
+    """Add the entry and the seal; no other value of ``engine.json`` changes."""
+    path, listed = folder / MANIFEST_NAME, folder / TRAINING_IMAGES
+    values = json.loads(path.read_bytes())
+    values["files"][TRAINING_IMAGES] = {
+        "sha256": sha256_of_file(listed),
+        "bytes": listed.stat().st_size,
+        "optional": False,
+    }
+    values["files"] = dict(sorted(values["files"].items()))
+    write_json(path, sealed(values))
+
+
+def _refuse_untrained(engine: Engine, dataset: Dataset, split: Path) -> None:
+    """Refuse a table without an image of the splits that the engine was trained on."""
+    if dataset.part(*engine.manifest.trained_on).empty:
+        raise InputError(
+            f"{split} has no image of split {' or '.join(engine.manifest.trained_on)}; wanted the "
+            f"table that {engine.manifest.name} was trained with.\n"
+            "Next: give --data the split.csv of its training"
+        )

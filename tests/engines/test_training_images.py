@@ -1,0 +1,110 @@
+"""The list of training images: verified, without names, and no part of what decides a row."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hambatch.engines.loading import find_engine, load_engine, write_manifest
+from hambatch.engines.manifest import TRAINING_IMAGES, Manifest, Variant, read_manifest
+from hambatch.engines.options import DEFAULT_ENGINE
+from hambatch.engines.training_images import (
+    TrainingImage,
+    TrainingImages,
+    hashed,
+    read_training_images,
+    write_training_images,
+)
+from hambatch.errors import EngineError
+from hambatch.system.files import sha256_of_file
+
+LISTED = TrainingImages(
+    "ab" * 32,
+    {"seed": 3, "test_fraction": 0.2},
+    (
+        TrainingImage(hashed("a"), hashed("lesion"), "0" * 16, "train", ""),
+        TrainingImage(hashed("b"), "", "1" * 16, "val", "A" * 83 + "="),
+    ),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.onnx").write_bytes(b"a graph")
+    write_manifest(tmp_path, Manifest("tiny", "1", {}, (Variant("fp32", "model.onnx"),)))
+    return tmp_path
+
+
+def test_it_is_read_as_it_was_written(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    assert read_training_images(folder, manifest) is None
+    write_training_images(folder, LISTED)
+    found = read_training_images(folder, write_manifest(folder, manifest))
+    assert found is not None
+    assert set(found.images) == set(LISTED.images)
+    assert (found.split_sha256, found.prepared_with) == ("ab" * 32, LISTED.prepared_with)
+
+
+def test_an_engine_that_gets_one_is_the_same_engine(folder: Path) -> None:
+    before = load_engine(folder)
+    assert before.manifest_sha256 == sha256_of_file(folder / "engine.json")
+    write_training_images(folder, LISTED)
+    write_manifest(folder, before.manifest)
+    assert load_engine(folder).manifest_sha256 == before.manifest_sha256
+
+
+def test_the_default_engine_is_the_one_of_463d216() -> None:
+    """So tables, records and journals of that version are its own."""
+    sha256 = "d5b3602d57cc7dd69b3a1064ecc1a131d35f0d8a946a3ce8351f3b8e68d90dee"
+    engine = load_engine(find_engine(DEFAULT_ENGINE))
+    assert engine.manifest_sha256 == sha256
+    listed = read_training_images(engine.folder, engine.manifest)
+    assert listed is not None
+    assert listed.split_sha256 == engine.manifest.data["split_sha256"]
+    counts = engine.manifest.data["counts"].values()
+    for side in engine.manifest.trained_on:
+        wanted = sum(by_side[side]["images"] for by_side in counts)
+        assert sum(image.split == side for image in listed.images) == wanted
+    assert all(image.picture for image in listed.images)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"train"', '"test"'), ('"0000000000000000"', '"zz"'), ('"format": 1', '"format": 2')],
+)
+def test_a_list_that_is_none_is_refused(folder: Path, before: str, after: str) -> None:
+    write_training_images(folder, LISTED)
+    path = folder / TRAINING_IMAGES
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    manifest = write_manifest(folder, read_manifest(folder))
+    with pytest.raises(EngineError, match="wanted a list of training images"):
+        read_training_images(folder, manifest)
+
+
+def test_one_that_changed_or_is_gone_does_not_switch_the_check_off(folder: Path) -> None:
+    write_training_images(folder, LISTED)
+    manifest, path = write_manifest(folder, read_manifest(folder)), folder / TRAINING_IMAGES
+    path.write_text(path.read_text().replace(hashed("a"), hashed("c")))
+    with pytest.raises(EngineError, match="is not the file that the engine was made with"):
+        read_training_images(folder, manifest)
+    path.unlink()
+    with pytest.raises(EngineError, match="is missing"):
+        load_engine(folder)
+
+
+def test_an_id_has_one_hash_however_its_letters_are_composed() -> None:
+    assert hashed("caf\u00e9") == hashed("cafe\u0301") != hashed("cafe")
+    assert hashed("") == ""
+
+
+def test_an_entry_that_is_removed_is_noticed(folder: Path) -> None:
+    write_training_images(folder, LISTED)
+    write_manifest(folder, read_manifest(folder))
+    path = folder / "engine.json"
+    values = json.loads(path.read_text())
+    del values["files"][TRAINING_IMAGES]
+    path.write_text(json.dumps(values))
+    with pytest.raises(EngineError, match="was changed after it was written"):
+        load_engine(folder)
