@@ -68,6 +68,8 @@ class _Record:
     root: str
     val_fraction: float | None = None
     test_fraction: float | None = None
+    gate_fraction: float | None = None
+    certify_fraction: float | None = None
     seed: int | None = None
 
 
