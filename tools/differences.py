@@ -38,6 +38,12 @@ ADDED = {
 }
 """Keys that run records have since 463d216."""
 
+NO_INTERVAL = "no_interval"
+"""Where an evaluation says, since 463d216, why a figure has no interval."""
+
+OTHER_RULE = ("intervals.ece",)
+"""Intervals of an evaluation that another rule gives since 463d216."""
+
 OTHER_ROWS = (
     "-icc",
     "too small: ",
@@ -47,7 +53,11 @@ OTHER_ROWS = (
 )
 """What a row says that the rules of decoding have changed since 463d216."""
 
-REWORDED = {"fp32 was asked for": "--precision fp32", "int8 was asked for": "--precision int8"}
+REWORDED = {
+    "fp32 was asked for": "--precision fp32",
+    "int8 was asked for": "--precision int8",
+    "gate passed: 0.2 % of labels change": "gate passed: 0.2 % of labels change (training images)",
+}
 """Values that say the same in other words since 463d216."""
 
 SHOWN = 60
@@ -118,7 +128,8 @@ def same_keys(name: str, before: Path, after: Path, but: tuple[str, ...] = ()) -
 
 
 def _left(key: str, but: tuple[str, ...]) -> bool:
-    return key in ADDED or any(key.startswith(start) for start in but)
+    added = key in ADDED or NO_INTERVAL in key.split(".")
+    return added or any(key.startswith(start) for start in but)
 
 
 def _same(before: str, after: str) -> bool:
@@ -131,5 +142,8 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from _flat(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for number, inner in enumerate(value):
+            yield from _flat(inner, f"{key}.{number}")
     else:
         yield key, json.dumps(value)

@@ -50,7 +50,7 @@ def show(engine: str) -> None:
     "--data",
     metavar="SPLIT",
     type=click.Path(path_type=Path),
-    help="With --gate: a table of hambatch prepare; its validation images are scored.",
+    help="With --gate: a table of hambatch prepare; its part gate is scored, else val.",
 )
 @click.option("--dry-run", is_flag=True, help="With --gate: leave engine.json as it is.")
 @click.pass_context
@@ -59,8 +59,9 @@ def verify(
 ) -> None:
     """Hash every file of ENGINE, load its graphs, and check them against engine.json.
 
-    With --gate the graphs are compared on validation images instead, and the result is
-    written to engine.json, for this backend and instruction set. Exit codes: 0 right, or
+    With --gate the graphs are compared on the gate part of a split table instead (the validation
+    images of a table without one), and the result is written to engine.json, for this backend
+    and instruction set. Exit codes: 0 right, or
     passed; 1 wrong, or not passed; 2 wrong command line.
     """
     from hambatch.engines.loading import find_engine

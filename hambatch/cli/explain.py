@@ -43,7 +43,7 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
     "of_class",
     default=DEFAULTS.of_class,
     type=click.Choice(CLASSES),
-    help="Class whose map is drawn; default: the predicted class.",
+    help="Class whose map is drawn; default: the predicted class (with --from: the table's).",
 )
 @click.option("--source", type=PATH, help="With --from: where the images lie now.")
 @option("--label", "With --from: only images of this prediction.", click.Choice(CLASSES))

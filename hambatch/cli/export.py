@@ -98,8 +98,8 @@ def _export_int8(engine: str, data: Path, options: Int8Options) -> None:
 
     folder, variant = export_int8(engine, data, options, partial(click.echo, err=True))
     click.echo(
-        f"{folder / variant.file}: on the {variant.parity['images']} images it was made with, "
-        f"logits differ from fp32 by {variant.parity['logit_rms_error']:.3f} (rms), "
+        f"{folder / variant.file}: on the {variant.parity['images']} training images it was made "
+        f"with, logits differ from fp32 by {variant.parity['logit_rms_error']:.3f} (rms), "
         f"{variant.parity['label_flips']} labels change\n"
         f"Next: hambatch engines verify --gate --data {data} {engine}",
         err=True,

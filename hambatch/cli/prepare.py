@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,11 +28,19 @@ hambatch prepare HAM10000 --out split.csv
 )
 @option("--val-fraction", "Share of each class's lesions held out for validation.", FRACTION)
 @option("--test-fraction", "Share of each class's lesions held out for testing.", FRACTION)
+@option(
+    "--gate-fraction",
+    "Share held out to measure cheaper precisions on; taken from the training part.",
+    FiniteRange(0, 1, max_open=True),
+)
+@option(
+    "--certify-fraction",
+    "Share held out to certify thresholds with; taken from the training part.",
+    FiniteRange(0, 1, max_open=True),
+)
 @option("--seed", "The same seed gives the same split.", click.IntRange(min=0))
 @click.option("--overwrite", is_flag=True, help="Replace another split table at --out.")
-def prepare(
-    root: Path, out: Path, val_fraction: float, test_fraction: float, seed: int, overwrite: bool
-) -> None:
+def prepare(root: Path, out: Path, *, overwrite: bool, **chosen: Any) -> None:
     """Split HAM10000 by lesion, check it for leaks, write the split table.
 
     HAM10000_DIR is the unpacked download: HAM10000_metadata.csv, and the
@@ -41,7 +50,7 @@ def prepare(
     from hambatch.ham10000.prepare import summarize
     from hambatch.ham10000.table import record_path
 
-    options = PrepareOptions(val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+    options = PrepareOptions(**chosen)
     click.echo(summarize(prepare_split(root, out, options, overwrite=overwrite)))
     click.echo(f"Wrote {out} and {record_path(out)}.")
     click.echo(f"Next: hambatch train --data {shlex.quote(str(out))} --out engines/NAME")

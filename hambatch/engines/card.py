@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hambatch.engines.classes import NAMES, SPLITS
+from hambatch.engines.classes import NAMES, PARTS
 from hambatch.engines.manifest import Calibration, Improvement, Interval, Manifest
 from hambatch.system.templates import render
 
@@ -20,6 +20,7 @@ BEFORE = "## Limits"
 def model_card(manifest: Manifest) -> str:
     """Write the card from a manifest that has ``metrics["test"]``."""
     data = manifest.data
+    of_a_class = next(iter(data["counts"].values()))
 
     def count(what: str, parts: Iterable[str]) -> int:
         return sum(by_part[part][what] for by_part in data["counts"].values() for part in parts)
@@ -29,8 +30,9 @@ def model_card(manifest: Manifest) -> str:
         manifest=manifest,
         data=data,
         names=NAMES,
-        parts=SPLITS,
-        trained_on=data.get("trained_on", ["train"]),
+        parts=[part for part in PARTS if part in of_a_class],
+        trained_on=manifest.trained_on,
+        held_out=[part for part in of_a_class if part not in ("train", "val")],
         count=count,
         training=manifest.training,
         options=list(_flat(manifest.training)),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -79,6 +79,9 @@ class Limits:
 
 LIMITS = Limits()
 
+VAL, GATE = "val", "gate"
+"""Parts of a split table that a gate is measured on: the second, where a table has it."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -102,10 +105,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Gate:
-    """INT8 measured against FP32 on validation images, by one backend on one instruction set.
+    """INT8 measured against FP32, by one backend on one instruction set.
 
     It holds for the graphs of ``fp32_sha256`` and ``int8_sha256`` only; ``split_sha256`` is of
-    the split table. The last three fields are computed, whatever a file says.
+    the split table, and ``part`` the images of it that were scored. The last three fields are
+    computed, whatever a file says.
     """
 
     backend: Text
@@ -119,6 +123,7 @@ class Gate:
     fp32_sha256: Text
     int8_sha256: Text
     versions: dict[Text, Text] = field(default_factory=dict)
+    part: Literal["val", "gate"] = "val"
     label_flip_share: float = field(init=False, default=0.0)
     limits: Limits = field(init=False, default=LIMITS)
     passed: bool = field(init=False, default=False)
@@ -228,9 +233,12 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields, and their seal.
 
-        No ``calibration`` where there is none.
+        No ``calibration`` where there is none, no ``part`` of a gate where it is ``val``.
         """
         values = asdict(self)
+        for gate in (gate for variant in values["variants"] for gate in variant["gates"]):
+            if gate["part"] == VAL:
+                del gate["part"]
         if self.calibration is None:
             del values["calibration"]
         return sealed(values)

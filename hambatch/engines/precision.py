@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hambatch.engines.manifest import Gate, Manifest
+from hambatch.engines.manifest import GATE, Gate, Manifest
 from hambatch.errors import EngineError
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.packages import library_versions
@@ -64,7 +64,7 @@ def choose_precision(
         return Choice(wanted, FP32, "the engine has no int8 graph")
     gate = _gate_here(manifest, backend)
     state = NOT_MEASURED if gate is None else PASSED if gate.passed else FAILED
-    why = _result(gate, backend)
+    why = _result(manifest, gate, backend)
     if wanted == AUTO:
         return Choice(wanted, INT8 if state == PASSED else FP32, why, state)
     if state != PASSED and not force:
@@ -92,13 +92,31 @@ def cpu_precision(precision: str) -> str:
     return INT8 if precision == INT8 else FP32
 
 
-def _result(gate: Gate | None, backend: str) -> str:
+TRAINED_ON, OF_ANOTHER = "training images", "images of another split table"
+
+
+def images_of_gate(manifest: Manifest, gate: Gate) -> str:
+    """Name the images that a gate was measured on, by what they are to the engine.
+
+    Of training images fewer labels change than of others; what those of another split table are
+    is not known.
+    """
+    if manifest.data.get("split_sha256", gate.split_sha256) != gate.split_sha256:
+        return OF_ANOTHER
+    if gate.part in manifest.trained_on:
+        return TRAINED_ON
+    return "gate images" if gate.part == GATE else "validation images"
+
+
+def _result(manifest: Manifest, gate: Gate | None, backend: str) -> str:
     if gate is None:
         where = "this instruction set" if backend == BACKEND_OF_GATES else "a GPU"
         return f"int8 gate not measured on {where}"
     then, now = gate.versions.get(BACKEND_OF_GATES), library_versions().get(BACKEND_OF_GATES)
     otherwise = f", measured with {BACKEND_OF_GATES} {then}" if then != now else ""
-    flips = f"{100 * gate.label_flip_share:.1f} % of labels change{otherwise}"
+    images = images_of_gate(manifest, gate)
+    known = f" ({images})" if images in (TRAINED_ON, OF_ANOTHER) else ""
+    flips = f"{100 * gate.label_flip_share:.1f} % of labels change{known}{otherwise}"
     if gate.passed:
         return f"gate passed: {flips}"
     return (

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hambatch.evaluation.calibration import reliability_measure
+from hambatch.evaluation.calibration import gap_measure, reliability_measure
+from hambatch.evaluation.calibration_interval import deviations_of, known_intervals
+from hambatch.evaluation.intervals import Spans, spans_of
 from hambatch.evaluation.measures import core_measure, isic_measure, label_measure
 from hambatch.evaluation.sample import (
     LEVEL,
@@ -16,7 +18,6 @@ from hambatch.evaluation.sample import (
     Sample,
     below,
     drawn,
-    interval,
     nested,
     once,
     together,
@@ -25,6 +26,9 @@ from hambatch.evaluation.sample import (
 ISIC = "isic_2018_task3"
 
 RELIABILITY = "reliability"
+
+GAPS, GAPS_OF_SECOND = "gaps", "gaps of the second"
+"""Where draws have the gaps of the bins, which only intervals are made from."""
 
 
 def bootstrap_intervals(
@@ -37,12 +41,13 @@ def bootstrap_intervals(
     level: float = LEVEL,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Percentile bootstrap intervals of the figures of ``evaluate`` [1]_.
+    """Bootstrap intervals of the figures of ``evaluate`` [1]_.
 
     Photographs of one lesion are not independent, so whole groups are drawn,
     as many as there are, with replacement. A draw without any image of some
     class has a balanced accuracy over the others; a figure that would divide by
-    zero in a draw has its interval from the other draws.
+    zero in a draw has its interval from the other draws. Intervals are percentiles, but those of
+    calibration errors: see :mod:`hambatch.evaluation.calibration_interval`.
 
     Parameters
     ----------
@@ -61,8 +66,8 @@ def bootstrap_intervals(
     -------
     ``[low, high]`` in the places that ``evaluate`` has the figures in, and, with
     probabilities, below ``isic_2018_task3`` and ``reliability`` (by number of the
-    bin); None where a figure is undefined in most draws. ``undefined_draws``:
-    ``classes.df.precision`` and the like, to how many draws lack it, where it is
+    bin); each holds its figure, or is None. ``no_interval``: ``classes.df.precision`` and the
+    like, to why it has none. ``undefined_draws``: to how many draws lack it, where it is
     some of them; ``level``, ``resamples``, ``seed``; ``groups``, how many there are.
 
     References
@@ -73,6 +78,8 @@ def bootstrap_intervals(
     order, sorted_groups = _in_order(truth, predicted, groups, probabilities)
     if probabilities is None:
         measure = label_measure(truth[order], predicted[order])
+        found = drawn(measure, sorted_groups, resamples=resamples, seed=seed)
+        spans = spans_of(once(measure, truth.size), found, level)
     else:
         sample = Sample(truth, predicted, probabilities).at(order)
         measure = together(
@@ -80,15 +87,44 @@ def bootstrap_intervals(
             below(ISIC, isic_measure(sample)),
             below(RELIABILITY, reliability_measure(sample)),
         )
-    found = drawn(measure, sorted_groups, resamples=resamples, seed=seed)
+        found, spans = with_calibration(
+            measure, sample, sorted_groups, level=level, resamples=resamples, seed=seed
+        )
     return {
-        **nested({place: listed(values, level) for place, values in found.items()}),
+        **nested(spans.found),
+        "no_interval": spans.missing,
         "undefined_draws": _undefined(found),
         "level": level,
         "resamples": resamples,
         "seed": seed,
-        "groups": int(np.unique(sorted_groups).size),
+        "groups": _count(sorted_groups),
     }
+
+
+def with_calibration(
+    measure: Measure,
+    sample: Sample,
+    groups: ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Figures, Spans]:
+    """Draw figures of a sample, its calibration errors among them; give draws and intervals."""
+    both = together(measure, below(GAPS, gap_measure(sample)))
+    found = drawn(both, groups, resamples=resamples, seed=seed)
+    errors = deviations_of(sample, _taken(found, GAPS), _count(groups))
+    figures = once(measure, sample.size)
+    return found, spans_of(figures, found, level, known_intervals(figures, errors, level))
+
+
+def _count(groups: ArrayLike) -> int:
+    return int(np.unique(np.asarray(groups)).size)
+
+
+def _taken(found: Figures, name: str) -> Figures:
+    """Take the values below a name out of those of all draws."""
+    return {place[1:]: found.pop(place) for place in list(found) if place[0] == name}
 
 
 def _in_order(
@@ -110,12 +146,6 @@ def _in_order(
     group = np.unique(np.asarray(groups), return_inverse=True)[1]
     order = np.lexsort([*known, group])
     return order, group[order]
-
-
-def listed(values: NDArray[np.float64], level: float = LEVEL) -> list[float] | None:
-    """Give the interval of draws as JSON has it."""
-    found = interval(values, level)
-    return None if found is None else list(found)
 
 
 def _undefined(found: Figures) -> dict[str, int]:
@@ -140,7 +170,8 @@ def paired_figures(
     -------
     ``figures``: in each place of ``evaluate``, ``first``, ``second``,
     ``difference`` (first minus second) and its ``interval``; ``mcnemar``, of the
-    accuracy; ``undefined_draws``, ``level``, ``resamples``, ``seed``; the number of ``groups``.
+    accuracy; ``no_interval``, ``undefined_draws``, ``level``, ``resamples``, ``seed``; the
+    number of ``groups``.
 
     Raises ValueError if the truths differ.
     """
@@ -148,17 +179,41 @@ def paired_figures(
         raise ValueError("two predictions with different truths: wanted the same images")
     measures = core_measure(first), core_measure(second)
     one, other = (once(measure, first.size) for measure in measures)
-    found = drawn(difference(*measures), groups, resamples=resamples, seed=seed)
-    figures = {place: _compared(one[place], other[place], found[place]) for place in found}
+    both = together(
+        difference(*measures),
+        below(GAPS, gap_measure(first)),
+        below(GAPS_OF_SECOND, gap_measure(second)),
+    )
+    found = drawn(both, groups, resamples=resamples, seed=seed)
+    mine = deviations_of(first, _taken(found, GAPS), _count(groups))
+    theirs = deviations_of(second, _taken(found, GAPS_OF_SECOND), _count(groups))
+    differences = {place: _difference(one[place], other[place]) for place in found}
+    errors = {place: mine[place].minus(theirs[place]) for place in mine}
+    known = known_intervals(differences, errors, lowest=-1.0)
+    spans = spans_of(differences, found, known=known)
+    figures = {
+        place: {
+            "first": one[place],
+            "second": other[place],
+            "difference": differences[place],
+            "interval": span,
+        }
+        for place, span in spans.found.items()
+    }
     return {
         "figures": nested(figures),
         "mcnemar": mcnemar(first.correct, second.correct),
+        "no_interval": spans.missing,
         "undefined_draws": _undefined(found),
         "level": LEVEL,
         "resamples": resamples,
         "seed": seed,
-        "groups": int(np.unique(np.asarray(groups)).size),
+        "groups": _count(groups),
     }
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second
 
 
 def difference(first: Measure, second: Measure) -> Measure:
@@ -169,15 +224,6 @@ def difference(first: Measure, second: Measure) -> Measure:
         return {place: values - found[place] for place, values in first(weights).items()}
 
     return measure
-
-
-def _compared(
-    first: float | None, second: float | None, draws: NDArray[np.float64]
-) -> dict[str, Any]:
-    found: dict[str, Any] = {"first": first, "second": second}
-    if first is None or second is None:
-        return {**found, "difference": None, "interval": None}
-    return {**found, "difference": first - second, "interval": listed(draws)}
 
 
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> dict[str, Any]:

@@ -47,6 +47,24 @@ def calibration_measure(sample: Sample) -> Measure:
     return measure
 
 
+def gap_measure(sample: Sample) -> Measure:
+    """Accuracy minus confidence in each bin of both calibration errors, times the bin's share.
+
+    In every draw: float64 ``[draws, 15]``, whose absolute values sum up to the error.
+    """
+    gap = sample.correct - sample.confidence
+    columns = {
+        ("ece",): _one_hot(equal_width_bins(sample.confidence), gap),
+        ("ece_equal_mass",): _one_hot(equal_mass_bins(sample.confidence), gap),
+    }
+
+    def measure(weights: NDArray[np.float64]) -> Figures:
+        total = weights.sum(axis=1, keepdims=True)
+        return {place: ratio(weights @ values, total) for place, values in columns.items()}
+
+    return measure
+
+
 def reliability_measure(sample: Sample) -> Measure:
     """Accuracy in each of the bins of equal width, under its number."""
     bins = equal_width_bins(sample.confidence)

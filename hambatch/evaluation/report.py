@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hambatch.system.text_table import first_names
+
 HEADLINES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -61,9 +63,18 @@ def span(interval: Sequence[float] | None, sign: str = "") -> str:
 def method(intervals: dict[str, Any]) -> str:
     """Say where the intervals come from."""
     return (
-        f"{intervals['level']:.0%} intervals: percentile bootstrap, {intervals['resamples']} "
+        f"{intervals['level']:.0%} intervals: bootstrap, {intervals['resamples']} "
         f"resamples of {intervals['groups']} {intervals.get('grouped_by', 'image')}s"
     )
+
+
+def without_interval(spans: dict[str, Any]) -> list[str]:
+    """Say which figures have no interval, and why; of a report that says so."""
+    missing = spans.get("no_interval", {})
+    lines = [f"no interval of {HEADLINES[at]}: {missing[at]}" for at in HEADLINES if at in missing]
+    if others := sorted(missing.keys() - HEADLINES.keys()):
+        lines.append(f"no interval of {first_names(others)}: see no_interval of --json")
+    return lines
 
 
 HINTS = {
@@ -162,7 +173,7 @@ def format_report(report: dict[str, Any]) -> str:
         cells = "".join(f"{number(figures[key]):>13}" for key in CLASS_COLUMNS)
         lines.append(f"{name:6}{figures['support']:>7}{cells}")
     if intervals:
-        lines += ["", method(intervals)]
+        lines += ["", method(intervals), *without_interval(intervals)]
     if report.get("against"):
         lines += ["", *_against(report)]
     return "\n".join(lines)
@@ -183,7 +194,7 @@ def _against(report: dict[str, Any]) -> list[str]:
         values = f"{number(found['first']):>7}{number(found['second']):>9}"
         change = f"{number(found['difference'], '+'):>12}   {span(found['interval'], '+')}"
         lines.append(f"{name:18}{values}{change}".rstrip())
-    return [*lines, "", mcnemar_line(other["mcnemar"])]
+    return [*lines, *without_interval(other), "", mcnemar_line(other["mcnemar"])]
 
 
 def mcnemar_line(found: dict[str, Any]) -> str:

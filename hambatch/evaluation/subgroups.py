@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hambatch.evaluation.bootstrap import listed
+from hambatch.evaluation.intervals import spans_of
 from hambatch.evaluation.join import Joined
 from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.ranking import rank, roc_area
-from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, drawn, once
+from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, drawn, nested, once
 from hambatch.evaluation.tables import PATIENT_COLUMNS
 
 SMALL = 20
@@ -37,7 +37,8 @@ def subgroups(joined: Joined) -> dict[str, list[dict[str, Any]]]:
     ``malignant``, ``classes`` (how many occur), ``small`` (fewer than ``SMALL``
     images); ``balanced_accuracy`` over the classes that occur,
     ``melanoma_sensitivity`` and ``roc_auc_malignant``; ``intervals`` of these by
-    a bootstrap of the lesions of the group, the first seed for each.
+    a bootstrap of the lesions of the group, the first seed for each; ``no_interval``, why one
+    of them has none.
     """
     found = {}
     for column in PATIENT_COLUMNS:
@@ -92,8 +93,8 @@ def _groups(column: str, values: pd.Series) -> tuple[NDArray[Any], list[str]]:
 def _measured(joined: Joined, name: str, chosen: NDArray[np.bool_]) -> dict[str, Any]:
     sample, lesions = joined.sample.at(chosen), joined.groups[chosen]
     measure = subgroup_measure(sample)
-    draws = drawn(measure, lesions)
-    figures = {place[0]: value for place, value in once(measure, sample.size).items()}
+    figures = once(measure, sample.size)
+    spans = spans_of(figures, drawn(measure, lesions))
     return {
         "group": name,
         "images": sample.size,
@@ -102,9 +103,7 @@ def _measured(joined: Joined, name: str, chosen: NDArray[np.bool_]) -> dict[str,
         "malignant": int(sample.malignant.sum()),
         "classes": int(np.unique(sample.truth).size),
         "small": sample.size < SMALL,
-        **figures,
-        "intervals": {
-            place[0]: listed(values) if figures[place[0]] is not None else None
-            for place, values in draws.items()
-        },
+        **nested(figures),
+        "intervals": nested(spans.found),
+        "no_interval": spans.missing,
     }

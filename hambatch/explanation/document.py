@@ -12,6 +12,8 @@ from hambatch.explanation.heat_map import RESEARCH_USE_ONLY, Explanation
 from hambatch.explanation.selection import Selection
 from hambatch.system.packages import library_versions
 from hambatch.system.text import encode_name
+from hambatch.system.text_table import first_names
+from hambatch.types import Row
 
 METHOD = {
     "name": "Grad-CAM in closed form",
@@ -63,17 +65,28 @@ def _image(one: Explanation, classes: tuple[str, ...]) -> dict[str, Any]:
         known["in_table"] = {
             "prediction": one.in_table.prediction,
             "confidence": max(one.in_table.probabilities),
+            "backend": one.in_table.backend,
         }
     if row.status != "ok" or one.maps is None:
         return known
     return known | {
         "decoder": row.decoder,
-        "prediction": row.prediction,
-        "probabilities": dict(zip(classes, row.probabilities, strict=True)),
+        **_scores(one.scored, classes),
+        "of_map": _scores(row, classes),
+        "other_label": one.other_label,
         "size": list(one.size) if one.size else None,
         "picture": one.file,
         "picture_of": one.of_class,
         "maps": {name: _rounded(one.maps[k]) for k, name in enumerate(classes)},
+    }
+
+
+def _scores(row: Row, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Give scores, and what computed them."""
+    return {
+        "backend": row.backend,
+        "prediction": row.prediction,
+        "probabilities": dict(zip(classes, row.probabilities, strict=True)),
     }
 
 
@@ -82,7 +95,15 @@ def _rounded(values: Any) -> list[list[float]]:
 
 
 SHOWN = 5
-"""How many different reasons the summary names."""
+"""How many different reasons, and images of two labels, the summary names."""
+
+
+def _two_labels(image: dict[str, Any]) -> str:
+    table, graph = (
+        f"{scores['prediction']} {max(scores['probabilities'].values()):.3f}"
+        for scores in (image, image["of_map"])
+    )
+    return f"{image['image']} is {table} in the table, {graph} by the map's graph"
 
 
 def as_text(document: dict[str, Any], out: Path) -> str:
@@ -95,6 +116,17 @@ def as_text(document: dict[str, Any], out: Path) -> str:
     table, engine = document["table"], document["engine"]
     if table and table["engine_json_sha256"] != engine["engine_json_sha256"]:
         lines.append("  the table was scored with another engine, or another state of this one")
+    explained = [one for one in document["images"] if one["status"] == "ok"]
+    if table and explained:
+        backends = " and ".join(sorted({one["backend"] for one in explained}))
+        lines.append(f"  scores are the table's ({backends}), maps of {document['backend']}")
+    others = [_two_labels(one) for one in explained if one["other_label"]]
+    if others:
+        named = first_names(others, SHOWN, "; ")
+        lines.append(
+            f"  WARNING: {document['backend']}, which the maps are of, predicts another class for "
+            f"{len(others)} of {len(explained)} images: {named}"
+        )
     reasons = Counter(one["reason"] for one in document["images"] if one["status"] != "ok")
     lines += [f"  failed: {n} x {reason}" for reason, n in reasons.most_common(SHOWN)]
     return "\n".join(lines)

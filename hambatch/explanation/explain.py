@@ -9,6 +9,7 @@ from hambatch.backends import MAPS
 from hambatch.backends.openvino_cpu import REQUEST_SIZE
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.precision import FP32
+from hambatch.engines.probabilities import as_wanted
 from hambatch.explanation.document import as_document
 from hambatch.explanation.heat_map import PURPOSE, Explanation, explanation_png, shown_size
 from hambatch.explanation.options import ExplainOptions
@@ -78,6 +79,8 @@ def explain(
     """
     require("matplotlib", extra="plot", purpose=PURPOSE)
     engine = load_engine(find_engine(selection.options.engine))
+    manifest = as_wanted(engine.manifest, selection.options.calibration)
+    engine = replace(engine, manifest=manifest)
     run = _Run(selection, options.of_class, out, engine, _job(selection, engine))
     with stopping() as stop, SupervisedWorker(run.job) as worker:
         backend = worker.wait_ready().backend
@@ -119,7 +122,8 @@ def _explanation(run: _Run, index: int, row: Row, answer: Answer) -> Explanation
     if row.status != "ok" or answer.explained is None:
         return Explanation(row, in_table)
     slot = answer.indices.tolist().index(index)
-    of_class = run.of_class or row.prediction
+    # The class that the map is of by default is the one that is shown as predicted.
+    of_class = run.of_class or (in_table or row).prediction
     found = Explanation(
         row,
         in_table,

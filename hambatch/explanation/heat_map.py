@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from hambatch.engines.classes import NAMES
 from hambatch.pipelines.header import orientation_of, read_header
 from hambatch.sources.content import PNG_START
-from hambatch.system.plotting import new_figure, png
+from hambatch.system.plotting import ORANGE, new_figure, png
 from hambatch.types import Row
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """An image's row in FP32, and the rest if its ``status`` is ``ok``.
+    """An image's row by the graph of the maps, FP32, and the rest if its ``status`` is ``ok``.
 
     ``maps`` are float32 ``[classes, rows, columns]``; ``size`` is the image's own width and
     height, if known; ``file`` the PNG's name, which shows the map of ``of_class``. ``in_table``
-    is the row that the image was taken from, if there was a table.
+    is the row that the image was taken from, if there was a table: its scores are the image's.
     """
 
     row: Row
@@ -29,6 +29,29 @@ class Explanation:
     size: tuple[int, int] | None = None
     of_class: str = ""
     file: str = ""
+
+    @property
+    def scored(self) -> Row:
+        """The row whose scores are shown: the table's own, or else that of FP32."""
+        return self.in_table or self.row
+
+    @property
+    def other_label(self) -> bool:
+        """Whether the graph of the maps predicts another class than the table."""
+        return self.row.status == "ok" and self.row.prediction != self.scored.prediction
+
+    def titles(self, classes: Sequence[str]) -> tuple[str, str]:
+        """Give the titles of the picture and of its map: each number with what computed it."""
+        scored, place = self.scored, classes.index(self.of_class)
+        title = f"{_printable(self.row.image)}: predicted {_called(scored)}"
+        if self.other_label:
+            title += f"\nWARNING: the map is of {self.row.backend}, which predicts "
+            title += f"{self.row.prediction} {max(self.row.probabilities):.3f}"
+        p, of_map = scored.probabilities[place], self.row.probabilities[place]
+        about = f"for {self.of_class} ({NAMES[self.of_class]}), p = {p:.3f} ({scored.backend})"
+        if self.in_table and (scored.backend, p) != (self.row.backend, of_map):
+            about += f"\nthe map is of {self.row.backend}, p = {of_map:.3f}"
+        return title, about
 
 
 _JPEG_EXIF, _PNG_EXIF = b"Exif\0\0", b"eXIf"
@@ -92,8 +115,7 @@ def explanation_png(found: Explanation, pixels: NDArray[np.uint8], classes: Sequ
     """
     if found.maps is None:
         raise ValueError(f"found no maps of {found.row.image}; wanted an image that was scored")
-    row, place = found.row, classes.index(found.of_class)
-    heat = found.maps[place]
+    heat = found.maps[classes.index(found.of_class)]
     rows, columns = pixels.shape[:2]
     width, height = found.size or (columns, rows)
     share = min(max(width / height, NARROWEST), WIDEST)
@@ -103,19 +125,19 @@ def explanation_png(found: Explanation, pixels: NDArray[np.uint8], classes: Sequ
         axes.set_axis_off()
     left.imshow(pixels)
     left.set_title(f"as the engine sees it, {columns} x {rows}", fontsize=9)
-    title = f"for {found.of_class} ({NAMES[found.of_class]}), p = {row.probabilities[place]:.3f}"
+    title, of_map = found.titles(classes)
     none = "" if heat.any() else "\nno cell speaks for it: the map is 0"
-    right.set_title(title + none, fontsize=9)
+    right.set_title(of_map + none, fontsize=9)
     colours = _overlay(right, pixels, heat, (width, height))
     cells = " x ".join(map(str, heat.shape))
     figure.colorbar(colours, ax=right, fraction=0.05).set_label(
         f"share of the largest of {cells} cells,\nwhich adds {heat.max():.3g} to the logit",
         fontsize=8,
     )
-    title = f"{_printable(row.image)}: predicted {row.prediction} {max(row.probabilities):.3f}"
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    colour = ORANGE if found.other_label else "black"
+    figure.suptitle(title, fontsize=10, parse_math=False, color=colour)
     figure.supxlabel(f"Grad-CAM. {RESEARCH_USE_ONLY}", fontsize=8)
-    return png(figure)
+    return png(figure, f"{title}; {of_map}")
 
 
 def _overlay(
@@ -142,6 +164,11 @@ def spread(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.floa
     shares = heat.astype(np.float64) / (heat.max() or 1.0)
     factors = np.divide(shape, heat.shape)
     return np.asarray(zoom(shares, factors, order=1, mode="nearest", grid_mode=True))
+
+
+def _called(row: Row) -> str:
+    """Say what a row predicts, and what computed it."""
+    return f"{row.prediction} {max(row.probabilities):.3f} ({row.backend})"
 
 
 def _printable(name: str) -> str:

@@ -21,9 +21,10 @@ from hambatch.types import Row
 
 OF_THE_RUN = (
     *("engine", "follow_symlinks", "max_megabytes", "max_megapixels"),
-    *("min_side", "max_aspect", "decode_seconds", "salvage_truncated"),
+    *("min_side", "max_aspect", "decode_seconds", "salvage_truncated", "calibration"),
 )
-"""Options of a table's run that say which files can be read; the others depend on its machine."""
+"""Options of a table's run that say which files can be read, and how their scores are meant; the
+others depend on its machine."""
 
 
 @dataclass(frozen=True)

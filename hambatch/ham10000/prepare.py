@@ -1,6 +1,7 @@
 """The story of `prepare`: find and hash the images, split them by lesion, write, sum up."""
 
 import shlex
+from collections.abc import Container
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hambatch import __version__
-from hambatch.engines.classes import CLASSES, SPLITS
+from hambatch.engines.classes import CLASSES, HELD_APART, SPLITS
 from hambatch.errors import InputError
 from hambatch.ham10000.images import find_images, hash_images
 from hambatch.ham10000.leaks import check_leaks, known_pairs_in, on_one_side
@@ -138,14 +139,23 @@ def _check_labels(table: pd.DataFrame, metadata: Path) -> None:
 
 
 def count(table: pd.DataFrame) -> dict[str, dict[str, dict[str, int]]]:
-    """Count images and lesions: class, then split, then ``images`` and ``lesions``."""
+    """Count images and lesions: class, then split, then ``images`` and ``lesions``.
+
+    Parts besides ``train``, ``val`` and ``test`` are counted where a table has them.
+    """
+    parts = parts_of(set(table["split"]))
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for name in CLASSES:
         counts[name] = {}
-        for split in SPLITS:
+        for split in parts:
             lesions = table["lesion_id"][(table["dx"] == name) & (table["split"] == split)]
             counts[name][split] = {"images": len(lesions), "lesions": lesions.nunique()}
     return counts
+
+
+def parts_of(found: Container[str]) -> tuple[str, ...]:
+    """Name the parts of a table in order: the three of every table, and those that it has."""
+    return (*SPLITS, *(part for part in HELD_APART if part in found))
 
 
 def _identical(table: pd.DataFrame) -> list[list[str]]:
@@ -167,11 +177,18 @@ def summarize(record: dict[str, Any]) -> str:
     """Lay out a record of :func:`prepare` as text."""
     rows = {name: _numbers(splits) for name, splits in record["counts"].items()}
     rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
-    side = "".join(f"{split:>7}" for split in (*SPLITS, "all"))
-    lines = [f"{'':6}{'images':>28}  {'lesions':>28}", f"{'class':6}{side}  {side}"]
+    names = [*parts_of(record["counts"][CLASSES[0]]), "all"]
+    side = "".join(f"{split:>{_width(split)}}" for split in names)
+    lines = [
+        f"{'':6}{'images':>{len(side)}}  {'lesions':>{len(side)}}",
+        f"{'class':6}{side}  {side}",
+    ]
     for name, numbers in rows.items():
-        cells = [f"{number:>7}" for number in numbers]
-        lines.append(f"{name:6}{''.join(cells[:4])}  {''.join(cells[4:])}")
+        cells = [
+            f"{number:>{_width(split)}}" for number, split in zip(numbers, 2 * names, strict=True)
+        ]
+        of_images, of_lesions = cells[: len(names)], cells[len(names) :]
+        lines.append(f"{name:6}{''.join(of_images)}  {''.join(of_lesions)}")
     lines.append("")
     for key, what in (
         ("rows_without_image", "metadata rows without image"),
@@ -194,5 +211,9 @@ def summarize(record: dict[str, Any]) -> str:
 
 def _numbers(splits: dict[str, dict[str, int]]) -> list[int]:
     """Images of each split and all, then lesions likewise."""
-    images, lesions = ([splits[s][what] for s in SPLITS] for what in ("images", "lesions"))
+    images, lesions = ([of[what] for of in splits.values()] for what in ("images", "lesions"))
     return [*images, sum(images), *lesions, sum(lesions)]
+
+
+def _width(split: str) -> int:
+    return max(7, len(split) + 2)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 
-from hambatch.engines.classes import SPLITS
+from hambatch.engines.classes import HELD_APART, SPLITS
 from hambatch.errors import InputError
 
 
@@ -25,9 +25,13 @@ def assign_splits(
     *,
     val_fraction: float,
     test_fraction: float,
+    gate_fraction: float = 0.0,
+    certify_fraction: float = 0.0,
     seed: int,
 ) -> NDArray[np.str_]:
-    """Give every image ``train``, ``val`` or ``test``, by group, stratified by class.
+    """Give every image a part: ``train``, ``val`` or ``test``; by group, stratified by class.
+
+    ``gate`` and ``certify`` are taken out of ``train``: the other parts are the same without them.
 
     Parameters
     ----------
@@ -37,21 +41,35 @@ def assign_splits(
         One class per image, length N; the same throughout a group.
     val_fraction, test_fraction
         Share of each class's *groups* held out, 0 < f < 1; train keeps the rest.
+    gate_fraction, certify_fraction
+        The same for two more parts; 0: no such part.
     seed
         The same seed gives the same split, whatever the order of the rows.
 
     Raises InputError if the fractions leave nothing to train on.
     """
+    apart = gate_fraction, certify_fraction
     train_fraction = 1 - val_fraction - test_fraction
-    if min(val_fraction, test_fraction) <= 0 or train_fraction < 1e-9:
+    left = train_fraction - sum(apart)
+    if min(val_fraction, test_fraction) <= 0 or min(apart) < 0 or left < 1e-9:
         raise InputError(
-            f"found val fraction {val_fraction} and test fraction {test_fraction}; "
-            "wanted both above 0 and their sum below 1.\n"
+            f"found val fraction {val_fraction} and test fraction {test_fraction}, gate "
+            f"{gate_fraction} and certify {certify_fraction}; "
+            "wanted the first two above 0 and the sum of all below 1.\n"
             "Next: hambatch prepare HAM10000_DIR --out split.csv "
             "--val-fraction 0.15 --test-fraction 0.15"
         )
     sides = _share_out(groups, dx, (train_fraction, val_fraction, test_fraction), seed)
-    return np.array(SPLITS)[sides]
+    parts = np.array(SPLITS).astype(object)[sides]
+    wanted = {"train": left} | {
+        name: share for name, share in zip(HELD_APART, apart, strict=True) if share
+    }
+    if len(wanted) > 1:
+        rows = np.flatnonzero(parts == "train").tolist()
+        shares = [share / train_fraction for share in wanted.values()]
+        among = [groups[k] for k in rows], [dx[k] for k in rows]
+        parts[rows] = np.array(list(wanted))[_share_out(*among, shares, seed)]
+    return parts.astype(np.str_)
 
 
 def assign_folds(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hambatch.engines.classes import CLASSES, SPLITS
+from hambatch.engines.classes import CLASSES, PARTS
 from hambatch.errors import InputError
 from hambatch.ham10000.options import PrepareOptions
 from hambatch.system.files import companion
@@ -39,7 +39,7 @@ def read_split(path: Path) -> pd.DataFrame:
     for column, good, wanted in (
         ("lesion_id", known(rows["lesion_id"]) != "", "an id"),
         ("dx", rows["dx"].isin(CLASSES), f"one of {' '.join(CLASSES)}"),
-        ("split", rows["split"].isin(SPLITS), f"one of {' '.join(SPLITS)}"),
+        ("split", rows["split"].isin(PARTS), f"one of {' '.join(PARTS)}"),
         (
             "file",
             ~rows["file"].str.contains(r"^/|^$|\\|(?:^|/)\.\.(?:/|$)", regex=True),
@@ -69,6 +69,8 @@ class _Record:
     root: str
     val_fraction: float | None = None
     test_fraction: float | None = None
+    gate_fraction: float | None = None
+    certify_fraction: float | None = None
     seed: int | None = None
 
 

@@ -21,8 +21,8 @@ def new_figure(width: float, height: float, purpose: str) -> Any:
     return figure
 
 
-def png(figure: Any) -> bytes:
-    """Draw a figure as PNG."""
+def png(figure: Any, about: str = "") -> bytes:
+    """Draw a figure as PNG; the file says ``about`` as its description."""
     stream = BytesIO()
-    figure.savefig(stream, format="png")
+    figure.savefig(stream, format="png", metadata={"Description": about} if about else None)
     return stream.getvalue()

@@ -12,7 +12,7 @@ import numpy as np
 import hambatch
 from hambatch.backends.keras_network import WEIGHTS_NAME, save_network
 from hambatch.engines.card import model_card
-from hambatch.engines.classes import CLASSES
+from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, Variant
 from hambatch.engines.precision import BACKEND_OF_GATES, FP32
@@ -89,7 +89,7 @@ def _parity_images(dataset: Dataset) -> list[str]:
 
     Any images, of a table without these, which only a final training takes.
     """
-    val = dataset.part(VAL) if len(dataset.part(VAL)) else dataset.table
+    val = dataset.part(VAL) if len(dataset.part(VAL)) else dataset.part(*SPLITS)
     val = val.sort_values(["dx", "image_id"])
     steps = np.unique(np.linspace(0, len(val) - 1, PARITY_IMAGES).round().astype(int))
     return list(val["sha256"].iloc[steps])

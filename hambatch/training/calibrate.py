@@ -12,8 +12,9 @@ from hambatch.engines.loading import Engine, load_engine, write_manifest
 from hambatch.engines.manifest import MANIFEST_NAME, Calibration, Improvement, Interval, Manifest
 from hambatch.engines.probabilities import softmax, tempered
 from hambatch.errors import EngineError, InputError
+from hambatch.evaluation.bootstrap import with_calibration
 from hambatch.evaluation.calibration import SMALLEST, calibration_measure
-from hambatch.evaluation.sample import Sample, drawn, interval
+from hambatch.evaluation.sample import Sample, once
 from hambatch.system.files import write_text
 from hambatch.training.dataset import read_dataset
 from hambatch.training.held_out import HeldOut, read_held_out, score_held_out
@@ -149,13 +150,13 @@ def _measured(
     """Give each figure of the sample itself, and its interval over the draws."""
     # Of equals, the first: a temperature changes no label.
     sample = Sample(truth, probabilities.argmax(axis=1), probabilities)
-    measure = calibration_measure(sample)
-    figures, draws, found = measure(np.ones((1, sample.size))), drawn(measure, groups), {}
+    measure, found = calibration_measure(sample), {}
+    figures, (_, spans) = once(measure, sample.size), with_calibration(measure, sample, groups)
     for name in FIGURES:
-        span = interval(draws[name,])
-        if span is None:
-            raise ValueError(f"{name} is undefined in most draws: wanted a mean over images")
-        found[name] = float(figures[name,][0]), span
+        figure, span = figures[name,], spans.found[name,]
+        if figure is None or span is None:
+            raise ValueError(f"{name} has no interval: {spans.missing}; wanted a mean over images")
+        found[name] = figure, (span[0], span[1])
     return found
 
 

@@ -63,7 +63,7 @@ class Dataset:
         return {sha256: self.root / name for sha256, name in names}
 
     def part(self, *splits: str) -> pd.DataFrame:
-        """Rows of ``train``, ``val`` or ``test``, or of several of them, in the table's order."""
+        """Rows of one part of the split, or of several of them, in the table's order."""
         return self.table[self.table["split"].isin(splits)]
 
     def training_images(self) -> TrainingImages:

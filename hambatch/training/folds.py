@@ -196,11 +196,12 @@ def format_folds(report: dict[str, Any]) -> str:
     mean, pooled = report["mean_of_folds"], report["pooled"]
     lines = [f"{len(report['folds'])} folds by lesion, {report['images']} images"]
     for name, at in (("balanced accuracy", "balanced_accuracy"), ("accuracy", "accuracy")):
-        for title, value, over, (low, high) in (
+        for title, value, over, span in (
             (name, mean[at]["mean"], "folds", mean[at]["t_interval_95"]),
             ("  pooled", pooled[at], "lesions", pooled["intervals"][at]),
         ):
-            lines.append(f"{title:<20}{value:.3f}   (95 % over {over} {low:.3f} to {high:.3f})")
+            known = f"{span[0]:.3f} to {span[1]:.3f}" if span else "has no interval"
+            lines.append(f"{title:<20}{value:.3f}   (95 % over {over} {known})")
     if "best_mean_step" in report:
         best = report["best_mean_step"]
         lines.append(

@@ -3,25 +3,31 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.manifest import MANIFEST_NAME, Change, Gate, Manifest
-from hambatch.engines.precision import BACKEND_OF_GATES, FP32, INT8
+from hambatch.engines.manifest import GATE, MANIFEST_NAME, Change, Gate, Manifest
+from hambatch.engines.precision import (
+    BACKEND_OF_GATES,
+    FP32,
+    INT8,
+    OF_ANOTHER,
+    TRAINED_ON,
+    images_of_gate,
+)
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import difference
+from hambatch.evaluation.intervals import spans_of
 from hambatch.evaluation.measures import label_measure
-from hambatch.evaluation.sample import Place, drawn, interval, once
+from hambatch.evaluation.sample import Place, drawn, once
 from hambatch.score.journal.fingerprint import LIBRARIES
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions
 from hambatch.training.dataset import NEXT, Dataset, labels_of, read_dataset, score_split
-
-SIDE = "val"
-"""The test images are for the last figures only: nothing is chosen by them."""
 
 LINE = "{:<22}{:>8}{:>8}{:>10}   {:<18}{}"
 
@@ -46,18 +52,20 @@ def gate_engine(
 
 
 def measure_gate(engine: Engine, dataset: Dataset) -> Gate:
-    """Compare the INT8 graph with the FP32 graph on the validation images of a split table.
+    """Compare the INT8 graph with the FP32 graph on the gate images of a split table.
 
-    Both score the same images by the path of every run, on this machine. Raises EngineError if the
-    engine lacks one of the graphs; InputError if there is no melanoma to measure, or an image is
-    not the table's, or cannot be scored.
+    Of a table without a part ``gate``, on the validation images: the test images are for the last
+    figures only, and nothing is chosen by them. Both graphs score the same images by the path of
+    every run, on this machine. Raises EngineError if the engine lacks one of the graphs; InputError
+    if there is no melanoma to measure, or an image is not the table's, or cannot be scored.
     """
     graphs = {p: engine.manifest.files[engine.variant(p).file].sha256 for p in (FP32, INT8)}
-    images = dataset.part(SIDE)
+    part: Literal["val", "gate"] = "gate" if len(dataset.part(GATE)) else "val"
+    images = dataset.part(part)
     if "mel" not in set(images["dx"]):
         raise InputError(
-            f"the split table has {len(images)} validation images and no melanoma among them; "
-            f"wanted rows of split {SIDE} with dx mel.\nNext: {NEXT}"
+            f"the split table has {len(images)} images of split {part} and no melanoma among them; "
+            f"wanted rows of split {part} with dx mel.\nNext: {NEXT}"
         )
     fp32, int8 = (
         labels_of(row.prediction for row in score_split(engine, dataset.root, images, precision))
@@ -67,6 +75,7 @@ def measure_gate(engine: Engine, dataset: Dataset) -> Gate:
     return Gate(
         backend=BACKEND_OF_GATES,
         instruction_set=int8_kernels(),
+        part=part,
         images=len(images),
         lesions=images["group"].nunique(),
         label_flips=int((fp32 != int8).sum()),
@@ -95,13 +104,18 @@ def changes(
         ``[n]``: the lesion of each image.
     """
     before, after = label_measure(truth, fp32), label_measure(truth, int8)
-    draws, found = drawn(difference(after, before), groups), {}
+    was, now = (once(measure, truth.size) for measure in (before, after))
+    change = difference(after, before)
+    spans, found = spans_of(once(change, truth.size), drawn(change, groups)), {}
     for place in (BALANCED_ACCURACY, MELANOMA_SENSITIVITY):
-        bounds = interval(draws[place])
-        was, now = (once(measure, truth.size)[place] for measure in (before, after))
-        if bounds is None or was is None or now is None:
-            raise ValueError(f"{'.'.join(place)} is undefined in most draws: wanted a melanoma")
-        found[place] = Change(was, now, (100 * bounds[0], 100 * bounds[1]))
+        bounds, old, new = spans.found[place], was[place], now[place]
+        if bounds is None or old is None or new is None:
+            name = ".".join(place)
+            raise InputError(
+                f"the change of {name} has no interval on these lesions: "
+                f"{spans.missing.get(name, 'it is undefined')}.\nNext: {NEXT}"
+            )
+        found[place] = Change(old, new, (100 * bounds[0], 100 * bounds[1]))
     return found
 
 
@@ -137,24 +151,23 @@ def gate_lines(manifest: Manifest, gate: Gate) -> list[str]:
     return [
         f"{manifest.name} {manifest.version}: int8 against fp32, {gate.backend}, "
         f"{gate.instruction_set}",
-        f"{gate.images} validation images of {gate.lesions} lesions "
-        f"(split {gate.split_sha256[:12]}{_note(manifest, gate)})",
+        f"{gate.images} {images_of_gate(manifest, gate)} of {gate.lesions} lesions "
+        f"(split {gate.split_sha256[:12]}, part {gate.part}{_note(manifest, gate)})",
         LINE.format("", "fp32", "int8", "change", "95 % interval", "limit").rstrip(),
         LINE.format("label flips", "", "", gate.label_flips, flips, most),
         _figure("balanced accuracy", gate.balanced_accuracy, limits.balanced_accuracy_loss),
         _figure(
             "melanoma sensitivity", gate.melanoma_sensitivity, limits.melanoma_sensitivity_loss
         ),
-        "the gate is passed" if gate.passed else "the gate is FAILED",
+        f"the gate is {'passed' if gate.passed else 'FAILED'}, on {images_of_gate(manifest, gate)}",
     ]
 
 
 def _note(manifest: Manifest, gate: Gate) -> str:
-    if manifest.data.get("split_sha256", gate.split_sha256) != gate.split_sha256:
-        return "; not the split that the engine was trained with: see what is held out"
-    if SIDE in manifest.trained_on:
-        return "; the engine was trained on them: of others somewhat more labels may flip"
-    return ""
+    return {
+        OF_ANOTHER: "; not the split that the engine was trained with: see what is held out",
+        TRAINED_ON: "; the engine was trained on them: of others somewhat more labels may flip",
+    }.get(images_of_gate(manifest, gate), "")
 
 
 def _figure(name: str, change: Change, loss: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hambatch.engines.classes import SPLITS
 from hambatch.engines.manifest import Manifest
 from hambatch.errors import InputError
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record, refuse_other_networks
@@ -74,7 +75,7 @@ def train(
 def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> dict[str, Any]:
     """Cross-validate the recipe instead, and write the report to ``out`` as JSON.
 
-    The published recipe on the whole table, fine-tuning on all but its test part. Raises what
+    The published recipe on train, val and test, fine-tuning on all but its test part. Raises what
     :func:`train` does.
     """
     check_file_name(out, JSON, "JSON")
@@ -82,9 +83,9 @@ def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> di
     _refuse_existing(out)
     refuse_combinations(options)
     dataset = read_dataset(data)
-    if options.recipe == "finetune":
-        # Its folds find a step and a temperature; the test part takes no part in that.
-        dataset = replace(dataset, table=dataset.part("train", "val"))
+    # Folds of fine-tuning find a step and a temperature; the test part takes no part in that.
+    parts = ("train", "val") if options.recipe == "finetune" else SPLITS
+    dataset = replace(dataset, table=dataset.part(*parts))
     dataset = with_near_duplicates_joined(dataset, data)
     options = set_up(options)
     recipe = RECIPES[options.recipe](dataset, cache, options)

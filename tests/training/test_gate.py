@@ -186,7 +186,7 @@ def test_the_record_in_the_engine_names_what_it_was_measured_with(
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({"trained_on": ["train"]}, "(split 555555555555)"),
+        ({"trained_on": ["train"]}, "(split 555555555555, part val)"),
         ({"trained_on": ["train", "val"]}, "the engine was trained on them"),
         ({"split_sha256": "6" * 64}, "not the split that the engine was trained with"),
     ],
