@@ -50,6 +50,8 @@ OTHER_ROWS = (
     "too narrow: ",
     "holds nothing: ",
     "colour profile ",
+    "incomplete: ",
+    "not a JPEG or PNG image",
 )
 """What a row says that the rules of decoding have changed since 463d216."""
 
