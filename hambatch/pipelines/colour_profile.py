@@ -99,10 +99,16 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _joined(parts: list[bytes]) -> bytes:
-    """Join the parts of a profile: each begins with its number, from 1, and how many there are."""
+    """Join the parts of a profile: each begins with its number, from 1, and how many there are.
+
+    Some programs count from 0, or embed the same profile once more: what is meant is clear.
+    """
+    parts = list(dict.fromkeys(parts))
     count = parts[0][1] if len(parts[0]) > 1 else 0
     by_number = {part[0]: part[2:] for part in parts if len(part) > 1 and part[1] == count}
-    if not count or sorted(by_number) != list(range(1, count + 1)) or len(parts) != count:
+    first = min(by_number, default=1)
+    numbers = list(range(first, first + count))
+    if not count or first > 1 or sorted(by_number) != numbers or len(parts) != count:
         raise UnusableProfile(
             f"colour profile is not whole: {len(parts)} of {count} parts; its colours are unknown"
         )

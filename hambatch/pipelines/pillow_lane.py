@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.colour_profile import UnusableProfile
@@ -22,6 +22,10 @@ from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 
 Pixels = NDArray[np.uint8]
 """uint8 RGB ``[height, width, 3]``."""
+
+MOST_TEXT = 16_000_000
+"""Bytes that one compressed chunk of a PNG may have: Pillow's 1 MB is less than profiles of
+printers and the editing history that Photoshop keeps. All texts together have Pillow's 67 MB."""
 
 _REFUSALS = (OSError, ValueError, SyntaxError, EOFError)
 """What Pillow raises on purpose."""
@@ -118,8 +122,9 @@ def in_srgb(content: bytes, how: Preprocessing) -> bytes:
 
 
 def _full_size(content: bytes, how: Preprocessing, limits: Limits, profile: bytes) -> Pixels:
-    # Our limit replaces Pillow's, which a run could not raise.
+    # Our limits replace Pillow's, which a run could not raise.
     Image.MAX_IMAGE_PIXELS = None
+    PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
     try:
         with warnings.catch_warnings():
             # A damaged tag is not a line on the terminal.

@@ -82,9 +82,8 @@ def rgb_pixels(image: Image.Image, profile: bytes = b"") -> NDArray[np.uint8]:
     if not profile:
         return _as_stored(image)
     mode = _MODES.get(profile[16:20], "")
-    # RGB tables apply to grey and palette images as well, a grey table to grey ones alone.
-    fits = {"RGB": image.mode != "CMYK", "L": _is_grey(image), "CMYK": image.mode == "CMYK"}
-    if not fits.get(mode):
+    # RGB tables apply to grey and palette images as well, a grey table to greys alone.
+    if not _fits(image, mode):
         space = profile[16:20].decode("ascii", "replace").strip()
         raise UnusableProfile(f"colour profile of {space!r} on an image of {image.mode!r}")
     if mode == "CMYK":
@@ -94,8 +93,12 @@ def rgb_pixels(image: Image.Image, profile: bytes = b"") -> NDArray[np.uint8]:
     return _converted(stored, profile, mode)
 
 
-def _is_grey(image: Image.Image) -> bool:
-    return image.mode in ("1", "L", "LA", "I") or image.mode.startswith("I;16")
+def _fits(image: Image.Image, mode: str) -> bool:
+    if mode == "L" and image.mode in ("P", "PA", "RGB", "RGBA"):
+        # Programs that make files smaller put greys into a palette and keep their profile.
+        pixels = _as_stored(image)
+        return bool((pixels == pixels[..., :1]).all())
+    return bool(mode) and (mode == "CMYK") == (image.mode == "CMYK")
 
 
 def _as_stored(image: Image.Image) -> NDArray[np.uint8]:

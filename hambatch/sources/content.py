@@ -224,6 +224,8 @@ def _text_kind(content: bytes) -> str | None:
     if not is_text(content):
         return None
     head = content[:HEAD_BYTES].removeprefix(codecs.BOM_UTF8)
+    if head.startswith(b"%PDF-"):
+        return "pdf"
     if head.startswith((b"version https://git-lfs.", b"version https://hawser.")):
         return "git lfs pointer: the file itself was not fetched"
     if _ANNEX.match(head):

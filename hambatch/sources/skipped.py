@@ -18,8 +18,9 @@ SNAPSHOTS, RECOVERED = "snapshots", "pieces of files that a disk check found"
 SYSTEM = "files of a system or program"
 
 _EXACT = {
-    # Synology, QNAP, Linux and Android, xv and GIMP
+    # Synology, QNAP, Linux and Android, xv and GIMP, elFinder
     **dict.fromkeys("@eaDir .@__thumb .thumbnails .sh_thumbnails .xvpics".split(), THUMBNAILS),
+    ".tmb": THUMBNAILS,
     # Linux; Synology, QNAP, Samba, Unraid, Nextcloud; digiKam, Dropbox, Android
     **dict.fromkeys(".Trash #recycle @Recycle .recycle .Recycle.Bin".split(), DELETED),
     **dict.fromkeys("files_trashbin .dtrash .dropbox.cache .globalTrash".split(), DELETED),

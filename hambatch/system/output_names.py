@@ -77,5 +77,5 @@ def refused_suffix(out: Path, path: Path, what: str, option: str, suffix: str) -
     through = f" leads to {path}, which" if path != out else ""
     return InputError(
         f"{option} {out}{through} has the suffix {path.suffix}, but {what} is written.\n"
-        f"Next: {option} {out.with_suffix(suffix)}"
+        f"Next: {option} {path.with_suffix(suffix)}"
     )

@@ -1,6 +1,8 @@
 """`score` on pictures whose colours are not sRGB: converted, and the row says so."""
 
 import csv
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -31,7 +33,24 @@ FINE = {"quality": 100, "subsampling": 0}
 LARGE = 200_000
 """Bytes of a profile that one segment of a JPEG cannot hold."""
 
+
+def in_segments(jpeg: bytes, *parts: bytes) -> bytes:
+    """The JPEG with parts of a profile, each after its number and how many there are."""
+    mark = b"ICC_PROFILE\0"
+    segments = (struct.pack(">2sH", b"\xff\xe2", 14 + len(part)) + mark + part for part in parts)
+    return jpeg[:2] + b"".join(segments) + jpeg[2:]
+
+
+P3_JPEG, P3_PROFILE = as_jpeg(P3, **FINE), profile("Display P3")
+LONG_TEXT = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<x/>" * 500_000))
+
 CONVERTED = {
+    "twice.jpg": in_segments(P3_JPEG, *[b"\1\1" + P3_PROFILE] * 2),
+    "counted from 0.jpg": in_segments(
+        P3_JPEG, b"\0\2" + P3_PROFILE[:300], b"\1\2" + P3_PROFILE[300:]
+    ),
+    "long text.png": png_with(P3, embedded(P3_PROFILE), LONG_TEXT),
+    "large profile.png": png_with(P3, embedded(profile("Display P3", 2_000_000))),
     "Display P3.jpg": as_jpeg(P3, icc_profile=profile("Display P3"), **FINE),
     "Adobe RGB.jpg": as_jpeg(ADOBE, icc_profile=profile("Adobe RGB"), **FINE),
     "progressive.jpg": as_jpeg(P3, icc_profile=profile("Display P3"), progressive=True, **FINE),
@@ -64,6 +83,9 @@ AS_STORED = {
 }
 
 GREYS = {
+    "grey of 1.8 in a palette.png": png_with(
+        LIGHTER_GREY.convert("P"), embedded(grey_profile(1.8))
+    ),
     "grey.png": as_png(GREY),
     "grey of 1.8.png": png_with(LIGHTER_GREY, embedded(grey_profile(1.8))),
     "grey of 1.8.jpg": as_jpeg(LIGHTER_GREY, icc_profile=grey_profile(1.8), **FINE),
@@ -127,7 +149,7 @@ def test_a_picture_that_is_srgb_is_decoded_as_ever(rows, name: str) -> None:
 
 
 def test_a_grey_profile_counts_as_well(rows) -> None:
-    for name in ("grey of 1.8.png", "grey of 1.8.jpg"):
+    for name in ("grey of 1.8.png", "grey of 1.8.jpg", "grey of 1.8 in a palette.png"):
         assert distance(rows[name], rows["grey.png"]) < 0.01
         assert rows[name]["decoder"] == "pillow-icc"
 

@@ -100,6 +100,8 @@ def test_score_writes_where_a_link_leads_and_verify_finds_the_record_through_it(
         (".", "is a folder"),
         ("gone/real.csv", "which is no folder"),
         ("real.parquet", "leads to"),
+        # Not the same command again.
+        ("real.parquet", f"{os.sep}real.csv"),
     ],
 )
 def test_a_link_that_leads_to_no_place_for_the_table_is_refused(

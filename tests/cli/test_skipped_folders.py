@@ -17,6 +17,7 @@ LEFT_OUT = {
     "visit/@eaDir/b.jpg/SYNOPHOTO_THUMB_M.jpg": "@eaDir",
     "@eaDir/c.jpg/SYNOPHOTO_THUMB_M.jpg": "@eaDir",
     "visit/.thumbnails/a.jpg": ".thumbnails",
+    "visit/.tmb/a.jpg": ".tmb",
     "visit/__MACOSX/visit/c.jpg": "__MACOSX",
     ".Trash-1000/files/old.jpg": ".Trash-1000",
     "$Recycle.Bin/S-1-5/$RX.jpg": "$Recycle.Bin",

@@ -63,6 +63,7 @@ def test_images_that_are_not_read_yet_are_proven(content: bytes, name: str) -> N
         (b"<?xml version='1.0'?><svg xmlns='x'/>", "svg"),
         (b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", "xml"),
         (b"<!-- a proxy --><HTML>", "html"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<</Type/Catalog>>\n" * 20, "pdf"),
         (
             b"/annex/objects/SHA256E-s1--0.jpg\n",
             "git-annex pointer: the file itself was not fetched",
