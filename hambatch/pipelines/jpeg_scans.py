@@ -18,6 +18,7 @@ References
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from hambatch.sources.content import JPEG_START
@@ -78,6 +79,8 @@ def lacking_scans(content: bytes) -> str:
                     return f"JPEG of more than {MOST_SCANS} scans is not supported"
             elif marker in _SEQUENTIAL or marker == _PROGRESSIVE:
                 frame = _frame(content, place, progressive=marker == _PROGRESSIVE)
+            elif marker == _TABLES and repeats_a_symbol(_segment(content, place)):
+                return "damaged: a Huffman table of the JPEG holds a symbol twice"
             elif marker == _END:
                 # Pillow goes on to a second image: a preview, or the other eye.
                 return _lacking(frame, scans) if frame and scans else _NO_IMAGE
@@ -117,7 +120,8 @@ def hole_of(content: bytes) -> str:
             if marker in _SEQUENTIAL:
                 sequential = True
             elif marker == _TABLES:
-                first.update(_first_symbols(content, place))
+                tables = _tables(_segment(content, place))
+                first.update((name, symbols[0]) for name, symbols in tables if symbols)
             elif marker == _SCAN and sequential:
                 start, symbols = place, _zeros_of_scan(content, place, first)
     except (IndexError, KeyError):
@@ -125,13 +129,26 @@ def hole_of(content: bytes) -> str:
     return ""
 
 
-def _first_symbols(content: bytes, place: int) -> Iterator[tuple[int, int]]:
-    """Give of each table its class and number, and the symbol whose code is all zeros."""
-    end = place + 2 + (content[place + 2] << 8 | content[place + 3])
-    place += 4
-    while place + 17 < end:
-        yield content[place], content[place + 17]
-        place += 17 + sum(content[place + 1 : place + 17])
+@lru_cache(maxsize=256)
+def repeats_a_symbol(segment: bytes) -> bool:
+    """Tell whether a table of a DHT segment gives a symbol two codes, as none that is whole does.
+
+    A byte lost or changed there makes another picture of the same codes, without a warning.
+    """
+    return any(len(set(symbols)) < len(symbols) for _, symbols in _tables(segment))
+
+
+def _segment(content: bytes, place: int) -> bytes:
+    return content[place + 4 : place + 2 + (content[place + 2] << 8 | content[place + 3])]
+
+
+def _tables(segment: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give of each Huffman table its class and number, and its symbols."""
+    place = 0
+    while place + 17 < len(segment):
+        end = place + 17 + sum(segment[place + 1 : place + 17])
+        yield segment[place], segment[place + 17 : end]
+        place = end
 
 
 def _zeros_of_scan(content: bytes, place: int, first: dict[int, int]) -> frozenset[int]:

@@ -75,6 +75,12 @@ def with_zeros(jpeg: bytes, place: int, size: int) -> bytes:
     return jpeg[:place] + bytes(size) + jpeg[place + size :]
 
 
+def with_symbol_twice(jpeg: bytes) -> bytes:
+    """The same JPEG, one symbol of its second Huffman table in place of the next."""
+    place = jpeg.index(b"\xff\xc4", jpeg.index(b"\xff\xc4") + 2) + 4 + 17
+    return jpeg[: place + 3] + jpeg[place + 2 : place + 3] + jpeg[place + 4 :]
+
+
 PICTURE = Image.open(io.BytesIO(jpeg_bytes(3))).convert("RGB")
 ROWS = [row.tobytes() for row in np.asarray(PICTURE)]
 HEIGHT = len(ROWS)
@@ -106,6 +112,7 @@ LACKING = {
         "JPEG without an end marker",
     ),
     "hole.jpg": (with_zeros(LARGER, 2583, 64), "damaged: zero bytes stand"),
+    "tables.jpg": (with_symbol_twice(BASELINE), "damaged: a Huffman table of the JPEG holds"),
     "one_name.jpg": (of_one_name(scan_by_scan(PICTURE, 2)), "JPEG of scans for components of"),
     "two_palettes.png": (
         PALETTE[:33] + chunk(b"PLTE", COLOURS[::-1]) + PALETTE[33:],
