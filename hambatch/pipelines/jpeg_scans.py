@@ -14,16 +14,11 @@ References
    wants only the DC coefficients of each component.
 """
 
-import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
+from hambatch.pipelines.segments import END_OF_IMAGE, START_OF_SCAN, jpeg_segments
 from hambatch.sources.content import JPEG_START
 
-# Neither stuffed zeros and restart markers, which belong to a scan's data, nor fill bytes.
-_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
-
-_END, _SCAN = 0xD9, 0xDA
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
 
 _NO_IMAGE = "incomplete: JPEG without an image before its end marker"
@@ -63,8 +58,8 @@ def lacking_scans(content: bytes) -> str:
         return ""
     frame, scans = None, []
     try:
-        for marker, place in _segments(content):
-            if marker == _SCAN:
+        for marker, place, _ in jpeg_segments(content):
+            if marker == START_OF_SCAN:
                 scans.append(_scan(content, place))
                 if len(scans) > MOST_SCANS:
                     return f"JPEG of more than {MOST_SCANS} scans is not supported"
@@ -72,7 +67,7 @@ def lacking_scans(content: bytes) -> str:
                     return ""
             elif marker in _SEQUENTIAL or marker == _PROGRESSIVE:
                 frame = _frame(content, place, progressive=marker == _PROGRESSIVE)
-            elif marker == _END:
+            elif marker == END_OF_IMAGE:
                 # Pillow goes on to a second image: a preview, or the other eye.
                 return _lacking(frame, scans) if frame and scans else _NO_IMAGE
     except IndexError:
@@ -83,15 +78,6 @@ def lacking_scans(content: bytes) -> str:
 def has_more_scans(content: bytes, coding: int, channels: int, first: int) -> bool:
     """Tell whether the first scan, which stands at a place, is to be followed by others."""
     return coding == _PROGRESSIVE or content[first + 4] < channels
-
-
-def _segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Give markers and where they stand, found the way libjpeg finds them."""
-    place = 2
-    while found := _MARKER.search(content, place):
-        marker, place = found[1][0], found.start()
-        yield marker, place
-        place += 2 + (content[place + 2] << 8 | content[place + 3])
 
 
 def _frame(content: bytes, place: int, *, progressive: bool) -> Frame:
