@@ -34,7 +34,7 @@ def pictures_of(files: Mapping[str, Path]) -> Pictures:
 def with_keys(table: pd.DataFrame, pictures: Pictures) -> pd.DataFrame:
     """Add the columns ``KEYS`` to rows with ``image_id``, ``lesion_id`` and ``sha256``.
 
-    The ids of images are percent-encoded, as :func:`hambatch.system.text.canonical_id` does.
+    The ids of images are in the form of :func:`hambatch.system.text.canonical_id`.
     """
     return table.assign(
         image=[hashed(name) for name in table["image_id"]],
