@@ -101,18 +101,18 @@ def leak_check(found: dict[str, Any]) -> str:
         text = f"none of the {count} images was trained on:"
     source = found["split"]["file"] or found["engine"]
     text += (
-        f" nothing in common with the {found['training_images']} training images of {source} "
-        f"(checked: {', '.join(found['checks'])}{_not_checked(found)})"
+        f" nothing in common with the {found['training_images']} training images of {source}; "
+        f"checked: {', '.join(found['checks'])}{_not_checked(found)}"
     )
     return "; NOTE: ".join([text, *_leak_notes(found)])
 
 
 def _not_checked(found: dict[str, Any]) -> str:
     parts = [
-        f"{what}{'' if some == found['evaluated'] else f' of {some} images'}, {HINTS[what]}"
+        f"{what}{'' if some == found['evaluated'] else f' of {some} images'} ({HINTS[what]})"
         for what, some in found["not_checked"].items()
     ]
-    return f"; not checked: {'; '.join(parts)}" if parts else ""
+    return f"; not checked: {', '.join(parts)}" if parts else ""
 
 
 def _leak_notes(found: dict[str, Any]) -> Iterator[str]:
