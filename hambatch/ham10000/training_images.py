@@ -7,16 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hambatch.engines.training_images import DIGITS, TrainingImage, TrainingImages, hashed
+from hambatch.engines.training_images import DIGITS, LISTED, TrainingImage, TrainingImages, hashed
 from hambatch.ham10000.perceptual_hash import packed, thumbnails
 from hambatch.ham10000.table import files_of
 from hambatch.system.text import canonical_id
 
 KEYS = ("image", "lesion", "content", "picture")
 """What two images are compared by; an empty one is not known."""
-
-LISTED = ("train", "val")
-"""Splits of which an engine lists the images: no training or choice sees those of the others."""
 
 Pictures = Mapping[str, bytes]
 """Packed thumbnails by the sha256 of the file's bytes."""
@@ -47,7 +44,7 @@ def with_keys(table: pd.DataFrame, pictures: Pictures) -> pd.DataFrame:
 def training_images_of(
     table: pd.DataFrame, root: Path, split_sha256: str, prepared_with: Mapping[str, float]
 ) -> TrainingImages:
-    """List the rows of the splits ``LISTED`` of a table whose images lie below ``root``."""
+    """List the rows ``train`` and ``val`` of a split table whose images lie below ``root``."""
     used = table[table["split"].isin(LISTED)]
     used = used.assign(image_id=used["image_id"].map(canonical_id))
     rows = with_keys(used, pictures_of(files_of(used, root)))
