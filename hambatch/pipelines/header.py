@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hambatch.pipelines.colour_profile import ADOBE_MARKS, COLOUR_CHUNKS, ICC_MARK
-from hambatch.pipelines.jpeg_scans import has_more_scans, lacking_scans
+from hambatch.pipelines.jpeg_scans import (
+    has_more_scans,
+    lacking_scans,
+    may_have_hole,
+    too_many_scans,
+)
 from hambatch.pipelines.png_parts import CHANNELS, lacking_colours
 from hambatch.pipelines.segments import END_OF_IMAGE, START_OF_SCAN, jpeg_segments, png_chunks
 from hambatch.sources.content import JPEG_START, PNG_START, SUPPORTED, kind_of
@@ -16,6 +21,8 @@ FAST_PIXELS = 16_000_000
 
 NO_IMAGE = "not a JPEG or PNG image"
 """How the reason of such a file begins; the name of its kind follows."""
+
+_SAMPLE, _FEW_VALUES = 256, 32
 
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
@@ -50,17 +57,24 @@ def is_suspect(content: bytes, limits: Limits) -> bool:
 def _lacks_a_part(content: bytes, header: "Header") -> bool:
     if not header.coding:
         return bool(lacking_colours(content))
+    if may_have_hole(content, header.start):
+        return True
     more = has_more_scans(content, header.coding, header.channels, header.start)
     return more and bool(lacking_scans(content))
 
 
 def _may_be_empty(content: bytes, header: "Header") -> bool:
-    """Tell whether so few bytes hold the pixels that all of them may be equal.
+    """Tell whether so few bytes hold the pixels, or such equal ones, that all of them may be equal.
 
     A JPEG of one colour has 3/128 bytes a pixel at most, the smallest of 20,000 dermatoscopic
-    images 0.038. Only the slow lane looks at pixels.
+    images 0.038. More has one with a restart marker behind each block, or a PNG that is not
+    compressed: there few values repeat, where 256 bytes of a compressed picture have about 160.
+    Only the slow lane looks at pixels.
     """
-    return len(content) - header.start < header.pixels // 32 + 64
+    if len(content) - header.start < header.pixels // 32 + 64:
+        return True
+    middle = (header.start + len(content)) // 2
+    return len(set(content[middle : middle + _SAMPLE])) <= _FEW_VALUES
 
 
 def _says_srgb(content: bytes) -> bool:
@@ -89,7 +103,7 @@ def refusal(content: bytes, limits: Limits) -> str:
     if not header:
         return ""
     reason = _refusal_by_header(header, limits)
-    return reason or ("" if header.coding else lacking_colours(content))
+    return reason or (too_many_scans(content) if header.coding else lacking_colours(content))
 
 
 def _refusal_by_header(header: "Header", limits: Limits) -> str:

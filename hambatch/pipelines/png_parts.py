@@ -10,6 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from itertools import takewhile
 
 import numpy as np
 from PIL import Image
@@ -68,8 +69,12 @@ def lacking_colours(content: bytes) -> str:
     """Say whether pixels have colours that the palette does not hold; empty if not."""
     if content[25] != _PALETTE:
         return ""
-    sizes = (end - start for kind, start, end in png_chunks(content) if kind == b"PLTE")
-    colours = next(sizes, 0) // 3
+    chunks = [(kind, end - start) for kind, start, end in png_chunks(content)]
+    sizes = [size for kind, size in chunks if kind == b"PLTE"]
+    if len(sizes) > 1:
+        return f"PNG with {len(sizes)} palettes: which one is meant is unknown"
+    before_pixels = [kind for kind, _ in takewhile(lambda chunk: chunk[0] != b"IDAT", chunks)]
+    colours = sizes[0] // 3 if b"PLTE" in before_pixels else 0
     if not colours:
         return "incomplete: PNG of palette colours without a palette"
     # Most palettes hold a colour for every value that a pixel may have.
