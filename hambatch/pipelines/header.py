@@ -5,8 +5,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hambatch.pipelines.colour_profile import ADOBE_MARKS, COLOUR_CHUNKS, ICC_MARK
-from hambatch.pipelines.jpeg_scans import has_more_scans, lacking_scans
-from hambatch.pipelines.png_parts import lacking_colours
+from hambatch.pipelines.jpeg_scans import (
+    has_more_scans,
+    lacking_scans,
+    may_have_hole,
+    too_many_scans,
+)
+from hambatch.pipelines.png_parts import CHANNELS, lacking_colours
+from hambatch.pipelines.segments import END_OF_IMAGE, START_OF_SCAN, jpeg_segments, png_chunks
 from hambatch.sources.content import JPEG_START, PNG_START, SUPPORTED, kind_of
 from hambatch.sources.reading import Limits
 
@@ -16,11 +22,13 @@ FAST_PIXELS = 16_000_000
 NO_IMAGE = "not a JPEG or PNG image"
 """How the reason of such a file begins; the name of its kind follows."""
 
+_SAMPLE, _FEW_VALUES = 256, 32
+
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
-_START_OF_SCAN, _ADOBE, _APP1, _APP2 = 0xDA, 0xEE, 0xE1, 0xE2
+_ADOBE, _APP1, _APP2 = 0xEE, 0xE1, 0xE2
 _USUAL_CODINGS = frozenset({0xC0, 0xC1, 0xC2})
 _UNUSUAL_CODINGS = {
     **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG is"),
@@ -28,7 +36,6 @@ _UNUSUAL_CODINGS = {
     **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding is"),
 }
 
-_CHANNELS_OF_PNG = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 _ORIENTATION, _TIFF = 0x0112, 42
@@ -50,17 +57,24 @@ def is_suspect(content: bytes, limits: Limits) -> bool:
 def _lacks_a_part(content: bytes, header: "Header") -> bool:
     if not header.coding:
         return bool(lacking_colours(content))
+    if may_have_hole(content, header.start):
+        return True
     more = has_more_scans(content, header.coding, header.channels, header.start)
     return more and bool(lacking_scans(content))
 
 
 def _may_be_empty(content: bytes, header: "Header") -> bool:
-    """Tell whether so few bytes hold the pixels that all of them may be equal.
+    """Tell whether so few bytes hold the pixels, or such equal ones, that all of them may be equal.
 
     A JPEG of one colour has 3/128 bytes a pixel at most, the smallest of 20,000 dermatoscopic
-    images 0.038. Only the slow lane looks at pixels.
+    images 0.038. More has one with a restart marker behind each block, or a PNG that is not
+    compressed: there few values repeat, where 256 bytes of a compressed picture have about 160.
+    Only the slow lane looks at pixels.
     """
-    return len(content) - header.start < header.pixels // 32 + 64
+    if len(content) - header.start < header.pixels // 32 + 64:
+        return True
+    middle = (header.start + len(content)) // 2
+    return len(set(content[middle : middle + _SAMPLE])) <= _FEW_VALUES
 
 
 def _says_srgb(content: bytes) -> bool:
@@ -89,7 +103,7 @@ def refusal(content: bytes, limits: Limits) -> str:
     if not header:
         return ""
     reason = _refusal_by_header(header, limits)
-    return reason or ("" if header.coding else lacking_colours(content))
+    return reason or (too_many_scans(content) if header.coding else lacking_colours(content))
 
 
 def _refusal_by_header(header: "Header", limits: Limits) -> str:
@@ -176,7 +190,7 @@ def _jpeg(content: bytes) -> Header | None:
             continue
         if marker in _WITHOUT_LENGTH or marker == 0:
             return None
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             if not frame:
                 return None
             coding, bits, height, width, channels = struct.unpack_from(">xBxxBHHB", content, frame)
@@ -205,50 +219,40 @@ def _png(content: bytes) -> Header | None:
     if content[8:16] != b"\x00\x00\x00\x0dIHDR":
         return None
     width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
-    channels = _CHANNELS_OF_PNG.get(colour, 0)
-    animated, exifs, text_exif, coloured, start, place = 0, 0, False, False, 0, 33
+    channels = CHANNELS.get(colour, 0)
+    animated, exifs, text_exif, coloured, pixels = 0, 0, False, False, 0
     # To the end of the file: EXIF may stand after the pixels as well.
-    while (kind := content[place + 4 : place + 8]) != b"IEND":
-        if len(kind) < 4:
-            break
+    for kind, start, end in png_chunks(content):
         if kind == b"IDAT":
-            start = start or place
+            pixels = pixels or start
         elif kind == b"eXIf":
             exifs += 1
-            end = place + 8 + int.from_bytes(content[place : place + 4])
-            coloured = coloured or _says_adobe_rgb(content, place, end)
+            coloured = coloured or _says_adobe_rgb(content, start, end)
         elif kind in COLOUR_CHUNKS:
             coloured = True
         elif kind == b"acTL":
-            animated = max(1, int.from_bytes(content[place + 8 : place + 12]))
+            animated = max(1, int.from_bytes(content[start : start + 4]))
         elif kind in _TEXT_CHUNKS:
-            text_exif |= content.startswith(b"Raw profile type ", place + 8)
-        place += 12 + int.from_bytes(content[place : place + 4])
-    if not start:
+            text_exif |= content.startswith(b"Raw profile type ", start)
+    if not pixels:
         return None
-    said = 0, False, animated, text_exif, exifs, coloured, start
+    said = 0, False, animated, text_exif, exifs, coloured, pixels
     return Header(width, height, bits, channels, *said)
 
 
 def without_extras(content: bytes) -> bytes | None:
     """Give a JPEG with only what decoding its samples needs, or None if there is no scan.
 
-    Application data, comments and garbage between segments are left out, found the
-    way libjpeg finds them. A warning is then about the samples: libjpeg prints
-    the first warning of a file only, and a harmless one would hide the others.
+    Application data, comments and garbage between segments are left out. A warning is then about
+    the samples: libjpeg prints the first warning of a file only, and a harmless one would hide the
+    others.
     """
-    kept, place = [b"\xff\xd8"], 2
-    while (place := content.find(b"\xff", place)) >= 0 and place + 4 <= len(content):
-        marker = content[place + 1]
-        if marker in (0x00, 0xFF) or marker in _WITHOUT_LENGTH:
-            place += 1 if marker == 0xFF else 2
-            continue
-        if marker == _START_OF_SCAN:
-            return b"".join([*kept, content[place:]])
-        end = place + 2 + (content[place + 2] << 8 | content[place + 3])
-        if not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            kept.append(content[place:end])
-        place = end
+    kept = [b"\xff\xd8"]
+    for marker, start, end in jpeg_segments(content):
+        if marker == START_OF_SCAN:
+            return b"".join([*kept, content[start:]])
+        if not (0xE0 <= marker <= 0xEF or marker in (0xFE, END_OF_IMAGE)):
+            kept.append(content[start:end])
     return None
 
 

@@ -10,7 +10,7 @@ from hambatch.pipelines import pillow_lane
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.header import is_cut_off, read_header, refusal, without_extras
-from hambatch.pipelines.jpeg_scans import lacking_scans
+from hambatch.pipelines.jpeg_scans import hole_of, lacking_scans
 from hambatch.pipelines.pillow_lane import IN_VAIN, Pixels, UndecodableImage
 from hambatch.pipelines.png_parts import lacking_rows
 from hambatch.pipelines.srgb import foreign_profile
@@ -143,5 +143,5 @@ class SlowLane:
 
 def _check_whole(content: bytes) -> None:
     """Raise UndecodableImage for what a decoder takes for whole although parts are absent."""
-    if reason := lacking_scans(content) or lacking_rows(content):
+    if reason := lacking_scans(content) or hole_of(content) or lacking_rows(content):
         raise UndecodableImage(reason)

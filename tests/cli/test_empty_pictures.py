@@ -14,9 +14,11 @@ from hambatch.cli import hambatch
 from tests.conftest import jpeg_bytes, png_bytes
 
 
-def flat(form: str, mode: str, colour: object, size: tuple[int, int] = (600, 450)) -> bytes:
+def flat(
+    form: str, mode: str, colour: object, size: tuple[int, int] = (600, 450), **options: object
+) -> bytes:
     stream = io.BytesIO()
-    Image.new(mode, size, colour).save(stream, form)
+    Image.new(mode, size, colour).save(stream, form, **options)
     return stream.getvalue()
 
 
@@ -40,6 +42,15 @@ EMPTY = {
     "lens cap.jpg": (flat("JPEG", "L", 9, (28, 28)), ONE.format("9, 9, 9")),
     "transparent.png": (flat("PNG", "RGBA", (0, 0, 0, 0)), ONE.format("0, 0, 0")),
 }
+
+LARGE = {
+    "not compressed.png": (flat("PNG", "RGB", (7, 8, 9), compress_level=0), ONE.format("7, 8, 9")),
+    "restarts.jpg": (
+        flat("JPEG", "RGB", (0, 0, 0), subsampling=0, restart_marker_blocks=1),
+        ONE.format("0, 0, 0"),
+    ),
+}
+"""One colour in as many bytes as a picture may have."""
 
 PICTURES = {
     "lesion.jpg": jpeg_bytes(6),
@@ -79,6 +90,20 @@ def rows(table: Path) -> dict[str, dict[str, str]]:
 def test_a_picture_that_holds_nothing_is_a_failed_row(scored: Path, name: str) -> None:
     row = rows(scored)[name]
     assert (row["status"], row["reason"]) == ("failed", EMPTY[name][1])
+
+
+def test_one_colour_is_noticed_in_a_file_of_any_size(tiny_engine: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, (content, _) in LARGE.items():
+        (images / name).write_bytes(content)
+    (images / "lesion.jpg").write_bytes(PICTURES["lesion.jpg"])
+    run(images, tmp_path / "preds.csv", tiny_engine)
+    found = rows(tmp_path / "preds.csv")
+    assert {name: found[name]["reason"] for name in LARGE} == {
+        name: reason for name, (_, reason) in LARGE.items()
+    }
+    assert found["lesion.jpg"]["decoder"] == "dali-cpu"
 
 
 @pytest.mark.parametrize("name", PICTURES)

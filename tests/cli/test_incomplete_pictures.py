@@ -62,6 +62,19 @@ def encoded(plane: Image.Image) -> bytes:
     return stream.getvalue()
 
 
+def of_one_name(jpeg: bytes) -> bytes:
+    """The same JPEG, its components called 1, 1 and 2: a scan of 1 is the first's, or both's."""
+    frame = jpeg.index(b"\xff\xc0") + 10
+    for place, name in ((frame + 3, 1), (frame + 6, 2)):
+        jpeg = jpeg[:place] + bytes([name]) + jpeg[place + 1 :]
+    return jpeg
+
+
+def with_zeros(jpeg: bytes, place: int, size: int) -> bytes:
+    """The same JPEG with a hole, as a disk leaves one that lost a sector."""
+    return jpeg[:place] + bytes(size) + jpeg[place + size :]
+
+
 PICTURE = Image.open(io.BytesIO(jpeg_bytes(3))).convert("RGB")
 ROWS = [row.tobytes() for row in np.asarray(PICTURE)]
 HEIGHT = len(ROWS)
@@ -69,12 +82,15 @@ PROGRESSIVE = jpeg_bytes(3, progressive=True)
 FEW = PICTURE.quantize(100)
 INDICES = [row.tobytes() for row in np.asarray(FEW)]
 COLOURS = bytes(FEW.getpalette() or b"")[:300]
+PALETTE = png(HEIGHT, INDICES, COLOURS)
+BASELINE, LARGER = jpeg_bytes(3), jpeg_bytes(3, 300, 224)
 
 WHOLE = {
     "whole.png": png(HEIGHT, ROWS),
     "whole_palette.png": png(HEIGHT, INDICES, COLOURS),
     "whole_progressive.jpg": PROGRESSIVE,
     "whole_scans.jpg": scan_by_scan(PICTURE, 3),
+    "whole_trailer.jpg": BASELINE + bytes(5000),
 }
 
 LACKING = {
@@ -85,6 +101,20 @@ LACKING = {
     "first_scan.jpg": (up_to_scan(PROGRESSIVE, 1), "progressive JPEG without coefficients"),
     "last_bit.jpg": (up_to_scan(PROGRESSIVE, 9), "progressive JPEG without the last bits (1)"),
     "no_colour.jpg": (scan_by_scan(PICTURE, 1), "JPEG without a scan of component 2 of 3"),
+    "preallocated.jpg": (
+        BASELINE[: len(BASELINE) // 2].ljust(30 * len(BASELINE), b"\0"),
+        "JPEG without an end marker",
+    ),
+    "hole.jpg": (with_zeros(LARGER, 2583, 64), "damaged: zero bytes stand"),
+    "one_name.jpg": (of_one_name(scan_by_scan(PICTURE, 2)), "JPEG of scans for components of"),
+    "two_palettes.png": (
+        PALETTE[:33] + chunk(b"PLTE", COLOURS[::-1]) + PALETTE[33:],
+        "PNG with 2 palettes",
+    ),
+    "late_palette.png": (
+        PALETTE[:33] + PALETTE[33 + 12 + 300 : -12] + chunk(b"PLTE", COLOURS) + PALETTE[-12:],
+        "PNG of palette colours without a palette",
+    ),
     "no_red.jpg": (scan_by_scan(PICTURE, 2), "JPEG without a scan of component 3 of 3"),
 }
 
@@ -112,7 +142,7 @@ def test_a_file_that_lacks_a_part_of_its_picture_fails_and_says_which(
 ) -> None:
     code, rows = scored
     assert rows[name]["status"] == "failed"
-    assert rows[name]["reason"].startswith(f"incomplete: {LACKING[name][1]}")
+    assert rows[name]["reason"].removeprefix("incomplete: ").startswith(LACKING[name][1])
     assert code == 3
 
 
