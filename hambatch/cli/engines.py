@@ -50,7 +50,7 @@ def show(engine: str) -> None:
     "--data",
     metavar="SPLIT",
     type=click.Path(path_type=Path),
-    help="With --gate: a table of hambatch prepare; its part gate is scored, else val.",
+    help="With --gate: a table of hambatch prepare; its split gate is scored, else val.",
 )
 @click.option("--dry-run", is_flag=True, help="With --gate: leave engine.json as it is.")
 @click.pass_context
@@ -59,10 +59,9 @@ def verify(
 ) -> None:
     """Hash every file of ENGINE, load its graphs, and check them against engine.json.
 
-    With --gate the graphs are compared on the gate part of a split table instead (the validation
-    images of a table without one), and the result is written to engine.json, for this backend
-    and instruction set. Exit codes: 0 right, or
-    passed; 1 wrong, or not passed; 2 wrong command line.
+    With --gate the graphs are compared instead, on the split gate of a table (on val where a
+    table has none), and the result is written to engine.json, for this backend and instruction
+    set. Exit codes: 0 right, or passed; 1 wrong, or not passed; 2 wrong command line.
     """
     from hambatch.engines.loading import find_engine
 
@@ -141,9 +140,10 @@ def calibrate(
     help="Table of hambatch prepare, the one that the engine was trained with.",
 )
 def complete(engine: str, data: Path) -> None:
-    """List the training images of ENGINE in it, as hashes, so that evaluate knows them.
+    """Add the list of its training images, as hashes, to ENGINE: evaluate then recognises them.
 
-    For engines from before hambatch train did so. Tables of the engine stay valid.
+    For engines of earlier versions; hambatch train writes the list. Tables that ENGINE made stay
+    valid.
     """
     from hambatch.engines.loading import find_engine
     from hambatch.training.complete import complete_engine

@@ -71,7 +71,8 @@ def evaluate(
 
     Rows are joined by image_id, the stem of the image's file name. Figures are
     over the images that were scored; the others are counted and named.
-    If the engine was trained on some of the images the command stops, or leaves them out.
+    If the engine was trained on some of the images, the command stops, or leaves them out
+    with --exclude-trained.
     """
     from hambatch.evaluation.evaluate import compare
     from hambatch.evaluation.options import LeakOptions

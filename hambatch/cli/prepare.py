@@ -30,12 +30,12 @@ hambatch prepare HAM10000 --out split.csv
 @option("--test-fraction", "Share of each class's lesions held out for testing.", FRACTION)
 @option(
     "--gate-fraction",
-    "Share held out to measure cheaper precisions on; taken from the training part.",
+    "Share taken from train, to measure cheaper precisions on: the split gate; 0: none.",
     FiniteRange(0, 1, max_open=True),
 )
 @option(
     "--certify-fraction",
-    "Share held out to certify thresholds with; taken from the training part.",
+    "Share taken from train, to certify thresholds with: the split certify; 0: none.",
     FiniteRange(0, 1, max_open=True),
 )
 @option("--seed", "The same seed gives the same split.", click.IntRange(min=0))

@@ -137,7 +137,7 @@ def score(
     After any interruption, the same command resumes.
 
     Exit codes: 0 all scored; 1 the run failed; 2 wrong command line; 3 done, but
-    some images failed, have no row, or some folders could not be read; 130 interrupted.
+    some images failed or have no row, or folders could not be read; 130 interrupted.
     """
     from hambatch.cli.summary import describe, show_plan, show_rows
     from hambatch.score.run import score as run

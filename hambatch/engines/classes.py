@@ -26,7 +26,7 @@ SPLITS: tuple[str, ...] = ("train", "val", "test")
 """The parts of a split table: fitted to, chosen by, and looked at last."""
 
 HELD_APART: tuple[str, ...] = ("gate", "certify")
-"""Parts that a split table may have besides, which no training or choice of one sees: to measure
-cheaper precisions on, and to certify thresholds with."""
+"""Further parts of some split tables, whose images no training or choice sees: to measure cheaper
+precisions on, and to certify thresholds with."""
 
 PARTS: tuple[str, ...] = (*SPLITS, *HELD_APART)

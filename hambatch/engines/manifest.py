@@ -80,7 +80,7 @@ class Limits:
 LIMITS = Limits()
 
 VAL, GATE = "val", "gate"
-"""Parts of a split table that a gate is measured on: the second, where a table has it."""
+"""Parts of a split table that a gate is measured on: the second where a table has it."""
 
 
 @dataclass(frozen=True)

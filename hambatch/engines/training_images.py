@@ -8,7 +8,7 @@ import json
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from msgspec import Meta
 
@@ -20,6 +20,11 @@ from hambatch.system.schema import read_json
 
 DIGITS = 16
 """Hexadecimal digits of a hash that are kept: of a million ids, none meets another by chance."""
+
+Listed = Literal["train", "val"]
+
+LISTED: tuple[Listed, ...] = get_args(Listed)
+"""The parts of a split table that a list holds: of them an engine's ``trained_on`` may be."""
 
 Hash = Annotated[str, Meta(pattern=f"^([0-9a-f]{{{DIGITS}}})?$")]
 Packed = Annotated[str, Meta(pattern="^([A-Za-z0-9+/]{83}=)?$")]
@@ -34,7 +39,7 @@ class TrainingImage(NamedTuple):
     image: Hash
     lesion: Hash
     content: Hash
-    split: Literal["train", "val"]
+    split: Listed
     picture: Packed
 
 

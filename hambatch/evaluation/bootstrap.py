@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hambatch.evaluation.calibration import gap_measure, reliability_measure
-from hambatch.evaluation.calibration_interval import deviations_of, known_intervals
+from hambatch.evaluation.calibration_interval import Deviations, deviations_of, known_intervals
 from hambatch.evaluation.intervals import Spans, spans_of
 from hambatch.evaluation.measures import core_measure, isic_measure, label_measure
 from hambatch.evaluation.sample import (
@@ -15,6 +15,7 @@ from hambatch.evaluation.sample import (
     RESAMPLES,
     Figures,
     Measure,
+    Place,
     Sample,
     below,
     drawn,
@@ -185,12 +186,9 @@ def paired_figures(
         below(GAPS_OF_SECOND, gap_measure(second)),
     )
     found = drawn(both, groups, resamples=resamples, seed=seed)
-    mine = deviations_of(first, _taken(found, GAPS), _count(groups))
-    theirs = deviations_of(second, _taken(found, GAPS_OF_SECOND), _count(groups))
+    errors = _deviations_between(first, second, found, _count(groups))
     differences = {place: _difference(one[place], other[place]) for place in found}
-    errors = {place: mine[place].minus(theirs[place]) for place in mine}
-    known = known_intervals(differences, errors, lowest=-1.0)
-    spans = spans_of(differences, found, known=known)
+    spans = spans_of(differences, found, known=known_intervals(differences, errors, lowest=-1.0))
     figures = {
         place: {
             "first": one[place],
@@ -210,6 +208,15 @@ def paired_figures(
         "seed": seed,
         "groups": _count(groups),
     }
+
+
+def _deviations_between(
+    first: Sample, second: Sample, found: Figures, groups: int
+) -> dict[Place, Deviations]:
+    """Take those of the differences of both calibration errors, and their gaps out of the draws."""
+    mine = deviations_of(first, _taken(found, GAPS), groups)
+    theirs = deviations_of(second, _taken(found, GAPS_OF_SECOND), groups)
+    return {place: mine[place].minus(theirs[place]) for place in mine}
 
 
 def _difference(first: float | None, second: float | None) -> float | None:

@@ -10,6 +10,7 @@ from hambatch.engines.training_images import hashed
 from hambatch.ham10000.leaks import KNOWN_PAIRS, SHOWN
 from hambatch.ham10000.perceptual_hash import (
     LEAST_PACKED_CORRELATION,
+    PACKED_BYTES,
     Signatures,
     near_pairs,
     unpacked,
@@ -65,7 +66,8 @@ def same_picture(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
 
 
 def _signatures(images: pd.DataFrame) -> Signatures:
-    return unpacked(np.frombuffer(b"".join(images["picture"]), np.uint8).reshape(len(images), -1))
+    rows = np.frombuffer(b"".join(images["picture"]), np.uint8)
+    return unpacked(rows.reshape(-1, PACKED_BYTES))
 
 
 SAME_IMAGE, SAME_LESION, SAME_BYTES = "the same image", "the same lesion", "the same bytes"

@@ -9,6 +9,7 @@ import pandas as pd
 from hambatch.engines.loading import installed_engines
 from hambatch.engines.manifest import TRAINING_IMAGES, read_manifest
 from hambatch.errors import InputError
+from hambatch.evaluation.image_files import files_in, files_of_run
 from hambatch.evaluation.join import Joined
 from hambatch.evaluation.leaks import (
     CHECKS,
@@ -20,7 +21,6 @@ from hambatch.evaluation.leaks import (
 )
 from hambatch.evaluation.options import NONE, LeakOptions
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record
-from hambatch.evaluation.pictures import files_of_run, find_pictures
 from hambatch.evaluation.scored_by import ScoredBy, scored_by
 from hambatch.evaluation.training import Training, listed_by, training_of
 from hambatch.ham10000.training_images import pictures_of, with_keys
@@ -93,7 +93,7 @@ def _with_keys(
         if by.record is not None:
             files |= files_of_run(by.record, predictions, set(images["sha256"]))
     if folder is not None:
-        images, found = find_pictures(images, folder)
+        images, found = files_in(images, folder)
         files |= found
     wanted = set(images["sha256"])
     return with_keys(images, pictures_of({k: file for k, file in files.items() if k in wanted}))

@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 from tqdm import tqdm
 
 from hambatch.errors import InputError
-from hambatch.sources.content import HEAD_BYTES, SUPPORTED, image_format
+from hambatch.sources.content import HEAD_BYTES, SUFFIXES, SUPPORTED, image_format
 from hambatch.sources.skipped import known_folder
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import canonical_id
@@ -22,8 +22,6 @@ class ImageFile(NamedTuple):
     file: str
     sha256: str
 
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png"})
 
 HIDDEN = "whose name begins with a dot"
 NO_IMAGE = "that are no images"
@@ -94,7 +92,7 @@ def _reason(path: Path, found: str | None) -> str:
         return ""
     if found:
         return f"in the format {found}, which is not read"
-    return "" if path.suffix.lower() in IMAGE_SUFFIXES else NO_IMAGE
+    return "" if path.suffix.lower() in SUFFIXES else NO_IMAGE
 
 
 def _format(path: Path) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hambatch.engines.training_images import DIGITS, TrainingImage, TrainingImages, hashed
+from hambatch.engines.training_images import DIGITS, LISTED, TrainingImage, TrainingImages, hashed
 from hambatch.ham10000.perceptual_hash import packed, thumbnails
 from hambatch.ham10000.table import files_of
 from hambatch.system.text import canonical_id
@@ -31,7 +31,7 @@ def pictures_of(files: Mapping[str, Path]) -> Pictures:
 def with_keys(table: pd.DataFrame, pictures: Pictures) -> pd.DataFrame:
     """Add the columns ``KEYS`` to rows with ``image_id``, ``lesion_id`` and ``sha256``.
 
-    The ids of images are percent-encoded, as :func:`hambatch.system.text.canonical_id` does.
+    The ids of images are in the form of :func:`hambatch.system.text.canonical_id`.
     """
     return table.assign(
         image=[hashed(name) for name in table["image_id"]],
@@ -45,7 +45,7 @@ def training_images_of(
     table: pd.DataFrame, root: Path, split_sha256: str, prepared_with: Mapping[str, float]
 ) -> TrainingImages:
     """List the rows ``train`` and ``val`` of a split table whose images lie below ``root``."""
-    used = table[table["split"] != "test"]
+    used = table[table["split"].isin(LISTED)]
     used = used.assign(image_id=used["image_id"].map(canonical_id))
     rows = with_keys(used, pictures_of(files_of(used, root)))
     images = (

@@ -11,12 +11,12 @@ References
 
 import struct
 import zlib
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from hambatch.pipelines.segments import START_OF_SCAN, jpeg_segments, png_chunks
 from hambatch.sources.content import PNG_START
 
 MOST_BYTES = 4_000_000
@@ -75,27 +75,14 @@ def profile_of(content: bytes) -> bytes:
 
 def _of_jpeg(content: bytes) -> bytes:
     parts, exif = [], b""
-    for marker, start, end in _segments(content):
-        if marker == 0xE2 and content.startswith(ICC_MARK, start):
-            parts.append(content[start + len(ICC_MARK) : end])
-        elif marker == 0xE1 and content.startswith(b"Exif\0", start):
-            exif = exif or content[start:end]
+    for marker, start, end in jpeg_segments(content):
+        if marker == START_OF_SCAN:
+            break
+        if marker == 0xE2 and content.startswith(ICC_MARK, start + 4):
+            parts.append(content[start + 4 + len(ICC_MARK) : end])
+        elif marker == 0xE1 and content.startswith(b"Exif\0", start + 4):
+            exif = exif or content[start + 4 : end]
     return _joined(parts) if parts else _of_exif(exif)
-
-
-def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of what a segment holds, up to the samples, as libjpeg does."""
-    place = 2
-    while 0 <= (place := content.find(b"\xff", place)) < len(content) - 3:
-        marker = content[place + 1]
-        if marker == 0xDA:
-            return
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
-            place += 1 if marker == 0xFF else 2
-            continue
-        end = place + 2 + (content[place + 2] << 8 | content[place + 3])
-        yield marker, place + 4, end
-        place = end
 
 
 def _joined(parts: list[bytes]) -> bytes:
@@ -117,12 +104,10 @@ def _joined(parts: list[bytes]) -> bytes:
 
 def _of_png(content: bytes) -> bytes:
     found: dict[bytes, bytes] = {}
-    place = 33
-    # All of them have to stand before the pixels.
-    while (kind := content[place + 4 : place + 8]) not in (b"", b"IDAT", b"IEND"):
-        length = int.from_bytes(content[place : place + 4])
-        found.setdefault(kind, content[place + 8 : place + 8 + length])
-        place += 12 + length
+    for kind, start, end in png_chunks(content):
+        if kind == b"IDAT":  # all of them have to stand before the pixels
+            break
+        found.setdefault(kind, content[start:end])
     if b"cICP" in found:
         return _coded(found[b"cICP"])
     if b"iCCP" in found:

@@ -12,7 +12,8 @@ from hambatch.pipelines.jpeg_scans import (
     repeats_a_symbol,
     too_many_scans,
 )
-from hambatch.pipelines.png_parts import lacking_colours
+from hambatch.pipelines.png_parts import CHANNELS, lacking_colours
+from hambatch.pipelines.segments import END_OF_IMAGE, START_OF_SCAN, jpeg_segments, png_chunks
 from hambatch.sources.content import JPEG_START, PNG_START, SUPPORTED, kind_of
 from hambatch.sources.reading import Limits
 
@@ -28,7 +29,7 @@ _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
-_START_OF_SCAN, _ADOBE, _APP1, _APP2, _TABLES = 0xDA, 0xEE, 0xE1, 0xE2, 0xC4
+_ADOBE, _APP1, _APP2, _TABLES = 0xEE, 0xE1, 0xE2, 0xC4
 _USUAL_CODINGS = frozenset({0xC0, 0xC1, 0xC2})
 _UNUSUAL_CODINGS = {
     **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG is"),
@@ -36,7 +37,6 @@ _UNUSUAL_CODINGS = {
     **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding is"),
 }
 
-_CHANNELS_OF_PNG = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 _ORIENTATION, _TIFF = 0x0112, 42
@@ -198,7 +198,7 @@ def _jpeg(content: bytes) -> Header | None:
             continue
         if marker in _WITHOUT_LENGTH or marker == 0:
             return None
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             if not frame:
                 return None
             coding, bits, height, width, channels = struct.unpack_from(">xBxxBHHB", content, frame)
@@ -229,50 +229,40 @@ def _png(content: bytes) -> Header | None:
     if content[8:16] != b"\x00\x00\x00\x0dIHDR":
         return None
     width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
-    channels = _CHANNELS_OF_PNG.get(colour, 0)
-    animated, exifs, text_exif, coloured, start, place = 0, 0, False, False, 0, 33
+    channels = CHANNELS.get(colour, 0)
+    animated, exifs, text_exif, coloured, pixels = 0, 0, False, False, 0
     # To the end of the file: EXIF may stand after the pixels as well.
-    while (kind := content[place + 4 : place + 8]) != b"IEND":
-        if len(kind) < 4:
-            break
+    for kind, start, end in png_chunks(content):
         if kind == b"IDAT":
-            start = start or place
+            pixels = pixels or start
         elif kind == b"eXIf":
             exifs += 1
-            end = place + 8 + int.from_bytes(content[place : place + 4])
-            coloured = coloured or _says_adobe_rgb(content, place, end)
+            coloured = coloured or _says_adobe_rgb(content, start, end)
         elif kind in COLOUR_CHUNKS:
             coloured = True
         elif kind == b"acTL":
-            animated = max(1, int.from_bytes(content[place + 8 : place + 12]))
+            animated = max(1, int.from_bytes(content[start : start + 4]))
         elif kind in _TEXT_CHUNKS:
-            text_exif |= content.startswith(b"Raw profile type ", place + 8)
-        place += 12 + int.from_bytes(content[place : place + 4])
-    if not start:
+            text_exif |= content.startswith(b"Raw profile type ", start)
+    if not pixels:
         return None
-    said = 0, False, animated, text_exif, exifs, coloured, start
+    said = 0, False, animated, text_exif, exifs, coloured, pixels
     return Header(width, height, bits, channels, *said)
 
 
 def without_extras(content: bytes) -> bytes | None:
     """Give a JPEG with only what decoding its samples needs, or None if there is no scan.
 
-    Application data, comments and garbage between segments are left out, found the
-    way libjpeg finds them. A warning is then about the samples: libjpeg prints
-    the first warning of a file only, and a harmless one would hide the others.
+    Application data, comments and garbage between segments are left out. A warning is then about
+    the samples: libjpeg prints the first warning of a file only, and a harmless one would hide the
+    others.
     """
-    kept, place = [b"\xff\xd8"], 2
-    while (place := content.find(b"\xff", place)) >= 0 and place + 4 <= len(content):
-        marker = content[place + 1]
-        if marker in (0x00, 0xFF) or marker in _WITHOUT_LENGTH:
-            place += 1 if marker == 0xFF else 2
-            continue
-        if marker == _START_OF_SCAN:
-            return b"".join([*kept, content[place:]])
-        end = place + 2 + (content[place + 2] << 8 | content[place + 3])
-        if not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            kept.append(content[place:end])
-        place = end
+    kept = [b"\xff\xd8"]
+    for marker, start, end in jpeg_segments(content):
+        if marker == START_OF_SCAN:
+            return b"".join([*kept, content[start:]])
+        if not (0xE0 <= marker <= 0xEF or marker in (0xFE, END_OF_IMAGE)):
+            kept.append(content[start:end])
     return None
 
 

@@ -16,17 +16,13 @@ References
    wants only the DC coefficients of each component.
 """
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from hambatch.pipelines.segments import END_OF_IMAGE, START_OF_SCAN, jpeg_segments
 from hambatch.sources.content import JPEG_START
 
-# Neither stuffed zeros and restart markers, which belong to a scan's data, nor fill bytes.
-_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
-
-_END, _SCAN = 0xD9, 0xDA
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
 
 _NO_IMAGE = "incomplete: JPEG without an image before its end marker"
@@ -72,16 +68,16 @@ def lacking_scans(content: bytes) -> str:
         return ""
     frame, scans = None, []
     try:
-        for marker, place in _segments(content):
-            if marker == _SCAN:
+        for marker, place, end in jpeg_segments(content):
+            if marker == START_OF_SCAN:
                 scans.append(_scan(content, place))
                 if len(scans) > MOST_SCANS:
                     return f"JPEG of more than {MOST_SCANS} scans is not supported"
             elif marker in _SEQUENTIAL or marker == _PROGRESSIVE:
                 frame = _frame(content, place, progressive=marker == _PROGRESSIVE)
-            elif marker == _TABLES and repeats_a_symbol(_segment(content, place)):
+            elif marker == _TABLES and repeats_a_symbol(content[place + 4 : end]):
                 return "damaged: a Huffman table of the JPEG holds a symbol twice"
-            elif marker == _END:
+            elif marker == END_OF_IMAGE:
                 # Pillow goes on to a second image: a preview, or the other eye.
                 return _lacking(frame, scans) if frame and scans else _NO_IMAGE
     except IndexError:
@@ -111,18 +107,18 @@ def hole_of(content: bytes) -> str:
     first = dict(_USUAL_FIRST)
     sequential, start, symbols = False, 0, frozenset[int]()
     try:
-        for marker, place in _segments(content):
+        for marker, place, end in jpeg_segments(content):
             if start and any(symbols) and content.find(_HOLE, start, place) >= 0:
                 return "damaged: zero bytes stand where pixels should be"
             start = 0
-            if marker == _END:
+            if marker == END_OF_IMAGE:
                 break
             if marker in _SEQUENTIAL:
                 sequential = True
             elif marker == _TABLES:
-                tables = _tables(_segment(content, place))
-                first.update((name, symbols[0]) for name, symbols in tables if symbols)
-            elif marker == _SCAN and sequential:
+                tables = _tables(content[place + 4 : end])
+                first.update((name, own[0]) for name, own in tables if own)
+            elif marker == START_OF_SCAN and sequential:
                 start, symbols = place, _zeros_of_scan(content, place, first)
     except (IndexError, KeyError):
         pass
@@ -136,10 +132,6 @@ def repeats_a_symbol(segment: bytes) -> bool:
     A byte lost or changed there makes another picture of the same codes, without a warning.
     """
     return any(len(set(symbols)) < len(symbols) for _, symbols in _tables(segment))
-
-
-def _segment(content: bytes, place: int) -> bytes:
-    return content[place + 4 : place + 2 + (content[place + 2] << 8 | content[place + 3])]
 
 
 def _tables(segment: bytes) -> Iterator[tuple[int, bytes]]:
@@ -160,15 +152,6 @@ def _zeros_of_scan(content: bytes, place: int, first: dict[int, int]) -> frozens
 def has_more_scans(content: bytes, coding: int, channels: int, first: int) -> bool:
     """Tell whether the first scan, which stands at a place, is to be followed by others."""
     return coding == _PROGRESSIVE or content[first + 4] < channels
-
-
-def _segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Give markers and where they stand, found the way libjpeg finds them."""
-    place = 2
-    while found := _MARKER.search(content, place):
-        marker, place = found[1][0], found.start()
-        yield marker, place
-        place += 2 + (content[place + 2] << 8 | content[place + 3])
 
 
 def _frame(content: bytes, place: int, *, progressive: bool) -> Frame:

@@ -15,6 +15,7 @@ from itertools import takewhile
 import numpy as np
 from PIL import Image
 
+from hambatch.pipelines.segments import png_chunks
 from hambatch.sources.content import PNG_START
 
 PIECE = 1 << 16
@@ -33,7 +34,9 @@ _UNDECODABLE = (
 )
 """What Pillow raises for a PNG that it does not decode: the slow lane gives the reason."""
 
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Of a PNG, by the header's type of colours."""
+
 _PALETTE = 3
 
 _ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
@@ -66,7 +69,7 @@ def lacking_colours(content: bytes) -> str:
     """Say whether pixels have colours that the palette does not hold; empty if not."""
     if content[25] != _PALETTE:
         return ""
-    chunks = [(kind, end - start) for kind, start, end in _chunks(content)]
+    chunks = [(kind, end - start) for kind, start, end in png_chunks(content)]
     sizes = [size for kind, size in chunks if kind == b"PLTE"]
     if len(sizes) > 1:
         return f"PNG with {len(sizes)} palettes: which one is meant is unknown"
@@ -85,7 +88,7 @@ def lacking_colours(content: bytes) -> str:
 
 def _bytes_asked_for(content: bytes, width: int, height: int) -> int:
     bits, colour, interlaced = content[24], content[25], content[28]
-    pixel_bits = bits * _CHANNELS.get(colour, 0)
+    pixel_bits = bits * CHANNELS.get(colour, 0)
     passes = _ADAM7 if interlaced else [(0, 0, 1, 1)]
     sizes = [
         (len(range(left, width, across)), len(range(top, height, down)))
@@ -110,21 +113,10 @@ def _bytes_inflated(content: bytes, most: int) -> tuple[int, bool]:
 
 def _compressed(content: bytes) -> Iterator[bytes]:
     """Give the compressed pixels in pieces: zlib copies what is left of one at every call."""
-    for kind, start, end in _chunks(content):
+    for kind, start, end in png_chunks(content):
         if kind == b"IDAT":
             for place in range(start, end, PIECE):
                 yield content[place : min(place + PIECE, end)]
-
-
-def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Give each chunk's kind, and where its data begin and end."""
-    place = len(PNG_START)
-    while place + 8 <= len(content):
-        kind, length = content[place + 4 : place + 8], int.from_bytes(content[place : place + 4])
-        if kind == b"IEND":
-            return
-        yield kind, place + 8, min(place + 8 + length, len(content))
-        place += 12 + length
 
 
 def _largest_index(content: bytes) -> int:

@@ -16,6 +16,9 @@ JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 SUPPORTED = frozenset({"jpeg", "png"})
 
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png"})
+"""Of files in a supported format."""
+
 UNKNOWN = "unknown content"
 
 _IMAGES: tuple[tuple[bytes, str], ...] = (

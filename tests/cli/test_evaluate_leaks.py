@@ -21,7 +21,8 @@ from tests.engine_json import rewrite
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000"
 
-TRAINED = {"=t0": "train", "t1": "train", "t2": "train", "t3": "val", "u0": "test"}
+TRAINED = {"=t0": "train", "t1": "train", "t2": "train", "t3": "val"}
+HELD_OUT = {"u0": "test", "g0": "gate", "c0": "certify"}
 FRESH = ("f0", "f1", "f2", "f3")
 
 
@@ -52,13 +53,14 @@ def place(tmp_path_factory, tiny_engine):
     """An engine, its split table, a folder that it scored, and the diagnoses.
 
     Of the eight images one has the name of a training image, one its bytes, one its lesion, and
-    one its picture. The engine is completed after it has scored.
+    one its picture. The engine is completed after it has scored, with a split table that has
+    parts for a gate and for thresholds.
     """
     root = tmp_path_factory.mktemp("leaks")
     trained, archive = root / "trained", root / "archive"
     trained.mkdir()
     archive.mkdir()
-    pictures = {name: jpeg_bytes(k) for k, name in enumerate(TRAINED)}
+    pictures = {name: jpeg_bytes(k) for k, name in enumerate(TRAINED | HELD_OUT)}
     for name, content in pictures.items():
         (trained / f"{name}.jpg").write_bytes(content)
     split = write(
@@ -67,7 +69,7 @@ def place(tmp_path_factory, tiny_engine):
             dict.fromkeys(("dx_type", "age", "sex", "localization"), "")
             | {"image_id": name, "lesion_id": f"L{name}", "dx": "nv", "file": f"{name}.jpg"}
             | {"sha256": hashlib.sha256(pictures[name]).hexdigest(), "split": side}
-            for name, side in TRAINED.items()
+            for name, side in (TRAINED | HELD_OUT).items()
         ],
     )
     (root / "split.csv.json").write_text(json.dumps({"root": str(trained)}))
@@ -130,7 +132,7 @@ def test_they_are_left_out_and_counted_in_the_first_line(place):
     assert result.exit_code == 0, result.output
     first = result.stdout.splitlines()[0]
     assert first.startswith("3 of 8 images were trained on, and are left out")
-    assert "not checked: nearly the same picture, give --images DIR" in first
+    assert "not checked: nearly the same picture (give --images DIR)" in first
     found = json.loads(evaluate(place.table, place.labels, "--exclude-trained", "--json").stdout)
     assert (found["n"], found["leak_check"]["evaluated"], found["leak_check"]["excluded"]) == (
         5,
@@ -154,6 +156,8 @@ def test_their_pictures_are_known_again_in_a_folder(place):
 
 def test_the_list_holds_no_name_and_the_engine_stays_the_same(place):
     assert place.completed.exit_code == 0, place.completed.output
+    # Neither those of the test nor the parts that were held apart for a gate and for thresholds.
+    assert f"lists {len(TRAINED)} images" in place.completed.output
     text = (place.engine / "training_images.json").read_text()
     for secret in ("=t0", "%3Dt0", "Lt3", str(place.root)):
         assert f'"{secret}' not in text

@@ -120,3 +120,9 @@ def test_a_gate_part_of_prepare_is_what_the_gate_is_measured_on(
     assert (gate["images"], gate["part"]) == (14, "gate")
     assert "14 gate images of 14 lesions" in done.output
     assert "training images" not in invoke("engines", "verify", engine).output
+    # Only what was trained on or chosen by is listed: the images of the gate stay unseen ones.
+    done = invoke("engines", "complete", "--data", table, engine)
+    assert done.exit_code == 0, done.output
+    listed = json.loads((engine / "training_images.json").read_text())["images"]
+    used = [row["split"] for row in rows if row["split"] in ("train", "val")]
+    assert sorted(split for *_, split, _ in listed) == sorted(used)

@@ -76,9 +76,9 @@ def with_zeros(jpeg: bytes, place: int, size: int) -> bytes:
 
 
 def with_symbol_twice(jpeg: bytes) -> bytes:
-    """The same JPEG, one symbol of its second Huffman table in place of the next."""
-    place = jpeg.index(b"\xff\xc4", jpeg.index(b"\xff\xc4") + 2) + 4 + 17
-    return jpeg[: place + 3] + jpeg[place + 2 : place + 3] + jpeg[place + 4 :]
+    """The same JPEG, the 14th symbol of its second Huffman table in place of the 15th."""
+    place = jpeg.index(b"\xff\xc4", jpeg.index(b"\xff\xc4") + 2) + 4 + 17 + 14
+    return jpeg[:place] + jpeg[place - 1 : place] + jpeg[place + 1 :]
 
 
 PICTURE = Image.open(io.BytesIO(jpeg_bytes(3))).convert("RGB")
@@ -112,7 +112,7 @@ LACKING = {
         "JPEG without an end marker",
     ),
     "hole.jpg": (with_zeros(LARGER, 2583, 64), "damaged: zero bytes stand"),
-    "tables.jpg": (with_symbol_twice(BASELINE), "damaged: a Huffman table of the JPEG holds"),
+    "tables.jpg": (with_symbol_twice(LARGER), "damaged: a Huffman table of the JPEG holds"),
     "one_name.jpg": (of_one_name(scan_by_scan(PICTURE, 2)), "JPEG of scans for components of"),
     "two_palettes.png": (
         PALETTE[:33] + chunk(b"PLTE", COLOURS[::-1]) + PALETTE[33:],

@@ -21,7 +21,7 @@ _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 MCU_ROW = 16
-"""No row of MCUs of the files at hand is higher."""
+"""No row of MCUs of these files is higher."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ class Part:
     def components(self) -> bytes:
         """Of a scan: the ids."""
         return self.segment[5 : 5 + 2 * self.segment[4] : 2]
-
-    @property
-    def first_coefficient(self) -> int:
-        """Of a scan: Ss."""
-        return self.segment[-3]
 
     @property
     def is_refinement(self) -> bool:

@@ -18,6 +18,7 @@ from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import EngineError, InputError
 from hambatch.pipelines.decode import decode
 from hambatch.score.sentinels.recording import record_sentinels
+from hambatch.sources.content import SUFFIXES
 from hambatch.sources.folder import Survey, find_images
 from hambatch.system.files import sha256_of_file, write_bytes
 from hambatch.system.packages import library_versions
@@ -28,8 +29,6 @@ from hambatch.training.export.onnx_graph import store_weights_as_fp16
 GRAPH_NAME = "model.onnx"
 
 MIN_IMAGES, MAX_IMAGES = 8, 64
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 FP32_LIMIT, FP16_STORED_LIMIT = 1e-4, 2e-3
 """The largest difference of any probability; no label may change."""
@@ -123,7 +122,7 @@ def read_images(folder: Path, spec: InputSpec, how: Preprocessing) -> NDArray[np
     images, or one cannot be decoded.
     """
     listed = (folder / name for name in find_images(folder, Survey()))
-    paths = sorted(path for path in listed if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for path in listed if path.suffix.lower() in SUFFIXES)
     if len(paths) < MIN_IMAGES:
         raise InputError(
             f"{folder} holds {len(paths)} JPEG or PNG images, wanted at least {MIN_IMAGES}.\n"

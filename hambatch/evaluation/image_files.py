@@ -24,7 +24,7 @@ def files_of_run(record: Mapping[str, Any], table: Path, wanted: set[str]) -> di
     return {digest: folder / decode_name(name) for digest, name in names if digest in wanted}
 
 
-def find_pictures(images: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
+def files_in(images: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
     """Find the files of evaluated images in a folder, by image_id and, if it is known, sha256.
 
     Returns
