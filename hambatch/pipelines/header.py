@@ -5,13 +5,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hambatch.pipelines.colour_profile import ADOBE_MARKS, COLOUR_CHUNKS, ICC_MARK
-from hambatch.pipelines.jpeg_scans import (
-    has_more_scans,
-    lacking_scans,
-    may_have_hole,
-    repeats_a_symbol,
-    too_many_scans,
-)
+from hambatch.pipelines.jpeg_codes import TABLES, may_have_hole, repeats_a_symbol
+from hambatch.pipelines.jpeg_scans import has_more_scans, lacking_scans, too_many_scans
 from hambatch.pipelines.png_parts import CHANNELS, lacking_colours
 from hambatch.pipelines.segments import END_OF_IMAGE, START_OF_SCAN, jpeg_segments, png_chunks
 from hambatch.sources.content import JPEG_START, PNG_START, SUPPORTED, kind_of
@@ -29,7 +24,7 @@ _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
-_ADOBE, _APP1, _APP2, _TABLES = 0xEE, 0xE1, 0xE2, 0xC4
+_ADOBE, _APP1, _APP2 = 0xEE, 0xE1, 0xE2
 _USUAL_CODINGS = frozenset({0xC0, 0xC1, 0xC2})
 _UNUSUAL_CODINGS = {
     **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG is"),
@@ -212,7 +207,7 @@ def _jpeg(content: bytes) -> Header | None:
         if marker == _APP1 and content.startswith(b"Exif\0", place + 4):
             exifs += 1
             coloured = coloured or _says_adobe_rgb(content, place, end)
-        elif marker == _TABLES:
+        elif marker == TABLES:
             odd_tables = odd_tables or repeats_a_symbol(content[place + 4 : end])
         elif marker == _APP2:
             coloured = coloured or content.startswith(ICC_MARK, place + 4)

@@ -4,8 +4,7 @@ A progressive JPEG sends its coefficients in bands and bit by bit, each in a sca
 files send every component in its own scan. Where scans are absent, libjpeg takes their
 coefficients, or the bits that would follow, for zeros, and prints nothing: the image is
 coarse, grey or green. What is absent *within* a scan, as rows of blocks, makes it print a warning,
-with one exception: zeros, which a disk or a download leaves where nothing was written, are codes
-like any others. Where they are as long as what they stand for, or end the file, nothing is said.
+but for zeros: :mod:`hambatch.pipelines.jpeg_codes`.
 
 The format allows an encoder to leave scans out [1]_. libjpeg and mozjpeg do not: their scan scripts
 end with every bit of every coefficient.
@@ -16,14 +15,13 @@ References
    wants only the DC coefficients of each component.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
+from hambatch.pipelines.jpeg_codes import SEQUENTIAL, TABLES, repeats_a_symbol
 from hambatch.pipelines.segments import END_OF_IMAGE, START_OF_SCAN, jpeg_segments
 from hambatch.sources.content import JPEG_START
 
-_SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
+_PROGRESSIVE = 0xC2
 
 _NO_IMAGE = "incomplete: JPEG without an image before its end marker"
 _NO_END = "incomplete: JPEG without an end marker behind its pixels"
@@ -31,11 +29,6 @@ _NO_END = "incomplete: JPEG without an end marker behind its pixels"
 MOST_SCANS = 200
 """Usual are 1 to 20; libjpeg's own programs write 100 at most. A few bytes make a scan, and each
 costs a pass over all pixels."""
-
-_HOLE, _END_BYTES = bytes(64), b"\xff\xd9"
-_TABLES = 0xC4
-_USUAL_FIRST = {0x00: 0, 0x01: 0, 0x10: 1, 0x11: 0}
-"""The symbol that zeros stand for in the usual tables, which a file may leave out (T.81, K.3)."""
 
 _COEFFICIENTS = 64
 _ABSENT = 16
@@ -73,9 +66,9 @@ def lacking_scans(content: bytes) -> str:
                 scans.append(_scan(content, place))
                 if len(scans) > MOST_SCANS:
                     return f"JPEG of more than {MOST_SCANS} scans is not supported"
-            elif marker in _SEQUENTIAL or marker == _PROGRESSIVE:
+            elif marker in SEQUENTIAL or marker == _PROGRESSIVE:
                 frame = _frame(content, place, progressive=marker == _PROGRESSIVE)
-            elif marker == _TABLES and repeats_a_symbol(content[place + 4 : end]):
+            elif marker == TABLES and repeats_a_symbol(content[place + 4 : end]):
                 return "damaged: a Huffman table of the JPEG holds a symbol twice"
             elif marker == END_OF_IMAGE:
                 # Pillow goes on to a second image: a preview, or the other eye.
@@ -89,64 +82,6 @@ def too_many_scans(content: bytes) -> str:
     """Say so if the file has more scans than are decoded; looks at no more than those."""
     found = lacking_scans(content)
     return found if found.startswith("JPEG of more") else ""
-
-
-def may_have_hole(content: bytes, start: int) -> bool:
-    """Tell whether zeros stand where the pixels are, which begin at ``start``: 1 us for 25 kB."""
-    hole = content.find(_HOLE, start)
-    # What follows the image, such as a preview, may hold as many zeros as it likes.
-    return hole >= 0 and content.find(_END_BYTES, start, hole) < 0
-
-
-def hole_of(content: bytes) -> str:
-    """Say whether zeros in a sequential scan are no picture; empty if they may be one.
-
-    An area of one colour is a row of zeros if zeros stand for "as before" and "nothing more" in the
-    tables of the scan. Otherwise 64 zero bytes are a hundred equal steps, which no picture has.
-    """
-    first = dict(_USUAL_FIRST)
-    sequential, start, symbols = False, 0, frozenset[int]()
-    try:
-        for marker, place, end in jpeg_segments(content):
-            if start and any(symbols) and content.find(_HOLE, start, place) >= 0:
-                return "damaged: zero bytes stand where pixels should be"
-            start = 0
-            if marker == END_OF_IMAGE:
-                break
-            if marker in _SEQUENTIAL:
-                sequential = True
-            elif marker == _TABLES:
-                tables = _tables(content[place + 4 : end])
-                first.update((name, own[0]) for name, own in tables if own)
-            elif marker == START_OF_SCAN and sequential:
-                start, symbols = place, _zeros_of_scan(content, place, first)
-    except (IndexError, KeyError):
-        pass
-    return ""
-
-
-@lru_cache(maxsize=256)
-def repeats_a_symbol(segment: bytes) -> bool:
-    """Tell whether a table of a DHT segment gives a symbol two codes, as none that is whole does.
-
-    A byte lost or changed there makes another picture of the same codes, without a warning.
-    """
-    return any(len(set(symbols)) < len(symbols) for _, symbols in _tables(segment))
-
-
-def _tables(segment: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give of each Huffman table its class and number, and its symbols."""
-    place = 0
-    while place + 17 < len(segment):
-        end = place + 17 + sum(segment[place + 1 : place + 17])
-        yield segment[place], segment[place + 17 : end]
-        place = end
-
-
-def _zeros_of_scan(content: bytes, place: int, first: dict[int, int]) -> frozenset[int]:
-    """Give the symbols that zeros stand for in the tables of a scan's components."""
-    tables = content[place + 6 : place + 5 + 2 * content[place + 4] : 2]
-    return frozenset(first[t >> 4] for t in tables) | {first[0x10 | t & 15] for t in tables}
 
 
 def has_more_scans(content: bytes, coding: int, channels: int, first: int) -> bool:

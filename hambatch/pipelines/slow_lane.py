@@ -10,7 +10,8 @@ from hambatch.pipelines import pillow_lane
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decoder_log import DecoderLog
 from hambatch.pipelines.header import is_cut_off, read_header, refusal, without_extras
-from hambatch.pipelines.jpeg_scans import hole_of, lacking_scans
+from hambatch.pipelines.jpeg_codes import hole_of
+from hambatch.pipelines.jpeg_scans import lacking_scans
 from hambatch.pipelines.pillow_lane import IN_VAIN, Pixels, UndecodableImage
 from hambatch.pipelines.png_parts import lacking_rows
 from hambatch.pipelines.srgb import foreign_profile

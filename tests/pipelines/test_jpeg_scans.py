@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hambatch.pipelines.header import refusal
-from hambatch.pipelines.jpeg_scans import MOST_SCANS, hole_of, lacking_scans, may_have_hole
+from hambatch.pipelines.jpeg_scans import MOST_SCANS, lacking_scans
 from hambatch.pipelines.slow_lane import SlowLane
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
 from hambatch.types import Failure
@@ -16,7 +16,7 @@ from tests.faults.jpeg_absences import Part, parts_of, written
 from tests.faults.jpeg_parts import SOS
 from tests.faults.jpeg_writing import JPEG_ENCODINGS
 from tests.pipelines.lanes import HOW, SPEC
-from tests.pipelines.odd import as_jpeg, picture, with_hole, with_junk_in_the_header
+from tests.pipelines.odd import as_jpeg, picture, with_junk_in_the_header
 
 PROGRESSIVE = as_jpeg(picture(), progressive=True)
 FIRST_SCAN = written(parts_of(PROGRESSIVE)[:7])
@@ -57,17 +57,6 @@ def test_a_jpeg_has_an_end_marker_behind_its_pixels() -> None:
     assert lacking_scans(b"\x89PNG\r\n\x1a\n") == ""
     for length in (*range(3, len(FIRST_SCAN), 97), len(FIRST_SCAN) - 2):
         assert "without an end marker" in lacking_scans(FIRST_SCAN[:length])
-
-
-def test_zeros_are_pixels_only_where_the_tables_say_nothing_changes() -> None:
-    border = Image.new("RGB", (640, 480))
-    border.paste(picture(), (20, 20))
-    flat = as_jpeg(border, optimize=True)
-    usual = as_jpeg(border)
-    assert may_have_hole(flat, 600)
-    assert hole_of(flat) == ""
-    assert "zero bytes" in hole_of(with_hole(usual))
-    assert not may_have_hole(usual + bytes(999), 600)
 
 
 def test_a_second_image_does_not_stand_in_for_the_first() -> None:
