@@ -71,7 +71,7 @@ def join(truth: pd.DataFrame, predictions: pd.DataFrame, path: Path) -> Joined:
 
     Raises InputError if different images of one image_id of the truth were scored.
     """
-    ids, by_case = align(truth["image_id"], predictions["image_id"])
+    ids, by_case = align(truth["image_id"], predictions["image_id"], predictions["image"])
     truth = truth.assign(image_id=ids)
     named = among(predictions["image_id"], ids)
     rows, repeats = one_row_each(predictions[named], path)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hambatch.evaluation.leaks import SAME_BYTES, SAME_LESION, SAME_PICTURE
 from hambatch.system.text_table import first_names
 
 HEADLINES = {
@@ -78,9 +79,9 @@ def without_interval(spans: dict[str, Any]) -> list[str]:
 
 
 HINTS = {
-    "the same lesion": "the truth has no lesion_id",
-    "the same bytes": "the predictions have no sha256",
-    "nearly the same picture": "give --images DIR",
+    SAME_LESION: "the truth has no lesion_id",
+    SAME_BYTES: "the predictions have no sha256",
+    SAME_PICTURE: "give --images DIR",
 }
 """Why a check was not made, or what makes it possible."""
 
@@ -107,8 +108,11 @@ def leak_check(found: dict[str, Any]) -> str:
 
 
 def _not_checked(found: dict[str, Any]) -> str:
+    hints = HINTS
+    if found["pictures_not_compared"]["training"] == found["training_images"]:
+        hints = HINTS | {SAME_PICTURE: "no picture of the training is known"}
     parts = [
-        f"{what}{'' if some == found['evaluated'] else f' of {some} images'}, {HINTS[what]}"
+        f"{what}{'' if some == found['evaluated'] else f' of {some} images'}, {hints[what]}"
         for what, some in found["not_checked"].items()
     ]
     return f"; not checked: {'; '.join(parts)}" if parts else ""
@@ -121,7 +125,7 @@ def _leak_notes(found: dict[str, Any]) -> Iterator[str]:
             "as neither the run nor its engine says so"
         )
     unseen = found["pictures_not_compared"]
-    if "nearly the same picture" in found["checks"] and any(unseen.values()):
+    if SAME_PICTURE in found["checks"] and any(unseen.values()):
         yield (
             f"{unseen['evaluated']} evaluated and {unseen['training']} training images "
             "cannot be read here, so their near-duplicates were not looked for"

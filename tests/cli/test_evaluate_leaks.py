@@ -262,3 +262,15 @@ def test_the_readmes_line_on_the_metadata_of_ham10000(tmp_path):
     check = found["leak_check"]
     assert (found["n"], check["excluded"]) == (2, 10)
     assert (check["training_images"], check["not_checked"]) == (5151, {})
+
+
+def test_a_training_without_any_image_is_not_known(place):
+    held_out = place.root / "held_out.csv"
+    held_out.write_text(place.split.read_text().replace(",train", ",test"))
+    bare = place.root / "of_no_engine.csv"
+    bare.write_bytes(place.table.read_bytes())
+    options = ("--engine", "none", "--data", held_out)
+    first = evaluate(bare, place.labels, *options).stdout.splitlines()[0]
+    assert first.startswith("WARNING: leak check not done: held_out.csv lists no training image")
+    result = evaluate(bare, place.labels, *options, "--exclude-trained")
+    assert "Next: give the split table that the engine was trained with" in str(result.exception)

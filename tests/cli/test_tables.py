@@ -29,6 +29,8 @@ ROWS = [
     )
 ]
 
+LONG = f'"{"a, b " * 30_000}"'
+
 PREDICTION_HEADER = ("image", "status", "prediction", *(f"p_{name}" for name in CLASSES))
 PREDICTIONS = [
     (f"p/{name}.jpg", "ok", "nv", *("0.125" if c != "nv" else "0.25" for c in CLASSES))
@@ -68,6 +70,8 @@ TRUTHS = {
     "rows longer than the header": (SEMICOLONS + "y;L9;nv;45.0;male;;\n").encode(),
     "other names of columns": PLAIN.replace("image_id", " Image ID ").replace("dx", "DX").encode(),
     "decimal commas": SEMICOLONS.replace("45.0", "45,0").replace("61.5", "61,5").encode(),
+    "a long name of a column": PLAIN.replace("\n", f",{LONG}\n", 1).encode(),
+    "a long cell": (PLAIN.replace("\n", ",note\n", 1) + f"y,L9,nv,45.0,male,{LONG},\n").encode(),
     "a column of pandas' index": text_of(
         ("", *HEADER), [(str(k), *row) for k, row in enumerate(ROWS)]
     ).encode(),
@@ -118,6 +122,7 @@ def test_predictions_that_excel_saved_read_alike(tmp_path, wanted):
         (b"image_id,DX,Dx\na,nv,mel\n", ["2 columns dx", "'DX'", "'Dx'"]),
         ("image_id,dx\na,nv\nété,nv\n".encode("cp1252"), ["byte 0xe9", "line 3", "CSV UTF-8"]),
         (b"PK\x03\x04" + bytes(90), ["an Excel workbook"]),
+        ("image_id,dx\na,nv\n".encode("utf-32"), ["UTF-32;", "UTF-16"]),
         (b"image_id;dx\n\n", ["no rows"]),
         (b"image_id;dx\na;nv\nb;nv;x\n", ["row 2", "3 cells"]),
         (b"image_id;dx\n\na;nv\n;;\nb;scc\n", ["'scc' in row 4"]),
