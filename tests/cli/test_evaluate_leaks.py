@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hambatch.cli import hambatch
+from hambatch.engines.loading import find_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from tests.conftest import jpeg_bytes
 from tests.engine_json import rewrite
 
@@ -274,3 +276,15 @@ def test_a_training_without_any_image_is_not_known(place):
     assert first.startswith("WARNING: leak check not done: held_out.csv lists no training image")
     result = evaluate(bare, place.labels, *options, "--exclude-trained")
     assert "Next: give the split table that the engine was trained with" in str(result.exception)
+
+
+def test_a_copy_of_an_installed_engine_that_has_no_list_is_checked_by_the_list(tmp_path, place):
+    installed = find_engine(DEFAULT_ENGINE)
+    values = json.loads((installed / "engine.json").read_text())
+    del values["files"]["training_images.json"]
+    (tmp_path / "engine.json").write_text(json.dumps(values))
+    rewrite(tmp_path / "engine.json", values)
+    bare = place.root / "by_a_copy.csv"
+    bare.write_bytes(place.table.read_bytes())
+    first = evaluate(bare, place.labels, "--engine", tmp_path).stdout.splitlines()[0]
+    assert first.startswith("none of the 8 images was trained on")
