@@ -75,6 +75,8 @@ def open_delimited(path: Path) -> Iterator[tuple[TextIO, Layout]]:
 
 
 def _encoding(path: Path) -> str:
+    if path.is_fifo():  # The table is read again for its cells and for its hash.
+        raise NotDelimited("a pipe, which can be read only once", "a file")
     with path.open("rb") as stream:
         head = stream.read(1024)
     for start, what in _NO_TEXT.items():
@@ -85,7 +87,20 @@ def _encoding(path: Path) -> str:
             return encoding
     if b"\0" in head:
         raise NotDelimited("bytes that are no text, or UTF-16 without a byte-order mark")
+    if line := _line_of_nul(path):
+        raise NotDelimited(f"a byte 0x00, which is no text, in line {line}")
     return "utf-8"
+
+
+def _line_of_nul(path: Path) -> int:
+    """Find the first byte 0, at which pandas would end a cell: its line, 0 if there is none."""
+    lines = 1
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            if (at := chunk.find(b"\0")) >= 0:
+                return lines + chunk.count(b"\n", 0, at)
+            lines += chunk.count(b"\n")
+    return 0
 
 
 def _layout(stream: TextIO) -> Layout:

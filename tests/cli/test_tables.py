@@ -1,6 +1,7 @@
 """Tables as other programs write them: every command reads the same ones, or names the cause."""
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -123,6 +124,7 @@ def test_predictions_that_excel_saved_read_alike(tmp_path, wanted):
         ("image_id,dx\na,nv\nété,nv\n".encode("cp1252"), ["byte 0xe9", "line 3", "CSV UTF-8"]),
         (b"PK\x03\x04" + bytes(90), ["an Excel workbook"]),
         ("image_id,dx\na,nv\n".encode("utf-32"), ["UTF-32;", "UTF-16"]),
+        (b"image_id,dx\n" + b"a,nv\n" * 300 + b"b\0c,nv\n", ["byte 0x00", "line 302"]),
         (b"image_id;dx\n\n", ["no rows"]),
         (b"image_id;dx\na;nv\nb;nv;x\n", ["row 2", "3 cells"]),
         (b"image_id;dx\n\na;nv\n;;\nb;scc\n", ["'scc' in row 4"]),
@@ -134,6 +136,14 @@ def test_a_table_that_cannot_be_read_is_refused_with_the_cause(truth, words, tmp
     assert isinstance(result.exception, InputError), result.exception
     for word in ("truth.csv: found", "wanted", "Next: ", *words):
         assert word in str(result.exception)
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "preds.csv").write_bytes(P)
+    arguments = ["evaluate", tmp_path / "preds.csv", "--truth", tmp_path / "pipe"]
+    result = CliRunner().invoke(hambatch, [*map(str, arguments)])
+    assert "found no readable table: a pipe" in str(result.exception)
 
 
 def download(root, metadata, name="HAM10000_metadata.csv"):
