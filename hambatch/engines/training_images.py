@@ -81,16 +81,21 @@ def write_training_images(folder: Path, found: TrainingImages) -> None:
 def read_training_images(folder: Path, manifest: Manifest) -> TrainingImages | None:
     """Read the list of an engine; None if ``engine.json`` names none.
 
-    Raises EngineError if it is missing, has changed, or is no such list.
+    Raises EngineError if it is missing, has changed, or is no such list, or that of another split
+    table than the engine's.
     """
     if TRAINING_IMAGES not in manifest.files:
         return None
     verify_file(folder, manifest, TRAINING_IMAGES)
     path = folder / TRAINING_IMAGES
     try:
-        return read_json(path.read_bytes(), TrainingImages)
+        found = read_json(path.read_bytes(), TrainingImages)
+        own = manifest.data.get("split_sha256", found.split_sha256)
+        if found.split_sha256 != own:
+            raise ValueError(f"it is of split table {found.split_sha256}, the engine of {own}")
     except (OSError, ValueError) as error:
         raise EngineError(
             f"{path} cannot be used: {error}; wanted a list of training images.\n"
             "Next: install hambatch again, or train the engine again"
         ) from error
+    return found

@@ -28,11 +28,12 @@ class Aligned(NamedTuple):
     by_case: list[str]
 
 
-def align(truth: pd.Series, predictions: pd.Series) -> Aligned:
+def align(truth: pd.Series, predictions: pd.Series, images: pd.Series) -> Aligned:
     """Let an id with folders or the suffix of an image mean the image itself.
 
     An id that stands in both stays. Of the others, two meet that are the same without folders
-    and suffix, if no other id is. Ids that differ in case never meet: they may be two images.
+    and suffix, if no other id is, and if the id's folders are those of the prediction's image, as
+    far as both have some. Ids that differ in case never meet: they may be two images.
     """
     alone = truth[~among(truth, predictions)]
     if alone.empty:
@@ -42,6 +43,10 @@ def align(truth: pd.Series, predictions: pd.Series) -> Aligned:
     single = theirs.first()[theirs.size() == 1]
     mine = alone.map(bare_id)
     found = mine[~mine.duplicated(keep=False)].map(single).dropna()
+    path_of = dict(zip(found, alone[found.index], strict=True))
+    rows = zip(predictions, images, strict=True)
+    met = {one for one, image in rows if one in path_of and not _apart(path_of[one], image)}
+    found = found[found.isin(met)]
     ids = truth.copy()
     ids[found.index] = found
     rest, cases = alone.drop(found.index), set(free.str.casefold())
@@ -63,6 +68,17 @@ def bare_id(image_id: str) -> str:
     name = re.split(r"[/\\]", decode_name(image_id))[-1]
     suffix = _SUFFIX.search(name, name.rfind(".")) if "." in name else None
     return canonical_id(name[: suffix.start()] if suffix and suffix.start() else name)
+
+
+def _apart(one: str, other: str) -> bool:
+    """Whether two paths have folders, and not the same ones: ``a/x`` and ``b/x``."""
+    mine, theirs = _folders(one), _folders(other)
+    return any(a != b for a, b in zip(mine, theirs, strict=False))
+
+
+def _folders(path: str) -> list[str]:
+    """Give the folders of a path, the innermost first."""
+    return re.split(r"[/\\]", canonical_id(decode_name(path)))[-2::-1]
 
 
 def one_row_each(predictions: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

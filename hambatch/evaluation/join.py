@@ -71,7 +71,7 @@ def join(truth: pd.DataFrame, predictions: pd.DataFrame, path: Path) -> Joined:
 
     Raises InputError if different images of one image_id of the truth were scored.
     """
-    ids, by_case = align(truth["image_id"], predictions["image_id"])
+    ids, by_case = align(truth["image_id"], predictions["image_id"], predictions["image"])
     truth = truth.assign(image_id=ids)
     named = among(predictions["image_id"], ids)
     rows, repeats = one_row_each(predictions[named], path)
@@ -115,7 +115,8 @@ def join_scored(labels: pd.DataFrame, truth: Path, predictions: pd.DataFrame, pa
         raise InputError(
             f"{path}: found no ok prediction for any of the {counts['truth']} images of {truth} "
             f"({counts['failed']} failed, {counts['missing']} without a row, "
-            f"such as {names[0]!r}{case}); wanted images named image_id.jpg or the like.\n"
+            f"such as {names[0]!r}{case}), but images such as "
+            f"{predictions['image'].iloc[0]!r}; wanted images named image_id.jpg or the like.\n"
             "Next: hambatch score IMAGES --out preds.csv, with the images of that truth"
         )
     return joined

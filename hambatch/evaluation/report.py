@@ -108,8 +108,11 @@ def leak_check(found: dict[str, Any]) -> str:
 
 
 def _not_checked(found: dict[str, Any]) -> str:
+    hints = HINTS
+    if found["pictures_not_compared"]["training"] == found["training_images"]:
+        hints = HINTS | {SAME_PICTURE: "no picture of the training is known"}
     parts = [
-        f"{what}{'' if some == found['evaluated'] else f' of {some} images'} ({HINTS[what]})"
+        f"{what}{'' if some == found['evaluated'] else f' of {some} images'} ({hints[what]})"
         for what, some in found["not_checked"].items()
     ]
     return f"; not checked: {', '.join(parts)}" if parts else ""

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.engines.loading import find_engine, installed_engines
-from hambatch.engines.manifest import MANIFEST_NAME, Manifest, identity_of, read_manifest
+from hambatch.engines.manifest import (
+    MANIFEST_NAME,
+    TRAINING_IMAGES,
+    Manifest,
+    identity_of,
+    read_manifest,
+)
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.options import NONE
 from hambatch.score.record import read_record
@@ -48,7 +54,7 @@ def scored_by(predictions: Path, engine: str | None) -> ScoredBy:
         following = "give the split table of the training, if there is one, to --data"
         return ScoredBy(record=record, why=why, following=following, another=True)
     if given is not None:
-        return ScoredBy(given, read_manifest(given), record)
+        return ScoredBy(*_listing(given, read_manifest(given)), record)
     why = f"{predictions.name} has no record beside it that names its engine"
     if record is not None:
         why = (
@@ -74,9 +80,8 @@ def _by_record(predictions: Path, record: Mapping[str, Any], given: Path | None)
     used = record["fingerprint"]["engine"]
     for folder in _candidates(record, given):
         manifest = read_manifest(folder)
-        graphs = {manifest.files[variant.file].sha256 for variant in manifest.variants}
-        if used.get("graph_sha256") in graphs or _same_manifest(folder, used):
-            return ScoredBy(folder, manifest, record)
+        if used.get("graph_sha256") in _graphs(manifest) or _same_manifest(folder, used):
+            return ScoredBy(*_listing(folder, manifest), record)
     name = used.get("name")
     if given is not None:
         raise InputError(
@@ -99,6 +104,25 @@ def _candidates(record: Mapping[str, Any], given: Path | None) -> Iterator[Path]
     if given is not None:
         yield given
     yield from installed_engines()
+
+
+def _listing(folder: Path, manifest: Manifest) -> tuple[Path, Manifest]:
+    """Take the installed engine of the same weights and training, if it alone has a list."""
+    own = manifest.data.get("split_sha256")
+    others = () if TRAINING_IMAGES in manifest.files else installed_engines()
+    for other in others:
+        theirs = read_manifest(other)
+        if (
+            TRAINING_IMAGES in theirs.files
+            and own in (None, theirs.data.get("split_sha256"))
+            and _graphs(manifest) & _graphs(theirs)
+        ):
+            return other, theirs
+    return folder, manifest
+
+
+def _graphs(manifest: Manifest) -> set[str]:
+    return {manifest.files[variant.file].sha256 for variant in manifest.variants}
 
 
 def _same_manifest(folder: Path, used: Mapping[str, Any]) -> bool:

@@ -59,8 +59,8 @@ def check_training(
     images = _with_keys(joined.images, by, training, predictions, options.images)
     if by.manifest is None and not by.another:
         _refuse_those_of_installed(images, by, predictions)
-    if training is None:
-        return Checked(joined, _unknown(images, by, predictions, options))
+    if training is None or training.used.empty:
+        return Checked(joined, _unknown(by, training, predictions, options))
     leaks = find_leaks(images, training.used)
     leaking = leaking_ids(leaks)
     if leaking and (not options.exclude_trained or len(leaking) == len(images)):
@@ -149,14 +149,17 @@ def _refused(
 
 
 def _unknown(
-    images: pd.DataFrame, by: ScoredBy, predictions: Path, options: LeakOptions
+    by: ScoredBy, training: Training | None, predictions: Path, options: LeakOptions
 ) -> dict[str, Any]:
     """Say that it is not known what was trained on, and how to tell.
 
     Raises InputError if images were to be left out.
     """
     why, following = by.why, by.following
-    if by.manifest is not None:
+    if training is not None:
+        why = f"{training.name} lists no training image (split {' or '.join(training.sides)})"
+        following = "give the split table that the engine was trained with to --data"
+    elif by.manifest is not None:
         name = by.manifest.name
         why = f"{name} has no {TRAINING_IMAGES}, so the images that it was trained on are not known"
         digest = by.manifest.data.get("split_sha256", "")[:12]

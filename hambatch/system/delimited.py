@@ -3,7 +3,8 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -21,6 +22,8 @@ _MARKS = {
 }
 
 _NO_TEXT = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # whose mark begins with that of UTF-16
+    codecs.BOM_UTF32_BE: "UTF-32",
     b"PK\x03\x04": "an Excel workbook or another zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x1f\x8b": "a gzip file",
@@ -72,17 +75,32 @@ def open_delimited(path: Path) -> Iterator[tuple[TextIO, Layout]]:
 
 
 def _encoding(path: Path) -> str:
+    if path.is_fifo():  # The table is read again for its cells and for its hash.
+        raise NotDelimited("a pipe, which can be read only once", "a file")
     with path.open("rb") as stream:
         head = stream.read(1024)
-    for mark, encoding in _MARKS.items():
-        if head.startswith(mark):
-            return encoding
     for start, what in _NO_TEXT.items():
         if head.startswith(start):
             raise NotDelimited(what)
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding
     if b"\0" in head:
         raise NotDelimited("bytes that are no text, or UTF-16 without a byte-order mark")
+    if line := _line_of_nul(path):
+        raise NotDelimited(f"a byte 0x00, which is no text, in line {line}")
     return "utf-8"
+
+
+def _line_of_nul(path: Path) -> int:
+    """Find the first byte 0, at which pandas would end a cell: its line, 0 if there is none."""
+    lines = 1
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            if (at := chunk.find(b"\0")) >= 0:
+                return lines + chunk.count(b"\n", 0, at)
+            lines += chunk.count(b"\n")
+    return 0
 
 
 def _layout(stream: TextIO) -> Layout:
@@ -102,10 +120,15 @@ def _first_delimiter(line: str) -> str:
 
 def _header(lines: Iterator[str], delimiter: str) -> list[str]:
     try:
-        cells = next(csv.reader(lines, delimiter=delimiter))
+        cells = next(_cells(lines, delimiter))
     except csv.Error as error:
         raise NotDelimited(f"no header ({error})", "a table with a header") from error
     return [cell.strip().strip("\ufeff") for cell in cells]
+
+
+def _cells(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> Iterator[list[str]]:
+    csv.field_size_limit(sys.maxsize)  # pandas has none; a report in a cell may be megabytes
+    return csv.reader(lines, delimiter=delimiter, strict=strict)
 
 
 def width_of(path: Path) -> int:
@@ -116,7 +139,7 @@ def width_of(path: Path) -> int:
     """
     with open_delimited(path) as (stream, layout):
         width = wanted = len(layout.header)
-        rows = csv.reader(stream, delimiter=layout.delimiter, strict=True)
+        rows = _cells(stream, layout.delimiter, strict=True)
         number = 1
         while True:
             try:

@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hambatch.cli import hambatch
+from hambatch.engines.loading import find_engine
+from hambatch.engines.options import DEFAULT_ENGINE
 from tests.conftest import jpeg_bytes
 from tests.engine_json import rewrite
 
@@ -262,3 +264,27 @@ def test_the_readmes_line_on_the_metadata_of_ham10000(tmp_path):
     check = found["leak_check"]
     assert (found["n"], check["excluded"]) == (2, 10)
     assert (check["training_images"], check["not_checked"]) == (5151, {})
+
+
+def test_a_training_without_any_image_is_not_known(place):
+    held_out = place.root / "held_out.csv"
+    held_out.write_text(place.split.read_text().replace(",train", ",test"))
+    bare = place.root / "of_no_engine.csv"
+    bare.write_bytes(place.table.read_bytes())
+    options = ("--engine", "none", "--data", held_out)
+    first = evaluate(bare, place.labels, *options).stdout.splitlines()[0]
+    assert first.startswith("WARNING: leak check not done: held_out.csv lists no training image")
+    result = evaluate(bare, place.labels, *options, "--exclude-trained")
+    assert "Next: give the split table that the engine was trained with" in str(result.exception)
+
+
+def test_a_copy_of_an_installed_engine_that_has_no_list_is_checked_by_the_list(tmp_path, place):
+    installed = find_engine(DEFAULT_ENGINE)
+    values = json.loads((installed / "engine.json").read_text())
+    del values["files"]["training_images.json"]
+    (tmp_path / "engine.json").write_text(json.dumps(values))
+    rewrite(tmp_path / "engine.json", values)
+    bare = place.root / "by_a_copy.csv"
+    bare.write_bytes(place.table.read_bytes())
+    first = evaluate(bare, place.labels, "--engine", tmp_path).stdout.splitlines()[0]
+    assert first.startswith("none of the 8 images was trained on")

@@ -119,3 +119,26 @@ def test_a_truth_may_name_files_and_an_id_of_another_case_is_not_taken(tmp_path:
     counts = json.loads(result.stdout)["counts"]
     assert (counts["scored"], counts["missing_named"]) == (3, ["ISIC_3"])
     assert counts["other_case_named"] == ["ISIC_3"]
+
+
+def test_an_image_of_another_folder_than_the_truth_names_is_another_image(tmp_path: Path) -> None:
+    p = ",".join("1" if name == "nv" else "0" for name in CLASSES)
+    header = ",".join(["image", "status", "prediction", *(f"p_{name}" for name in CLASSES)])
+    images = ("site_b/1.jpg", "site_a/2.jpg", "site_a/3.jpg")
+    (tmp_path / "p.csv").write_text("\n".join([header, *(f"{n},ok,nv,{p}" for n in images)]) + "\n")
+    named = ("site_a/1.jpg", "data/site_a/2.jpg", "C:\\site_a\\3")
+    rows = [f"{name},nv" for name in named]
+    (tmp_path / "t.csv").write_text("\n".join(["image_id,dx", *rows]) + "\n")
+    result = run("evaluate", tmp_path / "p.csv", "--truth", tmp_path / "t.csv", "--json")
+    counts = json.loads(result.stdout)["counts"]
+    assert (counts["scored"], counts["missing_named"]) == (2, ["site_a/1.jpg"])
+
+
+def test_a_truth_of_other_ids_is_refused_with_one_of_each_side(tmp_path: Path) -> None:
+    p = ",".join("1" if name == "nv" else "0" for name in CLASSES)
+    header = ",".join(["image", "status", "prediction", *(f"p_{name}" for name in CLASSES)])
+    (tmp_path / "p.csv").write_text(f"{header}\n007.jpg,ok,nv,{p}\n")
+    # A spreadsheet took the zeros for those of a number.
+    (tmp_path / "t.csv").write_text("image_id,dx\n7,nv\n")
+    result = run("evaluate", tmp_path / "p.csv", "--truth", tmp_path / "t.csv")
+    assert "such as '7'), but images such as '007.jpg'" in str(result.exception)

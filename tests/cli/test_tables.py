@@ -1,6 +1,7 @@
 """Tables as other programs write them: every command reads the same ones, or names the cause."""
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -28,6 +29,8 @@ ROWS = [
         )
     )
 ]
+
+LONG = f'"{"a, b " * 30_000}"'
 
 PREDICTION_HEADER = ("image", "status", "prediction", *(f"p_{name}" for name in CLASSES))
 PREDICTIONS = [
@@ -68,6 +71,8 @@ TRUTHS = {
     "rows longer than the header": (SEMICOLONS + "y;L9;nv;45.0;male;;\n").encode(),
     "other names of columns": PLAIN.replace("image_id", " Image ID ").replace("dx", "DX").encode(),
     "decimal commas": SEMICOLONS.replace("45.0", "45,0").replace("61.5", "61,5").encode(),
+    "a long name of a column": PLAIN.replace("\n", f",{LONG}\n", 1).encode(),
+    "a long cell": (PLAIN.replace("\n", ",note\n", 1) + f"y,L9,nv,45.0,male,{LONG},\n").encode(),
     "a column of pandas' index": text_of(
         ("", *HEADER), [(str(k), *row) for k, row in enumerate(ROWS)]
     ).encode(),
@@ -118,6 +123,8 @@ def test_predictions_that_excel_saved_read_alike(tmp_path, wanted):
         (b"image_id,DX,Dx\na,nv,mel\n", ["2 columns dx", "'DX'", "'Dx'"]),
         ("image_id,dx\na,nv\nété,nv\n".encode("cp1252"), ["byte 0xe9", "line 3", "CSV UTF-8"]),
         (b"PK\x03\x04" + bytes(90), ["an Excel workbook"]),
+        ("image_id,dx\na,nv\n".encode("utf-32"), ["UTF-32;", "UTF-16"]),
+        (b"image_id,dx\n" + b"a,nv\n" * 300 + b"b\0c,nv\n", ["byte 0x00", "line 302"]),
         (b"image_id;dx\n\n", ["no rows"]),
         (b"image_id;dx\na;nv\nb;nv;x\n", ["row 2", "3 cells"]),
         (b"image_id;dx\n\na;nv\n;;\nb;scc\n", ["'scc' in row 4"]),
@@ -129,6 +136,14 @@ def test_a_table_that_cannot_be_read_is_refused_with_the_cause(truth, words, tmp
     assert isinstance(result.exception, InputError), result.exception
     for word in ("truth.csv: found", "wanted", "Next: ", *words):
         assert word in str(result.exception)
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "preds.csv").write_bytes(P)
+    arguments = ["evaluate", tmp_path / "preds.csv", "--truth", tmp_path / "pipe"]
+    result = CliRunner().invoke(hambatch, [*map(str, arguments)])
+    assert "found no readable table: a pipe" in str(result.exception)
 
 
 def download(root, metadata, name="HAM10000_metadata.csv"):

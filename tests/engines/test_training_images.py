@@ -1,6 +1,7 @@
 """The list of training images: verified, without names, and no part of what decides a row."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,11 @@ def test_an_entry_that_is_removed_is_noticed(folder: Path) -> None:
     path.write_text(json.dumps(values))
     with pytest.raises(EngineError, match="was changed after it was written"):
         load_engine(folder)
+
+
+def test_the_list_of_another_engine_is_refused(folder: Path) -> None:
+    write_training_images(folder, LISTED)
+    manifest = read_manifest(folder)
+    manifest = write_manifest(folder, replace(manifest, data={"split_sha256": "0" * 64}))
+    with pytest.raises(EngineError, match=r"it is of split table .*, the engine of 0000"):
+        read_training_images(folder, manifest)
