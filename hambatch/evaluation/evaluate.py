@@ -11,12 +11,12 @@ from hambatch.errors import InputError
 from hambatch.evaluation.bootstrap import ISIC, RELIABILITY, bootstrap_intervals, paired_figures
 from hambatch.evaluation.calibration import reliability_bins
 from hambatch.evaluation.join import Joined, join_scored
+from hambatch.evaluation.leak_check import check_training
 from hambatch.evaluation.measures import evaluate, isic_figures
 from hambatch.evaluation.options import DEFAULTS, LeakOptions
 from hambatch.evaluation.ranking import roc_curves
 from hambatch.evaluation.subgroups import subgroups
 from hambatch.evaluation.tables import read_predictions, read_truth
-from hambatch.evaluation.trained_on import check_training
 from hambatch.system.files import sha256_of_file
 
 

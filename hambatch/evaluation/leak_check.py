@@ -22,7 +22,7 @@ from hambatch.evaluation.leaks import (
 from hambatch.evaluation.options import NONE, LeakOptions
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record
 from hambatch.evaluation.scored_by import ScoredBy, scored_by
-from hambatch.evaluation.training import Training, listed_by, training_of
+from hambatch.evaluation.trained_images import Training, listed_by, training_of
 from hambatch.ham10000.training_images import pictures_of, with_keys
 
 OUT_OF_FOLD = "out of fold: no image is by a network that saw its lesion"
