@@ -35,6 +35,7 @@ ADDED = {
     "changed_since_begun.since_utc": "a time",
     "changed_since_begun.looked_utc": "a time",
     "changed_since_begun.problem": "what the second listing found",
+    "not_scored.skipped": "folders of thumbnails and deleted files",
 }
 """Keys that run records have since 463d216."""
 
