@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from hambatch.errors import InputError
 from hambatch.sinks.columns import PROBABILITIES
-from hambatch.system.text import canonical_id, decode_name
-from hambatch.system.text_table import NAMED, first_names
+from hambatch.system.text import NAMED, canonical_id, decode_name, first_names
 
 _SUFFIX = re.compile(
     r"\.(?:jpe?g|jpe|jfif|png|tiff?|bmp|gif|webp|jp2|j2k|heic|heif|avif|dcm)", re.IGNORECASE

@@ -13,7 +13,7 @@ from hambatch.errors import InputError
 from hambatch.evaluation.ids import align, among, one_row_each
 from hambatch.evaluation.sample import Sample
 from hambatch.evaluation.tables import P_COLUMNS
-from hambatch.system.text_table import NAMED
+from hambatch.system.text import NAMED
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from hambatch.ham10000.perceptual_hash import (
     near_pairs,
     unpacked,
 )
-from hambatch.system.text import canonical_id
-from hambatch.system.text_table import first_names
+from hambatch.system.text import canonical_id, first_names
 
 
 class Leak(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hambatch.evaluation.leaks import SAME_BYTES, SAME_LESION, SAME_PICTURE
-from hambatch.system.text_table import first_names
+from hambatch.system.text import first_names
 
 HEADLINES = {
     "accuracy": "accuracy",

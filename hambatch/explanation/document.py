@@ -11,8 +11,7 @@ from hambatch.engines.probabilities import temperature_of
 from hambatch.explanation.heat_map import RESEARCH_USE_ONLY, Explanation
 from hambatch.explanation.selection import Selection
 from hambatch.system.packages import library_versions
-from hambatch.system.text import encode_name
-from hambatch.system.text_table import first_names
+from hambatch.system.text import encode_name, first_names
 from hambatch.types import Row
 
 METHOD = {

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.errors import InputError
-from hambatch.system.text_table import first_names
+from hambatch.system.text import first_names
 
 KNOWN_PAIRS = (
     ("ISIC_0024437", "ISIC_0031299"),

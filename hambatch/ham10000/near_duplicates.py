@@ -12,7 +12,7 @@ from hambatch.ham10000.leaks import SHOWN
 from hambatch.ham10000.perceptual_hash import pairs_apart, signatures_of, thumbnails
 from hambatch.ham10000.split import join_groups
 from hambatch.ham10000.table import files_of
-from hambatch.system.text_table import first_names
+from hambatch.system.text import first_names
 
 
 class Compared(NamedTuple):

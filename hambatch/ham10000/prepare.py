@@ -19,8 +19,7 @@ from hambatch.ham10000.options import PrepareOptions
 from hambatch.ham10000.split import assign_splits, group_lesions
 from hambatch.ham10000.table import COLUMNS, record_path
 from hambatch.system.files import followed, write_json, write_text
-from hambatch.system.text import canonical_id, encode_name
-from hambatch.system.text_table import first_names
+from hambatch.system.text import canonical_id, encode_name, first_names
 
 
 def prepare(

@@ -10,8 +10,7 @@ from typing import NoReturn
 from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
-from hambatch.system.text import decode_name, encode_name
-from hambatch.system.text_table import COLUMNS_NAMED, first_names
+from hambatch.system.text import COLUMNS_NAMED, decode_name, encode_name, first_names
 from hambatch.types import Row
 
 PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)

@@ -2,6 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+NAMED = 5
+"""How many names a message lists before it only counts."""
+
+COLUMNS_NAMED = 40
+"""How many columns of a table a message lists."""
 
 _LOOKS_ENCODED = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 
@@ -71,3 +78,9 @@ def canonical_id(image_id: str) -> str:
 def plural(count: int, thing: str) -> str:
     """Say ``1 stream``, ``2 streams``."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def first_names(names: Sequence[str], at_most: int = NAMED, separator: str = ", ") -> str:
+    """List the first names; dots stand for the others."""
+    more = ["..."] if len(names) > at_most else []
+    return separator.join([*names[:at_most], *more])

@@ -11,12 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hambatch.errors import InputError
 from hambatch.system.delimited import Layout, NotDelimited, open_delimited, width_of
-
-NAMED = 5
-"""How many names a message lists before it only counts."""
-
-COLUMNS_NAMED = 40
-"""How many columns of a table a message lists."""
+from hambatch.system.text import COLUMNS_NAMED, NAMED, first_names
 
 MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "#n/a", "null", "none", "unknown"})
 """What programs write, in any case, for a value that is not known."""
@@ -157,12 +152,6 @@ class TextTable:
             found = f"{len(twice)} image_id in several rows: {first_names(list(twice))}"
             where = f"{twice.iloc[0]} in rows {numbers}: {names}"
             raise self.refused(f"{found} ({where})", "one row for every image_id")
-
-
-def first_names(names: Sequence[str], at_most: int = NAMED, separator: str = ", ") -> str:
-    """List the first names; dots stand for the others."""
-    more = ["..."] if len(names) > at_most else []
-    return separator.join([*names[:at_most], *more])
 
 
 def known(values: pd.Series) -> pd.Series:
