@@ -16,8 +16,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hambatch.cli import hambatch
-from hambatch.engines.loading import find_engine
-from hambatch.engines.options import DEFAULT_ENGINE
 from tests.conftest import jpeg_bytes
 from tests.engine_json import rewrite
 
@@ -279,7 +277,7 @@ def test_a_training_without_any_image_is_not_known(place):
 
 
 def test_a_copy_of_an_installed_engine_that_has_no_list_is_checked_by_the_list(tmp_path, place):
-    installed = find_engine(DEFAULT_ENGINE)
+    installed = Path(__file__).parents[2] / "engines" / "ham10000-resnet50"
     values = json.loads((installed / "engine.json").read_text())
     del values["files"]["training_images.json"]
     (tmp_path / "engine.json").write_text(json.dumps(values))
