@@ -7,7 +7,7 @@ from typing import Any
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import FEATURES
 from hambatch.errors import EngineError
-from hambatch.system.files import replacing
+from hambatch.system.files import outside_current_folder, replacing
 from hambatch.system.packages import require
 
 SIDE = 224
@@ -23,7 +23,11 @@ def keras_for(purpose: str) -> Any:
     """Import Keras, or name the extra that brings it."""
     # TensorFlow reads it once, on import: errors are shown, its notes on devices are not.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    return require("keras", extra="train", purpose=purpose)
+    # XLA looks for CUDA's tools in ./cuda_sdk_lib first, and runs the ptxas that it finds there.
+    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_cuda_data_dir=/nonexistent")
+    # Keras imports matplotlib, which reads its settings in the current folder first.
+    with outside_current_folder():
+        return require("keras", extra="train", purpose=purpose)
 
 
 def build_base(weights: str | Path | None, purpose: str = PURPOSE, side: int = SIDE) -> Any:

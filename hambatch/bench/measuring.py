@@ -4,7 +4,6 @@ A noisy minute is then noisy for everything that is compared.
 """
 
 import gc
-import multiprocessing
 import os
 import signal
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hambatch.errors import BackendError, EngineError, HambatchError, InputError, MissingDependency
+from hambatch.system.spawning import spawn_context
 
 STOP_SECONDS = 5.0
 """How long a process may take to end by itself."""
@@ -116,7 +116,7 @@ def child_of(task: Task) -> Iterator[Callable[[], Turn]]:
     Raises what the task raised as it was loaded, or in its turn.
     """
     # Spawn: a fork would share the parent's memory, and its peak.
-    context = multiprocessing.get_context("spawn")
+    context = spawn_context()
     connection, theirs = context.Pipe()
     # No daemon: these may have no children, and a whole run has its worker.
     process = context.Process(target=serve, args=(theirs, task))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.system.files import refusing, replacing
-from hambatch.system.packages import require
+from hambatch.system.plotting import require_matplotlib
 
 STYLES = (
     {"marker": "o", "linestyle": "-", "color": "#08306b"},
@@ -57,8 +57,8 @@ def write_plots(result: dict[str, Any], folder: Path) -> list[Path]:
         If matplotlib is not installed.
     """
     # Not pyplot: it keeps every figure alive, and picks a backend for a screen.
-    figures = require("matplotlib.figure", extra="plot", purpose=PURPOSE)
-    canvases = require("matplotlib.backends.backend_agg", extra="plot", purpose=PURPOSE)
+    figures = require_matplotlib("matplotlib.figure", PURPOSE)
+    canvases = require_matplotlib("matplotlib.backends.backend_agg", PURPOSE)
     with refusing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     written = []

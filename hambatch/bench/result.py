@@ -17,7 +17,7 @@ from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.score.record import utc_now
 from hambatch.system.files import refusing, write_json
-from hambatch.system.packages import require
+from hambatch.system.plotting import require_matplotlib
 
 CONFIDENCE = 0.99
 """Confidence that a percentile lies inside what was sampled."""
@@ -171,7 +171,7 @@ def check_outputs(out: Path | None, plots: Path | None) -> None:
             "Next: --out RESULT.json, in an existing folder"
         )
     if plots is not None:
-        require("matplotlib", extra="plot", purpose="--plots")
+        require_matplotlib("matplotlib", "--plots")
         with refusing(plots):
             plots.mkdir(parents=True, exist_ok=True)
 

@@ -9,6 +9,7 @@ import click
 from hambatch import __version__
 from hambatch.cli.standard_streams import watch_streams
 from hambatch.errors import ExitCode, HambatchError, InputError, ReaderGone
+from hambatch.system.search_path import leave_out_current_folder
 
 SECTIONS = {
     "Score images": {
@@ -83,6 +84,7 @@ def hambatch() -> None:
 
 def main() -> None:
     """Run the command line; an expected error is one message and an exit code."""
+    leave_out_current_folder()
     # A service manager's stop ends a run as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with watch_streams():

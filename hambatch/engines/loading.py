@@ -1,5 +1,6 @@
 """Engine folders: found by name or path, opened with every hash checked, closed when made."""
 
+import os
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,11 +35,15 @@ def installed_engines() -> list[Path]:
 
 
 def find_engine(name_or_path: str) -> Path:
-    """Resolve ``--engine NAME|PATH`` to a folder; a path wins over a name.
+    """Resolve ``--engine NAME|PATH`` to a folder.
+
+    A name without ``/`` is first that of an installed engine: a folder of the same name among
+    the images does not replace it.
 
     Raises EngineError if it is neither a folder with an ``engine.json`` nor an installed name.
     """
-    for folder in (Path(name_or_path), engines_folder() / name_or_path):
+    path, installed = Path(name_or_path), engines_folder() / name_or_path
+    for folder in (path, installed) if os.sep in name_or_path else (installed, path):
         if (folder / MANIFEST_NAME).is_file():
             return folder.resolve()
     names = [folder.name for folder in installed_engines()]

@@ -21,7 +21,7 @@ from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item, fetch
 from hambatch.system.files import refusing, write_bytes, write_json
 from hambatch.system.interrupts import Interrupted, Stop, stopping
-from hambatch.system.packages import require
+from hambatch.system.plotting import require_matplotlib
 from hambatch.system.text import encode_name, stem_of
 from hambatch.types import Row
 
@@ -77,7 +77,7 @@ def explain(
     Interrupted
         If a signal stopped it: PNGs that are drawn stay, `explain.json` is not written.
     """
-    require("matplotlib", extra="plot", purpose=PURPOSE)
+    require_matplotlib("matplotlib", PURPOSE)
     engine = load_engine(find_engine(selection.options.engine))
     manifest = as_wanted(engine.manifest, selection.options.calibration)
     engine = replace(engine, manifest=manifest)

@@ -145,3 +145,16 @@ def closed_at_the_end(stream: Stream) -> Iterator[Stream]:
             stream.close()
         raise
     stream.close()
+
+
+@contextmanager
+def outside_current_folder() -> Iterator[None]:
+    """Work in ``/`` for a moment, as for an import that reads settings of the current folder."""
+    # By descriptor: the folder may have been deleted, or renamed meanwhile.
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        os.chdir("/")
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)

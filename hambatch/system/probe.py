@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import hambatch
+from hambatch.system.search_path import leave_out_current_folder
 
 LEAN = ("-I", "-S")
 """Python with nothing but its own library: for what needs no package."""
@@ -135,6 +136,7 @@ def run_child(module: str) -> None:
     # Ctrl-C reaches this process too, and has to end it in the middle of an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.excepthook = _send_error
+    leave_out_current_folder()
     # A crash is a result here; its memory is not worth a file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     importlib.import_module(module).main()

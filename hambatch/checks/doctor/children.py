@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from hambatch.errors import HambatchError
+from hambatch.system.files import outside_current_folder
 from hambatch.system.probe import report
 
 COLOUR = (120, 90, 60)
@@ -32,7 +33,9 @@ def main() -> None:
 def import_modules(*names: str) -> None:
     """Report the name of each module that can be imported; the first that cannot ends it."""
     for name in names:
-        importlib.import_module(name)
+        # Matplotlib reads its settings there first.
+        with outside_current_folder():
+            importlib.import_module(name)
         report(name)
 
 

@@ -1,7 +1,6 @@
 """The parent's side of a worker process: start it, send batches, take answers, notice its end."""
 
 import atexit
-import multiprocessing
 import select
 import signal
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from hambatch.score.worker.protocol import (
     WorkerLog,
 )
 from hambatch.sources.reading import Item
+from hambatch.system.spawning import spawn_context
 
 STOP_SECONDS = 5.0
 """How long a process may take to end by itself."""
@@ -89,7 +89,7 @@ class Worker:
         self._patience = patience
         self._log = WorkerLog()
         # Spawn: a fork would copy the parent's threads' locks into the child.
-        context = multiprocessing.get_context("spawn")
+        context = spawn_context()
         ours, theirs = context.Pipe()
         self._connection: Connection = ours
         self._process = context.Process(target=run, args=(theirs, job, self._log), daemon=True)
