@@ -2,6 +2,9 @@
 
 from hambatch.engines.classes import CLASSES, MALIGNANT
 from hambatch.errors import BackendError, EngineError, HambatchError, InputError, MissingDependency
+from hambatch.system.inherited import without_telemetry
+
+without_telemetry()
 
 __version__ = "0.1.0"
 
