@@ -12,6 +12,9 @@ from hambatch.errors import (  # noqa: E402
     InputError,
     MissingDependency,
 )
+from hambatch.system.inherited import without_telemetry  # noqa: E402
+
+without_telemetry()
 
 __version__ = "0.1.0"
 

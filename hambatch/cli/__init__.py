@@ -10,6 +10,7 @@ from hambatch import __version__
 from hambatch.cli.standard_streams import watch_streams
 from hambatch.errors import ExitCode, HambatchError, InputError, ReaderGone
 from hambatch.system.search_path import leave_out_current_folder
+from hambatch.system.inherited import refuse_optimisation, settle_environment
 
 SECTIONS = {
     "Score images": {
@@ -74,6 +75,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="hambatch")
 def hambatch() -> None:
     """Batch scoring of dermatoscopic images. Research use only: not a medical device."""
+    refuse_optimisation()
     encoding = sys.getfilesystemencoding()
     if encoding != "utf-8":
         raise InputError(
@@ -85,6 +87,7 @@ def hambatch() -> None:
 def main() -> None:
     """Run the command line; an expected error is one message and an exit code."""
     leave_out_current_folder()
+    settle_environment()
     # A service manager's stop ends a run as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with watch_streams():
