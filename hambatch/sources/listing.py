@@ -82,7 +82,7 @@ def refuse_no_images(root: Path, *, follow_symlinks: bool = False) -> None:
 
 def store(names: Iterable[str], path: Path) -> Listing:
     """Sort names into a stored listing; raises InputError if the file cannot be written."""
-    with replacing(path) as temporary, refusing(path):
+    with replacing(path, mode=0o600) as temporary, refusing(path):
         try:
             with closing(sqlite3.connect(f"{temporary}.sort")) as base:
                 _sort(names, base, temporary)

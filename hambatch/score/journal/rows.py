@@ -34,14 +34,16 @@ class RowLog:
         Opened, or created with mode 0600.
     images
         How many there are in the run's listing.
+    place
+        Descriptor of the file's folder; None: the one that ``path`` names.
     """
 
-    def __init__(self, path: Path, images: int) -> None:
-        self._path = path
+    def __init__(self, path: Path, images: int, *, place: int | None = None) -> None:
+        self._path, self._place = path, place
         self._places = array("q", [0]) * images
         self._states = bytearray(images)
         with refusing(path):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = self._opened(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             self._end = self._recover()
             os.ftruncate(self._file, self._end)
         self._synced = time.monotonic()
@@ -83,20 +85,20 @@ class RowLog:
 
     def rows(self, names: Iterable[str]) -> Iterator[Row]:
         """Yield the row of every image; ``names`` are the listing's, in order."""
-        with self._path.open("rb") as stream:
+        with self._reading() as stream:
             for index, name in enumerate(names):
                 yield self._read(stream, index, name)
 
     def row(self, index: int, name: str) -> Row:
         """Read one image's row."""
-        with self._path.open("rb") as stream:
+        with self._reading() as stream:
             return self._read(stream, index, name)
 
     def sync(self) -> None:
         """Flush to the disk, and make sure that the file is still where it was."""
         with refusing(self._path):
             os.fsync(self._file)
-            os.stat(self._path)
+            os.close(self._opened(self._path, os.O_RDONLY))
         self._synced = time.monotonic()
 
     def close(self) -> None:
@@ -104,6 +106,13 @@ class RowLog:
         with suppress(OSError):
             os.fsync(self._file)
         os.close(self._file)
+
+    def _opened(self, path: str | Path, flags: int) -> int:
+        name = path if self._place is None else self._path.name
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._place)
+
+    def _reading(self) -> BinaryIO:
+        return open(self._path, "rb", opener=self._opened)
 
     def _read(self, stream: BinaryIO, index: int, name: str) -> Row:
         stream.seek(self._places[index])
@@ -130,7 +139,7 @@ class RowLog:
 
     def _recover(self) -> int:
         end = 0
-        with self._path.open("rb") as stream:
+        with self._reading() as stream:
             for line in stream:
                 found = _parsed(line)
                 if found is None or not self._note(found, end):
