@@ -119,7 +119,7 @@ def score(
             else:
                 fresh(journal, source, engine, plan, out)
             listing = journal.listing()
-            with closing(journal.rows(listing.count)) as log, _saying_what_is_kept(journal, log):
+            with closing(journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
                 refuse_repeated_ids(listing, kind, source, plan.job.bounds)
                 devices.add_sentinels(engine, journal.folder)
                 parts = (engine, journal, listing, log, devices)

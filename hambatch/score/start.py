@@ -189,7 +189,7 @@ def retry(
     )
     refuse_stricter(options_of(record["options"]), plan.used, f"{out} was made with other limits")
     refuse_no_images(source, follow_symlinks=plan.used.follow_symlinks)
-    with closing(journal.rows(listing.count)) as rows:
+    with closing(journal.rows(listing, now)) as rows:
         scored = ((k, row) for k, row in enumerate(read_rows(out, kind)) if row.status == "ok")
         for some in _parts(scored):
             rows.append(some)

@@ -15,7 +15,7 @@ from hambatch.cli import hambatch
 from hambatch.errors import InputError
 from tests.conftest import jpeg_bytes
 
-IMAGES = 40
+IMAGES = 200
 
 
 def command(source: Path, out: Path, engine: Path, *more: str) -> list[str]:
@@ -28,11 +28,13 @@ def score(source: Path, out: Path, engine: Path, *more: str) -> Result:
 
 
 def killed(source: Path, out: Path, engine: Path, *more: str, within: Path | None = None) -> Path:
-    """Kill a run when it has rows; gives its journal, which is in the folder ``within``."""
+    """Kill a run when it has two rows; gives its journal, which is in the folder ``within``."""
     started = [sys.executable, "-m", "hambatch", *command(source, out, engine, *more)]
     place, until = within or out.parent, time.monotonic() + 60
     with subprocess.Popen(started, stderr=subprocess.DEVNULL) as run:
-        while not (found := [p for p in place.glob("*.journal/rows") if p.stat().st_size]):
+        while not (
+            found := [p for p in place.glob("*.journal/rows") if p.read_bytes().count(b"\n") > 1]
+        ):
             assert time.monotonic() < until, f"no rows in {place}"
             time.sleep(0.002)
         run.send_signal(signal.SIGKILL)

@@ -33,6 +33,7 @@ from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, Survey
 from hambatch.sources.listing import Listing, read_listing
 from hambatch.system.cache import (
     CacheRefused,
+    key_of,
     private,
     read_private,
     refuse_unfit,
@@ -204,9 +205,21 @@ class Journal:
             found.path, found.count, found.sha256, survey_of(self.begun_with.survey, "survey")
         )
 
-    def rows(self, images: int) -> RowLog:
-        """Open the file of rows."""
-        return RowLog(self.folder / "rows", images, place=self.place)
+    def rows(self, listing: Listing, fingerprint: dict[str, Any] | None = None) -> RowLog:
+        """Open the file of rows; before :meth:`begin`, those of a run with a fingerprint.
+
+        Raises InputError if a row is about another image than the listing has at its index, or
+        of a run with another fingerprint.
+        """
+        run = key_of(fingerprint or self.begun_with.fingerprint)
+        log = RowLog(self.folder / "rows", listing.count, run, place=self.place)
+        if log.done:
+            try:
+                log.check(listing)
+            except InputError:
+                log.close()
+                raise
+        return log
 
     def clear(self) -> None:
         """Forget what an earlier start left."""
