@@ -207,9 +207,9 @@ def _restored(found: Fingerprint, now: Fingerprint) -> str:
 
 
 def list_source(source: Path, path: Path, plan: RunPlan, out: Path) -> Listing:
-    """List SOURCE into the file ``path``, without the outputs of the run."""
-    follow = plan.used.follow_symlinks
-    return list_images(source, path, follow_symlinks=follow, leave=outputs_of(out))
+    """List SOURCE into the file ``path`` of the journal, without what is the run's own."""
+    follow, own = plan.used.follow_symlinks, (*outputs_of(out), path.parent)
+    return list_images(source, path, follow_symlinks=follow, leave=own)
 
 
 def _refuse_changed(out: Path, wanted: str) -> None:

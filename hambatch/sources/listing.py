@@ -76,7 +76,7 @@ class Changes:
 def list_images(
     root: Path, path: Path, *, follow_symlinks: bool = False, leave: Iterable[Path] = ()
 ) -> Listing:
-    """List a folder recursively into the file ``path``; files of ``leave`` get no row.
+    """List a folder recursively into the file ``path``; files and folders of ``leave`` get no row.
 
     Raises InputError if ``root`` is no folder or holds no image, or ``path`` cannot be written.
     """
