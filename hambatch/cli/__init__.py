@@ -9,8 +9,8 @@ import click
 from hambatch import __version__
 from hambatch.cli.standard_streams import watch_streams
 from hambatch.errors import ExitCode, HambatchError, InputError, ReaderGone
-from hambatch.system.search_path import leave_out_current_folder
 from hambatch.system.inherited import refuse_optimisation, settle_environment
+from hambatch.system.search_path import leave_out_current_folder
 
 SECTIONS = {
     "Score images": {

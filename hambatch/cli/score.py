@@ -33,6 +33,11 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
     type=click.Choice(["auto", "csv", "parquet", "jsonl", "isic"]),
     help="Format of the table; auto: by the suffix of --out.",
 )
+@click.option(
+    "--journal-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder on a local disk for the journal, instead of beside --out; the same to resume.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
 @click.option("--retry-failed", is_flag=True, help="Score the failed rows of a table again.")
 @option("--follow-symlinks", "Follow symbolic links that lead out of SOURCE.")
@@ -126,6 +131,7 @@ def score(
     source: Path,
     out: Path,
     kind: str,
+    journal_dir: Path | None,
     overwrite: bool,
     retry_failed: bool,
     hw_decoder_load: float,
@@ -147,6 +153,8 @@ def score(
     decoder = DecoderOptions(hw_decoder_load, *preallocate)
     chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
     again = {"overwrite": overwrite, "retry_failed": retry_failed}
-    outcome = run(source, out, kind, chosen, **again, progress=show_rows, on_plan=show_plan)
+    outcome = run(
+        source, out, kind, chosen, journal_dir, **again, progress=show_rows, on_plan=show_plan
+    )
     click.echo(describe(outcome, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

@@ -66,6 +66,7 @@ def score(
     out: Path,
     kind: str,
     options: ScoreOptions,
+    journal_dir: Path | None = None,
     *,
     overwrite: bool = False,
     retry_failed: bool = False,
@@ -78,6 +79,8 @@ def score(
     ----------
     kind
         A key of :data:`hambatch.sinks.formats.FORMATS`, or ``auto``: by the suffix.
+    journal_dir
+        Where the journal lies instead of beside ``out``; the same for every start of a run.
     overwrite
         Replace ``out`` if it exists, and forget what an earlier start finished.
     retry_failed
@@ -95,7 +98,7 @@ def score(
     started, kind = (time.monotonic(), utc_now()), format_to_write(out, kind)
     out = followed(out)
     check_output(out, kind)
-    with open_journal(out, forgotten=overwrite) as journal:
+    with open_journal(out, journal_dir, forgotten=overwrite) as journal:
         if retry_failed and is_published(journal, out):
             journal.clear()
         if not journal.begun:
@@ -116,7 +119,7 @@ def score(
             else:
                 fresh(journal, source, engine, plan, out)
             listing = journal.listing()
-            with closing(journal.rows(listing.count)) as log, _saying_what_is_kept(journal, log):
+            with closing(journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
                 refuse_repeated_ids(listing, kind, source, plan.job.bounds)
                 devices.add_sentinels(engine, journal.folder)
                 parts = (engine, journal, listing, log, devices)
@@ -153,7 +156,7 @@ def _without_a_row(run: Run) -> set[str]:
 def _publish(run: Run, changes: ChangedSince, timing: dict[str, Any], left: set[str]) -> Tally:
     """Turn the journal into the table and its record."""
     tally = Tally()
-    with open_outputs(run.out, run.kind, record_path(run.out), run.journal.folder) as outputs:
+    with open_outputs(run.out, run.kind, record_path(run.out), run.journal.staging) as outputs:
         for row in run.log.rows(run.listing):
             if row.image not in left:
                 outputs.write(row)

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -169,7 +168,9 @@ def refuse_too_many_failed(run: Run) -> None:
     if percent >= 100 or log.failed <= images * percent / 100:
         return
     failures = log.failures()
-    reasons = Counter(log.row(index, "").reason for index in islice(failures, REASONS_SHOWN))
+    shown = set(failures[:REASONS_SHOWN])
+    names = ((index, name) for index, name in enumerate(run.listing) if index in shown)
+    reasons = Counter(log.row(index, name).reason for index, name in names)
     log.void(failures)
     named = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
     raise InputError(

@@ -189,7 +189,7 @@ def retry(
     )
     refuse_stricter(options_of(record["options"]), plan.used, f"{out} was made with other limits")
     refuse_no_images(source, follow_symlinks=plan.used.follow_symlinks)
-    with closing(journal.rows(listing.count)) as rows:
+    with closing(journal.rows(listing, now)) as rows:
         scored = ((k, row) for k, row in enumerate(read_rows(out, kind)) if row.status == "ok")
         for some in _parts(scored):
             rows.append(some)
@@ -207,9 +207,9 @@ def _restored(found: Fingerprint, now: Fingerprint) -> str:
 
 
 def list_source(source: Path, path: Path, plan: RunPlan, out: Path) -> Listing:
-    """List SOURCE into the file ``path``, without the outputs of the run."""
-    follow = plan.used.follow_symlinks
-    return list_images(source, path, follow_symlinks=follow, leave=outputs_of(out))
+    """List SOURCE into the file ``path`` of the journal, without what is the run's own."""
+    follow, own = plan.used.follow_symlinks, (*outputs_of(out), path.parent)
+    return list_images(source, path, follow_symlinks=follow, leave=own)
 
 
 def _refuse_changed(out: Path, wanted: str) -> None:

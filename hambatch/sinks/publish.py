@@ -35,15 +35,17 @@ class Outputs:
 
 
 @contextmanager
-def open_outputs(path: Path, kind: str, record: Path, staging: Path) -> Iterator[Outputs]:
+def open_outputs(path: Path, kind: str, record: Path, staging: Path | None) -> Iterator[Outputs]:
     """Open a table and the record beside it; both appear when the block ends well.
 
     The block sets ``describe``, which is called when the table is whole. Until then both are in
-    the folder ``staging``: a killed run leaves nothing at their paths. Raises InputError if the
+    the folder ``staging``, on the same file system, or beside their paths where there is none: a
+    killed run leaves nothing at their paths. Raises InputError if the
     folder, the disk or the name refuses either.
     """
-    with replacing(record, staging / "record.tmp") as staged_record:
-        with replacing(path, staging / "table.tmp") as staged, refusing(path):
+    record_at, table_at = (staging and staging / name for name in ("record.tmp", "table.tmp"))
+    with replacing(record, record_at) as staged_record:
+        with replacing(path, table_at) as staged, refusing(path):
             with open_table(staged, kind) as write:
                 outputs = Outputs(write)
                 yield outputs

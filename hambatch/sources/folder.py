@@ -2,7 +2,7 @@
 
 import os
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -32,6 +32,11 @@ NAMED_AT_MOST = 20
 
 JOURNAL_SUFFIX, JOURNAL_MARK = ".journal", "lock"
 """What the folder of a journal is called, and the file by which it is known."""
+
+_IN_JOURNALS = frozenset(
+    {JOURNAL_MARK, "listing", "listing.now", "rows", "table.tmp", "record.tmp"}
+)
+"""Files that a run keeps there; others of its files are named unlike an image anyway."""
 
 
 @dataclass
@@ -82,29 +87,40 @@ def find_images(
 
     Names are relative to ``root``, with ``/`` between parts and surrogate escapes for
     undecodable bytes. A symbolic link to a folder is followed only with ``follow_symlinks``,
-    and never into a folder that was already seen. Files of ``leave``, such as the table itself,
-    get no row; nor do thumbnails and deleted files, unless ``root`` itself is their folder.
-    Raises InputError if ``root`` is no folder.
+    and never into a folder that was already seen. What is in ``leave``, such as the table itself
+    and the run's own journal, gets no row and is counted; nor do thumbnails and deleted files,
+    unless ``root`` itself is their folder. Raises InputError if ``root`` is no folder.
     """
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise InputError(f"{root} {found}, wanted a folder of images.\nNext: name an image folder")
     left = {os.path.realpath(path) for path in leave}
     names_left = {os.path.basename(path) for path in left}
-    for name in _files(root, survey, follow_symlinks):
-        last = name.rpartition("/")[2]
+
+    def is_left(name: str) -> bool:
         # By its last part first: to resolve every name would cost more than to list it.
-        if last in names_left and os.path.realpath(root / name) in left:
+        last = name.rpartition("/")[2]
+        return last in names_left and os.path.realpath(root / name) in left
+
+    for name in _files(root, survey, follow_symlinks, is_left):
+        last = name.rpartition("/")[2]
+        if is_left(name):
             survey.others.add(name)
         elif known := known_file(last):
             survey.skipped.setdefault(known.name, Skipped(known.what)).files += 1
-        elif _is_named_unlike_an_image(name) and not _has_image_content(root / name):
+        elif (
+            _is_named_unlike_an_image(name)
+            or (last in _IN_JOURNALS and _is_of_a_journal(root / name))
+        ) and not _has_image_content(root / name):
             survey.others.add(name)
         else:
             yield name
 
 
-def _files(root: Path, survey: Survey, follow_symlinks: bool) -> Iterator[str]:
+def _files(
+    root: Path, survey: Survey, follow_symlinks: bool, is_left: Callable[[str], bool]
+) -> Iterator[str]:
+    """Yield what is no folder; a folder that is left is counted instead."""
     seen: set[tuple[int, int]] = set()
     waiting = [""]
     while waiting:
@@ -115,7 +131,7 @@ def _files(root: Path, survey: Survey, follow_symlinks: bool) -> Iterator[str]:
             continue
         try:
             status = folder.stat()
-            if (status.st_dev, status.st_ino) in seen or _is_journal(folder):
+            if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as scan:
@@ -123,6 +139,8 @@ def _files(root: Path, survey: Survey, follow_symlinks: bool) -> Iterator[str]:
                     name = f"{prefix}/{entry.name}" if prefix else entry.name
                     if not _is_folder(entry):
                         yield name
+                    elif is_left(name):
+                        survey.others.add(name)
                     elif follow_symlinks or not entry.is_symlink():
                         waiting.append(name)
                     else:
@@ -131,12 +149,18 @@ def _files(root: Path, survey: Survey, follow_symlinks: bool) -> Iterator[str]:
             survey.unreadable[encode_name(prefix) or "."] = error.strerror or str(error)
 
 
-def _is_journal(folder: Path) -> bool:
-    # A table may be written into the folder that it is about.
-    if folder.suffix != JOURNAL_SUFFIX or not (folder / JOURNAL_MARK).is_file():
+def _is_of_a_journal(path: Path) -> bool:
+    """Tell a file of another run's journal by its name and its folder's; its content counts too."""
+    if path.name not in _IN_JOURNALS or path.parent.suffix != JOURNAL_SUFFIX:
         return False
-    with (folder / JOURNAL_MARK).open("rb") as stream:
-        return stream.read(len(MARK)) == MARK
+    try:
+        mark = path.with_name(JOURNAL_MARK)
+        if not mark.is_file():
+            return False
+        with mark.open("rb") as stream:
+            return stream.read(len(MARK)) == MARK
+    except OSError:
+        return False
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

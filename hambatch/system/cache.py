@@ -1,9 +1,9 @@
-"""The user's cache, and folders in it that no other user can write to or read.
+"""Private folders (the user's cache, a journal): no other user can write to them or read them.
 
-What is kept in a private folder is handed to native code, so it is read only where no other
-user can have put it: the folder is no link, belongs to this user and has mode 0700; a file is a
-regular one of this user that no other user may read or write. Files are written beside and
-renamed, so several processes at once are safe.
+What is kept in a private folder is handed to native code, or becomes a table, so it is read only
+where no other user can have put it: the folder is no link, belongs to this user and has mode
+0700; a file is a regular one of this user that no other user may read or write. Files are written
+beside and renamed, so several processes at once are safe.
 """
 
 import json
@@ -24,11 +24,14 @@ LEFT_AFTER_SECONDS = 3600
 
 
 class CacheRefused(Exception):
-    """The folder or a file is not private, or cannot be used; ``remedy`` is a command or empty."""
+    """The folder or a file is not private, or cannot be used.
 
-    def __init__(self, why: str, remedy: str = "") -> None:
-        super().__init__(why)
-        self.remedy = remedy
+    ``why`` is what was found; ``remedy`` is a command or empty, and ``hint`` says it in words.
+    """
+
+    def __init__(self, why: str, remedy: str = "", hint: str = "") -> None:
+        super().__init__(why + hint)
+        self.why, self.remedy = why, remedy
 
 
 def user_cache(name: str) -> Path | None:
@@ -46,13 +49,16 @@ def key_of(parts: dict[str, Any]) -> str:
 
 
 @contextmanager
-def private(folder: Path) -> Iterator[int]:
+def private(folder: Path, *, parents: bool = True) -> Iterator[int]:
     """Open the folder, made if need be; what it yields stays that folder whatever is renamed.
 
-    Raises CacheRefused if it cannot be had, or another user can write to it or read it.
+    ``parents``: make the folders above it as well. Raises CacheRefused if it cannot be had, or
+    another user can write to it or read it.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.path.islink(folder):
+            raise CacheRefused(f"{folder} is a symbolic link, wanted a folder")
+        folder.mkdir(mode=0o700, parents=parents, exist_ok=True)
         place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise CacheRefused(f"{folder} cannot be used: {error.strerror}") from error
@@ -99,6 +105,27 @@ def read_private(place: int, name: str) -> bytes:
         os.close(descriptor)
 
 
+def refuse_unfit(place: int, name: str, *, mode: bool = True) -> None:
+    """Refuse what is no regular file of this user, or has a second name; missing is fine.
+
+    A file with a second name (a hard link) is written where that name is, too. ``mode``: no other
+    user may read or write it. Raises CacheRefused.
+    """
+    try:
+        found = os.stat(name, dir_fd=place, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise CacheRefused(f"{name} is a symbolic link, wanted a regular file")
+    if not stat.S_ISREG(found.st_mode):
+        raise CacheRefused(f"{name} is no regular file")
+    if found.st_nlink > 1:
+        raise CacheRefused(
+            f"{name} is one of {found.st_nlink} hard links, wanted a file of its own"
+        )
+    _refuse_others(found, name, "600" if mode else "")
+
+
 def is_file(place: int, name: str) -> bool:
     """Say whether it is a regular file; a link is none, nor is what is gone."""
     try:
@@ -115,19 +142,28 @@ def _reason(error: OSError | ValueError) -> str:
 def _refuse_others(found: os.stat_result, name: str, mode: str) -> None:
     if found.st_uid != os.geteuid():
         raise CacheRefused(f"{name} belongs to another user")
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if mode and stat.S_IMODE(found.st_mode) & 0o077:
         remedy = f"chmod {mode} {shlex.quote(name)}"
-        raise CacheRefused(f"{name} is open to other users; chmod {mode} makes it private", remedy)
+        hint = f"; chmod {mode} makes it private"
+        raise CacheRefused(f"{name} is open to other users", remedy, hint)
 
 
-def write_private(place: int, name: str, *parts: bytes) -> None:
-    """Write a file beside and rename it; raises OSError where that fails, and leaves nothing."""
+def write_private(place: int, name: str, *parts: bytes, durable: bool = False) -> None:
+    """Write a file beside and rename it; raises OSError where that fails, and leaves nothing.
+
+    ``durable``: it survives a power cut.
+    """
     temporary = f".{name}.{secrets.token_hex(4)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         with open(os.open(temporary, flags, 0o600, dir_fd=place), "wb") as file:
             file.writelines(parts)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, name, src_dir_fd=place, dst_dir_fd=place)
+        if durable:
+            os.fsync(place)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=place)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,18 +64,20 @@ def companion(path: Path, ending: str) -> Path:
 
 
 @contextmanager
-def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path, temporary: Path | None = None, mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it takes its place.
 
     The temporary file is fsynced and renamed when the block ends without an exception, and
-    removed when it does not. ``temporary`` names another place for it, on the same file system.
-    A symbolic link stays: the file that it leads to is replaced. Raises InputError if the folder
-    cannot be written to.
+    removed when it does not. ``temporary`` names another place for it, on the same file system;
+    by default its name is random, since another process may have the same number in another
+    container. It is made anew: what has its name already is an error. ``mode`` is the file's, less
+    the umask. A symbolic link stays: the file that it leads to is replaced. Raises InputError if
+    the folder cannot be written to.
     """
     path = followed(path)
-    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary or path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with refusing(path):
-        temporary.touch()
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
     try:
         yield temporary
         with refusing(path):

@@ -49,24 +49,25 @@ def acquire(path: Path | str, folder: int | None = None, *, wait: bool, make: bo
 
 
 @contextmanager
-def locked(path: Path, output: Path) -> Iterator[None]:
-    """Hold the lock of the journal of ``output``; its folder is made if need be.
+def locked(path: Path, folder: int, output: Path) -> Iterator[None]:
+    """Hold the lock of the journal of ``output``: the file ``path`` of an open folder.
 
     Raises InputError if another run holds it, or it cannot be created.
     """
     with refusing(path):
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
-            descriptor = acquire(path, wait=False)
+            descriptor = acquire(path.name, folder, wait=False)
         except BlockingIOError as error:
             raise InputError(
-                f"another run is writing {output} (process {_holder(path)}).\n"
+                f"another run is writing {output} (process {_holder(path.name, folder)}).\n"
                 "Next: wait for it, or name another --out"
             ) from error
         except NoLocks as error:
+            with suppress(OSError):
+                os.unlink(path.name, dir_fd=folder)
             raise InputError(
                 f"{path.parent} is on a file system without locks ({error.strerror}).\n"
-                "Next: name an --out on a local disk"
+                "Next: add --journal-dir with a folder on a local disk"
             ) from error
     try:
         with refusing(path):
@@ -77,9 +78,11 @@ def locked(path: Path, output: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _holder(path: Path) -> str:
+def _holder(name: str, folder: int) -> str:
     with suppress(OSError):
-        return path.read_bytes()[:40].removeprefix(MARK).decode(errors="replace").strip()
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        with open(descriptor, "rb") as file:
+            return file.read(40).removeprefix(MARK).decode(errors="replace").strip()
     return "unknown"
 
 

@@ -75,7 +75,7 @@ def test_every_command_has_help() -> None:
 
 
 def test_every_score_option_is_a_field_of_the_config_with_its_default() -> None:
-    own = {"source", "out", "kind", "overwrite", "retry_failed"}
+    own = {"source", "out", "kind", "journal_dir", "overwrite", "retry_failed"}
     options = {p.name: p.default for p in score.params if p.name not in own}
     decoder, chosen = DecoderOptions(), vars(ScoreOptions())
     assert chosen.pop("decoder") == decoder

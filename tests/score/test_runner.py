@@ -67,7 +67,7 @@ def whole(folder: Path, options: ScoreOptions, tmp_path_factory: pytest.TempPath
 def rows_kept(out: Path) -> dict[str, Row]:
     with open_journal(out) as journal:
         listing = journal.listing()
-        with closing(journal.rows(listing.count)) as log:
+        with closing(journal.rows(listing)) as log:
             names = list(listing)
             return {names[k]: log.row(k, names[k]) for k in range(listing.count) if k in log}
 

@@ -10,7 +10,7 @@ from hambatch.errors import InputError
 from hambatch.sources.listing import Listing, list_images
 from hambatch.sources.reading import Item, fetch
 from hambatch.sources.skipped import describe_skipped
-from hambatch.system.locks import locked
+from hambatch.system.locks import MARK
 from tests.conftest import jpeg_bytes, png_bytes
 
 
@@ -145,7 +145,7 @@ def test_a_file_of_unknown_kind_gets_a_row_and_litter_does_not(
     assert listing.survey.others.count == 6
 
 
-def test_the_journal_of_a_table_in_the_folder_is_no_part_of_it(
+def test_files_of_another_journal_are_counted_and_nothing_else_in_it_is_left_out(
     listed: Lister, tmp_path: Path
 ) -> None:
     (tmp_path / "one.jpg").write_bytes(jpeg_bytes(1))
@@ -153,9 +153,16 @@ def test_the_journal_of_a_table_in_the_folder_is_no_part_of_it(
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "lock").write_bytes(b"a door")
         (tmp_path / folder / "rows").touch()
-    with locked(tmp_path / "preds.csv.journal" / "lock", tmp_path / "preds.csv"):
-        listing = listed(tmp_path)
-    assert list(listing) == ["one.jpg", "visit.journal/lock", "visit.journal/rows"]
+    (tmp_path / "preds.csv.journal" / "lock").write_bytes(MARK)
+    (tmp_path / "preds.csv.journal" / "scan.jpg").write_bytes(jpeg_bytes(2))
+    listing = listed(tmp_path)
+    assert list(listing) == [
+        "one.jpg",
+        "preds.csv.journal/scan.jpg",
+        "visit.journal/lock",
+        "visit.journal/rows",
+    ]
+    assert listing.survey.others.names == ["preds.csv.journal/lock", "preds.csv.journal/rows"]
 
 
 def test_the_table_itself_gets_no_row_wherever_it_lies(listed: Lister, tmp_path: Path) -> None:

@@ -19,16 +19,18 @@ def folder(tmp_path: Path) -> Iterator[int]:
     os.close(descriptor)
 
 
-def test_a_second_run_is_refused_with_the_process_that_holds_the_lock(tmp_path: Path) -> None:
-    lock = tmp_path / "preds.csv.journal" / "lock"
-    with locked(lock, tmp_path / "preds.csv"):
+def test_a_second_run_is_refused_with_the_process_that_holds_the_lock(
+    tmp_path: Path, folder: int
+) -> None:
+    lock = tmp_path / "lock"
+    with locked(lock, folder, tmp_path / "preds.csv"):
         assert lock.read_bytes() == MARK + f"{os.getpid()}\n".encode()
         with (
             pytest.raises(InputError, match=rf"preds\.csv \(process {os.getpid()}\)"),
-            locked(lock, tmp_path / "preds.csv"),
+            locked(lock, folder, tmp_path / "preds.csv"),
         ):
             pass
-    with locked(lock, tmp_path / "preds.csv"):
+    with locked(lock, folder, tmp_path / "preds.csv"):
         assert lock.stat().st_mode & 0o777 == 0o600
 
 
@@ -43,7 +45,10 @@ def test_a_file_system_without_locks_is_refused_by_a_run_and_no_matter_to_a_buil
 
     monkeypatch.setattr(fcntl, "flock", flock)
     message = r"without locks \(No locks available\)"
-    with pytest.raises(InputError, match=message), locked(tmp_path / "lock", tmp_path / "out"):
+    with (
+        pytest.raises(InputError, match=message),
+        locked(tmp_path / "lock", folder, tmp_path / "out"),
+    ):
         pass
     with locked_in(folder, "KEY.lock"):
         assert not is_held(folder, "KEY.lock")

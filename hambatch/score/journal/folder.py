@@ -1,5 +1,8 @@
 """The journal of a run: a private folder beside the output, gone when the run is done.
 
+It is used only where no other user can have put anything (:mod:`hambatch.system.cache`), and no
+link in it is followed. Where a file system cannot hold owner and mode, it lies elsewhere.
+
 ::
 
     preds.csv.journal/     mode 0700
@@ -13,9 +16,12 @@ Without ``run.json`` nothing has begun: everything else is made again.
 """
 
 import os
+import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +31,15 @@ from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import ON_GPU
 from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, Survey
 from hambatch.sources.listing import Listing, read_listing
-from hambatch.system.files import refusing, sync, write_json
+from hambatch.system.cache import (
+    CacheRefused,
+    key_of,
+    private,
+    read_private,
+    refuse_unfit,
+    write_private,
+)
+from hambatch.system.files import as_json, refusing, sha256_of_bytes, sync
 from hambatch.system.locks import locked
 from hambatch.system.schema import convert, read_json
 from hambatch.system.text import encode_name
@@ -80,14 +94,18 @@ def survey_of(raw: Any, place: str) -> Survey:
     return survey
 
 
-_FILES = frozenset(
-    {JOURNAL_MARK, "listing", "listing.now", "rows", "run.json", "table.tmp", "record.tmp"}
-)
+_KEPT = frozenset({JOURNAL_MARK, "listing", "rows", "run.json"})
+_FILES = _KEPT | {"listing.now", "table.tmp", "record.tmp"}
+_SCRATCH = "hambatch-"
+"""How folders of sentinels begin."""
 
 
-def journal_folder(output: Path) -> Path:
-    """``preds.csv`` -> ``preds.csv.journal``."""
-    return output.with_name(output.name + JOURNAL_SUFFIX)
+def journal_folder(output: Path, journal_dir: Path | None = None) -> Path:
+    """``preds.csv`` -> ``preds.csv.journal``; elsewhere with a hash of the output's full path."""
+    if journal_dir is None:
+        return output.with_name(output.name + JOURNAL_SUFFIX)
+    key = sha256_of_bytes(os.fsencode(os.path.realpath(output)))[:12]
+    return journal_dir / f"{output.name}.{key}{JOURNAL_SUFFIX}"
 
 
 class Journal:
@@ -96,7 +114,11 @@ class Journal:
     Attributes
     ----------
     folder
-        Where it lies: private, beside the output.
+        Where it lies: private, beside the output or in ``--journal-dir``.
+    place
+        Its open descriptor: files are opened in it, whatever is renamed meanwhile.
+    staging
+        Where the table is made until it is whole; None: beside the output.
     listing_path
         Where the listing belongs, before :meth:`begin`.
     about
@@ -105,8 +127,10 @@ class Journal:
         What became of the run's devices, over all starts.
     """
 
-    def __init__(self, folder: Path, about: Begun | None = None) -> None:
-        self.folder, self.about = folder, about
+    def __init__(
+        self, folder: Path, place: int, about: Begun | None = None, staging: Path | None = None
+    ) -> None:
+        self.folder, self.place, self.about, self.staging = folder, place, about, staging
         self.listing_path = folder / "listing"
         self.devices = self._earlier = about.devices if about else DeviceHistory()
         self._done = False
@@ -157,7 +181,9 @@ class Journal:
         self.note_devices(DeviceHistory())
 
     def _write(self, about: Begun) -> None:
-        write_json(self.folder / "run.json", asdict(about))
+        with refusing(self.folder / "run.json"):
+            content = as_json(asdict(about)).encode()
+            write_private(self.place, "run.json", content, durable=True)
         self.about = about
 
     def listing(self) -> Listing:
@@ -179,16 +205,29 @@ class Journal:
             found.path, found.count, found.sha256, survey_of(self.begun_with.survey, "survey")
         )
 
-    def rows(self, images: int) -> RowLog:
-        """Open the file of rows."""
-        return RowLog(self.folder / "rows", images)
+    def rows(self, listing: Listing, fingerprint: dict[str, Any] | None = None) -> RowLog:
+        """Open the file of rows; before :meth:`begin`, those of a run with a fingerprint.
+
+        Raises InputError if a row is about another image than the listing has at its index, or
+        of a run with another fingerprint.
+        """
+        run = key_of(fingerprint or self.begun_with.fingerprint)
+        log = RowLog(self.folder / "rows", listing.count, run, place=self.place)
+        if log.done:
+            try:
+                log.check(listing)
+            except InputError:
+                log.close()
+                raise
+        return log
 
     def clear(self) -> None:
         """Forget what an earlier start left."""
         with refusing(self.folder):
             # First what makes it a journal: a kill in between leaves nothing to resume.
             for name in ("run.json", "rows", "listing"):
-                (self.folder / name).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=self.place)
         self.about = None
         self.devices = self._earlier = DeviceHistory()
 
@@ -198,47 +237,108 @@ class Journal:
 
     def close(self) -> None:
         """Remove the folder if nothing in it is needed any more; the lock is still held."""
-        if self._done or not (self.folder / "run.json").exists():
-            with suppress(OSError):
+        if self._done or "run.json" not in os.listdir(self.place):
+            with suppress(OSError, InputError):
                 self.clear()
-                _remove(self.folder)
+                _sweep(self.place, everything=True)
+                if os.path.samestat(os.lstat(self.folder), os.fstat(self.place)):
+                    self.folder.rmdir()
 
 
 @contextmanager
-def open_journal(output: Path, *, forgotten: bool = False) -> Iterator[Journal]:
+def open_journal(
+    output: Path, journal_dir: Path | None = None, *, forgotten: bool = False
+) -> Iterator[Journal]:
     """Lock and open the journal of an output; one that has not begun is removed at the end.
 
     Parameters
     ----------
+    journal_dir
+        Where it lies instead of beside the output.
     forgotten
         Leave aside what an earlier start left; :meth:`Journal.clear` drops it.
 
     Raises InputError if another run holds it, or it cannot be written, is not ours, or is damaged.
     """
-    folder = journal_folder(output)
-    _refuse_foreign(folder)
-    with locked(folder / JOURNAL_MARK, output):
-        journal = Journal(folder, None if forgotten else _read(folder / "run.json"))
+    folder = journal_folder(output, journal_dir)
+    if journal_dir is not None:
+        _refuse_unwritable(output)
+    with _opened(folder) as place, locked(folder / JOURNAL_MARK, place, output):
+        with refusing(folder):
+            _sweep(place)
+        about = None if forgotten else _read(place, folder / "run.json")
+        journal = Journal(folder, place, about, None if journal_dir else folder)
         try:
             yield journal
         finally:
             journal.close()
 
 
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Open the private folder; raises InputError if it, or anything in it, cannot be trusted."""
+    with ExitStack() as stack:
+        try:
+            place = stack.enter_context(private(folder, parents=False))
+            names = sorted(os.listdir(place))
+            _refuse_foreign(folder, names)
+            for name in names:
+                _refuse_untrusted(place, name)
+        except (OSError, CacheRefused) as error:
+            raise _unusable(folder, error) from error
+        try:
+            yield place
+        except InputError:
+            # A lock that was refused leaves no folder behind.
+            with suppress(OSError):
+                folder.rmdir()
+            raise
+
+
+def _unusable(folder: Path, error: OSError | CacheRefused) -> InputError:
+    if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+        found = error.strerror if isinstance(error, OSError) else str(error.__cause__)
+        return InputError(
+            f"cannot write {folder}: {found}.\n"
+            "Next: name an --out in an existing folder that you may write to, or add --journal-dir "
+            "with one"
+        )
+    where = "" if error.why.startswith(str(folder)) else f"{folder}: "
+    return InputError(
+        f"{where}{error.why}, wanted a journal that only you can read and write: its rows may be "
+        "another user's.\n"
+        f"Next: move it away ({_moved(folder)}); where a file system cannot hold owner and mode "
+        "(SMB, FAT), add --journal-dir with a folder on a local disk"
+    )
+
+
+def _moved(folder: Path) -> str:
+    return f"mv {shlex.quote(str(folder))} {shlex.quote(f'{folder}.old')}"
+
+
+def _refuse_untrusted(place: int, name: str) -> None:
+    """Raise CacheRefused for a link, or what another user may have written."""
+    if name.startswith(_SCRATCH):
+        found = os.stat(name, dir_fd=place, follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise CacheRefused(f"{name} is no folder of yours")
+    else:
+        # Of a temporary file only the removal matters; a table's has the mode of the umask.
+        refuse_unfit(place, name, mode=name in _KEPT)
+
+
+def _refuse_unwritable(output: Path) -> None:
+    with refusing(output), tempfile.TemporaryFile(dir=output.parent):
+        pass
+
+
 def _is_ours(name: str) -> bool:
     """Tell files of a journal, and what a kill may have left of its temporary ones."""
-    return name in _FILES or name.startswith(("hambatch-", ".listing", ".run.json"))
+    return name in _FILES or name.startswith((_SCRATCH, ".listing", ".run.json"))
 
 
-def _refuse_foreign(folder: Path) -> None:
-    try:
-        foreign = sorted(name for name in os.listdir(folder) if not _is_ours(name))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be used for the journal: {error.strerror}.\nNext: name another --out"
-        ) from error
+def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
+    foreign = [name for name in names if not _is_ours(name)]
     if foreign:
         raise InputError(
             f"{folder} holds {encode_name(foreign[0])}, which is no part of a journal.\n"
@@ -246,22 +346,22 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _remove(folder: Path) -> None:
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == JOURNAL_MARK):
-        if path.name.startswith("hambatch-"):
-            shutil.rmtree(path)
-        elif _is_ours(path.name):
-            path.unlink()
-    folder.rmdir()
+def _sweep(place: int, *, everything: bool = False) -> None:
+    """Remove what a killed run left of temporary files, or all; the lock is held, and goes last."""
+    for name in sorted(os.listdir(place), key=lambda name: name == JOURNAL_MARK):
+        if name.startswith(_SCRATCH):
+            shutil.rmtree(name, dir_fd=place)
+        elif _is_ours(name) and (everything or name not in _KEPT):
+            os.unlink(name, dir_fd=place)
 
 
-def _read(path: Path) -> Begun | None:
+def _read(place: int, path: Path) -> Begun | None:
     """Read what an earlier start left; None if it had not begun."""
-    try:
-        return read_json(path.read_bytes(), Begun)
-    except FileNotFoundError:
+    if path.name not in os.listdir(place):
         return None
-    except (OSError, ValueError) as error:
+    try:
+        return read_json(read_private(place, path.name), Begun)
+    except (CacheRefused, ValueError) as error:
         raise InputError(
             f"{path} is no journal that this hambatch can resume: {error}.\n"
             "Next: add --overwrite to start afresh"

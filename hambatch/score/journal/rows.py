@@ -1,9 +1,12 @@
 """The append-only file of finished rows: one line a row, each with its checksum.
 
-A line is ``CRC32 JSON``; what a kill or a full disk left half-written at the
+A line is ``CRC32 JSON``, and the JSON a list: index, tag, cells. The tag is a hash of the image's
+name and of the run's fingerprint: with another listing or in another run's journal, it is no row
+of this image. What a kill or a full disk left half-written at the
 end is cut off when the file is opened again, and its images are scored again.
 """
 
+import hashlib
 import json
 import os
 import time
@@ -14,11 +17,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hambatch.errors import InputError
 from hambatch.system.files import refusing
+from hambatch.system.text import encode_name
 from hambatch.types import Row
 
 SYNC_SECONDS = 1.0
 """At most so much work is done again after a power cut; after a kill, less."""
+
+TAG_BYTES = 8
+"""A row of another name has the same tag in one of 2^64 cases."""
 
 _MISSING, _OK, _FAILED = range(3)
 
@@ -34,14 +42,19 @@ class RowLog:
         Opened, or created with mode 0600.
     images
         How many there are in the run's listing.
+    run
+        What the rows belong to: a hash of the run's fingerprint.
+    place
+        Descriptor of the file's folder; None: the one that ``path`` names.
     """
 
-    def __init__(self, path: Path, images: int) -> None:
-        self._path = path
+    def __init__(self, path: Path, images: int, run: str = "", *, place: int | None = None) -> None:
+        self._path, self._place = path, place
+        self._tagging = hashlib.blake2b(run.encode(), digest_size=TAG_BYTES)
         self._places = array("q", [0]) * images
         self._states = bytearray(images)
         with refusing(path):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = self._opened(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             self._end = self._recover()
             os.ftruncate(self._file, self._end)
         self._synced = time.monotonic()
@@ -74,29 +87,39 @@ class RowLog:
 
         Raises InputError if the disk is full, or the folder is gone.
         """
-        self._write([_row_line(index, row) for index, row in rows])
+        self._write([_row_line(index, self._tag(row.image), row) for index, row in rows])
 
     def void(self, indices: Iterable[int]) -> None:
         """Take rows back: their images are to be scored again."""
         self._write([_line({"void": sorted(indices)})])
         self.sync()
 
+    def check(self, names: Iterable[str]) -> None:
+        """Read every row that is there; raises InputError if one is about another image."""
+        with self._reading() as stream:
+            for index, name in enumerate(names):
+                if index in self:
+                    self._read(stream, index, name)
+
     def rows(self, names: Iterable[str]) -> Iterator[Row]:
-        """Yield the row of every image; ``names`` are the listing's, in order."""
-        with self._path.open("rb") as stream:
+        """Yield the row of every image; ``names`` are the listing's, in order.
+
+        Raises InputError if a row is about another image.
+        """
+        with self._reading() as stream:
             for index, name in enumerate(names):
                 yield self._read(stream, index, name)
 
     def row(self, index: int, name: str) -> Row:
-        """Read one image's row."""
-        with self._path.open("rb") as stream:
+        """Read one image's row; raises InputError if it is about another image."""
+        with self._reading() as stream:
             return self._read(stream, index, name)
 
     def sync(self) -> None:
         """Flush to the disk, and make sure that the file is still where it was."""
         with refusing(self._path):
             os.fsync(self._file)
-            os.stat(self._path)
+            os.close(self._opened(self._path, os.O_RDONLY))
         self._synced = time.monotonic()
 
     def close(self) -> None:
@@ -105,12 +128,30 @@ class RowLog:
             os.fsync(self._file)
         os.close(self._file)
 
+    def _opened(self, path: str | Path, flags: int) -> int:
+        name = path if self._place is None else self._path.name
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._place)
+
+    def _reading(self) -> BinaryIO:
+        return open(self._path, "rb", opener=self._opened)
+
     def _read(self, stream: BinaryIO, index: int, name: str) -> Row:
         stream.seek(self._places[index])
         found = _parsed(stream.readline())
         if index not in self or not isinstance(found, list) or found[0] != index:
             raise AssertionError(f"{self._path} holds no row of image {index}")
+        if found[1] != self._tag(name):
+            raise InputError(
+                f"{self._path} has a row of another image or of another run at index {index}, "
+                f"wanted a row about {encode_name(name)} of this run.\n"
+                "Next: add --overwrite to start afresh"
+            )
         return _row(name, found)
+
+    def _tag(self, name: str) -> str:
+        tagging = self._tagging.copy()
+        tagging.update(os.fsencode(name))
+        return tagging.hexdigest()
 
     def _write(self, lines: list[bytes]) -> None:
         content = b"".join(lines)
@@ -130,7 +171,7 @@ class RowLog:
 
     def _recover(self) -> int:
         end = 0
-        with self._path.open("rb") as stream:
+        with self._reading() as stream:
             for line in stream:
                 found = _parsed(line)
                 if found is None or not self._note(found, end):
@@ -146,19 +187,19 @@ class RowLog:
             return True
         if not isinstance(found, list) or not 0 <= found[0] < len(self._places):
             return False
-        index, status = found[:2]
+        index, _, status = found[:3]
         self._places[index] = place
         self._states[index] = _FAILED if status == "failed" else _OK
         return True
 
 
-def _row_line(index: int, row: Row) -> bytes:
+def _row_line(index: int, tag: str, row: Row) -> bytes:
     cells = [row.status, row.prediction, row.probabilities, row.malignant]
-    return _line([index, *cells, row.decoder, row.backend, row.sha256, row.reason])
+    return _line([index, tag, *cells, row.decoder, row.backend, row.sha256, row.reason])
 
 
 def _row(name: str, cells: list[Any]) -> Row:
-    _, status, prediction, probabilities, *rest = cells
+    _, _, status, prediction, probabilities, *rest = cells
     return Row(name, status, prediction, tuple(probabilities), *rest)
 
 

@@ -98,7 +98,7 @@ def test_what_is_left_aside_stays_until_a_new_run_begins(tmp_path: Path) -> None
 
 def test_a_folder_of_somebody_else_is_neither_used_nor_touched(tmp_path: Path) -> None:
     folder = journal_folder(tmp_path / "preds.csv")
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     (folder / "notes.txt").write_text("precious")
     with (
         pytest.raises(InputError, match=r"holds notes\.txt, which is no part of a journal"),
@@ -112,11 +112,12 @@ def test_what_a_kill_left_of_temporary_files_goes_too(tmp_path: Path) -> None:
     out = tmp_path / "preds.csv"
     begun(out)
     folder = journal_folder(out)
-    for name in ("table.tmp", "record.tmp", ".listing.77.tmp", ".listing.77.tmp.sort", "rows"):
+    for name in ("table.tmp", "record.tmp", ".listing.77.tmp", ".listing.77.tmp.sort"):
         (folder / name).touch()
     (folder / "hambatch-x").mkdir()
     (folder / "hambatch-x" / "sentinel_0.jpg").touch()
     with open_journal(out) as journal:
+        assert sorted(path.name for path in folder.iterdir()) == ["listing", "lock", "run.json"]
         journal.done()
     assert list(tmp_path.iterdir()) == []
 
