@@ -126,6 +126,23 @@ def save_network(network: Any, path: Path) -> None:
             staged.unlink(missing_ok=True)
 
 
+def _refuse_other_files(weights: Path) -> None:
+    """Raise ValueError if an HDF5 file takes values from another one, which no hash covers."""
+    import h5py
+
+    def link(name: str, found: Any) -> str | None:
+        return None if isinstance(found, h5py.HardLink) else name
+
+    def elsewhere(name: str, found: Any) -> str | None:
+        is_elsewhere = isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)
+        return name if is_elsewhere else None
+
+    with h5py.File(weights) as file:
+        name = file.visititems_links(link) or file.visititems(elsewhere)
+    if name:
+        raise ValueError(f"{name!r} leads elsewhere, wanted values in the file itself")
+
+
 def load_network(path: Path, hidden_units: int, dropout: float, side: int = SIDE) -> Any:
     """Build the network and read its weights, of an engine's folder or a ``.weights.h5`` file.
 
@@ -148,6 +165,7 @@ def load_network(path: Path, hidden_units: int, dropout: float, side: int = SIDE
     base = build_base(None, purpose, side)
     network = join(base, build_head(hidden_units, dropout, seed=0, purpose=purpose))
     try:
+        _refuse_other_files(weights)
         network.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]

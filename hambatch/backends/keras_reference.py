@@ -50,7 +50,7 @@ def load(
     """Build the network and load the engine's Keras weights; Keras shares the cores itself.
 
     Nothing is compiled that could be kept. Raises EngineError if the folder has no Keras weights:
-    only ``hambatch train`` leaves them.
+    only ``hambatch train`` leaves them, or engine.json has no sha256 of them.
     """
     path = engine.folder / WEIGHTS_NAME
     if precision != "fp32" or not path.is_file():
@@ -58,6 +58,11 @@ def load(
             f"the keras backend needs {path} and precision fp32 (found --precision {precision}); "
             "only a training run leaves these weights.\n"
             "Next: hambatch train, or --backend openvino"
+        )
+    if WEIGHTS_NAME not in engine.manifest.files:
+        raise EngineError(
+            f"{path} has no sha256 in engine.json, wanted one: its weights could be of any network."
+            "\nNext: hambatch train, or --backend openvino"
         )
     training, side = engine.manifest.training, engine.manifest.input.height
     head = int(training["hidden_units"]), float(training["dropout"])

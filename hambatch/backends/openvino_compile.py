@@ -101,7 +101,7 @@ def _key(
 ) -> str:
     """Hash everything that decides what is compiled, and whether it fits its manifest."""
     parts = {
-        "graph": engine.manifest.files[engine.variant(precision).file].sha256,
+        "graph": engine.graph_sha256(precision),
         "input": asdict(engine.manifest.input),
         "classes": engine.manifest.classes,
         "request_size": how.request_size,

@@ -30,9 +30,11 @@ SHIFT = 128
 def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> Any:
     """Read and check the graph of one precision, fix its shape, and adapt it to the CPU's kernels.
 
-    Raises EngineError if it cannot be read, or does not match ``engine.json``.
+    Raises EngineError if it cannot be read, does not match ``engine.json``, or takes weights from
+    a file without a sha256.
     """
     path = engine.folder / engine.variant(precision).file
+    engine.external_data(precision)
     try:
         model = core.read_model(path)
     except RuntimeError as error:

@@ -14,8 +14,9 @@ from hambatch.engines.manifest import (
     identity_of,
     read_manifest,
 )
+from hambatch.engines.onnx_file import external_files
 from hambatch.errors import EngineError
-from hambatch.system.files import sha256_of_file, write_json
+from hambatch.system.files import sha256_of_bytes, sha256_of_file, write_json
 
 
 def engines_folder() -> Path:
@@ -68,6 +69,31 @@ class Engine:
         """Find the graph of one precision; raises EngineError if the engine has none."""
         return self.manifest.variant(precision)
 
+    def external_data(self, precision: str) -> list[str]:
+        """Name the files beside a graph that hold weights of it, each with a sha256; usually none.
+
+        To be called before a graph is loaded. Raises EngineError if the graph is no ONNX model, or
+        reads a file that engine.json does not name.
+        """
+        path = self.folder / self.variant(precision).file
+        try:
+            names = sorted(external_files(path))
+        except ValueError as error:
+            raise _damaged(f"{path} cannot be used as a graph: {error}, wanted ONNX") from error
+        if unnamed := [name for name in names if name not in self.manifest.files]:
+            raise EngineError(
+                f"{path} reads weights from {unnamed[0]!r}, of which engine.json has no sha256; "
+                "wanted all weights in the graph's own file, or in files that engine.json names.\n"
+                "Next: hambatch export, which writes such graphs, or install hambatch again"
+            )
+        return names
+
+    def graph_sha256(self, precision: str) -> str:
+        """Hash of the graph of one precision and of its external data, if there is any."""
+        files, data = self.manifest.files, self.external_data(precision)
+        hashes = [files[name].sha256 for name in (self.variant(precision).file, *data)]
+        return sha256_of_bytes("\n".join(hashes).encode()) if data else hashes[0]
+
 
 def load_engine(folder: Path) -> Engine:
     """Read the manifest and verify every file that it names.
@@ -81,12 +107,20 @@ def load_engine(folder: Path) -> Engine:
 
 
 def verify_file(folder: Path, manifest: Manifest, name: str) -> None:
-    """Raise EngineError if the file is missing (and not optional) or its sha256 differs."""
+    """Raise EngineError if the file is missing (and not optional), or its size or sha256 differs.
+
+    The size first: what is no file of the engine may be of any length.
+    """
     path, wanted = folder / name, manifest.files[name]
     if not path.is_file():
         if wanted.optional:
             return
         raise _damaged(f"{path} is missing, engine.json names it")
+    if (size := path.stat().st_size) != wanted.bytes:
+        raise _damaged(
+            f"{path} is not the file that the engine was made with: "
+            f"{size:,} bytes, wanted {wanted.bytes:,}"
+        )
     found = sha256_of_file(path)
     if found != wanted.sha256:
         raise _damaged(

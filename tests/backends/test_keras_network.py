@@ -45,3 +45,22 @@ def test_a_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no weights")
     with pytest.raises(EngineError, match="does not hold the weights"):
         load_network(path, HIDDEN_UNITS, 0.5)
+
+
+@pytest.mark.parametrize("form", ["external link", "external dataset", "virtual dataset"])
+@pytest.mark.usefixtures("sides_loaded")
+def test_weights_that_lie_in_another_file_are_refused(tmp_path: Path, form: str) -> None:
+    import h5py
+
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        if form == "external link":
+            file["layers"] = h5py.ExternalLink("other.h5", "/")
+        elif form == "external dataset":
+            file.create_dataset("w", (1,), "f4", external=[("other.bin", 0, 4)])
+        else:
+            layout = h5py.VirtualLayout((1,), "f4")
+            layout[:] = h5py.VirtualSource("other.h5", "w", (1,))
+            file.create_virtual_dataset("w", layout)
+    with pytest.raises(EngineError, match="wanted values in the file itself"):
+        load_network(path, HIDDEN_UNITS, 0.5)

@@ -98,6 +98,8 @@ def _keras(engine: Engine) -> ScoringPath:
             why_not=f"the engine's folder has no {WEIGHTS_NAME}, which only a training run leaves",
             next="hambatch train --data split.csv --out engines/NAME",
         )
+    if WEIGHTS_NAME not in engine.manifest.files:
+        return replace(path, why_not=f"engine.json has no sha256 of the engine's {WEIGHTS_NAME}")
     if not engine.manifest.training.keys() >= HEAD:
         return replace(path, why_not="engine.json does not say what head the network has")
     for package in ("tensorflow", "keras"):

@@ -8,7 +8,7 @@ import pytest
 
 from hambatch.checks.options import ParityOptions
 from hambatch.checks.parity.paths import ScoringPath, other_paths, reference_path
-from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.loading import Engine, load_engine, write_manifest
 from hambatch.errors import BackendError
 from hambatch.score import plan as placement
 from hambatch.system.gpus import Probe
@@ -64,9 +64,12 @@ def test_keras_is_taken_where_weights_head_and_packages_are_there(
 ) -> None:
     folder = Path(shutil.copytree(engine.folder, tmp_path / "trained"))
     (folder / "model.weights.h5").touch()
-    recipe = replace(engine.manifest, training={"hidden_units": 16, "dropout": 0.5})
+    unnamed = by_name(Engine(folder, engine.manifest, ""), device="cpu")["dali-cpu+keras-fp32"]
+    assert "has no sha256" in unnamed.why_not
+    named = write_manifest(folder, engine.manifest)
+    recipe = replace(named, training={"hidden_units": 16, "dropout": 0.5})
     assert by_name(Engine(folder, recipe, ""), device="cpu")["dali-cpu+keras-fp32"].taken
-    untold = by_name(Engine(folder, engine.manifest, ""), device="cpu")["dali-cpu+keras-fp32"]
+    untold = by_name(Engine(folder, named, ""), device="cpu")["dali-cpu+keras-fp32"]
     assert "what head" in untold.why_not
 
 

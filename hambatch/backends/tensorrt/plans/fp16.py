@@ -52,9 +52,17 @@ def source_of(engine: Engine, precision: str) -> str:
 def graph_of(engine: Engine, precision: str, images: Images) -> Graph:
     """Read the graph; FP16 is converted from FP32, and checked on the images.
 
-    Raises EngineError if the engine has no such graph, or FP16 is too far from FP32.
+    Raises EngineError if the engine has no such graph, its weights lie beside it, or FP16 is too
+    far from FP32.
     """
-    content = (engine.folder / source_of(engine, precision)).read_bytes()
+    path = engine.folder / source_of(engine, precision)
+    if engine.external_data(FP32 if precision == FP16 else precision):
+        # TensorRT takes bytes, and would look for the file in the current folder.
+        raise EngineError(
+            f"{path} has external data, wanted a graph with its weights inside for TensorRT.\n"
+            "Next: hambatch score --device cpu"
+        )
+    content = path.read_bytes()
     if precision != FP16:
         return Graph(content)
     half = to_fp16(content)

@@ -1,0 +1,111 @@
+"""Every byte that decides an answer has a sha256 in engine.json, in whatever file it lies."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hambatch.cli import hambatch
+from tests.conftest import jpeg_bytes
+
+GRAPH = "model.onnx"
+
+
+@pytest.fixture
+def engine(tiny_engine: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_engine, tmp_path / "engine")
+
+
+def seal(folder: Path, *names: str) -> None:
+    """Write engine.json anew: it names these files, with their true sizes and hashes."""
+    values = json.loads((folder / "engine.json").read_text())
+    values.pop("sha256", None)  # of engine.json itself; it may be absent
+    values["files"] = {
+        name: {"sha256": sha256_of(path), "bytes": path.stat().st_size, "optional": False}
+        for name, path in ((name, folder / name) for name in names)
+    }
+    (folder / "engine.json").write_text(json.dumps(values))
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run(*arguments: Path | str) -> tuple[int, str]:
+    """Give the exit code, and what a user reads, whichever part of the command line refuses."""
+    found = CliRunner().invoke(hambatch, list(map(str, arguments)))
+    return found.exit_code, f"{found.output}{found.exception}"
+
+
+def with_external_data(folder: Path) -> None:
+    import onnx
+
+    model = onnx.load(folder / GRAPH)
+    onnx.save(model, folder / GRAPH, save_as_external_data=True, location="w.bin", size_threshold=0)
+
+
+def with_external_data_of_a_node(folder: Path) -> None:
+    """The same, with the tensor as an attribute instead of an initializer."""
+    import onnx
+
+    with_external_data(folder)
+    model = onnx.load(folder / GRAPH, load_external_data=False)
+    tensor = next(found for found in model.graph.initializer if found.name == "to_logits")
+    model.graph.initializer.remove(tensor)
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["to_logits"], value=tensor))
+    onnx.save(model, folder / GRAPH)
+
+
+def as_an_ir(folder: Path) -> None:
+    """OpenVINO's own format under the name of an ONNX file: its weights lie in ``model.bin``."""
+    import openvino
+
+    openvino.save_model(openvino.Core().read_model(folder / GRAPH), folder / "model.xml")
+    (folder / "model.xml").rename(folder / GRAPH)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (with_external_data, "reads weights from 'w.bin', of which engine.json has no sha256"),
+        (with_external_data_of_a_node, "reads weights from 'w.bin'"),
+        (as_an_ir, "it is no ONNX model, wanted ONNX"),
+    ],
+)
+def test_a_graph_with_weights_in_a_file_without_a_sha256_is_refused(
+    engine: Path, change: Callable[[Path], None], words: str
+) -> None:
+    change(engine)
+    seal(engine, GRAPH)
+    code, said = run("engines", "verify", engine)
+    assert code == 1, said
+    assert words in said
+    assert "\nNext: " in said
+
+
+def test_weights_beside_the_graph_score_once_they_are_named(engine: Path, tmp_path: Path) -> None:
+    source, whole, parts = tmp_path / "source", tmp_path / "whole.csv", tmp_path / "parts.csv"
+    source.mkdir()
+    (source / "a.jpg").write_bytes(jpeg_bytes(1))
+    command = ["score", source, "--engine", engine, "--device", "cpu", "--out"]
+    assert run(*command, whole)[0] == 0
+    with_external_data(engine)
+    seal(engine, GRAPH, "w.bin")
+    assert run(*command, parts)[0] == 0
+    assert parts.read_bytes() == whole.read_bytes()
+    (engine / "w.bin").write_bytes(bytes((engine / "w.bin").stat().st_size))
+    code, said = run(*command, parts, "--overwrite")
+    assert code == 1
+    assert "w.bin is not the file that the engine was made with" in said
+
+
+def test_a_file_of_another_size_is_refused_before_it_is_read(engine: Path) -> None:
+    os.truncate(engine / GRAPH, 100_000_000)
+    code, said = run("engines", "verify", engine)
+    assert code == 1
+    assert "100,000,000 bytes, wanted " in said
