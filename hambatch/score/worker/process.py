@@ -70,6 +70,8 @@ class Worker:
     patience
         Seconds without an answer or a sign of life after which the process counts
         as hung and is killed; loading the engine has a limit of its own.
+    decode_patience
+        The same from the moment that the worker has touched a file; default: ``patience``.
 
     Attributes
     ----------
@@ -85,8 +87,9 @@ class Worker:
         Why the process was lost when it had answered everything; empty if it was not.
     """
 
-    def __init__(self, job: Job, patience: float) -> None:
+    def __init__(self, job: Job, patience: float, decode_patience: float | None = None) -> None:
         self._patience = patience
+        self._decode_patience = patience if decode_patience is None else decode_patience
         self._log = WorkerLog()
         # Spawn: a fork would copy the parent's threads' locks into the child.
         context = spawn_context()
@@ -179,7 +182,7 @@ class Worker:
         message = self._awaited(self._patience)
         if isinstance(message, Touched):
             self.touched = message
-            message = self._awaited(self._patience)
+            message = self._awaited(self._decode_patience)
         if not isinstance(message, Answer):
             raise BackendError(f"the worker answered {message!r}, wanted a batch's scores")
         return message

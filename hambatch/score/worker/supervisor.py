@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -13,14 +14,25 @@ from hambatch.sources.reading import Item
 from hambatch.types import Failure
 
 LOST_AT_MOST = 100
-"""Workers that a device may lose. One file that kills its decoder costs two of them
-and some five seconds; a machine on which workers keep dying is a bad set-up."""
+"""Workers that a device may lose for no reason that a file explains; a machine on which workers
+keep dying is a bad set-up. A file that kills its decoder explains one or two losses."""
 
 REPLACEABLE_LOST_AT_MOST = 20
 """Fewer for a device whose work others can do."""
 
 SENTINEL_LOST_AT_MOST = 3
 """Workers that may be lost at a sentinel, which cannot be its fault."""
+
+KILLERS = 10
+"""Files that may kill their decoder before the run counts as under attack: from then on, files are
+decoded one by one, a decoder has less time, and each new process has to score a sentinel first."""
+
+DECODE_SHARE, DECODE_SECONDS_AT_LEAST = 0.2, 5.0
+"""Of ``decode_seconds``, what a decoder has then. 100 megapixels take about 3 s."""
+
+CALM = 1000
+"""Files in a row without a loss after which batches are tried again: one by one they have
+cost about as much as a batch in which a decoder hangs."""
 
 SECONDS_AN_IMAGE = 1.0
 """What each image of a batch may take beyond ``decode_seconds``, on the slowest machine."""
@@ -31,6 +43,9 @@ class SupervisedWorker:
 
     After a loss the unanswered batches are done one file at a time: the file at which the
     worker is lost again gets a failed answer, every other its own. A sentinel is tried twice.
+
+    Any number of files may kill their decoders. After :data:`KILLERS` of them the files that
+    follow are done one by one too, until :data:`CALM` of them have cost no worker.
 
     Where another device can do the work, a device that loses its worker once more at a
     sentinel, or at a second of those files, has failed: two such files in a row are rarer.
@@ -69,6 +84,9 @@ class SupervisedWorker:
         self.started = 0
         self.was_ready, self.note = False, ""
         self._abandoned = False
+        self._unexplained, self._calm = 0, 0
+        self._sentinel: Item | None = None
+        self._proving = self._in_haste = False
         self.stage_times, self.troubles = StageTimes(), Counter[str]()
         self._start()
 
@@ -94,13 +112,14 @@ class SupervisedWorker:
     def answers(self, batches: Iterable[Sequence[Item]]) -> Iterator[Answer]:
         """Yield answers in order; after a loss, one file an answer for a while.
 
-        Raises BackendError if a worker is lost before it is ready, or too many are lost, and
-        DeviceLost if the device is replaceable and has failed.
+        Raises BackendError if a worker is lost before it is ready, or too many are lost for no
+        reason that a file explains, and DeviceLost if the device is replaceable and has failed.
         """
         source, unanswered = iter(batches), deque[Sequence[Item]]()
 
         def sent() -> Iterator[Sequence[Item]]:
             for items in source:
+                self._sentinel = self._sentinel or next((i for i in items if i.sentinel), None)
                 unanswered.append(items)
                 yield items
 
@@ -114,20 +133,33 @@ class SupervisedWorker:
                 return
             except WorkerLost as lost:
                 self._count(lost)
-            yield from self._one_by_one([item for items in unanswered for item in items])
-            unanswered.clear()
+            yield from self._one_by_one(self._alone(unanswered, source))
             self._start()
 
-    def _one_by_one(self, items: Sequence[Item]) -> Iterator[Answer]:
-        waiting, tried_again = deque(items), set[int]()
-        sentinel_lost, failed = 0, 0
+    def _alone(
+        self, unanswered: deque[Sequence[Item]], source: Iterator[Sequence[Item]]
+    ) -> Iterator[Item]:
+        """Take the files of unanswered batches, and under attack those that follow."""
+        while unanswered:
+            yield from unanswered.popleft()
+        while self._attacked and self._calm < CALM:
+            items = next(source, None)
+            if items is None:
+                return
+            yield from items
+
+    @property
+    def _attacked(self) -> bool:
+        return len(self.lost_at) >= KILLERS
+
+    def _one_by_one(self, items: Iterator[Item]) -> Iterator[Answer]:
+        waiting, tried_again = deque(islice(items, 1)), set[int]()
+        sentinel_lost, proofs_lost, failed = 0, 0, 0
         while waiting:
             self._start(one_by_one=True)
             self.wait_ready()
             try:
-                for answer in self._worker.answers([item] for item in tuple(waiting)):
-                    waiting.popleft()
-                    yield answer
+                yield from self._answers_one_by_one(waiting, items)
             except WorkerLost as lost:
                 self._count(lost)
                 if not waiting:
@@ -135,6 +167,11 @@ class SupervisedWorker:
                 item, touched = waiting[0], self._worker.touched
                 if self._replaceable and (item.sentinel or failed):
                     raise _device_lost(lost, item) from lost
+                proofs_lost = proofs_lost + 1 if self._proving else 0
+                if proofs_lost > SENTINEL_LOST_AT_MOST:
+                    raise self._bad_machine(lost) from lost
+                if self._proving:
+                    continue
                 if item.sentinel and sentinel_lost < SENTINEL_LOST_AT_MOST:
                     sentinel_lost += 1
                 elif not (touched or lost.hung or item.index in tried_again):
@@ -142,20 +179,50 @@ class SupervisedWorker:
                     tried_again.add(item.index)
                 else:
                     failed += 1
-                    self.lost_at.add(item.index)
-                    yield _failed(waiting.popleft(), lost, touched)
+                    self._blame(item, touched, first=failed == 1)
+                    yield _failed(waiting.popleft(), lost, touched, self._in_haste)
+                    waiting.extend(islice(items, 1))
             else:
                 self._add_times()
                 self._worker.stop()
+
+    def _answers_one_by_one(self, waiting: deque[Item], items: Iterator[Item]) -> Iterator[Answer]:
+        """Answer what waits, then item after item; what is not answered yet waits."""
+        self._proving = self._attacked and self._sentinel is not None
+
+        def sent() -> Iterator[Sequence[Item]]:
+            if self._proving and self._sentinel:
+                yield [self._sentinel]
+            while waiting:
+                yield tuple(waiting)
+
+        # One at a time is sent, so that the next one is drawn after the answer.
+        for answer in self._worker.answers(sent()):
+            if self._proving:
+                self._proving = False
+                continue
+            self._calm += 1
+            waiting.popleft()
+            yield answer
+            waiting.extend(islice(items, 1))
 
     def _start(self, *, one_by_one: bool = False) -> None:
         self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * job.tta
-        self._worker = Worker(job, job.decode_seconds + extra)
+        alone = self._seconds_to_decode()
+        self._in_haste = alone < job.decode_seconds
+        self._worker = Worker(job, job.decode_seconds + extra, alone)
         # Again, now that it is the current one: `abandon` may just have killed the one before it.
         if self._abandoned:
             self._worker.kill()
+
+    def _seconds_to_decode(self) -> float:
+        """Seconds for a file that is decoded alone."""
+        seconds = self._job.decode_seconds
+        if not self._attacked:
+            return seconds
+        return min(seconds, max(DECODE_SHARE * seconds, DECODE_SECONDS_AT_LEAST))
 
     def _add_times(self) -> None:
         self.stage_times += self._worker.stage_times
@@ -168,14 +235,28 @@ class SupervisedWorker:
         if self._abandoned:
             raise lost
         self.lost.append(lost.in_short)
-        if len(self.lost) > (REPLACEABLE_LOST_AT_MOST if self._replaceable else LOST_AT_MOST):
-            raise BackendError(
-                f"{len(self.lost)} workers were lost in one run, more than a few bad files "
-                f"explain.\nThe last: {lost};\nthe same command resumes this run; finished rows "
-                "are kept. If workers keep dying, look for what kills them first: too little "
-                "memory (fewer --threads, a smaller --batch-size), or a folder of files that "
-                "crash decoders"
-            ) from lost
+        self._calm = 0
+        self._unexplained += 1
+        too_many = len(self.lost) > REPLACEABLE_LOST_AT_MOST if self._replaceable else False
+        if too_many or self._unexplained > LOST_AT_MOST:
+            raise self._bad_machine(lost) from lost
+
+    def _blame(self, item: Item, touched: Touched | None, *, first: bool) -> None:
+        """Note a file that gets a failed answer; one that was being decoded explains the loss.
+
+        The first one also explains the loss of the worker that had it in a batch.
+        """
+        self.lost_at.add(item.index)
+        if touched and not item.sentinel:
+            self._unexplained = max(0, self._unexplained - (2 if first else 1))
+
+    def _bad_machine(self, lost: WorkerLost) -> BackendError:
+        return BackendError(
+            f"{len(self.lost)} workers were lost in one run, more than bad files "
+            f"explain.\nThe last: {lost};\nthe same command resumes this run; finished rows "
+            "are kept. If workers keep dying, look for what kills them first: too little "
+            "memory (fewer --threads, a smaller --batch-size), or a disk that does not answer"
+        )
 
 
 def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
@@ -186,8 +267,9 @@ def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
     )
 
 
-def _failed(item: Item, lost: WorkerLost, touched: Touched | None) -> Answer:
-    limit = ", the limit (--decode-seconds)" if lost.hung else ""
+def _failed(item: Item, lost: WorkerLost, touched: Touched | None, in_haste: bool) -> Answer:
+    after = f" after {KILLERS} files that lost their decoders" if in_haste and touched else ""
+    limit = f", the limit{after} (--decode-seconds)" if lost.hung else ""
     what = "decoded: the decoder" if touched else "read: the reader"
     reason = f"cannot be {what} {lost.cause}{limit}"
     failure = Failure(item.index, touched.sha256 if touched else "", reason)

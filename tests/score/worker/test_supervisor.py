@@ -215,6 +215,35 @@ def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
     assert not (tmp_path / "p.csv").exists()
 
 
+def test_after_many_killers_a_machine_that_decodes_nothing_any_more_fails_no_file(
+    images: Path, job: Job, tmp_path: Path, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hambatch.score.worker.supervisor.KILLERS", 1)
+    monkeypatch.setattr("hambatch.score.worker.supervisor.SENTINEL_LOST_AT_MOST", 1)
+    inject(
+        "import os\nfrom hambatch.pipelines import dali_lane\n"
+        "real = dali_lane.DaliLane.feed\n"
+        "def feed(self, files):\n"
+        f"    broken = {str(tmp_path / 'broken')!r}\n"
+        "    last_straw = any(b'breaks-it' in file.content for file in files)\n"
+        "    if last_straw and len(files) == 1:\n        open(broken, 'a').close()\n"
+        "    if last_straw or os.path.exists(broken):\n        fired()\n        os._exit(9)\n"
+        "    real(self, files)\n"
+        "dali_lane.DaliLane.feed = feed\n"
+    )
+    (tmp_path / "last_straw.jpg").write_bytes(marked(95, b"breaks-it", "main"))
+    good = [Item(k, images / "last.png") for k in (1, 2)]
+    sentinel = Item(-1, images / "last.png", sentinel=True)
+    batches = [[sentinel], [Item(0, tmp_path / "last_straw.jpg"), good[0]], good[1:]]
+    with SupervisedWorker(job) as worker:
+        answers = worker.answers(batches)
+        of_sentinel, of_last_straw = next(answers), next(answers)
+        assert of_sentinel.indices.tolist() == [-1]
+        assert [failure.index for failure in of_last_straw.failures] == [0]
+        with pytest.raises(BackendError, match=r"4 workers were lost.*more than bad files"):
+            next(answers)
+
+
 MORE_BATCHES = 5000
 """More than a worker takes before it is lost twice; without the fault the test ends, and fails."""
 
