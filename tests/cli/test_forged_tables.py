@@ -223,6 +223,7 @@ def test_every_format_is_checked(
         ("sentinels.checked", -1),
         ("sentinels.deviation", 0.5),
         ("sentinels.every", 64),
+        ("sentinels.tolerance", 0.5),
         ("options.max_megabytes", 1),
         ("options.tta", 8),
         ("fingerprint.listing.images", 3),

@@ -16,7 +16,7 @@ from hambatch.system.schema import convert
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
-UNCHECKED = "timing, machine and what was left out"
+UNCHECKED = "timing, machine, options of speed, and files without a row"
 """Parts of a record that describe what is gone: only their form is checked."""
 
 _Count = Annotated[int, Meta(ge=0)]
@@ -187,7 +187,10 @@ def _with_engine(record: dict[str, Any], engine: Engine) -> Pairs:
         "graph": variant.file,
         "graph_sha256": manifest.files[variant.file].sha256,
     }
-    return {f"engine.{key}": (part.get(key), value) for key, value in wanted.items()}
+    pairs: Pairs = {f"engine.{key}": (part.get(key), value) for key, value in wanted.items()}
+    # One number for every precision and backend.
+    pairs["sentinels.tolerance"] = record["sentinels"]["tolerance"], manifest.sentinels.tolerance
+    return pairs
 
 
 def _with_rows(record: dict[str, Any], rows: list[Row]) -> Pairs:
