@@ -8,11 +8,11 @@ from hambatch.score.options import ScoreOptions
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """`hambatch verify`; ``engine`` None means the one that the record names."""
+    """`hambatch verify`; ``engine`` None: the one that the record names; ``seed`` None: random."""
 
     engine: str | None = None
     sample: int = 32
-    seed: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True)

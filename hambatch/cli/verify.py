@@ -32,14 +32,15 @@ hambatch verify preds.csv ./images --sample 500 --seed 7
     help="Format of the table; auto: by its suffix.",
 )
 @option("--engine", "Name or folder; default: that of the record.")
-@option("--sample", "Rows to score again.", click.IntRange(0))
-@option("--seed", "Seed of the sample.", click.IntRange(0))
+@option("--sample", "Scored rows, and failed rows, to score again.", click.IntRange(0))
+@option("--seed", "Repeats a sample; default: a random one, which is printed.", click.IntRange(0))
 @click.pass_context
 def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **options: object) -> None:
     """Compare the table PREDS with its record, the images of SOURCE and the engine.
 
-    Every file is hashed again; a sample is scored again. Differences go to
-    stdout as CSV. Exit codes: 0 all agrees; 1 the run failed; 2 wrong command
+    Every file is hashed again, and every row checked; a random sample is scored
+    again. Nothing seals table and record: who can write both can forge both. Differences
+    go to stdout as CSV. Exit codes: 0 all agrees; 1 the run failed; 2 wrong command
     line; 3 something differs.
     """
     from hambatch.checks.verify.table import as_csv

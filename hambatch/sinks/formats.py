@@ -134,15 +134,20 @@ def read_rows(path: Path, kind: str) -> Iterator[Row]:
             yield row_of(record, number)
 
 
-def read_rows_leniently(path: Path, kind: str, next_step: str) -> Iterator[Row | MalformedTable]:
-    """Yield the rows, and in place of one that no run wrote, what is wrong with it.
+def read_rows_leniently(
+    path: Path, kind: str, next_step: str
+) -> Iterator[tuple[Record, Row] | MalformedTable]:
+    """Yield each row, as it is written and read, or what is wrong with one that no run wrote.
 
     Raises InputError if the file cannot be read in this format, or every row lacks a column.
     """
     with refusing_malformed(path, next_step):
         for number, record in enumerate(FORMATS[kind].read_records(path, COLUMNS), 1):
+            if isinstance(record, MalformedTable):
+                yield record
+                continue
             try:
-                yield record if isinstance(record, MalformedTable) else row_of(record, number)
+                yield record, row_of(record, number)
             except MalformedTable as error:
                 yield error
 

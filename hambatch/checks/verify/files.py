@@ -61,12 +61,13 @@ def _compared(
             seen.update(names)
             yield from pool.map(compare, names, [rows.get(name) for name in names])
     for name, row in rows.items():
-        # A row without a sha256 records that its file could not be read.
-        if name in seen or not row.sha256:
+        if name in seen:
             continue
-        # Earlier versions gave rows to files that are left out now, thumbnails for one.
-        there = os.path.lexists(source / name)
-        yield compare(name, row) if there else Difference(name, "row without a file", row.sha256)
+        if os.path.lexists(source / name):
+            # Earlier versions gave rows to files that are left out now, thumbnails for one.
+            yield compare(name, row)
+        else:
+            yield Difference(name, "row without a file", row.sha256 or row.reason)
 
 
 def _compare_bytes(source: Path, bounds: Bounds, name: str, row: Row | None) -> Difference | None:

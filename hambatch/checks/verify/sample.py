@@ -1,6 +1,7 @@
 """A sample of the rows of a table, scored again."""
 
 import random
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,11 +40,20 @@ class Tolerance:
         return self.usual
 
 
+def chosen_seed(seed: int | None) -> int:
+    """Give the seed, or one that nobody can know before: a forger would spare those rows."""
+    return secrets.randbelow(2**32) if seed is None else seed
+
+
 def draw(rows: Mapping[str, Row], count: int, seed: int) -> list[Row]:
-    """Choose rows at random, in the order of the table; all of them if there are fewer."""
-    names = list(rows)
-    places = sorted(random.Random(seed).sample(range(len(names)), min(count, len(names))))  # noqa: S311
-    return [rows[names[place]] for place in places]
+    """Choose scored rows at random, and as many failed ones; all of a kind if there are fewer."""
+    generator = random.Random(seed)  # noqa: S311
+    found = []
+    for status in ("ok", "failed"):
+        of_kind = [row for row in rows.values() if row.status == status]
+        places = sorted(generator.sample(range(len(of_kind)), min(count, len(of_kind))))
+        found += [of_kind[place] for place in places]
+    return found
 
 
 def score_again(

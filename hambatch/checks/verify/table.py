@@ -2,16 +2,20 @@
 
 import csv
 import io
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from hambatch.sinks.columns import MalformedTable, refusing_malformed
-from hambatch.sinks.formats import read_rows_leniently
+from hambatch.sinks.columns import COLUMNS, MalformedTable, Record, record_of, refusing_malformed
+from hambatch.sinks.formats import open_table, read_rows_leniently
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
+
+_SHOWN = 500
 
 NEXT = "hambatch score SOURCE --out preds.csv, then hambatch verify preds.csv SOURCE"
 
@@ -40,10 +44,14 @@ def as_csv(differences: Iterable[Difference]) -> str:
 
 
 class ReadTable(NamedTuple):
-    """The rows by image, the first where an image has several, and what is wrong with them."""
+    """The rows by image, the first where an image has several, and what is wrong with them.
+
+    ``whole``: each row is one row of a run, written as a run writes it.
+    """
 
     rows: dict[str, Row]
     differences: list[Difference]
+    whole: bool
 
 
 def read_table(path: Path, kind: str, recorded_sha256: str) -> ReadTable:
@@ -58,18 +66,57 @@ def read_table(path: Path, kind: str, recorded_sha256: str) -> ReadTable:
     if sha256 != recorded_sha256:
         what = "the table is not the one that was recorded"
         found.append(Difference("", what, recorded_sha256, sha256))
-    before = ""
-    for row in read_rows_leniently(path, kind, NEXT):
-        if isinstance(row, MalformedTable):
+    malformed = list(_read_into(rows, path, kind)) or list(_rewritten(rows, path, kind))
+    return ReadTable(rows, [*found, *malformed], whole=not malformed)
+
+
+def _read_into(rows: dict[str, Row], path: Path, kind: str) -> Iterator[Difference]:
+    before, columns = "", COLUMNS
+    for read in read_rows_leniently(path, kind, NEXT):
+        if isinstance(read, MalformedTable):
             # What it quotes of the table is encoded there.
-            image = decode_name(row.image) if row.image else ""
-            found.append(Difference(image, "no row", decode_name(row.found), row.wanted))
+            image = decode_name(read.image) if read.image else ""
+            yield Difference(image, "no row", decode_name(read.found), read.wanted)
             continue
+        record, row = read
+        if tuple(record) != columns:
+            # Once for all rows of the same columns.
+            columns = tuple(record)
+            yield Difference(row.image, "columns", ", ".join(columns), ", ".join(COLUMNS))
+        if wrong := _otherwise_written(record, row):
+            yield wrong
         here = encode_name(row.image)
         if row.image in rows:
-            found.append(Difference(row.image, "image has several rows"))
+            yield Difference(row.image, "image has several rows")
         elif here < before:
-            found.append(Difference(row.image, "row is out of order"))
+            yield Difference(row.image, "row is out of order")
         before = max(before, here)
         rows.setdefault(row.image, row)
-    return ReadTable(rows, found)
+
+
+def _otherwise_written(record: Record, row: Row) -> Difference | None:
+    for column, wanted in record_of(row).items():
+        if record[column] != wanted:
+            found = decode_name(str(record[column]))
+            return Difference(row.image, f"{column} is not as a run writes it", found, str(wanted))
+    return None
+
+
+def _rewritten(rows: dict[str, Row], path: Path, kind: str) -> Iterator[Difference]:
+    """Write the rows again: a run gives the same bytes, in the formats that are text."""
+    if kind == "parquet":
+        # Its bytes are those of one version of pyarrow.
+        return
+    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
+        again = Path(place) / "table"
+        with open_table(again, kind) as write:
+            for row in rows.values():
+                write(row)
+        if sha256_of_file(again) == sha256_of_file(path):
+            return
+        with path.open("rb") as found, again.open("rb") as wanted:
+            for number, lines in enumerate(zip_longest(found, wanted, fillvalue=b""), 1):
+                if lines[0] != lines[1]:
+                    shown = (line[:_SHOWN].decode(errors="replace") for line in lines)
+                    yield Difference("", f"line {number} is not as a run writes it", *shown)
+                    return

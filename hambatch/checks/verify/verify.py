@@ -6,7 +6,10 @@ from typing import Any
 
 from hambatch.checks.options import VerifyOptions
 from hambatch.checks.verify.files import Progress, compare_files, listed
-from hambatch.checks.verify.sample import Tolerance, draw, score_again
+from hambatch.checks.verify.proof import Drawn, Proof
+from hambatch.checks.verify.record import compare_record
+from hambatch.checks.verify.row import rules_of
+from hambatch.checks.verify.sample import Tolerance, chosen_seed, draw, score_again
 from hambatch.checks.verify.table import Difference, read_table
 from hambatch.engines.loading import Engine, find_engine, installed_engines, load_engine
 from hambatch.engines.precision import graph_precision
@@ -25,6 +28,7 @@ from hambatch.score.record import options_of, read_record
 from hambatch.sinks.formats import format_of
 from hambatch.sinks.publish import record_path
 from hambatch.system.text import encode_name
+from hambatch.types import Row
 
 MACHINE = ("backend", "device", "versions")
 """Parts of a fingerprint: where they are equal, a row scored again is so to the last digit."""
@@ -58,32 +62,73 @@ def verify(
     as_recorded = _as_recorded(record, options.engine)
     engine = load_engine(find_engine(as_recorded.engine))
     plan, other_machine = _plan(engine, as_recorded, source)
-    rows, differences = read_table(table, format_of(table, kind), record["output"]["sha256"])
+    rows, differences, whole = read_table(table, format_of(table, kind), record["output"]["sha256"])
+    differences += _unscored_differences(record, rows, whole, engine)
     with listed(source, table, plan.used) as listing:
         differences += compare_files(rows, listing, plan.job.bounds, source, progress)
         now = fingerprint_of(source, listing, engine, plan)
     other_engine = _engine_differences(recorded, now)
     differences += other_engine
     # Another engine gives other rows: one line is clearer than a sample of them.
-    count = 0 if other_engine else options.sample
+    count, seed = 0 if other_engine else options.sample, chosen_seed(options.seed)
     wrong = {difference.image for difference in differences}
     unsuspected = {image: row for image, row in rows.items() if image not in wrong}
-    sample = draw(unsuspected, count, options.seed)
+    sample = draw(unsuspected, count, seed)
     tolerance = _tolerance(recorded, now, plan.used, engine, other_machine)
     again = score_again(source, sample, plan.used, tolerance)
     differences += again.differences
     hashed = sum(1 for row in rows.values() if row.sha256)
-    compared = (
+    proof = Proof(
         f"{encode_name(str(table))}: compared {len(rows)} rows with the files of "
-        f"{encode_name(str(source))}, {hashed} by their sha256, and {len(sample)} scored again "
-        f"with {encode_name(engine.manifest.name)} {engine.manifest_sha256[:12]}"
+        f"{encode_name(str(source))}, {hashed} by their sha256",
+        f"{encode_name(engine.manifest.name)} {engine.manifest_sha256[:12]}",
+        _drawn("ok", sample, rows),
+        _drawn("failed", sample, rows),
+        seed,
+        again.widest,
+        _weaker(recorded, now, plan.used),
+        _renamed(record, table),
     )
     if differences:
-        found = f"{compared}: {len(differences)} differences"
+        found = f"{proof.compared_with()}: {len(differences)} differences"
         older = other_rules(recorded) if again.differences else ""
         return Verdict(differences, f"{found}; {older}" if older else found)
-    agreed = "to the last digit" if not again.widest else f"within {again.widest:.0e}"
-    return Verdict([], f"{compared}: all agree, the probabilities {agreed}")
+    return Verdict([], proof.agreed())
+
+
+def _unscored_differences(
+    record: dict[str, Any], rows: dict[str, Row], whole: bool, engine: Engine
+) -> list[Difference]:
+    """Compare what needs neither the files nor the network."""
+    rules = rules_of(record, engine.manifest)
+    found = [difference for row in rows.values() for difference in rules.differences(row)]
+    counted = list(rows.values()) if whole else None
+    return found + list(compare_record(record, counted, engine))
+
+
+def _drawn(status: str, sample: list[Row], rows: dict[str, Row]) -> Drawn:
+    drawn, of = (sum(1 for row in some if row.status == status) for some in (sample, rows.values()))
+    return Drawn(drawn, of)
+
+
+def _weaker(recorded: Fingerprint, now: Fingerprint, options: ScoreOptions) -> tuple[str, ...]:
+    """Say what makes a row scored again differ in its last digits."""
+    found = []
+    for part in MACHINE:
+        was, here = recorded.get(part, {}), now[part]
+        for key in sorted(was.keys() | here.keys()):
+            if was.get(key) != here.get(key):
+                then, there = (encode_name(str(one.get(key, "absent"))) for one in (was, here))
+                found.append(f"{part} {key} was {then}, is {there}")
+    if _depends_on_batches(options):
+        found.append("a row may depend on its batch where --hw-decoder-load is between 0 and 1")
+    return tuple(found)
+
+
+def _renamed(record: dict[str, Any], table: Path) -> tuple[str, ...]:
+    """Note that the table got another name since; a move changes no row."""
+    name, recorded = encode_name(table.resolve().name), record["output"]["file"]
+    return () if name == recorded else (f"the record calls the table {recorded}",)
 
 
 def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:

@@ -1,0 +1,208 @@
+"""The record of a run against itself, its rows and the engine."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from hambatch.checks.verify.table import Difference
+from hambatch.engines.loading import Engine
+from hambatch.engines.precision import graph_precision
+from hambatch.score.plan import ON_GPU
+from hambatch.score.record import ChangedSince, Tally, history_of
+from hambatch.system.schema import convert
+from hambatch.system.text import encode_name
+from hambatch.types import Row
+
+UNCHECKED = "timing, machine, options of speed, and files without a row"
+"""Parts of a record that describe what is gone: only their form is checked."""
+
+_Count = Annotated[int, Meta(ge=0)]
+_Number = Annotated[float, Meta(ge=0)]
+_Utc = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
+_Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+_Version = Annotated[str, Meta(pattern=r"^\d[\w.+-]*$")]
+
+
+@dataclass(frozen=True)
+class _Output:
+    file: Annotated[str, Meta(min_length=1)]
+    sha256: _Sha256
+
+
+@dataclass(frozen=True)
+class _Sentinels:
+    checked: _Count
+    every: Annotated[int, Meta(ge=1)]
+    reference: Literal["engine", "first pass of this run"]
+    tolerance: _Number
+    deviation: _Number
+    tolerance_at_start: _Number | None = None
+    deviation_at_start: _Number | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a deviation is one that stops a run."""
+        if self.deviation > self.tolerance:
+            raise ValueError(f"deviation {self.deviation} is above tolerance {self.tolerance}")
+        if (self.deviation_at_start or 0.0) > (self.tolerance_at_start or 0.0):
+            raise ValueError("deviation_at_start is above tolerance_at_start")
+
+
+@dataclass(frozen=True)
+class _Precision:
+    wanted: Literal["auto", "fp32", "fp16", "int8"]
+    used: Literal["fp32", "fp16", "int8"]
+    why: str
+    gate: Literal["passed", "failed", "not measured here", "not needed"]
+    forced: bool
+
+
+@dataclass(frozen=True)
+class _Device:
+    kind: Literal["cpu", "gpu"]
+    gpus: list[dict[str, Any]]
+    why: str
+    cores: Annotated[int, Meta(ge=1)]
+    machine: str = ""
+    system: str = ""
+
+
+@dataclass(frozen=True)
+class _Timing:
+    begun_utc: _Utc
+    started_utc: _Utc
+    ended_utc: _Utc
+    seconds: _Number
+    images: _Count
+    images_per_s: _Number | None
+    workers_lost: list[str] = field(default_factory=list)
+    batches_not_trusted: dict[str, _Count] = field(default_factory=dict)
+    stages: dict[str, _Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Ran:
+    device: dict[str, Any]
+    versions: dict[str, str]
+    limits: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Types and ranges of what :mod:`hambatch.score.record` does not check to read it.
+
+    ``precision`` is absent in records from before there was a choice.
+    """
+
+    hambatch: _Version
+    source: Annotated[str, Meta(min_length=1)]
+    output: _Output
+    counts: dict[str, Any]
+    fingerprint: _Ran
+    sentinels: _Sentinels
+    engine: dict[str, str]
+    device: _Device
+    timing: _Timing
+    versions: dict[str, _Version]
+    precision: _Precision | None = None
+    changed_since_begun: ChangedSince = field(default_factory=ChangedSince)
+
+
+def compare_record(
+    record: dict[str, Any], rows: list[Row] | None, engine: Engine
+) -> Iterator[Difference]:
+    """Yield what the record says that its other parts, its rows or the engine contradict.
+
+    ``rows`` None: the table cannot be read whole, so that nothing is counted.
+    """
+    try:
+        form = convert(record, _Form)
+    except ValueError as error:
+        yield Difference("", "record: no run writes this", str(error))
+        return
+    pairs = _within(record, form)
+    pairs |= _with_engine(record, engine)
+    if rows is not None:
+        pairs |= _with_rows(record, rows)
+    for key, (found, wanted) in pairs.items():
+        if found != wanted:
+            yield Difference("", f"record: {key}", str(found), str(wanted))
+
+
+Pairs = dict[str, tuple[object, object]]
+"""By the key of the record: what stands there, and what has to."""
+
+
+def _within(record: dict[str, Any], form: _Form) -> Pairs:
+    """Pair what a record says in two places."""
+    ran, options = record["fingerprint"], record["options"]
+    listing, backend = ran["listing"], ran["backend"]
+    pairs: Pairs = {
+        "source": (form.source, listing.get("source")),
+        "versions.hambatch": (form.versions.get("hambatch"), form.hambatch),
+        "sentinels.every": (form.sentinels.every, options.get("sentinel_every", 1)),
+        "options.tta": (options.get("tta", 1), backend.get("tta", 1)),
+        "options.follow_symlinks": (options["follow_symlinks"], listing.get("follow_symlinks")),
+    }
+    if form.precision:
+        pairs["precision.wanted"] = form.precision.wanted, options["precision"]
+    if options["backend"] != "auto":
+        pairs["options.backend"] = options["backend"], backend["name"]
+    if options["precision"] != "auto":
+        pairs["options.precision"] = options["precision"], backend["precision"]
+    for name, value in ran["limits"].items():
+        pairs[f"fingerprint.limits.{name}"] = value, options.get(name)
+    # After a hand-over these describe what took over, and the fingerprint what began.
+    return pairs if history_of(record).handed_over else pairs | _with_machine(record, form)
+
+
+def _with_machine(record: dict[str, Any], form: _Form) -> Pairs:
+    ran = record["fingerprint"]
+    computing = "gpu" if ran["backend"]["name"] == ON_GPU else "cpu"
+    versions = {
+        f"fingerprint.versions.{name}": (value, form.versions.get(name))
+        for name, value in ran["versions"].items()
+    }
+    return {
+        "precision.used": (
+            form.precision.used if form.precision else ran["backend"]["precision"],
+            ran["backend"]["precision"],
+        ),
+        "device.kind": (form.device.kind, computing),
+        "fingerprint.device.kind": (ran["device"].get("kind"), computing),
+        **versions,
+    }
+
+
+def _with_engine(record: dict[str, Any], engine: Engine) -> Pairs:
+    """Pair the engine's part with the engine; ``fingerprint.engine`` is compared elsewhere."""
+    manifest, part = engine.manifest, record["engine"]
+    variant = manifest.variant(graph_precision(record["fingerprint"]["backend"]["precision"]))
+    wanted = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "engine_json_sha256": engine.manifest_sha256,
+        "graph": variant.file,
+        "graph_sha256": manifest.files[variant.file].sha256,
+    }
+    pairs: Pairs = {f"engine.{key}": (part.get(key), value) for key, value in wanted.items()}
+    # One number for every precision and backend.
+    pairs["sentinels.tolerance"] = record["sentinels"]["tolerance"], manifest.sentinels.tolerance
+    return pairs
+
+
+def _with_rows(record: dict[str, Any], rows: list[Row]) -> Pairs:
+    """Pair counts and the listing's hash with those of the table."""
+    tally, names = Tally(), hashlib.sha256()
+    for row in rows:
+        tally.count(row)
+        names.update(f"{encode_name(row.image)}\n".encode())
+    wanted, counts, ran = tally.to_json(), record["counts"], record["fingerprint"]
+    pairs: Pairs = {f"counts.{key}": (counts.get(key), value) for key, value in wanted.items()}
+    pairs["fingerprint.listing.images"] = ran["listing"].get("images"), tally.images
+    pairs["fingerprint.listing.sha256"] = ran["listing"]["sha256"], names.hexdigest()
+    if record["timing"]["images"] > tally.images:
+        pairs["timing.images"] = record["timing"]["images"], f"at most {tally.images}"
+    return pairs

@@ -1,0 +1,105 @@
+"""What a row says of itself, checked without scoring: its arithmetic and its words."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hambatch.checks.verify.table import Difference
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.manifest import Manifest
+from hambatch.engines.precision import cpu_precision
+from hambatch.engines.probabilities import DECIMALS
+from hambatch.pipelines.header import NO_IMAGE
+from hambatch.score.plan import ON_CPU, ON_GPU
+from hambatch.score.record import history_of
+from hambatch.sources.reading import OUTSIDE
+from hambatch.types import Row
+
+NOT_READ = ("cannot be read: ", OUTSIDE, "changed while it was read", "too large: ")
+"""How the reason of a row begins whose file was not read whole: it has no sha256."""
+
+REASONS = (
+    *NOT_READ,
+    NO_IMAGE,
+    "empty file",
+    "the header says ",
+    "animated PNG of ",
+    "PNG with ",
+    "JPEG of ",
+    "JPEG with ",
+    "lossless JPEG is ",
+    "hierarchical JPEG is ",
+    "too small: ",
+    "too narrow: ",
+    "incomplete: ",
+    "damaged: ",
+    "holds nothing: ",
+    "colour profile cannot be used: ",
+    "cannot be decoded: ",
+    "cannot be scored: ",
+)
+"""How every reason begins, of this version and of earlier ones."""
+
+_ROUNDING = 0.5 * 10**-DECIMALS * 1.001
+
+
+@dataclass(frozen=True)
+class RowRules:
+    """What the rows of one run may say.
+
+    ``malignant`` are positions in the classes; ``backend`` and ``decoder`` match what a scored
+    row may name.
+    """
+
+    malignant: tuple[int, ...]
+    backend: re.Pattern[str]
+    decoder: re.Pattern[str]
+
+    def differences(self, row: Row) -> Iterator[Difference]:
+        """Yield what no run with that record writes; whether it is true takes another look."""
+        checks = self._of_scored(row) if row.status == "ok" else self._of_failed(row)
+        for what, found, wanted in checks:
+            yield Difference(row.image, what, found, wanted)
+
+    def _of_scored(self, row: Row) -> Iterator[tuple[str, str, str]]:
+        total = sum(row.probabilities[k] for k in self.malignant)
+        # The sum was rounded after it was taken, and so was each of its parts.
+        if abs(row.malignant - total) > (len(self.malignant) + 1) * _ROUNDING:
+            names = " + ".join(f"p_{CLASSES[k]}" for k in self.malignant)
+            yield "p_malignant is not its sum", f"{row.malignant:.6f}", f"{names} = {total:.6f}"
+        for column, pattern in (("decoder", self.decoder), ("backend", self.backend)):
+            found = getattr(row, column)
+            if not pattern.fullmatch(found):
+                yield f"{column} is not of this run", found, pattern.pattern
+        if not row.sha256:
+            yield "scored row without a sha256", "", "64 hexadecimal digits"
+        if row.reason:
+            yield "scored row with a reason", row.reason, "nothing"
+
+    def _of_failed(self, row: Row) -> Iterator[tuple[str, str, str]]:
+        for column in ("decoder", "backend"):
+            if found := getattr(row, column):
+                yield f"failed row with a {column}", found, "nothing"
+        if not row.reason.startswith(REASONS):
+            yield "reason is none that a run gives", row.reason, ", ".join(REASONS)
+        elif not row.sha256 and not row.reason.startswith((*NOT_READ, "cannot be scored: ")):
+            yield "row of a file that was read, without its sha256", row.reason, "a sha256"
+
+
+def rules_of(record: dict[str, Any], manifest: Manifest) -> RowRules:
+    """Read from the engine and the record of a run what its rows may say."""
+    ran = record["fingerprint"]
+    name, precision = ran["backend"]["name"], ran["backend"]["precision"]
+    backends = [f"{name}-{precision}" + (r"(-b[1-9]\d*)?" if name == ON_GPU else "")]
+    if name == ON_GPU and history_of(record).handed_over:
+        backends.append(f"{ON_CPU}-{cpu_precision(precision)}")
+    dali = "dali-(cpu|gpu)" if name == ON_GPU else "dali-cpu"
+    pillow = "pillow(-truncated)?" if record["options"]["salvage_truncated"] else "pillow"
+    # Rules 1 of decoding applied no profile.
+    icc = "(-icc)?" if ran.get("pipeline", {}).get("rules", 1) != 1 else ""
+    return RowRules(
+        tuple(k for k, one in enumerate(manifest.classes) if one in manifest.malignant),
+        re.compile("|".join(backends)),
+        re.compile(f"{dali}|{pillow}{icc}"),
+    )
