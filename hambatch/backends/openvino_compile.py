@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from hambatch.system.cache import (
     write_private,
 )
 from hambatch.system.cpu import instruction_set
+from hambatch.system.files import outside_current_folder
 from hambatch.system.packages import require
 
 SUFFIX = ".blob"
@@ -59,6 +60,15 @@ def compile_copies(
     shared weights in threads that race, and on one machine *every* score of some starts
     was wrong. On another one none of 30 was (``benchmarks/int8_streams.py`` and its result).
     """
+    engine = replace(engine, folder=engine.folder.absolute())
+    # Importing a graph, OpenVINO 2026.4 takes a file ".bin" there for the graph's weights.
+    with outside_current_folder():
+        return _compile_copies(engine, precision, how, model_cache)
+
+
+def _compile_copies(
+    engine: Engine, precision: str, how: How, model_cache: Path | None
+) -> list[Any]:
     openvino = require("openvino", extra="", purpose="The openvino backend")
     core = openvino.Core()
     count = 1 if precision == FP32 else how.streams

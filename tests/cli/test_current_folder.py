@@ -158,6 +158,17 @@ def test_an_engine_there_does_not_replace_an_installed_one(place: Place) -> None
     assert done == NOTHING
 
 
+def test_no_weights_there_are_read(place: Place) -> None:
+    """OpenVINO imports a compiled graph for every stream but the first, and looks for ``.bin``."""
+    place.forget()
+    weights = place.root / "images" / ".bin"
+    weights.write_bytes(b"forged" * 1000)
+    words = ("score", ".", "--out", "../out/int8.csv", "--precision", "int8")
+    done = place.start((str(place.script),), *words, cwd="images")
+    weights.unlink()
+    assert done == NOTHING
+
+
 def test_matplotlib_reads_no_settings_there(place: Place, tmp_path: Path) -> None:
     """With ``text.usetex`` it would run LaTeX."""
     place.forget()
