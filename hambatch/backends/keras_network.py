@@ -23,7 +23,12 @@ def keras_for(purpose: str) -> Any:
     """Import Keras, or name the extra that brings it."""
     # TensorFlow reads it once, on import: errors are shown, its notes on devices are not.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    return require("keras", extra="train", purpose=purpose)
+    keras = require("keras", extra="train", purpose=purpose)
+    # Not what ~/.keras/keras.json says, which other programs share.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)
+    return keras
 
 
 def build_base(weights: str | Path | None, purpose: str = PURPOSE, side: int = SIDE) -> Any:
