@@ -27,7 +27,12 @@ def keras_for(purpose: str) -> Any:
     os.environ.setdefault("XLA_FLAGS", "--xla_gpu_cuda_data_dir=/nonexistent")
     # Keras imports matplotlib, which reads its settings in the current folder first.
     with outside_current_folder():
-        return require("keras", extra="train", purpose=purpose)
+        keras = require("keras", extra="train", purpose=purpose)
+    # Not what ~/.keras/keras.json says, which other programs share.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)
+    return keras
 
 
 def build_base(weights: str | Path | None, purpose: str = PURPOSE, side: int = SIDE) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hambatch.backends.keras_network import load_network, save_network
+from hambatch.backends.keras_network import keras_for, load_network, save_network
 from hambatch.errors import EngineError
 from hambatch.training.export.export import keras_probabilities
 from tests.training.export.conftest import HIDDEN_UNITS
@@ -64,3 +64,12 @@ def test_weights_that_lie_in_another_file_are_refused(tmp_path: Path, form: str)
             file.create_virtual_dataset("w", layout)
     with pytest.raises(EngineError, match="wanted values in the file itself"):
         load_network(path, HIDDEN_UNITS, 0.5)
+
+
+def test_the_settings_of_other_programs_do_not_count() -> None:
+    """Keras takes them from ``~/.keras/keras.json`` when it is imported."""
+    config = keras_for("a test").config
+    config.set_floatx("float16")
+    config.set_image_data_format("channels_first")
+    config = keras_for("a test").config
+    assert (config.floatx(), config.image_data_format()) == ("float32", "channels_last")
