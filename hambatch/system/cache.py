@@ -105,11 +105,11 @@ def read_private(place: int, name: str) -> bytes:
         os.close(descriptor)
 
 
-def refuse_unfit(place: int, name: str, *, mode: bool = True) -> None:
+def refuse_unfit(place: int, name: str, *, forbidden: int = 0o022) -> None:
     """Refuse what is no regular file of this user, or has a second name; missing is fine.
 
-    A file with a second name (a hard link) is written where that name is, too. ``mode``: no other
-    user may read or write it. Raises CacheRefused.
+    A file with a second name (a hard link) is written where that name is, too. ``forbidden`` are
+    bits of its mode: by default no other user may write it. Raises CacheRefused.
     """
     try:
         found = os.stat(name, dir_fd=place, follow_symlinks=False)
@@ -123,7 +123,7 @@ def refuse_unfit(place: int, name: str, *, mode: bool = True) -> None:
         raise CacheRefused(
             f"{name} is one of {found.st_nlink} hard links, wanted a file of its own"
         )
-    _refuse_others(found, name, "600" if mode else "")
+    _refuse_others(found, name, "600", forbidden)
 
 
 def is_file(place: int, name: str) -> bool:
@@ -139,10 +139,10 @@ def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _refuse_others(found: os.stat_result, name: str, mode: str) -> None:
+def _refuse_others(found: os.stat_result, name: str, mode: str, forbidden: int = 0o077) -> None:
     if found.st_uid != os.geteuid():
         raise CacheRefused(f"{name} belongs to another user")
-    if mode and stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(found.st_mode) & forbidden:
         remedy = f"chmod {mode} {shlex.quote(name)}"
         hint = f"; chmod {mode} makes it private"
         raise CacheRefused(f"{name} is open to other users", remedy, hint)

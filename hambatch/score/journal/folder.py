@@ -35,7 +35,6 @@ from hambatch.system.cache import (
     CacheRefused,
     key_of,
     private,
-    read_private,
     refuse_unfit,
     write_private,
 )
@@ -323,8 +322,8 @@ def _refuse_untrusted(place: int, name: str) -> None:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise CacheRefused(f"{name} is no folder of yours")
     else:
-        # Of a temporary file only the removal matters; a table's has the mode of the umask.
-        refuse_unfit(place, name, mode=name in _KEPT)
+        # A temporary file is only removed: a table's has the mode of the umask.
+        refuse_unfit(place, name, forbidden=0o022 if name in _KEPT else 0)
 
 
 def _refuse_unwritable(output: Path) -> None:
@@ -360,8 +359,10 @@ def _read(place: int, path: Path) -> Begun | None:
     if path.name not in os.listdir(place):
         return None
     try:
-        return read_json(read_private(place, path.name), Begun)
-    except (CacheRefused, ValueError) as error:
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
+        with open(descriptor, "rb") as file:
+            return read_json(file.read(), Begun)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is no journal that this hambatch can resume: {error}.\n"
             "Next: add --overwrite to start afresh"
