@@ -57,7 +57,11 @@ class OutputFile(_Output):
         self._suffixes, self._what = suffixes, what
 
     def _check(self, path: Path, typed: str, option: str) -> None:
-        from hambatch.system.output_names import check_file_name, refuse_standard_output
+        from hambatch.system.output_names import (
+            check_file_name,
+            refuse_long_name,
+            refuse_standard_output,
+        )
 
         if typed.endswith(os.sep):
             raise InputError(
@@ -67,6 +71,7 @@ class OutputFile(_Output):
             check_file_name(path, self._suffixes, self._what, option)
         else:
             refuse_standard_output(path, option)
+        refuse_long_name(path, option)
 
 
 class OutputFolder(_Output):

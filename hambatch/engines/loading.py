@@ -16,7 +16,7 @@ from hambatch.engines.manifest import (
 )
 from hambatch.engines.onnx_file import external_files
 from hambatch.errors import EngineError
-from hambatch.system.files import sha256_of_bytes, sha256_of_file, write_json
+from hambatch.system.files import sha256_of_bytes, sha256_of_file, sha256_of_regular, write_json
 
 
 def engines_folder() -> Path:
@@ -121,7 +121,10 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> None:
             f"{path} is not the file that the engine was made with: "
             f"{size:,} bytes, wanted {wanted.bytes:,}"
         )
-    found = sha256_of_file(path)
+    try:
+        found = sha256_of_regular(path)
+    except OSError as error:
+        raise _damaged(f"{path} cannot be read: {error.strerror}") from error
     if found != wanted.sha256:
         raise _damaged(
             f"{path} is not the file that the engine was made with: "

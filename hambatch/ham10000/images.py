@@ -12,7 +12,7 @@ from tqdm import tqdm
 from hambatch.errors import InputError
 from hambatch.sources.content import HEAD_BYTES, SUFFIXES, SUPPORTED, image_format
 from hambatch.sources.skipped import known_folder
-from hambatch.system.files import sha256_of_file
+from hambatch.system.files import open_regular, sha256_of_regular
 from hambatch.system.text import canonical_id
 
 
@@ -98,9 +98,7 @@ def _reason(path: Path, found: str | None) -> str:
 def _format(path: Path) -> str | None:
     """Name the image format of the content; None also for what is not a file or unreadable."""
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return image_format(stream.read(HEAD_BYTES))
     except OSError:
         return None
@@ -139,7 +137,7 @@ def hash_images(root: Path, found: dict[str, list[str]]) -> dict[str, ImageFile]
     images = {}
     for image_id, files in tqdm(found.items(), desc="hashing", unit=" images", disable=None):
         try:
-            hashes = [sha256_of_file(root / file) for file in files]
+            hashes = [sha256_of_regular(root / file) for file in files]
         except OSError as error:
             _cannot_read(error)
         if len(set(hashes)) > 1:

@@ -101,8 +101,7 @@ def score(
     with open_journal(out, journal_dir, forgotten=overwrite) as journal:
         if retry_failed and is_published(journal, out):
             journal.clear()
-        if not journal.begun:
-            refuse_existing(out, replace=overwrite or retry_failed)
+        refuse_existing(journal, out, replace=overwrite or retry_failed)
 
         folder = find_engine(options.engine)
         plan = plan_run(folder, options, source, began_on_gpu=journal.began_on_gpu)
@@ -161,10 +160,17 @@ def _publish(run: Run, changes: ChangedSince, timing: dict[str, Any], left: set[
             if row.image not in left:
                 outputs.write(row)
             tally.count(row)
-        outputs.describe = partial(
-            describe_run, run=run, tally=tally, changes=changes, timing=timing
-        )
+        outputs.describe = partial(_describe, run, tally, changes, timing)
     return tally
+
+
+def _describe(
+    run: Run, tally: Tally, changes: ChangedSince, timing: dict[str, Any], sha256: str
+) -> dict[str, Any]:
+    """Make the record of the table that is about to appear, unless a file came to its path."""
+    refuse_existing(run.journal, run.out, replace=False)
+    run.journal.note_table(sha256)
+    return describe_run(sha256, run=run, tally=tally, changes=changes, timing=timing)
 
 
 def _timing(run: Run, seconds: float, images: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How a run starts: fresh, resumed or as a retry; and what is refused before any work."""
 
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -25,7 +26,7 @@ from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import outputs_of, record_path
 from hambatch.sources.listing import Listing, list_images, refuse_no_images, store
 from hambatch.sources.reading import Bounds, Item, Limits, fetch
-from hambatch.system.files import sha256_of_file
+from hambatch.system.files import refusing, sha256_of_file
 from hambatch.system.packages import require
 from hambatch.system.text import encode_name
 from hambatch.types import Row
@@ -67,14 +68,35 @@ def check_output(out: Path, kind: str) -> None:
         require("pyarrow", extra="parquet", purpose="a Parquet table")
 
 
-def refuse_existing(out: Path, *, replace: bool) -> None:
-    """Raise InputError if ``out`` or its record exists, unless it is to be replaced."""
+def refuse_existing(journal: Journal, out: Path, *, replace: bool) -> None:
+    """Raise InputError if ``out`` or its record exists, unless this run may replace it.
+
+    A run that has not begun may replace both with ``replace``, and its journal keeps which files
+    these are. A run that began may replace those, and the table that it has written itself.
+    """
     existing = [path for path in (out, record_path(out)) if path.exists()]
-    if existing and not replace:
+    if not journal.begun and existing and not replace:
         raise InputError(
             f"{existing[0]} exists already.\nNext: add --overwrite to replace it, --retry-failed "
             "to score its failed rows again, or name another --out"
         )
+    found = {_sha256_of(path): path for path in existing}
+    if not journal.begun:
+        journal.may_replace = list(found)
+    elif not is_published(journal, out):
+        for path in (path for digest, path in found.items() if digest not in journal.may_replace):
+            raise InputError(
+                f"{path} exists already, and is not the file that the unfinished run in "
+                f"{journal.folder.name} replaces.\nNext: mv {shlex.quote(str(path))} "
+                f"{shlex.quote(f'{path}.old')}, then the same command; or add --overwrite to "
+                "replace it and start afresh"
+            )
+
+
+def _sha256_of(path: Path) -> str:
+    """Hash an output that is there; raises InputError if it cannot be read."""
+    with refusing(path):
+        return sha256_of_file(path)
 
 
 def refuse_repeated_ids(listing: Listing, kind: str, source: Path, bounds: Bounds) -> None:

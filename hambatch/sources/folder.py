@@ -1,14 +1,17 @@
 """A folder of images: which of its files get a row."""
 
 import os
+import sqlite3
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hambatch.errors import InputError
 from hambatch.sources.content import HEAD_BYTES, image_format
 from hambatch.sources.skipped import Skipped, describe_skipped, known_file, known_folder
+from hambatch.system.files import open_regular
 from hambatch.system.locks import MARK
 from hambatch.system.text import encode_name
 
@@ -29,6 +32,9 @@ _NAMES = frozenset("readme licence license copying makefile thumbs.db desktop.in
 
 NAMED_AT_MOST = 20
 """Names that are kept of the files without a row; the count is always complete."""
+
+CACHE_KIB = 1000
+"""Memory that folders to enter may take, in KiB."""
 
 JOURNAL_SUFFIX, JOURNAL_MARK = ".journal", "lock"
 """What the folder of a journal is called, and the file by which it is known."""
@@ -117,36 +123,76 @@ def find_images(
             yield name
 
 
+class _Folders:
+    """Folders to enter, and those that were seen; SQLite spills both to the disk.
+
+    An archive may have a folder for each patient: kept in memory, 60,000 take 12 MB.
+    """
+
+    def __init__(self, base: sqlite3.Connection) -> None:
+        self._base = base
+        for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
+            base.execute(f"PRAGMA {setting}")
+        base.execute("CREATE TABLE waiting (number INTEGER PRIMARY KEY, name BLOB)")
+        base.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self.add([""])
+
+    def add(self, names: Iterable[str]) -> None:
+        """Put folders on the stack."""
+        rows = ((os.fsencode(name),) for name in names)
+        self._base.executemany("INSERT INTO waiting (name) VALUES (?)", rows)
+
+    def __iter__(self) -> Iterator[str]:
+        """Take the folder that was added last, until there is none."""
+        last = "DELETE FROM waiting WHERE number = (SELECT max(number) FROM waiting) RETURNING name"
+        while found := self._base.execute(last).fetchall():
+            yield os.fsdecode(found[0][0])
+
+    def is_new(self, status: os.stat_result) -> bool:
+        """Tell whether a folder is met for the first time, and remember it."""
+        row = (f"{status.st_dev} {status.st_ino}",)
+        return self._base.execute("INSERT OR IGNORE INTO seen VALUES (?)", row).rowcount == 1
+
+
 def _files(
     root: Path, survey: Survey, follow_symlinks: bool, is_left: Callable[[str], bool]
 ) -> Iterator[str]:
     """Yield what is no folder; a folder that is left is counted instead."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        folder = root / prefix
-        if prefix and (known := known_folder(folder.name)):
-            survey.skipped.setdefault(known.name, Skipped(known.what)).add_folder(folder)
-            continue
-        try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in seen:
+    # An empty name: a file of SQLite's own, in the folder for temporary files, once it is large.
+    with closing(sqlite3.connect("")) as base:
+        folders = _Folders(base)
+        for prefix in folders:
+            # Text, not a Path: that one keeps every part for a while.
+            folder = os.path.join(root, prefix) if prefix else str(root)
+            if prefix and (known := known_folder(prefix.rpartition("/")[2])):
+                survey.skipped.setdefault(known.name, Skipped(known.what)).add_folder(Path(folder))
                 continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as scan:
-                for entry in scan:
-                    name = f"{prefix}/{entry.name}" if prefix else entry.name
-                    if not _is_folder(entry):
+            try:
+                if not folders.is_new(os.stat(folder)):
+                    continue
+                for name, is_folder in _entries(folder, prefix, survey, follow_symlinks):
+                    if not is_folder:
                         yield name
                     elif is_left(name):
                         survey.others.add(name)
-                    elif follow_symlinks or not entry.is_symlink():
-                        waiting.append(name)
                     else:
-                        survey.links_left.add(name)
-        except OSError as error:
-            survey.unreadable[encode_name(prefix) or "."] = error.strerror or str(error)
+                        folders.add([name])
+            except OSError as error:
+                survey.unreadable[encode_name(prefix) or "."] = error.strerror or str(error)
+
+
+def _entries(
+    folder: str, prefix: str, survey: Survey, follow_symlinks: bool
+) -> Iterator[tuple[str, bool]]:
+    """Yield what a folder holds by name, and whether it is a folder to enter."""
+    with os.scandir(folder) as scan:
+        for entry in scan:
+            name = f"{prefix}/{entry.name}" if prefix else entry.name
+            is_folder = _is_folder(entry)
+            if is_folder and entry.is_symlink() and not follow_symlinks:
+                survey.links_left.add(name)
+            else:
+                yield name, is_folder
 
 
 def _is_of_a_journal(path: Path) -> bool:
@@ -157,7 +203,7 @@ def _is_of_a_journal(path: Path) -> bool:
         mark = path.with_name(JOURNAL_MARK)
         if not mark.is_file():
             return False
-        with mark.open("rb") as stream:
+        with open_regular(mark) as stream:
             return stream.read(len(MARK)) == MARK
     except OSError:
         return False
@@ -181,9 +227,7 @@ def _is_named_unlike_an_image(name: str) -> bool:
 def _has_image_content(path: Path) -> bool:
     # Opening a FIFO or a device could block or have effects: regular files only.
     try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return image_format(stream.read(HEAD_BYTES)) is not None
     except OSError:
         return False

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and their SHA-256."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,15 +8,43 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from hambatch.errors import InputError
 
+NOT_WAITING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+"""To open what may have become a FIFO since it was looked at: opening that would wait for ever."""
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file to read; raises OSError at anything else, and never waits for it.
+
+    The look before opening is there because opening a device can have effects; what counts is the
+    look at what is open.
+    """
+    _refuse_special(os.stat(path))
+    with open(os.open(path, NOT_WAITING), "rb") as stream:
+        _refuse_special(os.fstat(stream.fileno()))
+        yield stream
+
+
+def _refuse_special(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
 
 def sha256_of_file(path: Path) -> str:
     """Hash a file's content."""
     with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_regular(path: Path) -> str:
+    """Hash a file that others may replace meanwhile; raises OSError as :func:`open_regular`."""
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Names of outputs: a name that promises something else than what is written is refused."""
 
+import errno
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -25,6 +26,12 @@ FOREIGN = COMPRESSED | frozenset(
 """Suffixes that name a format: a file of another format has none of them."""
 
 STANDARD_OUTPUT = "-"
+
+LONGEST_BESIDE = (
+    ".{name}.stopped.json.00000000.tmp",
+    "{name}.journal/.listing.now.00000000.tmp.sort",
+)
+"""The longest names that are written beside an output, or below its folder."""
 
 
 def check_file_name(out: Path, suffixes: Sequence[str], what: str, option: str = "--out") -> None:
@@ -70,6 +77,27 @@ def refuse_standard_output(out: Path, option: str = "--out") -> None:
             f"{option} - would be a file of that name: nothing is written to standard output.\n"
             "Next: name an output"
         )
+
+
+def refuse_long_name(out: Path, option: str = "--out") -> None:
+    """Refuse a name that has no room for the longer names of what is written beside it.
+
+    The file system is asked: some take 255 bytes, some 143, and a whole path may have 4,095.
+    Raises InputError.
+    """
+    path = followed(out)
+    for form in LONGEST_BESIDE:
+        longest = path.parent / form.replace("{name}", path.name)
+        try:
+            os.lstat(longest)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(
+                    f"{option} {out} has a name of {len(os.fsencode(path.name))} bytes, too long "
+                    f"for this file system: names beside it are up to "
+                    f"{len(os.fsencode(longest.name)) - len(os.fsencode(path.name))} longer.\n"
+                    "Next: name an output with a shorter name or path"
+                ) from error
 
 
 def refused_suffix(out: Path, path: Path, what: str, option: str, suffix: str) -> InputError:

@@ -64,6 +64,8 @@ class Begun:
     """``run.json``: what the rows of the journal belong to.
 
     ``oldest_row_utc``: when the first run of a retried table began; empty: this run has all rows.
+    ``may_replace``: sha256 of each file at the output's path that the run may replace: what
+    ``--overwrite`` or ``--retry-failed`` was given for, and the run's own table.
     """
 
     format: Literal[1]
@@ -72,6 +74,7 @@ class Begun:
     survey: dict[str, Any]
     devices: DeviceHistory = field(default_factory=DeviceHistory)
     oldest_row_utc: str = ""
+    may_replace: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Raise ValueError if the fingerprint names no listing, or the survey is not whole."""
@@ -124,6 +127,8 @@ class Journal:
         What the run began with; None before :meth:`begin`.
     devices
         What became of the run's devices, over all starts.
+    may_replace
+        As in :class:`Begun`; :meth:`begin` keeps it.
     """
 
     def __init__(
@@ -132,6 +137,7 @@ class Journal:
         self.folder, self.place, self.about, self.staging = folder, place, about, staging
         self.listing_path = folder / "listing"
         self.devices = self._earlier = about.devices if about else DeviceHistory()
+        self.may_replace = about.may_replace if about else []
         self._done = False
 
     @property
@@ -163,7 +169,7 @@ class Journal:
         """Bind the listing and the rows in the folder to a run; ``devices``: what made them."""
         self.devices = self._earlier = devices or DeviceHistory()
         parts = (fingerprint, asdict(survey), self.devices, oldest_row_utc)
-        self._write(Begun(1, begun_utc, *parts))
+        self._write(Begun(1, begun_utc, *parts, may_replace=self.may_replace))
         with refusing(self.folder.parent):
             sync(self.folder.parent)
 
@@ -178,6 +184,11 @@ class Journal:
         """Keep what became of devices before this start computed anything."""
         self._earlier = self._earlier.then(devices)
         self.note_devices(DeviceHistory())
+
+    def note_table(self, sha256: str) -> None:
+        """Keep the hash of the table that is about to be published: a next start replaces it."""
+        self.may_replace = [*self.may_replace, sha256]
+        self._write(replace(self.begun_with, may_replace=self.may_replace))
 
     def _write(self, about: Begun) -> None:
         with refusing(self.folder / "run.json"):

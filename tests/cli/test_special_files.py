@@ -1,0 +1,55 @@
+"""What becomes a FIFO while a command looks at it does not make the command wait for ever."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+SWAP = """
+import os, sys
+
+swapped = sys.argv.pop().split(os.pathsep)
+
+def swap(event, arguments):
+    if event == "open" and str(arguments[0]) in swapped and os.path.isfile(arguments[0]):
+        os.unlink(arguments[0])
+        os.mkfifo(arguments[0])
+
+sys.addaudithook(swap)
+from hambatch.cli import hambatch
+hambatch()
+"""
+"""A file becomes a FIFO between the look at it and its opening."""
+
+HANGS_S = 60
+"""A command that waits for a FIFO never ends; any other one ends long before."""
+
+
+def run_while_they_become_fifos(
+    paths: list[Path], *arguments: Path | str
+) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", SWAP, *map(str, arguments), os.pathsep.join(map(str, paths))]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S, check=False)
+    assert all(stat.S_ISFIFO(path.lstat().st_mode) for path in paths)
+    return found
+
+
+def test_files_that_become_fifos_while_images_are_listed(tiny_engine: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "old.journal").mkdir(parents=True)
+    swapped = [source / name for name in ("notes.txt", ".hidden.jpg", "old.journal/lock")]
+    for path in swapped:
+        path.write_bytes(b"some text")
+    command = ["score", source, "--engine", tiny_engine, "--out", tmp_path / "preds.csv"]
+    found = run_while_they_become_fifos(swapped, *command, "--device", "cpu")
+    assert found.returncode == 1
+    assert "no JPEG or PNG image" in found.stderr
+
+
+def test_a_graph_that_becomes_a_fifo_while_it_is_hashed(tiny_engine: Path, tmp_path: Path) -> None:
+    engine = Path(shutil.copytree(tiny_engine, tmp_path / "engine")).resolve()
+    found = run_while_they_become_fifos([engine / "model.onnx"], "engines", "verify", engine)
+    assert found.returncode == 1
+    assert "model.onnx cannot be read: not a regular file" in found.stderr
