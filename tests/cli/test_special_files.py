@@ -38,8 +38,8 @@ def run_while_they_become_fifos(
 
 def test_files_that_become_fifos_while_images_are_listed(tiny_engine: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    (source / "old.journal").mkdir(parents=True)
-    swapped = [source / name for name in ("notes.txt", ".hidden.jpg", "old.journal/lock")]
+    (source / "a").mkdir(parents=True)
+    swapped = [source / name for name in ("notes.txt", ".hidden.jpg", "a/README")]
     for path in swapped:
         path.write_bytes(b"some text")
     command = ["score", source, "--engine", tiny_engine, "--out", tmp_path / "preds.csv"]
