@@ -55,6 +55,7 @@ def locked(path: Path, output: Path) -> Iterator[None]:
     Raises InputError if another run holds it, or it cannot be created.
     """
     with refusing(path):
+        is_new = not path.parent.exists()
         path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             descriptor = acquire(path, wait=False)
@@ -64,6 +65,9 @@ def locked(path: Path, output: Path) -> Iterator[None]:
                 "Next: wait for it, or name another --out"
             ) from error
         except NoLocks as error:
+            if is_new:
+                path.unlink(missing_ok=True)
+                path.parent.rmdir()
             raise InputError(
                 f"{path.parent} is on a file system without locks ({error.strerror}).\n"
                 "Next: name an --out on a local disk"

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeVar
 
 from hambatch.backends.test_time_augmentation import with_views
-from hambatch.errors import HambatchError
+from hambatch.errors import NO_MEMORY, HambatchError, OutOfMemory, is_shortage
 from hambatch.score.worker.protocol import (
     Answer,
     Finished,
@@ -54,6 +54,10 @@ def run(connection: Connection, job: Job, log: WorkerLog) -> None:
         _answer_all(parent, job)
     except HambatchError as error:
         parent.send(Refused(error))
+    except (MemoryError, ImportError) as error:
+        if not is_shortage(error):
+            raise
+        parent.send(Refused(OutOfMemory(NO_MEMORY)))
 
 
 def _answer_all(parent: Parent, job: Job) -> None:
