@@ -47,6 +47,19 @@ class ReaderGone(HambatchError):
     """The reader of standard output closed it; the command line ends without a message."""
 
 
+NO_MEMORY = (
+    "too little memory: the system gave no more of it (a limit, such as ulimit -v, or a full "
+    "machine).\nNext: raise the limit or free memory, and run the same command again"
+)
+"""What the user sees instead of a traceback."""
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Tell whether memory was missing: for data, or to load a library into."""
+    is_unloadable = isinstance(error, ImportError) and "failed to map segment" in str(error)
+    return isinstance(error, MemoryError) or is_unloadable
+
+
 class MissingDependency(HambatchError):
     """An optional package is not installed; the message names the pip line."""
 

@@ -1,6 +1,7 @@
 """The command line: parse, delegate, turn errors into messages and exit codes."""
 
 import importlib
+import os
 import signal
 import sys
 
@@ -8,7 +9,7 @@ import click
 
 from hambatch import __version__
 from hambatch.cli.standard_streams import watch_streams
-from hambatch.errors import ExitCode, HambatchError, InputError, ReaderGone
+from hambatch.errors import NO_MEMORY, ExitCode, HambatchError, InputError, ReaderGone, is_shortage
 from hambatch.system.inherited import refuse_optimisation, settle_environment
 from hambatch.system.search_path import leave_out_current_folder
 
@@ -76,12 +77,23 @@ class LazyGroup(click.Group):
 def hambatch() -> None:
     """Batch scoring of dermatoscopic images. Research use only: not a medical device."""
     refuse_optimisation()
+    _refuse_lost_folder()
     encoding = sys.getfilesystemencoding()
     if encoding != "utf-8":
         raise InputError(
             f"Python takes file names for {encoding} here, and would not find every file of "
             "a table again; wanted utf-8.\nNext: set PYTHONUTF8=1"
         )
+
+
+def _refuse_lost_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(
+            f"the current folder cannot be used: {error.strerror}; wanted one that exists.\n"
+            "Next: cd to another folder, and run the same command again"
+        ) from error
 
 
 def main() -> None:
@@ -101,6 +113,11 @@ def _exit_code() -> int:
         sys.stdout.flush()
         return code or ExitCode.OK
     except ReaderGone:
+        return ExitCode.FAILED
+    except (MemoryError, ImportError) as error:
+        if not is_shortage(error):
+            raise
+        click.echo(f"Error: {NO_MEMORY}", err=True)
         return ExitCode.FAILED
     except HambatchError as error:
         click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)

@@ -82,7 +82,7 @@ def explain(
     manifest = as_wanted(engine.manifest, selection.options.calibration)
     engine = replace(engine, manifest=manifest)
     run = _Run(selection, options.of_class, out, engine, _job(selection, engine))
-    with stopping() as stop, SupervisedWorker(run.job) as worker:
+    with stopping("the image under way") as stop, SupervisedWorker(run.job) as worker:
         backend = worker.wait_ready().backend
         with refusing(out):
             out.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def score(
     HambatchError
         If it cannot be done. Finished rows stay in the journal beside ``out``.
     Interrupted
-        If a signal stopped it: batches under way are finished and kept.
+        If a signal stopped it: what is finished within five seconds is kept.
     """
     started, kind = (time.monotonic(), utc_now()), format_to_write(out, kind)
     out = followed(out)
@@ -128,7 +128,7 @@ def score(
 
 def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     kept = run.log.done
-    with stopping() as stop:
+    with stopping("the batches under way") as stop:
         try:
             score_missing(run, stop, progress)
         except SentinelError as error:
@@ -197,8 +197,9 @@ def _saying_what_is_kept(journal: Journal, log: RowLog) -> Iterator[None]:
         if isinstance(error, HambatchError) and not log.done:
             journal.done()  # so that the next try may have other options
             raise
+        rest = "scores the rest" if log.done < log.images else "writes the table"
         error.add_note(
             f"{log.done} of {log.images} images are done and kept: the same command, "
-            "without --overwrite, scores the rest"
+            f"without --overwrite, {rest}"
         )
         raise

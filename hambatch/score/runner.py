@@ -69,14 +69,20 @@ def score_missing(run: Run, stop: Stop, progress: Progress | None) -> None:
     Raises
     ------
     Interrupted
-        If ``stop`` was requested; batches under way are finished first.
+        If ``stop`` was requested; what is finished and proven within
+        :data:`hambatch.system.interrupts.SECONDS_TO_FINISH` is kept.
     HambatchError
         If it cannot be done, or too much of it fails.
     """
     answered = _passes(run, stop)
-    for _ in progress(answered, run.listing.count, run.log.done) if progress else answered:
-        pass
-    if not run.is_done:
+    try:
+        for _ in progress(answered, run.listing.count, run.log.done) if progress else answered:
+            pass
+    except BackendError as error:
+        if stop.late:
+            raise Interrupted from error
+        raise
+    if stop.requested or not run.is_done:
         raise Interrupted
     refuse_too_many_failed(run)
 
@@ -112,7 +118,7 @@ def _one_pass(run: Run, stop: Stop) -> Iterator[Progressed]:
     with run.devices.at_work(on_left=on_left) as devices:
         skipped = {} if on_left else left
         streams = [
-            _rows(run, device, _missing(run, stop, skipped, share, len(devices)))
+            _rows(run, stop, device, _missing(run, stop, skipped, share, len(devices)))
             for share, device in enumerate(devices)
         ]
 
@@ -120,6 +126,7 @@ def _one_pass(run: Run, stop: Stop) -> Iterator[Progressed]:
             for device in devices:
                 device.worker.abandon()
 
+        _arrange_stop(stop, devices, abandon)
         for answered, rows in side_by_side(streams, abandon):
             # First what became of devices: rows depend on it.
             run.journal.note_devices(run.devices.history(devices))
@@ -127,6 +134,22 @@ def _one_pass(run: Run, stop: Stop) -> Iterator[Progressed]:
             refuse_too_many_failed(run)
             yield Progressed(answered, run.log.failed - failed)
             failed = run.log.failed
+
+
+def _arrange_stop(stop: Stop, devices: Sequence[Device], abandon: Callable[[], None]) -> None:
+    """Let a signal shorten the work of the devices, and end it when that is late."""
+
+    def hurry() -> None:
+        for device in devices:
+            device.worker.hurry()
+
+    stop.hurry, stop.abandon = hurry, abandon
+    stop.is_under_way = lambda: any(device.worker.was_ready for device in devices)
+    # It may have come between two passes.
+    if stop.requested:
+        hurry()
+    if stop.late:
+        abandon()
 
 
 def _missing(
@@ -142,7 +165,7 @@ def _missing(
 
 
 def _rows(
-    run: Run, device: Device, missing: Iterable[tuple[int, str]]
+    run: Run, stop: Stop, device: Device, missing: Iterable[tuple[int, str]]
 ) -> Iterator[tuple[int, list[IndexedRow]]]:
     """Score a device's share; where the device fails, the rest is left to the next pass."""
     manifest = as_wanted(run.engine.manifest, run.plan.used.calibration)
@@ -152,7 +175,7 @@ def _rows(
             kept = run.devices.without_left(device, rows)
             yield answered + len(kept) - len(rows), kept
     except (BackendError, EngineError, MissingDependency) as error:
-        if not run.devices.may_fail(device):
+        if stop.late or not run.devices.may_fail(device):
             raise
         run.devices.fail(device, error)
 

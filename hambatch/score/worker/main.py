@@ -14,10 +14,11 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeVar
 
 from hambatch.backends.test_time_augmentation import with_views
-from hambatch.errors import HambatchError
+from hambatch.errors import NO_MEMORY, HambatchError, OutOfMemory, is_shortage
 from hambatch.score.worker.protocol import (
     Answer,
     Finished,
+    Hurry,
     Job,
     Parent,
     Ready,
@@ -53,6 +54,10 @@ def run(connection: Connection, job: Job, log: WorkerLog) -> None:
         _answer_all(parent, job)
     except HambatchError as error:
         parent.send(Refused(error))
+    except (MemoryError, ImportError) as error:
+        if not is_shortage(error):
+            raise
+        parent.send(Refused(OutOfMemory(NO_MEMORY)))
 
 
 def _answer_all(parent: Parent, job: Job) -> None:
@@ -71,8 +76,10 @@ def _answer_all(parent: Parent, job: Job) -> None:
     window = 1 if job.one_by_one else ahead + prefetch + backend.holds + 1
     parent.send(Ready(backend.name, pipeline.decoder, window, backend.note))
 
-    fetched = read_ahead(_received(parent), job.readers, ahead, job.bounds)
+    in_a_hurry = threading.Event()
+    fetched = read_ahead(_received(parent, in_a_hurry), job.readers, ahead, job.bounds)
     files = _timed(fetched, times, "read_wait_s")
+    files = _shortened(files, in_a_hurry)
     if job.one_by_one:
         files = _announced(files, parent)
     batches = _timed(pipeline.batches(files), times, "decode_wait_s")
@@ -134,14 +141,25 @@ def _announced(batches: Iterable[list[Fetched]], parent: Parent) -> Iterator[lis
         yield files
 
 
-def _received(parent: Parent) -> Iterator[list[Item]]:
+def _shortened(
+    batches: Iterable[list[Fetched]], in_a_hurry: threading.Event
+) -> Iterator[list[Fetched]]:
+    """Leave images out when the parent hurries: the sentinels prove what is scored already."""
+    for files in batches:
+        yield [file for file in files if file.index < 0] if in_a_hurry.is_set() else files
+
+
+def _received(parent: Parent, in_a_hurry: threading.Event) -> Iterator[list[Item]]:
     # A thread receives, so that a batch is ready the moment a reader is free, and so that
     # the parent can always send: it may not be reading what the main thread sends.
     waiting: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
 
     def receive() -> None:
         while (items := parent.receive()) is not None:
-            waiting.put(items)
+            if isinstance(items, Hurry):
+                in_a_hurry.set()
+            else:
+                waiting.put(items)
         waiting.put(None)
 
     threading.Thread(target=receive, daemon=True, name="receiver").start()

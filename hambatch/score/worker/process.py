@@ -3,8 +3,9 @@
 import atexit
 import select
 import signal
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -15,6 +16,7 @@ from hambatch.score.worker.protocol import (
     Alive,
     Answer,
     Finished,
+    Hurry,
     Job,
     Ready,
     Refused,
@@ -30,6 +32,9 @@ STOP_SECONDS = 5.0
 
 READY_SECONDS = 300.0
 """Loading takes 1 to 10 s; this is for a cold network disk and a machine that swaps."""
+
+HURRY_SECONDS = 0.2
+"""How soon a worker learns that it is to hurry."""
 
 LAST_WORDS = 4000
 """Bytes of a dead worker's log that its error message shows."""
@@ -107,6 +112,7 @@ class Worker:
         self.troubles: dict[str, int] = {}
         self.touched: Touched | None = None
         self.lost_at_the_end = ""
+        self._one_by_one, self._hurry = job.one_by_one, False
 
     def __enter__(self) -> "Worker":
         """Return the running worker."""
@@ -131,6 +137,10 @@ class Worker:
     def kill(self) -> None:
         """End the process now; a thread that waits for its answer gets :class:`WorkerLost`."""
         self._process.kill()
+
+    def hurry(self) -> None:
+        """Leave images out that are not begun; for any thread, and only in batches."""
+        self._hurry = not self._one_by_one
 
     def wait_ready(self) -> Ready:
         """Wait until the engine is loaded.
@@ -189,11 +199,26 @@ class Worker:
 
     def _awaited(self, seconds: float) -> object:
         while True:
-            if not self._connection.poll(seconds):
+            if not self._comes(seconds):
                 raise self._hung(f"gave no answer for {seconds:g} s")
             message = self._receive()
             if not isinstance(message, Alive):
                 return message
+
+    def _comes(self, seconds: float) -> bool:
+        """Wait for a message; the worker learns meanwhile that it is to hurry."""
+        until = time.monotonic() + seconds
+        while True:
+            if self._hurry and self.ready and _has_room(self._connection, 0):
+                self._hurry = False
+                # A worker that is gone is noticed below.
+                with suppress(OSError):
+                    self._connection.send(Hurry())
+            left = max(0.0, until - time.monotonic())
+            if self._connection.poll(min(left, HURRY_SECONDS)):
+                return True
+            if left <= HURRY_SECONDS:
+                return False
 
     def _send(self, items: list[Item] | None) -> None:
         # What it touched last is answered: a loss from here on is of what is sent now.

@@ -145,6 +145,11 @@ class Finished:
     troubles: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Hurry:
+    """From the parent: leave out the images that are not decoded yet; sentinels stay."""
+
+
 ALIVE_EVERY_SECONDS = 0.2
 """Signs of life are not sent more often than that."""
 
@@ -176,10 +181,10 @@ class Parent:
         if time.monotonic() - self._last_sent > ALIVE_EVERY_SECONDS:
             self.send(Alive())
 
-    def receive(self) -> list[Item] | None:
+    def receive(self) -> list[Item] | Hurry | None:
         """Wait for a batch of items; None is the end."""
         try:
-            items: list[Item] | None = self._connection.recv()
+            items: list[Item] | Hurry | None = self._connection.recv()
         except (EOFError, OSError):
             os._exit(1)
         return items

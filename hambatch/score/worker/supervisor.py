@@ -65,6 +65,8 @@ class SupervisedWorker:
         Indices of the files that got a failed answer for it.
     started
         Processes so far; answers come from the latest.
+    hurried
+        Whether files that no decoder has begun are left out from now on.
     was_ready
         Whether one of them had loaded its engine.
     note
@@ -83,7 +85,7 @@ class SupervisedWorker:
         self.lost_at: set[int] = set()
         self.started = 0
         self.was_ready, self.note = False, ""
-        self._abandoned = False
+        self.hurried = self._abandoned = False
         self._unexplained, self._calm = 0, 0
         self._sentinel: Item | None = None
         self._proving = self._in_haste = False
@@ -103,6 +105,11 @@ class SupervisedWorker:
         ready = self._worker.wait_ready()
         self.was_ready, self.note = True, ready.note
         return ready
+
+    def hurry(self) -> None:
+        """Leave out of :meth:`answers` the files that are not begun; for any thread."""
+        self.hurried = True
+        self._worker.hurry()
 
     def abandon(self) -> None:
         """End :meth:`answers`, which another thread takes, with an error; for any thread."""
@@ -134,15 +141,17 @@ class SupervisedWorker:
             except WorkerLost as lost:
                 self._count(lost)
             yield from self._one_by_one(self._alone(unanswered, source))
+            if self.hurried:
+                return
             self._start()
 
     def _alone(
         self, unanswered: deque[Sequence[Item]], source: Iterator[Sequence[Item]]
     ) -> Iterator[Item]:
         """Take the files of unanswered batches, and under attack those that follow."""
-        while unanswered:
+        while unanswered and not self.hurried:
             yield from unanswered.popleft()
-        while self._attacked and self._calm < CALM:
+        while self._attacked and not self.hurried and self._calm < CALM:
             items = next(source, None)
             if items is None:
                 return
@@ -216,6 +225,8 @@ class SupervisedWorker:
         # Again, now that it is the current one: `abandon` may just have killed the one before it.
         if self._abandoned:
             self._worker.kill()
+        if self.hurried:
+            self._worker.hurry()
 
     def _seconds_to_decode(self) -> float:
         """Seconds for a file that is decoded alone."""

@@ -61,7 +61,7 @@ def build_plan(
     """
     log = log_of(trt)
     # TensorRT's bindings swallow what a signal raises while they work: so it is only noted.
-    with stopping() as stop:
+    with stopping("the step of the build") as stop:
         try:
             builder = trt.Builder(log)
         except TypeError as error:
