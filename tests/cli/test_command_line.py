@@ -12,6 +12,7 @@ import pytest
 
 from hambatch.cli import COMMANDS, hambatch
 from hambatch.cli.score import score
+from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions
 from tests.conftest import jpeg_bytes
@@ -163,8 +164,8 @@ def test_an_unwritable_output_is_named(tmp_path: Path, tiny_engine: Path) -> Non
 
 def test_an_impossible_output_name_is_refused(tmp_path: Path) -> None:
     done = run("score", ".", "--out", "x" * 300, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "File name too long" in done.stderr
+    assert done.returncode == ExitCode.USAGE
+    assert "too long for this file system" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -184,4 +185,4 @@ def test_folders_and_files_whose_names_are_no_text_end_up_in_the_record(
     assert done.returncode == 0, done.stderr
     record = json.loads((place / "p\udce9.csv.run.json").read_text())
     assert record["source"].endswith("caf%E9")
-    assert record["not_scored"]["others"]["names"] == ["not%E9.txt"]
+    assert record["not_scored"]["others"]["names"] == ["not%E9.txt", "p%E9.csv.journal"]
