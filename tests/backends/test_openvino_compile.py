@@ -117,7 +117,7 @@ def test_a_link_is_not_followed(compiler: Compiler, folder: Path, tmp_path: Path
     folder.symlink_to(tmp_path / "elsewhere")
     compiler.once(folder)
     assert compiler.compiled == 2
-    assert "cannot be used" in problem_with(folder)
+    assert "is a symbolic link, wanted a folder" in problem_with(folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")

@@ -57,8 +57,9 @@ def test_an_engines_own_list_tells_validation_images_apart(tmp_path, data, engin
     listed = training_images_of(read_split(data), tmp_path, sha256_of_file(data), {})
     write_training_images(engine, listed)
     raw = json.loads((engine / "engine.json").read_text())
-    sha256 = sha256_of_file(engine / TRAINING_IMAGES)
-    raw["files"][TRAINING_IMAGES] = {"sha256": sha256, "bytes": 1, "optional": False}
+    path = engine / TRAINING_IMAGES
+    entry = {"sha256": sha256_of_file(path), "bytes": path.stat().st_size, "optional": False}
+    raw["files"][TRAINING_IMAGES] = entry
     raw["data"]["trained_on"] = ["train"]
     rewrite(engine / "engine.json", raw)
     table = record(predictions(tmp_path / "p.csv", ["i4", "i8"]), engine)

@@ -202,12 +202,12 @@ def test_a_run_that_dies_while_it_publishes_loses_nothing_and_scores_nothing_aga
 ) -> None:
     real, seen = os.replace, []
 
-    def die(source: Path, target: Path) -> None:
+    def die(source: Path, target: Path, **folders: int) -> None:
         if target in (begun, record_path(begun)):
             seen.append(target)
             if len(seen) > renamed_before:
                 raise OSError(28, "No space left on device")
-        real(source, target)
+        real(source, target, **folders)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", die)

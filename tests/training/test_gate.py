@@ -121,8 +121,8 @@ def test_what_was_measured_is_reported_before_an_engine_that_cannot_be_written(
 ) -> None:
     reported: list[str] = []
     # Root may write everywhere: a folder in the place of the temporary file stops it too.
-    monkeypatch.setattr("os.getpid", lambda: 1)
-    (engine / ".engine.json.1.tmp").mkdir()
+    monkeypatch.setattr("secrets.token_hex", lambda count: "0" * 2 * count)
+    (engine / ".engine.json.00000000.tmp").mkdir()
     with pytest.raises((InputError, OSError)):
         gate_engine(engine, split, reported.append)
     assert "label flips" in reported[0]

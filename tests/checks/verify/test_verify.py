@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_read_now_is_a_difference(
     real = os.scandir
 
     def refuse(path: object) -> object:
-        if path == images / "=locked":
+        if path == str(images / "=locked"):
             raise PermissionError(13, "Permission denied")
         return real(path)
 

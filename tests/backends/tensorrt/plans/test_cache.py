@@ -227,7 +227,7 @@ def test_a_plan_of_another_user_is_refused(folder: Path) -> None:
 def test_a_link_in_place_of_the_folder_is_refused(folder: Path) -> None:
     folder.rename(folder.parent / "elsewhere")
     folder.symlink_to(folder.parent / "elsewhere")
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="is a symbolic link, wanted a folder"):
         found()
 
 
