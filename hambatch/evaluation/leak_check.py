@@ -66,6 +66,8 @@ def check_training(
     if leaking and (not options.exclude_trained or len(leaking) == len(images)):
         raise _refused(predictions, images, leaks, training)
     report = _found(images, training, by, len(leaking))
+    if not leaking:
+        return Checked(joined, report)
     return Checked(joined.at(~images["image_id"].isin(leaking).to_numpy(bool)), report)
 
 
