@@ -49,6 +49,10 @@ KEPT = frozenset(
         "TF_FORCE_GPU_ALLOW_GROWTH",
         "TF_NUM_INTEROP_THREADS",
         "TF_NUM_INTRAOP_THREADS",
+        # Remedies for processors whose caches or kernels OpenBLAS finds wrongly: without them numpy
+        # may end the process. They change the last digit of a figure, and no row.
+        "OPENBLAS_CORETYPE",
+        "OPENBLAS_L2_SIZE",
         # How much TensorFlow writes, and where Keras keeps the weights that it downloaded.
         "KERAS_HOME",
         "TF_CPP_MIN_LOG_LEVEL",
