@@ -32,8 +32,9 @@ class Device(click.types.StringParamType):
 class _Output(click.Path):
     """A path to write; what :mod:`hambatch.system.output_names` refuses is wrong usage."""
 
-    def __init__(self, *, file_okay: bool = True) -> None:
+    def __init__(self, check: Callable[[Path, str, str], None], *, file_okay: bool = True) -> None:
         super().__init__(path_type=Path, file_okay=file_okay)
+        self._check = check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse a name of something else, with the words of the check."""
@@ -45,18 +46,15 @@ class _Output(click.Path):
             self.fail(str(error).removeprefix(f"{option} "), param, ctx)
         return path
 
-    def _check(self, path: Path, typed: str, option: str) -> None:
-        raise NotImplementedError
-
 
 class OutputFile(_Output):
     """A file to write: one of the suffixes, or none; without suffixes the command checks them."""
 
     def __init__(self, suffixes: Sequence[str] = (), what: str = "") -> None:
-        super().__init__()
+        super().__init__(self._check_file)
         self._suffixes, self._what = suffixes, what
 
-    def _check(self, path: Path, typed: str, option: str) -> None:
+    def _check_file(self, path: Path, typed: str, option: str) -> None:
         from hambatch.system.output_names import (
             check_file_name,
             refuse_long_name,
@@ -77,7 +75,10 @@ class OutputFile(_Output):
 class OutputFolder(_Output):
     """A folder to write into."""
 
-    def _check(self, path: Path, typed: str, option: str) -> None:
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(self._check_folder, file_okay=file_okay)
+
+    def _check_folder(self, path: Path, typed: str, option: str) -> None:
         from hambatch.system.output_names import check_folder_name
 
         check_folder_name(path, option)

@@ -71,16 +71,12 @@ def verify(
     differences += other_engine
     # Another engine gives other rows: one line is clearer than a sample of them.
     count, seed = 0 if other_engine else options.sample, chosen_seed(options.seed)
-    wrong = {difference.image for difference in differences}
-    unsuspected = {image: row for image, row in rows.items() if image not in wrong}
-    sample = draw(unsuspected, count, seed)
+    sample = draw(_unsuspected(rows, differences), count, seed)
     tolerance = _tolerance(recorded, now, plan.used, engine, other_machine)
     again = score_again(source, sample, plan.used, tolerance)
     differences += again.differences
-    hashed = sum(1 for row in rows.values() if row.sha256)
     proof = Proof(
-        f"{encode_name(str(table))}: compared {len(rows)} rows with the files of "
-        f"{encode_name(str(source))}, {hashed} by their sha256",
+        _compared(table, source, rows),
         f"{encode_name(engine.manifest.name)} {engine.manifest_sha256[:12]}",
         _drawn("ok", sample, rows),
         _drawn("failed", sample, rows),
@@ -89,11 +85,25 @@ def verify(
         _weaker(recorded, now, plan.used),
         _renamed(record, table),
     )
-    if differences:
-        found = f"{proof.compared_with()}: {len(differences)} differences"
-        older = other_rules(recorded) if again.differences else ""
-        return Verdict(differences, f"{found}; {older}" if older else found)
-    return Verdict([], proof.agreed())
+    if not differences:
+        return Verdict([], proof.agreed())
+    found = f"{proof.compared_with()}: {len(differences)} differences"
+    older = other_rules(recorded) if again.differences else ""
+    return Verdict(differences, f"{found}; {older}" if older else found)
+
+
+def _unsuspected(rows: dict[str, Row], differences: list[Difference]) -> dict[str, Row]:
+    """Leave out the rows that differ already."""
+    wrong = {difference.image for difference in differences}
+    return {image: row for image, row in rows.items() if image not in wrong}
+
+
+def _compared(table: Path, source: Path, rows: dict[str, Row]) -> str:
+    hashed = sum(1 for row in rows.values() if row.sha256)
+    return (
+        f"{encode_name(str(table))}: compared {len(rows)} rows with the files of "
+        f"{encode_name(str(source))}, {hashed} by their sha256"
+    )
 
 
 def _unscored_differences(
