@@ -37,6 +37,7 @@ from hambatch.sinks.publish import open_outputs, seal_path, stopped_path
 from hambatch.sources.listing import Listing
 from hambatch.system.files import followed, refusing, sync
 from hambatch.system.interrupts import stopping
+from hambatch.system.text import encode_name
 
 
 @dataclass(frozen=True)
@@ -157,14 +158,15 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
 def _seal(run: Run) -> str:
     """Say what became of the seal; one of an earlier table is removed, which fits no more."""
     path = seal_path(run.out)
+    name = encode_name(path.name)
     if run.key:
-        return f"sealed with the key {run.key.public.sha256}: {path.name}"
+        return f"sealed with the key {run.key.public.sha256}: {name}"
     if not path.exists():
         return ""
     with refusing(path):
         path.unlink()
         sync(path.parent)
-    return f"{path.name}, the seal of the earlier table, was removed; --sign KEY makes a new one"
+    return f"{name}, the seal of the earlier table, was removed; --sign KEY makes a new one"
 
 
 def _without_a_row(run: Run) -> set[str]:

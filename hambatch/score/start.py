@@ -45,14 +45,14 @@ def check_output(out: Path, kind: str) -> None:
     Raises
     ------
     InputError
-        If ``out``, its record or its seal is a folder, or it lies in none, or has no possible name.
+        If ``out``, its record or its seal is no file, or it lies in none, or has no possible name.
     MissingDependency
         If the format needs a package that is not installed.
     """
     try:
         is_folder, has_parent = not out.name or out.is_dir(), out.parent.is_dir()
-        beside = (record_path(out), seal_path(out))
-        blocked = [path for path in beside if not is_folder and path.is_dir()]
+        beside = () if is_folder else (record_path(out), seal_path(out))
+        blocked = [path for path in beside if path.exists() and not path.is_file()]
         is_other = out.exists() and not (is_folder or out.is_file())
     except OSError as error:
         raise InputError(
@@ -65,8 +65,7 @@ def check_output(out: Path, kind: str) -> None:
         raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
     if blocked:
         raise InputError(
-            f"{blocked[0]} is a folder, wanted room for a file of the run.\n"
-            "Next: name another --out"
+            f"{blocked[0]} is no file, wanted room for one of this run.\nNext: name another --out"
         )
     if kind == "parquet":
         require("pyarrow", extra="parquet", purpose="a Parquet table")

@@ -305,11 +305,14 @@ def test_a_key_is_not_written_over(place: Path, tmp_path: Path) -> None:
     assert out.read_text() == NIGHT
 
 
-def test_a_name_without_room_for_the_seal_is_refused(place: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_seal_that_cannot_be_written_is_found_before_any_work(
+    place: Path, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
     (place / "preds.csv.seal.json").unlink()
-    (place / "preds.csv.seal.json").mkdir()
+    make(place / "preds.csv.seal.json")
     code, said = score(place, tmp_path / "no_engine", "--overwrite", "--sign", place / "night.key")
-    assert (code, "preds.csv.seal.json is a folder" in said) == (1, True), said
+    assert (code, "preds.csv.seal.json is no file" in said) == (1, True), said
 
 
 def test_verify_wants_the_public_key_and_says_how_to_make_it(place: Path) -> None:

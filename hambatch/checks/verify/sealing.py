@@ -8,7 +8,7 @@ from hambatch.sinks.columns import refusing_malformed
 from hambatch.sinks.publish import record_path, seal_path
 from hambatch.sinks.seal import find_flaws
 from hambatch.system.signing_keys import PublicKey
-from hambatch.system.text import decode_name
+from hambatch.system.text import encode_name
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,14 @@ def check_seal(table: Path, key: PublicKey | None) -> SealCheck:
     if key is None:
         unknown = "who wrote table and record, as no key seals them"
         if path.exists():
-            unknown = f"who wrote table and record: {path.name} was not checked (--key PUBLIC_KEY)"
+            name = encode_name(path.name)
+            unknown = f"who wrote table and record: {name} was not checked (--key PUBLIC_KEY)"
         return SealCheck([], "", unknown)
     with refusing_malformed(table, NEXT):
         flaws = list(find_flaws(table, record_path(table), path, key))
     if flaws:
         unknown = "who wrote table and record"
-        found = [Difference("", *map(decode_name, flaw)) for flaw in flaws]
+        found = [Difference("", *flaw) for flaw in flaws]
         return SealCheck(found, f"not sealed by the key {key.sha256}", unknown)
     return SealCheck(
         [],

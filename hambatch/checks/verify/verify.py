@@ -64,11 +64,6 @@ def verify(
     record = read_record(record_path(table))
     seal = check_seal(table, key)
     if kind == "isic":
-        if not key:
-            raise InputError(
-                f"of {table}, a submission, only the seal can be checked, wanted --key.\n"
-                "Next: add --key PUBLIC_KEY, or write a table in another format to compare its rows"
-            )
         return _of_submission(table, record, seal)
     recorded: Fingerprint = record["fingerprint"]
     as_recorded = _as_recorded(record, options.engine)
@@ -108,7 +103,15 @@ def verify(
 
 
 def _of_submission(table: Path, record: dict[str, Any], seal: SealCheck) -> Verdict:
-    """Compare a submission with its record and its seal: its rows name neither files nor bytes."""
+    """Compare a submission with its record and its seal: its rows name neither files nor bytes.
+
+    Raises InputError if no key was given to check the seal with.
+    """
+    if not seal.said:
+        raise InputError(
+            f"of {table}, a submission, only the seal can be checked, wanted --key.\n"
+            "Next: add --key PUBLIC_KEY, or write a table in another format to compare its rows"
+        )
     recorded, now = record["output"]["sha256"], sha256_of_file(table)
     differences = [*seal.differences]
     if now != recorded:
@@ -117,8 +120,8 @@ def _of_submission(table: Path, record: dict[str, Any], seal: SealCheck) -> Verd
     found = f"{encode_name(str(table))}: a submission, of which only the sha256 is compared"
     if differences:
         return Verdict(differences, f"{found}: {plural(len(differences), 'difference')}")
-    said = f"; {seal.said}" if seal.said else ""
-    return Verdict([], f"{found}: it agrees{said}. Not proven: any row; {seal.not_proven}")
+    proven = f"{found}: it agrees; {seal.said}. Not proven: any row; {seal.not_proven}"
+    return Verdict([], proven)
 
 
 def _unsuspected(rows: dict[str, Row], differences: list[Difference]) -> dict[str, Row]:
