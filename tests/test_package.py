@@ -27,7 +27,7 @@ for name in {modules!r}:
 def test_every_module_imports_without_the_heavy_packages() -> None:
     heavy = {"nvidia", "openvino", "tensorflow", "keras", "onnx", "tf2onnx", "matplotlib", "h5py"}
     # pandas itself imports pyarrow where it is installed, and does without where it is not.
-    heavy |= {"pyarrow", "tensorrt", "pycuda"}
+    heavy |= {"pyarrow", "tensorrt", "pycuda", "cryptography"}
     walked = pkgutil.walk_packages(hambatch.__path__, "hambatch.")
     modules = [m.name for m in walked if not m.name.endswith("__main__")]
     assert len(modules) > 30

@@ -1,6 +1,7 @@
 """Defaults of `hambatch verify` and `hambatch parity`: option name = field name."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.score.options import ScoreOptions
@@ -8,11 +9,16 @@ from hambatch.score.options import ScoreOptions
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """`hambatch verify`; ``engine`` None: the one that the record names; ``seed`` None: random."""
+    """`hambatch verify`.
+
+    ``engine`` None: the one that the record names; ``seed`` None: random; ``key`` None: a seal is
+    not checked.
+    """
 
     engine: str | None = None
     sample: int = 32
     seed: int | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True)

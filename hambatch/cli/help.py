@@ -11,13 +11,13 @@ OTHER = "Other options"
 HEADINGS: Mapping[str, str] = {
     "Input": "data images follow_symlinks source truth split table label top of_class "
     "predictions count series out_of_fold",
-    "Output": "out kind journal_dir overwrite retry_failed html as_json plots dry_run rebuild",
+    "Output": "out kind journal_dir overwrite retry_failed sign html as_json plots dry_run rebuild",
     "Limits": "max_megabytes max_megapixels min_side max_aspect decode_seconds "
     "salvage_truncated fail_over",
     "Engine and device": "engine device backend precision force tta calibration max_batch int8 "
     "workspace_megabytes hardware_compatible version_compatible",
     "Checks": "sentinel_every sample gate against exclude_trained change percentile "
-    "samples repeats max_seconds",
+    "samples repeats max_seconds key",
     "Speed": "batch_size threads streams decode_threads readers prefetch model_cache "
     "hw_decoder_load preallocate cache xla mixed_precision",
 }

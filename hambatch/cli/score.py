@@ -1,6 +1,7 @@
 """`hambatch score`: the main job."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +21,9 @@ hambatch score ./images --out preds.csv
 hambatch score ./images --out preds.parquet --device gpu
 # the same command again resumes a run that was stopped
 hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
+# a table that nobody can forge without the key
+openssl genpkey -algorithm ed25519 -out night.key
+hambatch score ./images --out preds.csv --sign night.key
 """
 
 
@@ -40,6 +44,12 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
 @click.option("--retry-failed", is_flag=True, help="Score the failed rows of a table again.")
+@click.option(
+    "--sign",
+    metavar="KEY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Ed25519 private key (PEM): seal table and record, for `verify --key`.",
+)
 @option("--follow-symlinks", "Follow symbolic links that lead out of SOURCE.")
 @option("--engine", "Name of an installed engine, or a folder.")
 @option(
@@ -134,6 +144,7 @@ def score(
     journal_dir: Path | None,
     overwrite: bool,
     retry_failed: bool,
+    sign: Path | None,
     hw_decoder_load: float,
     preallocate: tuple[int, int],
     **options: object,
@@ -152,9 +163,9 @@ def score(
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")
     decoder = DecoderOptions(hw_decoder_load, *preallocate)
     chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
-    again = {"overwrite": overwrite, "retry_failed": retry_failed}
+    how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed, "sign": sign}
     outcome = run(
-        source, out, kind, chosen, journal_dir, **again, progress=show_rows, on_plan=show_plan
+        source, out, kind, chosen, journal_dir, **how, progress=show_rows, on_plan=show_plan
     )
     click.echo(describe(outcome, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

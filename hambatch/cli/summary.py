@@ -88,6 +88,8 @@ def describe(outcome: Outcome, out: Path) -> str:
     if any(found.folders for found in survey.skipped.values()):
         lines.append("    (to score such a folder, name it as SOURCE)")
     lines += _since_begun(outcome.changes)
+    if outcome.seal:
+        lines.append(f"  {outcome.seal}")
     if outcome.out != out:
         link, target = encode_name(str(out)), encode_name(str(outcome.out))
         lines.append(f"  {link} is a link: written to {target}")

@@ -18,6 +18,9 @@ option = option_of(DEFAULTS)
 EXAMPLES = """
 hambatch verify preds.csv ./images
 hambatch verify preds.csv ./images --sample 500 --seed 7
+# a table of `hambatch score --sign night.key`
+openssl pkey -in night.key -pubout -out night.pub
+hambatch verify preds.csv ./images --key night.pub
 """
 
 
@@ -28,20 +31,26 @@ hambatch verify preds.csv ./images --sample 500 --seed 7
     "--format",
     "kind",
     default="auto",
-    type=click.Choice(["auto", "csv", "parquet", "jsonl"]),
-    help="Format of the table; auto: by its suffix.",
+    type=click.Choice(["auto", "csv", "parquet", "jsonl", "isic"]),
+    help="Format of the table; auto: by its suffix. Of isic only record and seal are checked.",
 )
 @option("--engine", "Name or folder; default: that of the record.")
 @option("--sample", "Scored rows, and failed rows, to score again.", click.IntRange(0))
 @option("--seed", "Repeats a sample; default: a random one, which is printed.", click.IntRange(0))
+@option(
+    "--key",
+    "Ed25519 public key (PEM): check the seal that `score --sign` made.",
+    click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PUBLIC_KEY",
+)
 @click.pass_context
 def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **options: object) -> None:
     """Compare the table PREDS with its record, the images of SOURCE and the engine.
 
     Every file is hashed again, and every row checked; a random sample is scored
-    again. Nothing seals table and record: who can write both can forge both. Differences
-    go to stdout as CSV. Exit codes: 0 all agrees; 1 the run failed; 2 wrong command
-    line; 3 something differs.
+    again. Who can write table and record can forge both, unless a key sealed them
+    (--key). Differences go to stdout as CSV. Exit codes: 0 all agrees; 1 the run
+    failed; 2 wrong command line; 3 something differs, or no seal of the key fits.
     """
     from hambatch.checks.verify.table import as_csv
     from hambatch.checks.verify.verify import verify as run

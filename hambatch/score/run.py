@@ -22,18 +22,22 @@ from hambatch.score.start import (
     check_output,
     fresh,
     is_published,
+    is_sealed,
+    read_key,
     refuse_existing,
     refuse_repeated_ids,
+    refuse_unsealed,
     refused_id,
     resume,
     retry,
 )
 from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
-from hambatch.sinks.publish import open_outputs, record_path, stopped_path
+from hambatch.sinks.publish import open_outputs, seal_path, stopped_path
 from hambatch.sources.listing import Listing
-from hambatch.system.files import followed
+from hambatch.system.files import followed, refusing, sync
 from hambatch.system.interrupts import stopping
+from hambatch.system.text import encode_name
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Outcome:
     ``out`` is the table, also where a symbolic link was named; ``kept`` rows come from earlier
     starts; ``changes`` are SOURCE's since the first of them; ``seconds`` are of this start. A
     submission has one row for every id: ``without_row`` counts the images whose id stands for
-    another one there.
+    another one there. ``seal`` says what became of it.
     """
 
     out: Path
@@ -53,6 +57,7 @@ class Outcome:
     changes: ChangedSince
     seconds: float
     without_row: int = 0
+    seal: str = ""
 
     @property
     def complete(self) -> bool:
@@ -70,6 +75,7 @@ def score(
     *,
     overwrite: bool = False,
     retry_failed: bool = False,
+    sign: Path | None = None,
     progress: Progress | None = None,
     on_plan: Callable[[RunPlan], None] | None = None,
 ) -> Outcome:
@@ -85,6 +91,8 @@ def score(
         Replace ``out`` if it exists, and forget what an earlier start finished.
     retry_failed
         Score only the failed rows of the finished table ``out`` again.
+    sign
+        The Ed25519 private key that seals table and record (:mod:`hambatch.sinks.seal`).
     on_plan
         Called with the run plan, before anything is computed.
 
@@ -98,10 +106,13 @@ def score(
     started, kind = (time.monotonic(), utc_now()), format_to_write(out, kind)
     out = followed(out)
     check_output(out, kind)
+    key = read_key(sign, out)
     with open_journal(out, journal_dir, forgotten=overwrite) as journal:
-        if retry_failed and is_published(journal, out):
+        # A kill may have come before the seal: then the journal makes all three again.
+        if retry_failed and is_published(journal, out) and (not key or is_sealed(out, key.public)):
             journal.clear()
         refuse_existing(journal, out, replace=overwrite or retry_failed)
+        refuse_unsealed(journal, out, key, retry_failed=retry_failed)
 
         folder = find_engine(options.engine)
         plan = plan_run(folder, options, source, began_on_gpu=journal.began_on_gpu)
@@ -122,7 +133,7 @@ def score(
                 refuse_repeated_ids(listing, kind, source, plan.job.bounds)
                 devices.add_sentinels(engine, journal.folder)
                 parts = (engine, journal, listing, log, devices)
-                run = Run(source, out, kind, plan, *parts, *started)
+                run = Run(source, out, kind, plan, *parts, *started, key)
                 return _work_and_publish(run, progress)
 
 
@@ -138,9 +149,24 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     seconds = time.monotonic() - run.started
     left = _without_a_row(run)
     tally = _publish(run, changes, _timing(run, seconds, run.listing.count - kept), left)
+    seal = _seal(run)
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
-    return Outcome(run.out, tally, run.listing, kept, changes, seconds, len(left))
+    return Outcome(run.out, tally, run.listing, kept, changes, seconds, len(left), seal)
+
+
+def _seal(run: Run) -> str:
+    """Say what became of the seal; one of an earlier table is removed, which fits no more."""
+    path = seal_path(run.out)
+    name = encode_name(path.name)
+    if run.key:
+        return f"sealed with the key {run.key.public.sha256}: {name}"
+    if not path.exists():
+        return ""
+    with refusing(path):
+        path.unlink()
+        sync(path.parent)
+    return f"{name}, the seal of the earlier table, was removed; --sign KEY makes a new one"
 
 
 def _without_a_row(run: Run) -> set[str]:
@@ -155,7 +181,7 @@ def _without_a_row(run: Run) -> set[str]:
 def _publish(run: Run, changes: ChangedSince, timing: dict[str, Any], left: set[str]) -> Tally:
     """Turn the journal into the table and its record."""
     tally = Tally()
-    with open_outputs(run.out, run.kind, record_path(run.out), run.journal.staging) as outputs:
+    with open_outputs(run.out, run.kind, run.journal.staging, run.key) as outputs:
         for row in run.log.rows(run.listing):
             if row.image not in left:
                 outputs.write(row)

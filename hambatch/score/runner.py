@@ -18,6 +18,7 @@ from hambatch.score.plan import RunPlan
 from hambatch.score.rows import IndexedRow, rows_of
 from hambatch.sources.listing import Listing
 from hambatch.system.interrupts import Interrupted, Stop
+from hambatch.system.signing_keys import SigningKey
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Run:
     """One start of a run: its paths, its plan, and all that takes part in it.
 
     ``kind`` is the format of ``out``; ``started`` is this start's time in
-    :func:`time.monotonic`, and ``started_utc`` in words.
+    :func:`time.monotonic`, and ``started_utc`` in words; ``key`` signs what comes out.
     """
 
     source: Path
@@ -56,6 +57,7 @@ class Run:
     devices: DevicePool
     started: float
     started_utc: str
+    key: SigningKey | None = None
 
     @property
     def is_done(self) -> bool:

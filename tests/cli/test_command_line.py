@@ -17,7 +17,10 @@ from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions
 from tests.conftest import jpeg_bytes
 
-HEAVY = ("nvidia", "openvino", "tensorflow", "keras", "pandas", "PIL", "matplotlib", "numpy")
+HEAVY = (
+    *("nvidia", "openvino", "tensorflow", "keras", "pandas", "PIL", "matplotlib", "numpy"),
+    "cryptography",
+)
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -76,7 +79,7 @@ def test_every_command_has_help() -> None:
 
 
 def test_every_score_option_is_a_field_of_the_config_with_its_default() -> None:
-    own = {"source", "out", "kind", "journal_dir", "overwrite", "retry_failed"}
+    own = {"source", "out", "kind", "journal_dir", "overwrite", "retry_failed", "sign"}
     options = {p.name: p.default for p in score.params if p.name not in own}
     decoder, chosen = DecoderOptions(), vars(ScoreOptions())
     assert chosen.pop("decoder") == decoder

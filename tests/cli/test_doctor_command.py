@@ -33,6 +33,8 @@ def test_the_base_installation_can_score_and_names_its_extras(tmp_path: Path) ->
     assert lines["tensorflow"] == lines["tf2onnx"] == "pip install 'hambatch[train]'"
     assert lines["pyarrow.parquet"] == "pip install 'hambatch[parquet]'"
     assert lines["matplotlib.figure"] == "pip install 'hambatch[plot]'"
+    ed25519 = "cryptography.hazmat.primitives.asymmetric.ed25519"
+    assert lines[ed25519] == "pip install 'hambatch[sign]'"
 
 
 def test_without_its_packages_it_still_says_what_is_missing(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ USABLE, MISSING, BROKEN = "usable", "missing", "broken"
 
 SCORING, GPU, TRAINING = "scoring", "scoring on a GPU", "training and export"
 TRUTH, PARQUET, PLOTS = "evaluation and splits", "Parquet tables", "plots"
+SEALS = "seals of tables"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,12 @@ FOR_TABLES = (
     Package("jinja2", ("jinja2",), TRUTH, "pip install jinja2"),
     Package("pyarrow.parquet", ("pyarrow",), PARQUET, "pip install 'hambatch[parquet]'"),
     Package("matplotlib.figure", ("matplotlib",), PLOTS, "pip install 'hambatch[plot]'"),
+    Package(
+        "cryptography.hazmat.primitives.asymmetric.ed25519",
+        ("cryptography",),
+        SEALS,
+        "pip install 'hambatch[sign]'",
+    ),
 )
 
 INSTALL_TRAINING = "pip install 'hambatch[train]'"

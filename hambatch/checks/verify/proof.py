@@ -27,7 +27,8 @@ class Proof:
     """What was compared, in numbers.
 
     ``widest`` is the largest tolerance of a probability, ``weaker`` why it is not 0, and
-    ``notes`` are what a reader has to know besides.
+    ``notes`` are what a reader has to know besides; ``unknown`` is what nothing proves of the
+    writer.
     """
 
     compared: str
@@ -36,6 +37,7 @@ class Proof:
     failed: Drawn
     seed: int
     widest: float
+    unknown: str
     weaker: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -78,7 +80,7 @@ class Proof:
         if self.failed.left:
             found.append(f"that {plural(self.failed.left, 'failed row')} had to fail")
         found.append(f"the record's {UNCHECKED}")
-        return [*found, "who wrote table and record, as no key seals them"]
+        return [*found, self.unknown]
 
 
 def _certainly_found(drawn: Drawn) -> int:

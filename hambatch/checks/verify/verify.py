@@ -10,11 +10,12 @@ from hambatch.checks.verify.proof import Drawn, Proof
 from hambatch.checks.verify.record import compare_record
 from hambatch.checks.verify.row import rules_of
 from hambatch.checks.verify.sample import Tolerance, chosen_seed, draw, score_again
+from hambatch.checks.verify.sealing import SealCheck, check_seal
 from hambatch.checks.verify.table import Difference, read_table
 from hambatch.engines.loading import Engine, find_engine, installed_engines, load_engine
 from hambatch.engines.precision import graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of, widened
-from hambatch.errors import BackendError, MissingDependency
+from hambatch.errors import BackendError, InputError, MissingDependency
 from hambatch.score.journal.fingerprint import (
     CALIBRATION,
     Fingerprint,
@@ -27,7 +28,9 @@ from hambatch.score.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_r
 from hambatch.score.record import options_of, read_record
 from hambatch.sinks.formats import format_of
 from hambatch.sinks.publish import record_path
-from hambatch.system.text import encode_name
+from hambatch.system.files import sha256_of_file
+from hambatch.system.signing_keys import read_public_key
+from hambatch.system.text import encode_name, plural
 from hambatch.types import Row
 
 MACHINE = ("backend", "device", "versions")
@@ -57,12 +60,17 @@ def verify(
 
     Raises HambatchError if there is no table, no record or no folder to compare.
     """
+    key = read_public_key(options.key) if options.key else None
     record = read_record(record_path(table))
+    seal = check_seal(table, key)
+    if kind == "isic":
+        return _of_submission(table, record, seal)
     recorded: Fingerprint = record["fingerprint"]
     as_recorded = _as_recorded(record, options.engine)
     engine = load_engine(find_engine(as_recorded.engine))
     plan, other_machine = _plan(engine, as_recorded, source)
     rows, differences, whole = read_table(table, format_of(table, kind), record["output"]["sha256"])
+    differences = [*seal.differences, *differences]
     differences += _unscored_differences(record, rows, whole, engine)
     with listed(source, table, plan.used) as listing:
         differences += compare_files(rows, listing, plan.job.bounds, source, progress)
@@ -82,14 +90,38 @@ def verify(
         _drawn("failed", sample, rows),
         seed,
         again.widest,
+        seal.not_proven,
         _weaker(recorded, now, plan.used),
-        _renamed(record, table),
+        (*_renamed(record, table), *filter(None, [seal.said])),
     )
     if not differences:
         return Verdict([], proof.agreed())
     found = f"{proof.compared_with()}: {len(differences)} differences"
+    found = f"{found}; {seal.said}" if seal.said else found
     older = other_rules(recorded) if again.differences else ""
     return Verdict(differences, f"{found}; {older}" if older else found)
+
+
+def _of_submission(table: Path, record: dict[str, Any], seal: SealCheck) -> Verdict:
+    """Compare a submission with its record and its seal: its rows name neither files nor bytes.
+
+    Raises InputError if no key was given to check the seal with.
+    """
+    if not seal.said:
+        raise InputError(
+            f"of {table}, a submission, only the seal can be checked, wanted --key.\n"
+            "Next: add --key PUBLIC_KEY, or write a table in another format to compare its rows"
+        )
+    recorded, now = record["output"]["sha256"], sha256_of_file(table)
+    differences = [*seal.differences]
+    if now != recorded:
+        what = "the table is not the one that was recorded"
+        differences.append(Difference("", what, recorded, now))
+    found = f"{encode_name(str(table))}: a submission, of which only the sha256 is compared"
+    if differences:
+        return Verdict(differences, f"{found}: {plural(len(differences), 'difference')}")
+    proven = f"{found}: it agrees; {seal.said}. Not proven: any row; {seal.not_proven}"
+    return Verdict([], proven)
 
 
 def _unsuspected(rows: dict[str, Row], differences: list[Difference]) -> dict[str, Row]:

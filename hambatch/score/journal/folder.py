@@ -66,6 +66,8 @@ class Begun:
     ``oldest_row_utc``: when the first run of a retried table began; empty: this run has all rows.
     ``may_replace``: sha256 of each file at the output's path that the run may replace: what
     ``--overwrite`` or ``--retry-failed`` was given for, and the run's own table.
+    ``kept_under``: of a retry, the key (its sha256) that sealed the rows that it began with, empty
+    if none is known to; None: every row is this run's own.
     """
 
     format: Literal[1]
@@ -75,6 +77,7 @@ class Begun:
     devices: DeviceHistory = field(default_factory=DeviceHistory)
     oldest_row_utc: str = ""
     may_replace: list[str] = field(default_factory=list)
+    kept_under: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if the fingerprint names no listing, or the survey is not whole."""
@@ -97,7 +100,7 @@ def survey_of(raw: Any, place: str) -> Survey:
 
 
 _KEPT = frozenset({JOURNAL_MARK, "listing", "rows", "run.json"})
-_FILES = _KEPT | {"listing.now", "table.tmp", "record.tmp"}
+_FILES = _KEPT | {"listing.now", "table.tmp", "record.tmp", "seal.tmp"}
 _SCRATCH = "hambatch-"
 """How folders of sentinels begin."""
 
@@ -129,6 +132,8 @@ class Journal:
         What became of the run's devices, over all starts.
     may_replace
         As in :class:`Begun`; :meth:`begin` keeps it.
+    kept_under
+        As in :class:`Begun`; :meth:`begin` keeps it too.
     """
 
     def __init__(
@@ -138,6 +143,7 @@ class Journal:
         self.listing_path = folder / "listing"
         self.devices = self._earlier = about.devices if about else DeviceHistory()
         self.may_replace = about.may_replace if about else []
+        self.kept_under = about.kept_under if about else None
         self._done = False
 
     @property
@@ -169,7 +175,7 @@ class Journal:
         """Bind the listing and the rows in the folder to a run; ``devices``: what made them."""
         self.devices = self._earlier = devices or DeviceHistory()
         parts = (fingerprint, asdict(survey), self.devices, oldest_row_utc)
-        self._write(Begun(1, begun_utc, *parts, may_replace=self.may_replace))
+        self._write(Begun(1, begun_utc, *parts, self.may_replace, self.kept_under))
         with refusing(self.folder.parent):
             sync(self.folder.parent)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 
-EXTRAS = ("tensorflow", "keras", "h5py", "onnx", "tf2onnx", "pyarrow", "matplotlib", "tensorrt")
+EXTRAS = (
+    *("tensorflow", "keras", "h5py", "onnx", "tf2onnx", "pyarrow", "matplotlib", "tensorrt"),
+    "cryptography",
+)
 
 
 def install(folder: Path, module: str, body: str, distribution: str = "") -> None:

@@ -184,7 +184,7 @@ def test_a_journal_of_before_devices_were_remembered_is_read(tmp_path: Path) -> 
     begun(out)
     path = journal_folder(out) / "run.json"
     found = json.loads(path.read_text())
-    later = ["devices", "oldest_row_utc", "may_replace"]
+    later = ["devices", "oldest_row_utc", "may_replace", "kept_under"]
     assert [*found] == ["format", "begun_utc", "fingerprint", "survey", *later]
     for name in later:
         del found[name]
