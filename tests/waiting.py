@@ -24,7 +24,10 @@ def wait_for(
         if found := happened():
             return found
         assert not ended, f"the process ended, and did not come to this: {what}"
-        assert time.monotonic() < until, f"did not happen: {what}"
+        if time.monotonic() > until:
+            if process is not None:
+                process.kill()
+            raise AssertionError(f"did not happen: {what}")
         time.sleep(0.005)
 
 
