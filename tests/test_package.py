@@ -11,6 +11,7 @@ import pytest
 import hambatch
 from hambatch.errors import MissingDependency
 from hambatch.system.packages import require
+from tests.waiting import HANGS_S
 
 BLOCK = """
 import importlib, sys
@@ -33,7 +34,7 @@ def test_every_module_imports_without_the_heavy_packages() -> None:
     assert len(modules) > 30
     code = BLOCK.format(heavy=heavy, modules=modules)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=HANGS_S
     )
     assert done.returncode == 0, done.stderr
 

@@ -82,17 +82,6 @@ def peak_rss_mb(pid: int) -> float:
     return int(next(kib, 0)) * 1024 / 1e6
 
 
-def cpu_seconds(pid: int) -> float:
-    """Read the CPU seconds of a process, to a clock tick (10 ms); 0 where it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0.0
-    # The name, in parentheses, may hold anything; user and system time are fields 14 and 15.
-    fields = status.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @dataclass(frozen=True)
 class Loaded:
     """A task that is loaded: what takes a turn, and what releases what it holds."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hambatch.bench.inference import refuse_other
-from hambatch.bench.measuring import Case, Loaded, Turn, cpu_seconds, peak_rss_mb, timed
+from hambatch.bench.measuring import Case, Loaded, Turn, peak_rss_mb, timed
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import InputError
 from hambatch.score.journal.rows import RowLog
@@ -20,6 +20,7 @@ from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.protocol import Job
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sinks.formats import open_table
+from hambatch.system.own_time import cpu_seconds
 from hambatch.types import Row
 
 ROWS_AT_LEAST = 10_000

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import hambatch
+from hambatch.system.own_time import LOOK_EVERY, OwnTime
 from hambatch.system.search_path import leave_out_current_folder
 
 LEAN = ("-I", "-S")
@@ -58,7 +59,7 @@ def run_probe(
     module
         Dotted name; its ``main`` finds ``arguments`` in ``sys.argv[1:]``.
     seconds
-        A child that takes longer is killed; what it reported so far is kept.
+        A child that takes longer (:class:`OwnTime`) is killed; what it reported so far is kept.
     flags
         Of the Python interpreter: :data:`LEAN` or :data:`WITH_PACKAGES`.
 
@@ -78,7 +79,7 @@ def run_probe(
         return ProbeResult((), f"cannot start {sys.executable}: {error.strerror}")
     late = ""
     try:
-        out, err = process.communicate(timeout=seconds)
+        out, err = _output(process, seconds)
     except subprocess.TimeoutExpired:
         late, out, err = f"gave no answer in {seconds:g} s", _kill(process), b""
     finally:
@@ -91,6 +92,19 @@ def run_probe(
     if not (problem or sent["done"]):
         problem = _end_of(process.returncode, err)
     return ProbeResult(tuple(sent["report"]), problem)
+
+
+def _output(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
+    """Wait for its end; raises TimeoutExpired when it had its time."""
+    had = OwnTime(process.pid)
+    left = seconds
+    while True:
+        try:
+            return process.communicate(timeout=max(0.0, min(left, LOOK_EVERY)))
+        except subprocess.TimeoutExpired:
+            if left <= 0:
+                raise
+            left = seconds - had.seconds()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> bytes:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions
 from tests.conftest import jpeg_bytes
+from tests.waiting import HANGS_S
 
 HEAVY = (
     *("nvidia", "openvino", "tensorflow", "keras", "pandas", "PIL", "matplotlib", "numpy"),
@@ -32,25 +32,25 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
         errors="surrogateescape",
         cwd=cwd,
         check=False,
-        timeout=120,
+        timeout=HANGS_S,
     )
+
+
+def cpu_seconds(code: str) -> float:
+    """Of a Python process that runs some code: the least of five, on a machine however busy."""
+    line = [sys.executable, "-c", f"{code}\nimport time\nprint(time.process_time())"]
+    runs = [subprocess.run(line, stdout=subprocess.PIPE, check=True) for _ in range(5)]
+    return min(float(run.stdout.split()[-1]) for run in runs)
 
 
 def test_help_is_instant_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\nsys.argv = ['hambatch', '--help']\nfrom hambatch.cli import main\n"
         "try:\n    main()\nexcept SystemExit as e:\n    assert e.code == 0\n"
-        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+        f"assert not [m for m in {HEAVY!r} if m in sys.modules]"
     )
-    best = 9.0
-    for _ in range(5):
-        started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-        )
-        best = min(best, time.perf_counter() - started)
-        assert done.stdout.splitlines()[-1] == "[]"
-    assert best < 0.3
+    # 47 ms to the 36 ms of the library for command lines, which no help can do without.
+    assert cpu_seconds(code) < 3 * cpu_seconds("import click")
 
 
 def test_a_run_that_writes_csv_needs_no_pandas(tmp_path: Path, tiny_engine: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_run_that_writes_csv_needs_no_pandas(tmp_path: Path, tiny_engine: Path
         "assert not slow & sys.modules.keys(), slow & sys.modules.keys()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=HANGS_S
     )
     assert done.returncode == 0, done.stderr
 

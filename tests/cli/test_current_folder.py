@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.test_evaluate import write_inputs
 from tests.conftest import jpeg_bytes
+from tests.waiting import HANGS_S
 
 RECORDER = """
 import os, sys
@@ -75,7 +76,7 @@ class Place:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=HANGS_S,
         )
         log = self.root / "ran"
         ran = sorted(set(log.read_text().split())) if log.exists() else []

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.checks.doctor.installed import environment_of, install, of_the_base
+from tests.waiting import HANGS_S
 
 
 def doctor(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -15,7 +16,7 @@ def doctor(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANGS_S,
         env=environment,
         cwd=python.parent,
     )

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ from hambatch.cli.explain import explain
 from hambatch.explanation.options import ExplainOptions
 from tests.conftest import jpeg_bytes
 from tests.explanation.made_engine import make_engine
+from tests.faults.holding import Hold
+from tests.waiting import wait_for
 
 
 def invoke(*arguments: object) -> Result:
@@ -68,11 +69,16 @@ def test_ctrl_c_stops_it_between_two_images(tmp_path: Path) -> None:
         (tmp_path / f"{k:03d}.jpg").write_bytes(jpeg_bytes(k % 7))
     images = map(str, sorted(tmp_path.glob("*.jpg")))
     words = ["explain", *images, "--engine", str(engine), "--out", str(out)]
-    with subprocess.Popen([sys.executable, "-m", "hambatch", *words]) as process:
-        until = time.monotonic() + 60
-        while not list(out.glob("*.png")) and time.monotonic() < until:
-            time.sleep(0.05)
+    hold = Hold(tmp_path / "hold", batch=3)
+    with subprocess.Popen(
+        [sys.executable, "-m", "hambatch", *words], env=hold.environment, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr
+        wait_for(lambda: hold.is_held and [*out.glob("*.png")], "a picture", process)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        wait_for(lambda: b"stopping" in process.stderr.readline(), "it stops", process)
+        hold.let_go()
+        process.stderr.read()
+    assert process.returncode == 130
     assert 0 < len(list(out.glob("*.png"))) < 200
     assert not (out / "explain.json").exists()

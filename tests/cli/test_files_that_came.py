@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from hambatch.cli import hambatch
 from tests.conftest import jpeg_bytes
+from tests.faults.holding import Hold
+from tests.waiting import lines_in, wait_for
 
 NOT_ALL = 3
 
@@ -36,13 +37,8 @@ def since_begun(out: Path) -> dict[str, object]:
     return json.loads(out.with_name(f"{out.name}.run.json").read_text())["changed_since_begun"]
 
 
-def in_journal(out: Path, name: str, size: int = 1) -> Path:
-    """Wait until a file of the journal has so many bytes: the listing is made by then."""
-    path, until = Path(f"{out}.journal") / name, time.monotonic() + 60
-    while not path.exists() or path.stat().st_size < size:
-        assert time.monotonic() < until, f"no {path}"
-        time.sleep(0.002)
-    return path
+def wait_for_rows(out: Path) -> None:
+    wait_for(lambda: lines_in(Path(f"{out}.journal/rows")), "rows")
 
 
 def replace(path: Path, seed: int) -> None:
@@ -56,10 +52,12 @@ def test_a_file_that_comes_after_a_kill_has_no_row_and_the_resumed_run_says_so(
     tiny_engine: Path, tmp_path: Path
 ) -> None:
     source, out = folder_of(8, tmp_path / "s"), tmp_path / "p.csv"
+    hold = Hold(tmp_path / "hold", batch=1)
     started = [sys.executable, "-m", "hambatch", *command(source, out, tiny_engine)]
-    with subprocess.Popen(started, stderr=subprocess.DEVNULL) as run:
-        in_journal(out, "run.json")
+    with subprocess.Popen(started, stderr=subprocess.DEVNULL, env=hold.environment) as run:
+        wait_for(lambda: hold.is_held, "the run decodes images", run)
         run.send_signal(signal.SIGKILL)
+    hold.let_go()
     assert not out.exists()
     (source / "new.jpg").write_bytes(jpeg_bytes(90))
     result = score(source, out, tiny_engine)
@@ -76,18 +74,22 @@ def first(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     place = tmp_path_factory.mktemp("first")
     source, out = folder_of(250, place / "s"), place / "p.csv"
     (source / "cut.jpg").write_bytes(jpeg_bytes(5)[:300])
+    hold = Hold(place / "hold", batch=25)
 
     def change() -> None:
-        in_journal(out, "run.json")
+        wait_for(lambda: hold.is_held, "the run decodes images")
         (source / "sub").mkdir()
         for name in ("late.jpg", "sub/later.jpg"):
             (source / name).write_bytes(jpeg_bytes(90))
-        in_journal(out, "rows")
+        wait_for_rows(out)
         replace(source / "000.jpg", 91)
+        hold.let_go()
 
     changing = threading.Thread(target=change)
     changing.start()
-    result = score(source, out, tiny_engine, "--batch-size", "4", "--threads", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", hold.environment["PYTHONPATH"])
+        result = score(source, out, tiny_engine, "--batch-size", "4", "--threads", "1")
     changing.join()
     return out, result
 

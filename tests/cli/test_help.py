@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from hambatch.cli import COMMANDS, SECTIONS, hambatch
 from hambatch.cli.help import HEADINGS, OTHER
+from tests.waiting import HANGS_S
 
 HEAVY = {"numpy", "pandas", "scipy", "openvino", "nvidia", "PIL", "matplotlib", "jinja2"}
 
@@ -63,7 +64,7 @@ def test_no_command_needs_a_heavy_package_for_its_help() -> None:
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
     )
     names = [name for name, _ in every_command()]
-    subprocess.run([sys.executable, "-c", code, *names], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, *names], check=True, timeout=HANGS_S)
 
 
 @pytest.mark.parametrize(

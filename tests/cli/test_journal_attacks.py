@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,10 @@ from click.testing import CliRunner, Result
 from hambatch.cli import hambatch
 from hambatch.errors import InputError
 from tests.conftest import jpeg_bytes
+from tests.faults.holding import Hold
+from tests.waiting import lines_in, wait_for
 
-IMAGES = 200
+IMAGES, HELD_AT = 200, 25
 
 
 def command(source: Path, out: Path, engine: Path, *more: str) -> list[str]:
@@ -28,18 +30,21 @@ def score(source: Path, out: Path, engine: Path, *more: str) -> Result:
 
 
 def killed(source: Path, out: Path, engine: Path, *more: str, within: Path | None = None) -> Path:
-    """Kill a run when it has two rows; gives its journal, which is in the folder ``within``."""
+    """Kill a run when it has some rows; gives its journal, which is in the folder ``within``."""
     started = [sys.executable, "-m", "hambatch", *command(source, out, engine, *more)]
-    place, until = within or out.parent, time.monotonic() + 60
-    with subprocess.Popen(started, stderr=subprocess.DEVNULL) as run:
-        while not (
-            found := [p for p in place.glob("*.journal/rows") if p.read_bytes().count(b"\n") > 1]
-        ):
-            assert time.monotonic() < until, f"no rows in {place}"
-            time.sleep(0.002)
-        run.send_signal(signal.SIGKILL)
+    place = within or out.parent
+
+    def begun() -> list[Path]:
+        return [rows for rows in place.glob("*.journal/rows") if lines_in(rows) > 1]
+
+    with tempfile.TemporaryDirectory() as code:
+        hold = Hold(Path(code), batch=HELD_AT)
+        with subprocess.Popen(started, stderr=subprocess.DEVNULL, env=hold.environment) as run:
+            (rows,) = wait_for(begun, f"rows in {place}", run)
+            run.send_signal(signal.SIGKILL)
+        hold.let_go()
     assert not out.exists()
-    return found[0].parent
+    return rows.parent
 
 
 @pytest.fixture(scope="module")

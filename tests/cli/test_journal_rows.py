@@ -3,7 +3,6 @@
 import json
 import shutil
 import threading
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,8 @@ import pytest
 from hambatch.errors import InputError
 from tests.cli.test_journal_attacks import killed, score
 from tests.conftest import jpeg_bytes
+from tests.faults.holding import Hold
+from tests.waiting import wait_for
 
 IMAGES = 200
 
@@ -57,20 +58,24 @@ def lose_a_line_end(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [flip_a_bit, swap_two_lines, lose_a_line_end])
 def test_a_listing_that_changes_under_way_gives_no_table(
-    place: Path, tiny_engine: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+    place: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    damage: Callable[[bytes], bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out, damaged = tmp_path / "p.csv", []
+    out, damaged, hold = tmp_path / "p.csv", [], Hold(tmp_path / "hold", batch=2)
+    monkeypatch.setenv("PYTHONPATH", hold.environment["PYTHONPATH"])
 
     def change() -> None:
-        begun, until = Path(f"{out}.journal/rows"), time.monotonic() + 60
-        while not begun.exists() and time.monotonic() < until:
-            time.sleep(0.001)
-        listing = begun.with_name("listing")
+        wait_for(lambda: hold.is_held, "the run decodes images")
+        listing = Path(f"{out}.journal/listing")
         content = listing.read_bytes()
         # The listing was checked by now. In place: an open file sees the change, too.
         with listing.open("r+b") as stream:
             stream.write(damage(content))
         damaged.append(damage(content) != content)
+        hold.let_go()
 
     changing = threading.Thread(target=change)
     changing.start()

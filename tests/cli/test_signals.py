@@ -5,13 +5,13 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import jpeg_bytes
+from tests.waiting import HANGS_S, wait_for
 
 IMAGES = 40
 
@@ -63,19 +63,16 @@ class Held:
 
     def wait_until_held(self) -> None:
         rows = self.out.with_name("p.csv.journal") / "rows"
-        until = time.monotonic() + 60
-        while not (rows.exists() and (self._place / "reached").exists()):
-            assert time.monotonic() < until, "the worker is not held"
-            assert self.process.poll() is None, "the run has ended"
-            time.sleep(0.01)
+        reached = self._place / "reached"
+        wait_for(lambda: rows.exists() and reached.exists(), "the worker is held", self.process)
 
     def heard(self, words: str) -> bool:
         """Read what the run says until the words come; False if they do not come."""
         assert self.process.stderr
-        said, until = b"", time.monotonic() + 20
+        said = b""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stderr, selectors.EVENT_READ)
-            while words.encode() not in said and selector.select(until - time.monotonic()):
+            while words.encode() not in said and selector.select(HANGS_S):
                 part = os.read(self.process.stderr.fileno(), 4096)
                 if not part:
                     break
@@ -108,7 +105,7 @@ def test_ctrl_c_says_what_is_finished_and_a_file_that_takes_long_is_not_waited_f
     held.process.send_signal(signal.SIGINT)
     assert held.heard("stopping: finishing the batches under way for 5 s at most")
     assert held.heard("Interrupted")
-    assert held.process.wait(60) == 130
+    assert held.process.wait(HANGS_S) == 130
     assert not held.out.exists()
 
 
@@ -121,7 +118,7 @@ def test_a_service_managers_stop_ends_with_130_also_where_all_images_are_in_hand
     assert held.heard("stopping")
     held.let_go()
     assert held.heard(f"of {IMAGES} images are done and kept")
-    assert held.process.wait(60) == 130
+    assert held.process.wait(HANGS_S) == 130
     assert not held.out.exists()
     again = subprocess.run(held.command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
@@ -133,4 +130,4 @@ def test_ctrl_c_while_the_engine_loads_ends_at_once(held: Held) -> None:
     held.wait_until_held()
     held.process.send_signal(signal.SIGINT)
     assert held.heard("Interrupted")
-    assert held.process.wait(60) == 130
+    assert held.process.wait(HANGS_S) == 130

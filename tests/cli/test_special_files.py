@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.waiting import HANGS_S
+
 SWAP = """
 import os, sys
 
@@ -22,9 +24,6 @@ from hambatch.cli import hambatch
 hambatch()
 """
 """A file becomes a FIFO between the look at it and its opening."""
-
-HANGS_S = 60
-"""A command that waits for a FIFO never ends; any other one ends long before."""
 
 
 def run_while_they_become_fifos(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANGS_S
+
 BROKEN = (["--help"], ["score", "--help"], ["engines", "list"], ["samples", "more", "--count", "1"])
 CLOSED = (">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2>/dev/full", ">/dev/full")
 
@@ -19,7 +21,7 @@ def shell(line: str, cwd: Path, unbuffered: bool = False) -> subprocess.Complete
         text=True,
         cwd=cwd,
         check=False,
-        timeout=120,
+        timeout=HANGS_S,
     )
 
 
@@ -63,5 +65,5 @@ def test_the_workers_of_a_run_have_standard_streams_too(tmp_path: Path) -> None:
     )
     (tmp_path / "parent.py").write_text(code)
     closed = f"{sys.executable} parent.py <&- >&- 2>&-"
-    done = subprocess.run(["bash", "-c", closed], cwd=tmp_path, check=False, timeout=60)
+    done = subprocess.run(["bash", "-c", closed], cwd=tmp_path, check=False, timeout=HANGS_S)
     assert done.returncode == 0

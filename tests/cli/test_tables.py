@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hambatch.cli import hambatch
 from hambatch.errors import ExitCode, InputError
 from tests.conftest import jpeg_bytes, png_bytes
+from tests.waiting import HANGS_S
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 ACCENTED = "\u00e9t\u00e9 1"
@@ -146,7 +147,7 @@ def test_a_pipe_is_refused_before_it_is_read(tmp_path):
     arguments = ["evaluate", tmp_path / "preds.csv", "--truth", tmp_path / "pipe"]
     # In a process of its own: reading the pipe would never end.
     command = [sys.executable, "-m", "hambatch", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS_S)
     assert "found no readable table: a pipe" in done.stderr
 
 

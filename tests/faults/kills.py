@@ -12,10 +12,10 @@ import numpy as np
 
 from tests.faults.command import Command
 from tests.faults.processes import orphans, session
+from tests.waiting import HANGS_S
 
 POLL_S = 0.0005
-TIMEOUT_S = 300.0
-ORPHAN_PATIENCE_S = 20.0
+ORPHAN_PATIENCE_S = HANGS_S
 """Loading an engine cannot be interrupted; afterwards a worker notices that it is alone."""
 
 WHOLE_GROUP_SHARE = 0.2
@@ -127,11 +127,11 @@ def records(rows: Path) -> int:
 
 
 def _wait_for(process: subprocess.Popen[bytes], rows: Path, aim: Aim) -> bool:
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + HANGS_S
     while records(rows) < aim.records:
         if process.poll() is not None:
             return False
-        assert time.monotonic() < deadline, f"no {aim.records} records in {TIMEOUT_S} s"
+        assert time.monotonic() < deadline, f"no {aim.records} records in {HANGS_S} s"
         time.sleep(POLL_S)
     time.sleep(aim.delay_s)
     return process.poll() is None
@@ -175,4 +175,4 @@ def _is_finished(command: Command) -> bool:
 def _tidy(command: Command) -> None:
     """Start once more where the journal's folder was half removed: refused, and tidied up."""
     if command.journal.exists():
-        assert command.start().wait(TIMEOUT_S) == 1
+        assert command.start().wait(HANGS_S) == 1

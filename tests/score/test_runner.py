@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from hambatch.sinks.formats import read_rows
 from hambatch.types import Row
 from tests.conftest import jpeg_bytes
 from tests.score.conftest import Inject
+from tests.waiting import HANGS_S, lines_in, wait_for
 
 WRONG = """
 from hambatch.backends.openvino_cpu import OpenVinoBackend
@@ -120,10 +120,9 @@ def test_rows_that_a_wrong_slot_gave_do_not_outlive_a_kill(
     command = [sys.executable, "-m", "hambatch", *map(str, named)]
     run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     rows = journal_folder(out) / "rows"
-    while run.poll() is None and not (rows.exists() and rows.read_bytes().count(b"\n") > 8):
-        time.sleep(0.01)
-    run.kill()
-    run.wait(timeout=30)
+    with run:
+        wait_for(lambda: run.poll() is not None or lines_in(rows) > 8, "rows")
+        run.kill()
     assert marker.exists()
     right = {row.image: row for row in read_rows(whole, "csv")}
     kept = rows_kept(out)
@@ -189,7 +188,7 @@ def test_a_single_stream_is_drawn_on_the_callers_thread() -> None:
 
 
 def test_streams_are_drawn_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=HANGS_S)
 
     def stream() -> Iterator[int]:
         both.wait()

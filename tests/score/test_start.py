@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -22,21 +21,10 @@ from hambatch.score.runner import Progressed
 from hambatch.sinks.formats import open_table, read_rows
 from hambatch.sinks.publish import record_path
 from tests.conftest import jpeg_bytes
-from tests.score.conftest import Inject
+from tests.faults.holding import Hold
+from tests.waiting import lines_in, wait_for
 
 IMAGES = 400
-
-SLOW = """
-import time
-from hambatch.pipelines.scoring import ScoringPipeline as P
-real = P._finish
-def finish(*a, **k):
-    fired()
-    time.sleep(0.03)
-    return real(*a, **k)
-P._finish = finish
-"""
-"""Every batch takes 30 ms, so that no signal comes too late."""
 
 
 def options(engine: Path, **changes: object) -> ScoreOptions:
@@ -98,7 +86,7 @@ def begun(stopped: Path, tmp_path: Path) -> Path:
 
 
 def start(
-    source: Path, out: Path, engine: Path, limit_bytes: int | None = None
+    source: Path, out: Path, engine: Path, hold: Hold | None = None, limit_bytes: int | None = None
 ) -> subprocess.Popen[str]:
     def confine() -> None:
         if limit_bytes:
@@ -106,15 +94,10 @@ def start(
 
     named = ["score", source, "--out", out, "--engine", engine, "--batch-size", 8]
     command = [sys.executable, "-m", "hambatch", *map(str, named)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=confine)
-
-
-def wait_for_rows(out: Path, count: int) -> None:
-    rows = journal_folder(out) / "rows"
-    until = time.monotonic() + 60
-    while not rows.exists() or rows.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < until, "the run wrote no rows"
-        time.sleep(0.005)
+    environment = hold.environment if hold else None
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=confine, env=environment
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -123,17 +106,20 @@ def test_a_run_ended_by_a_signal_goes_on_to_the_same_bytes(
     whole: Path,
     tiny_engine: Path,
     tmp_path: Path,
-    inject: Inject,
     number: signal.Signals,
 ) -> None:
-    out = tmp_path / "p.csv"
-    inject(SLOW)
-    run = start(all_images, out, tiny_engine)
-    wait_for_rows(out, 40)
-    run.send_signal(number)
-    _, said = run.communicate(timeout=60)
+    out, hold = tmp_path / "p.csv", Hold(tmp_path / "hold", batch=25)
+    rows = journal_folder(out) / "rows"
+    with start(all_images, out, tiny_engine, hold) as run:
+        wait_for(lambda: hold.is_held and lines_in(rows) >= 40, "40 rows, the worker held", run)
+        run.send_signal(number)
+        assert run.stderr
+        if number != signal.SIGKILL:
+            wait_for(lambda: "stopping" in run.stderr.readline(), "the run stops", run)
+        hold.let_go()
+        said = run.stderr.read()
     assert not out.exists()
-    kept = (journal_folder(out) / "rows").read_bytes().count(b"\n")
+    kept = lines_in(rows)
     assert 40 <= kept < IMAGES
     if number != signal.SIGKILL:
         assert run.returncode == 130
@@ -179,8 +165,9 @@ def test_a_full_disk_is_one_error_and_loses_nothing_finished(
     all_images: Path, whole: Path, tiny_engine: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.csv"
-    run = start(all_images, out, tiny_engine, limit_bytes=40_000)
-    _, said = run.communicate(timeout=60)
+    with start(all_images, out, tiny_engine, limit_bytes=40_000) as run:
+        assert run.stderr
+        said = run.stderr.read()
     assert run.returncode == 1
     assert "cannot write" in said
     assert "Traceback" not in said

@@ -9,6 +9,7 @@ import pytest
 
 from tests.checks.doctor.installed import environment_of, of_the_base
 from tests.conftest import jpeg_bytes
+from tests.waiting import HANGS_S
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_the_verdict_is_that_of_a_run(
     def hambatch(*arguments: object) -> subprocess.CompletedProcess[str]:
         line = [python, "-m", "hambatch", *map(str, arguments)]
         return subprocess.run(
-            line, capture_output=True, text=True, env=environment, check=False, timeout=120
+            line, capture_output=True, text=True, env=environment, check=False, timeout=HANGS_S
         )
 
     (tmp_path / "images").mkdir()

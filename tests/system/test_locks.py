@@ -10,6 +10,7 @@ import pytest
 
 from hambatch.errors import InputError
 from hambatch.system.locks import MARK, acquire, is_held, locked, locked_in
+from tests.waiting import HANGS_S
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_builder_waits_for_the_other_and_is_seen_to_hold_the_lock(folder: int)
         assert is_held(folder, "KEY.lock")
         waiting.start()
         assert not entered.wait(0.2)
-    waiting.join(10)
+    waiting.join(HANGS_S)
     assert entered.is_set()
     assert not is_held(folder, "KEY.lock")
 

@@ -3,10 +3,10 @@
 import atexit
 import select
 import signal
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
@@ -25,6 +25,7 @@ from hambatch.score.worker.protocol import (
     WorkerLog,
 )
 from hambatch.sources.reading import Item
+from hambatch.system.own_time import LOOK_EVERY, OwnTime
 from hambatch.system.spawning import spawn_context
 
 STOP_SECONDS = 5.0
@@ -32,9 +33,6 @@ STOP_SECONDS = 5.0
 
 READY_SECONDS = 300.0
 """Loading takes 1 to 10 s; this is for a cold network disk and a machine that swaps."""
-
-HURRY_SECONDS = 0.2
-"""How soon a worker learns that it is to hurry."""
 
 LAST_WORDS = 4000
 """Bytes of a dead worker's log that its error message shows."""
@@ -74,7 +72,7 @@ class Worker:
     ----------
     patience
         Seconds without an answer or a sign of life after which the process counts
-        as hung and is killed; loading the engine has a limit of its own.
+        as hung and is killed (:class:`OwnTime`); loading the engine has a limit of its own.
     decode_patience
         The same from the moment that the worker has touched a file; default: ``patience``.
 
@@ -199,33 +197,40 @@ class Worker:
 
     def _awaited(self, seconds: float) -> object:
         while True:
-            if not self._comes(seconds):
+            self._say_hurry()
+            if not self._in_time(self._connection.poll, seconds):
                 raise self._hung(f"gave no answer for {seconds:g} s")
             message = self._receive()
             if not isinstance(message, Alive):
                 return message
 
-    def _comes(self, seconds: float) -> bool:
-        """Wait for a message; the worker learns meanwhile that it is to hurry."""
-        until = time.monotonic() + seconds
-        while True:
-            if self._hurry and self.ready and _has_room(self._connection, 0):
-                self._hurry = False
-                # A worker that is gone is noticed below.
-                with suppress(OSError):
-                    self._connection.send(Hurry())
-            left = max(0.0, until - time.monotonic())
-            if self._connection.poll(min(left, HURRY_SECONDS)):
-                return True
-            if left <= HURRY_SECONDS:
+    def _in_time(self, happened: Callable[[float], bool], seconds: float) -> bool:
+        """Wait until something has happened; the worker learns meanwhile that it is to hurry.
+
+        ``happened`` waits for so many seconds at most. False when the worker had its time.
+        """
+        had = OwnTime(self._process.pid or 0)
+        left = seconds
+        while not happened(max(0.0, min(left, LOOK_EVERY))):
+            if left <= 0:
                 return False
+            self._say_hurry()
+            left = seconds - had.seconds()
+        return True
+
+    def _say_hurry(self) -> None:
+        if self._hurry and self.ready and _has_room(self._connection, 0):
+            self._hurry = False
+            # A worker that is gone is noticed when its answer is waited for.
+            with suppress(OSError):
+                self._connection.send(Hurry())
 
     def _send(self, items: list[Item] | None) -> None:
         # What it touched last is answered: a loss from here on is of what is sent now.
         self.touched = None
         # A thread of the worker always receives; in a worker that is stopped, or never releases
         # the interpreter's lock, it does not, and sending would wait for ever.
-        if not _has_room(self._connection, self._patience):
+        if not self._in_time(partial(_has_room, self._connection), self._patience):
             raise self._hung(f"took no work for {self._patience:g} s")
         try:
             self._connection.send(items)
@@ -250,10 +255,17 @@ class Worker:
         return self._lost(cause, hung=True)
 
     def _death(self) -> WorkerLost:
-        self._process.join(STOP_SECONDS)
+        # Its end of the pipe is closed: the rest of its end takes a moment.
+        if not self._in_time(self._has_ended, STOP_SECONDS):
+            self._process.kill()
+            self._process.join()
         code = self._process.exitcode
         cause = f"died of signal {-code}" if code and code < 0 else f"died with exit code {code}"
         return self._lost(cause)
+
+    def _has_ended(self, seconds: float) -> bool:
+        self._process.join(seconds)
+        return not self._process.is_alive()
 
     def _lost(self, cause: str, *, hung: bool = False) -> WorkerLost:
         last_words = self._log.last_words(LAST_WORDS)

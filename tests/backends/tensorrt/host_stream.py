@@ -12,14 +12,12 @@ import numpy as np
 
 from hambatch.errors import DeviceLost
 from tests.backends.tensorrt.ordering import Clock, Fault, Region, knows, merged
+from tests.waiting import HANGS_S
 
 if TYPE_CHECKING:
     from tests.backends.tensorrt.host_memory import HostDevice, HostPinned
 
 HANDLES = itertools.count(0x51000, 0x100)
-
-PATIENCE = 30.0
-"""Seconds after which waiting for ever fails a test."""
 
 
 class HostEvent:
@@ -37,7 +35,7 @@ class HostEvent:
         return True
 
     def wait(self) -> None:
-        if not self.passed.wait(PATIENCE):
+        if not self.passed.wait(HANGS_S):
             raise Fault("an event never passed")
         self._stream.device.learn(self.clock)
         self._stream.raise_failure()
@@ -88,7 +86,7 @@ class HostStream:
     def wait_for(self, event: HostEvent) -> None:
         self.device.check_usable()
         self._known = merged(self._known, event.clock)
-        self._work.put(lambda: event.passed.wait(PATIENCE))
+        self._work.put(lambda: event.passed.wait(HANGS_S))
 
     def clear(self, target: int, size: int) -> None:
         self.submit(lambda: memset(target, 0, size), writes=[self.device.find(target, size)])
@@ -131,7 +129,7 @@ class HostStream:
         if not knows(self.device.host, self.handle, self.count):
             raise Fault("a stream was closed with work that was not waited for")
         self._work.put(None)
-        self._thread.join(PATIENCE)
+        self._thread.join(HANGS_S)
         del self.device.streams[self.handle]
 
     def raise_failure(self) -> None:

@@ -18,6 +18,7 @@ from tests.backends.contract import BackendContract, batch_of, pictures, scores
 from tests.backends.tensorrt.on_host import SIZE, OnHost
 from tests.backends.tensorrt.ordering import Fault
 from tests.backends.tensorrt.real import real_backend
+from tests.waiting import HANGS_S
 
 IMAGE = 224 * 224 * 3
 
@@ -102,7 +103,7 @@ def test_pixels_are_waited_for(on_host: OnHost) -> None:
     go = threading.Event()
     with device.current():
         decoder = device.stream()
-        decoder.submit(lambda: go.wait(10))
+        decoder.submit(lambda: go.wait(HANGS_S))
         ready = decoder.record()
     there = device.decoded(images, ready=ready)
     batch = Batch(np.arange(SIZE), there, ["dali-gpu"] * SIZE, [""] * SIZE)
@@ -123,7 +124,7 @@ def test_the_next_request_is_queued_before_the_first_is_computed(tiny: Engine) -
     go = threading.Event()
 
     def before() -> None:
-        assert go.wait(10), "the second request was not queued while the first was at work"
+        assert go.wait(HANGS_S), "the second request was not queued while the first was at work"
 
     made, images = OnHost(tiny, before=before), pictures(2 * SIZE)
 

@@ -23,11 +23,12 @@ from hambatch.score.worker.protocol import Job
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
 from tests.conftest import REPOSITORY, jpeg_bytes
-from tests.faults.processes import POLL_S, Process, _stat
+from tests.faults.processes import Process, _stat
 from tests.score.conftest import Inject
+from tests.waiting import wait_for
 
 PARENT = """
-import os, signal, sys, time
+import os, signal, sys
 from pathlib import Path
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import plan_run
@@ -49,22 +50,12 @@ def items(folder: Path, count: int) -> list[Item]:
     return [Item(k, folder / f"picture_{3 * k:02d}.jpg") for k in range(count)]
 
 
-def ends_within(pid: int, seconds: float) -> bool:
-    process, deadline = Process(pid, _stat(pid)[19]), time.monotonic() + seconds
-    while process.alive() and time.monotonic() < deadline:
-        time.sleep(POLL_S)
-    left = process.alive()
-    process.kill()
-    return not left
-
-
 def run_parent(code: str, engine: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", PARENT + code, str(engine), str(folder / "last.png")],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
         check=False,
     )
 
@@ -75,13 +66,14 @@ def test_a_worker_whose_parent_is_killed_with_answers_unread_ends(
     # The answers lie in the pipe: its other end is reset then, not closed.
     parent = run_parent(
         "for k in range(worker.ready.window + 2): worker._connection.send([Item(k, image)])\n"
-        "assert worker._connection.poll(20)\ntime.sleep(0.5)\nos.kill(os.getpid(), signal.SIGKILL)",
+        "worker._connection.poll(None)\nos.kill(os.getpid(), signal.SIGKILL)",
         tiny_engine,
         images,
     )
     assert parent.returncode == -signal.SIGKILL
-    pid = int(parent.stdout)
-    assert not _stat(pid) or ends_within(pid, 10)
+    if started := _stat(int(parent.stdout)):
+        left = Process(int(parent.stdout), started[19])
+        wait_for(lambda: not left.alive(), "the worker ends")
 
 
 def test_a_parent_that_forgets_its_worker_still_ends(images: Path, tiny_engine: Path) -> None:
@@ -185,13 +177,15 @@ def test_a_worker_lost_after_its_last_answer_costs_no_row(
 def test_an_engine_that_never_loads_is_an_error_not_a_wait(
     job: Job, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inject(
+    marker = inject(
         "import time\nfrom hambatch import backends\n"
         "backends.load_backend = lambda *a: (fired(), time.sleep(600))\n"
     )
-    monkeypatch.setattr("hambatch.score.worker.process.READY_SECONDS", 3.0)
-    with Worker(job, 30) as worker, pytest.raises(WorkerLost, match="no answer for 3 s"):
-        worker.wait_ready()
+    monkeypatch.setattr("hambatch.score.worker.process.READY_SECONDS", 0.5)
+    with Worker(job, 30) as worker:
+        wait_for(marker.exists, "the worker loads its engine")
+        with pytest.raises(WorkerLost, match=r"no answer for 0\.5 s"):
+            worker.wait_ready()
 
 
 def test_a_batch_of_slow_files_is_given_its_time_a_file(

@@ -293,7 +293,7 @@ def test_a_worker_that_dies_between_two_files_fails_neither(images: Path, job: J
             if number in (0, 3, 5):
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
-                worker._worker._process.join(5)
+                worker._worker._process.join()
     assert seen == list(range(24))
 
 

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,19 +18,22 @@ from hambatch.training.finetuning.run import Progress, Validation, fine_tune, fi
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.validation import best_of
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuner_of, tuning_data
+from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[3]
 
 
-def run_slowly(images: str, folder: str) -> None:
-    """Train in a process of its own, slowly enough to be killed; called by the test below."""
-    step = FineTuner.step
+def run_so_far(steps: int, images: str, folder: str) -> None:
+    """Train in a process of its own until it is killed after so many steps."""
+    step, done = FineTuner.step, []
 
-    def slowly(*arguments):
-        time.sleep(0.2)
+    def held(*arguments):
+        if len(done) == steps:
+            signal.pause()
+        done.append(True)
         return step(*arguments)
 
-    FineTuner.step = slowly
+    FineTuner.step = held
     run(Path(images), Path(folder))
 
 
@@ -72,16 +74,13 @@ def test_killed_at_a_random_step_it_goes_on_to_the_very_same_weights(
 ):
     tuner, progress, folder = uninterrupted
     after = random.randint(1, TUNE.steps - 3)  # noqa: S311
-    call = f"run({str(images)!r}, {str(tmp_path)!r})"
-    code = f"from tests.training.finetuning.test_run import run_slowly as run; {call}"
+    call = f"run({after}, {str(images)!r}, {str(tmp_path)!r})"
+    code = f"from tests.training.finetuning.test_run import run_so_far as run; {call}"
     child = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY)
     path = tmp_path / "steps.npz"
-    while steps_in(path) < after:
-        assert child.poll() is None, "the child ended before it could be killed"
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert after <= steps_in(path) < TUNE.steps, f"killed after step {after}"
+    with child:
+        wait_for(lambda: steps_in(path) == after, f"step {after}", child)
+        child.send_signal(signal.SIGKILL)
     resumed, again = run(images, tmp_path)
     for group, values in tuner.state().items():
         same(resumed.state()[group], values)

@@ -4,7 +4,6 @@ import csv
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from hambatch.training.options import TrainOptions
 from hambatch.training.published.data import TrainingData
 from hambatch.training.published.head import Epoch, Epochs, HeadTrainer, finished, fit
 from hambatch.training.validation import best_of, cross_entropy
+from tests.waiting import lines_in, wait_for
 
 OPTIONS = TrainOptions(epochs=4, patience=4, hidden_units=16, learning_rate=1e-3)
 
@@ -30,15 +30,16 @@ def training_data() -> TrainingData:
     return TrainingData(features, labels, draw.integers(0, 210, 300), val, labels)
 
 
-def run_to_the_end(folder: str) -> None:
-    """Train in a process of its own, slowly enough to be killed; called by the test below."""
+def run_to_epoch_3(folder: str) -> None:
+    """Train in a process of its own until it is killed in epoch 3; called by the test below."""
     run_epoch = HeadTrainer.run_epoch
 
-    def slowly(*arguments):
-        time.sleep(0.4)
-        return run_epoch(*arguments)
+    def held(trainer, data, epoch):
+        if epoch == 3:
+            signal.pause()
+        return run_epoch(trainer, data, epoch)
 
-    HeadTrainer.run_epoch = slowly
+    HeadTrainer.run_epoch = held
     run(Path(folder))
 
 
@@ -82,15 +83,12 @@ def test_it_learns(uninterrupted):
 def test_a_killed_run_goes_on_to_the_very_same_weights(uninterrupted, tmp_path):
     trainer, history, folder = uninterrupted
     test = "tests.training.published.test_head"
-    code = f"from {test} import run_to_the_end as run; run({str(tmp_path)!r})"
+    code = f"from {test} import run_to_epoch_3 as run; run({str(tmp_path)!r})"
     child = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
-    log = tmp_path / "log.csv"
-    while not (log.is_file() and len(log.read_text().splitlines()) == 3):
-        assert child.poll() is None, "the child ended before it could be killed"
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert 2 <= len(stored(tmp_path)[0].history) < OPTIONS.epochs
+    with child:
+        wait_for(lambda: lines_in(tmp_path / "log.csv") == 3, "two epochs", child)
+        child.send_signal(signal.SIGKILL)
+    assert len(stored(tmp_path)[0].history) == 2
     resumed, again = run(tmp_path)
     same(resumed.weights(), trainer.weights())
     assert without_seconds(again) == without_seconds(history)

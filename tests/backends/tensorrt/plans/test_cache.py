@@ -16,6 +16,7 @@ from hambatch.backends.tensorrt.plans.record import PlanKey
 from hambatch.errors import InputError
 from hambatch.system.cache import write_private
 from tests.backends.tensorrt.plans.made_plans import CONTENT, KEY, OTHERS, record
+from tests.waiting import HANGS_S
 
 
 @pytest.fixture
@@ -282,10 +283,10 @@ def test_a_second_build_waits_and_reads_what_the_first_one_built(own_cache: Path
     began = context.Event()
     first = context.Process(target=build_slowly, args=(str(own_cache.parents[1]), began))
     first.start()
-    assert began.wait(60)
+    assert began.wait(HANGS_S)
     with plan_cache() as cache, cache.building(KEY):
         assert cache.find(KEY).content == CONTENT
-    first.join(20)
+    first.join()
     assert first.exitcode == 0
 
 
