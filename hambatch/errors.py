@@ -16,6 +16,8 @@ A bad image is none of these: it is a row with ``status`` ``failed``.
 Every message names the thing, what was found, what was wanted, and what to type next.
 """
 
+import errno
+import os
 from enum import IntEnum
 
 
@@ -58,6 +60,48 @@ def is_shortage(error: BaseException) -> bool:
     """Tell whether memory was missing: for data, or to load a library into."""
     is_unloadable = isinstance(error, ImportError) and "failed to map segment" in str(error)
     return isinstance(error, MemoryError) or is_unloadable
+
+
+def lacks_open_files(error: ImportError) -> bool:
+    """Tell whether a library could not be loaded because too many files are open."""
+    return os.strerror(errno.EMFILE) in str(error)
+
+
+OWN_ERRORS = frozenset({errno.EBADF, errno.EFAULT, errno.ENOTSOCK, errno.EPIPE})
+"""Numbers of errors that say something about this program, and not about the machine."""
+
+RAISE_OPEN_FILES = "raise the limit of open files (ulimit -n 1024), and run the same command again"
+
+NEXT_BY_ERROR = {
+    errno.EMFILE: RAISE_OPEN_FILES,
+    errno.ENFILE: RAISE_OPEN_FILES,
+    errno.ENOSPC: "make room, and run the same command again",
+    errno.EDQUOT: "make room, and run the same command again",
+    errno.ENOMEM: "free memory or raise its limit, and run the same command again",
+    errno.EAGAIN: "raise the limit of processes (ulimit -u), and run the same command again",
+    errno.EACCES: "give yourself the right to it, and run the same command again",
+    errno.EPERM: "give yourself the right to it, and run the same command again",
+    errno.EROFS: "name a folder that you may write to",
+    errno.ENOENT: "make sure that nothing removes files meanwhile, and run the same command again",
+}
+"""What to do about an error of the system; of any other number, look at the disk."""
+
+LOOK_AT_DISK = "see whether the disk or the network folder works, and run the same command again"
+
+
+def refusal_of(error: OSError) -> HambatchError | None:
+    """Turn an error of the system into one that is shown as a message; None: it is a bug."""
+    if error.errno is None or error.errno in OWN_ERRORS:
+        return None
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if is_name(name)]
+    found = f"{' and '.join(names)} cannot be used" if names else "the system refused a call"
+    step = NEXT_BY_ERROR.get(error.errno, LOOK_AT_DISK)
+    return InputError(f"{found}: {os.strerror(error.errno)}.\nNext: {step}")
+
+
+def is_name(name: object) -> bool:
+    """Tell the name of a file from its descriptor, and from none."""
+    return isinstance(name, str | bytes | os.PathLike) and bool(os.fspath(name))
 
 
 class MissingDependency(HambatchError):

@@ -1,5 +1,6 @@
 """The command line: parse, delegate, turn errors into messages and exit codes."""
 
+import errno
 import importlib
 import os
 import signal
@@ -9,8 +10,18 @@ import click
 
 from hambatch import __version__
 from hambatch.cli.standard_streams import watch_streams
-from hambatch.errors import NO_MEMORY, ExitCode, HambatchError, InputError, ReaderGone, is_shortage
-from hambatch.system.inherited import refuse_optimisation, settle_environment
+from hambatch.errors import (
+    NO_MEMORY,
+    BackendError,
+    ExitCode,
+    HambatchError,
+    InputError,
+    ReaderGone,
+    is_shortage,
+    lacks_open_files,
+    refusal_of,
+)
+from hambatch.system.inherited import refuse_optimisation, settle_environment, settle_home
 from hambatch.system.search_path import leave_out_current_folder
 
 SECTIONS = {
@@ -84,6 +95,8 @@ def hambatch() -> None:
             f"Python takes file names for {encoding} here, and would not find every file of "
             "a table again; wanted utf-8.\nNext: set PYTHONUTF8=1"
         )
+    if folder := settle_home():
+        click.echo(f"no home that this user may write to: caches go to {folder}", err=True)
 
 
 def _refuse_lost_folder() -> None:
@@ -114,14 +127,13 @@ def _exit_code() -> int:
         return code or ExitCode.OK
     except ReaderGone:
         return ExitCode.FAILED
-    except (MemoryError, ImportError) as error:
-        if not is_shortage(error):
+    except (MemoryError, ImportError, OSError) as error:
+        refused = _refused(error)
+        if refused is None:
             raise
-        click.echo(f"Error: {NO_MEMORY}", err=True)
-        return ExitCode.FAILED
+        return _failed(refused)
     except HambatchError as error:
-        click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
-        return ExitCode.FAILED
+        return _failed(error)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -130,3 +142,17 @@ def _exit_code() -> int:
         kept = getattr(stopped.__cause__ or stopped, "__notes__", ["run the same command again"])
         click.echo("\n".join(["Interrupted", *kept]), err=True)
         return ExitCode.INTERRUPTED
+
+
+def _refused(error: MemoryError | ImportError | OSError) -> HambatchError | None:
+    """Turn what the machine refused into a message; None: a bug, which keeps its traceback."""
+    if isinstance(error, OSError):
+        return refusal_of(error)
+    if isinstance(error, ImportError) and lacks_open_files(error):
+        return refusal_of(OSError(errno.EMFILE, ""))
+    return BackendError(NO_MEMORY) if is_shortage(error) else None
+
+
+def _failed(error: HambatchError) -> ExitCode:
+    click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
+    return ExitCode.FAILED

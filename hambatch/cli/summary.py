@@ -12,6 +12,7 @@ from hambatch.score.record import ChangedSince, Tally
 from hambatch.score.run import Outcome
 from hambatch.score.runner import Progressed
 from hambatch.sources.skipped import describe_skipped
+from hambatch.system.cpu import available_cores, named_cores
 from hambatch.system.text import encode_name, plural
 
 SHOWN = 5
@@ -26,7 +27,7 @@ def show_plan(plan: RunPlan) -> None:
         f"{place.named} ({place.why}), "
         f"{place.backend}-{choice.used} ({why}), {_views(plan.used.tta)}"
         f"{plural(job.streams, 'stream')}, "
-        f"{plural(job.decode_threads, 'decode thread')} on {plural(plan.cores, 'core')} "
+        f"{plural(job.decode_threads, 'decode thread')} on {_cores(plan.cores)} "
         f"({_kernels(plan.instruction_set)}){no_cache}",
         err=True,
     )
@@ -34,6 +35,10 @@ def show_plan(plan: RunPlan) -> None:
 
 def _views(count: int) -> str:
     return f"mean over {count} views of an image, " if count > 1 else ""
+
+
+def _cores(count: int) -> str:
+    return named_cores() if count == available_cores() else plural(count, "core")
 
 
 def _kernels(instruction_set: str) -> str:

@@ -35,7 +35,7 @@ from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
 from hambatch.sinks.publish import open_outputs, seal_path, stopped_path
 from hambatch.sources.listing import Listing
-from hambatch.system.files import followed, refusing, sync
+from hambatch.system.files import followed, refusing, showing_refusals, sync
 from hambatch.system.interrupts import stopping
 from hambatch.system.text import encode_name
 
@@ -145,6 +145,7 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
         except SentinelError as error:
             write_stopped(run, error)
             raise
+    run.log.sync()
     changes = look_again(run)
     seconds = time.monotonic() - run.started
     left = _without_a_row(run)
@@ -195,6 +196,7 @@ def _describe(
 ) -> dict[str, Any]:
     """Make the record of the table that is about to appear, unless a file came to its path."""
     refuse_existing(run.journal, run.out, replace=False)
+    run.log.sync()
     run.journal.note_table(sha256)
     return describe_run(sha256, run=run, tally=tally, changes=changes, timing=timing)
 
@@ -214,14 +216,25 @@ def _timing(run: Run, seconds: float, images: int) -> dict[str, Any]:
     }
 
 
+def _is_kept(journal: Journal, log: RowLog) -> bool:
+    """Tell whether the rows are where the same command finds them; False where it is unknown."""
+    try:
+        return log.is_kept and journal.is_kept
+    except OSError:
+        return False
+
+
 @contextmanager
 def _saying_what_is_kept(journal: Journal, log: RowLog) -> Iterator[None]:
     """Add what is kept to the error that ends a run; a run that scored nothing keeps nothing."""
     try:
-        yield
+        with showing_refusals():
+            yield
     except (HambatchError, KeyboardInterrupt) as error:
         if isinstance(error, HambatchError) and not log.done:
             journal.done()  # so that the next try may have other options
+            raise
+        if not _is_kept(journal, log):
             raise
         rest = "scores the rest" if log.done < log.images else "writes the table"
         error.add_note(

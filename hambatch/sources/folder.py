@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from hambatch.errors import InputError
 from hambatch.sources.content import HEAD_BYTES, image_format
 from hambatch.sources.skipped import Skipped, describe_skipped, known_file, known_folder
-from hambatch.system.files import open_regular
+from hambatch.system.files import ABOUT_NO_FILE, open_regular
 from hambatch.system.locks import MARK
 from hambatch.system.text import encode_name
 
@@ -178,6 +178,8 @@ def _files(
                     else:
                         folders.add([name])
             except OSError as error:
+                if error.errno in ABOUT_NO_FILE:
+                    raise  # of the machine, not of this folder
                 survey.unreadable[encode_name(prefix) or "."] = error.strerror or str(error)
 
 

@@ -49,7 +49,7 @@ class Listing:
                     digest.update(line)
                     yield line.decode().removesuffix("\n")
                 digest.update(stream.read(1))
-        except (OSError, UnicodeDecodeError) as error:
+        except (FileNotFoundError, UnicodeDecodeError) as error:
             raise self._changed(f"it cannot be read: {error}") from error
         if digest.hexdigest() != self.sha256:
             raise self._changed(f"its sha256 is not {self.sha256}")

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hambatch.system.files import sha256_of_bytes
+from hambatch.system.files import sha256_of_bytes, sync_open
 
 LEFT_AFTER_SECONDS = 3600
 """A temporary file that is older was left by a process that died."""
@@ -160,10 +160,10 @@ def write_private(place: int, name: str, *parts: bytes, durable: bool = False) -
             file.writelines(parts)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                sync_open(file.fileno())
         os.replace(temporary, name, src_dir_fd=place, dst_dir_fd=place)
         if durable:
-            os.fsync(place)
+            sync_open(place)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=place)

@@ -1,13 +1,42 @@
 """The processor: its cores, how a run shares them, and what it computes with."""
 
+import math
 import os
 import platform
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from hambatch.system.cgroups import cpu_quota
+from hambatch.system.text import plural
+
 
 def available_cores() -> int:
-    """Count the cores of the affinity mask, which containers and taskset narrow."""
+    """Count the cores that this process may keep busy.
+
+    These are the cores of its affinity mask, which taskset narrows, or fewer where a control
+    group grants less time, as ``docker run --cpus`` does. A part of a core counts as one.
+    """
+    granted = _granted()
+    return _visible_cores() if granted is None else math.ceil(granted)
+
+
+def named_cores() -> str:
+    """Say how many they are, such as ``2 cores``, and what a control group grants of more."""
+    cores, granted = plural(available_cores(), "core"), _granted()
+    return (
+        cores if granted is None else f"{cores}, cgroup grants {granted:.3g} of {_visible_cores()}"
+    )
+
+
+@cache
+def _granted() -> float | None:
+    """Give what a control group grants; None if that is no less than all cores."""
+    quota = cpu_quota()
+    return quota if quota is not None and quota < _visible_cores() else None
+
+
+def _visible_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from hambatch.errors import InputError
+from hambatch.errors import InputError, is_name, refusal_of
 
 NOT_WAITING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 """To open what may have become a FIFO since it was looked at: opening that would wait for ever."""
@@ -114,28 +114,79 @@ def replacing(path: Path, temporary: Path | None = None, mode: int = 0o666) -> I
             os.replace(temporary, path)
             sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        # What cannot be removed is left; it makes nothing of the above untrue.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """Turn an error of the file system (a full disk, a missing right) into an InputError."""
+    """Turn an error of the file system (a full disk, a missing right) into an InputError.
+
+    It is said to be about ``path``, unless the error names a file in another folder.
+    """
+    with showing_refusals():
+        try:
+            yield
+        except OSError as error:
+            # A name without its folder is that of a file in the folder of ``path``.
+            name = os.fsdecode(error.filename) if is_name(error.filename) else ""
+            if not os.path.isabs(name):
+                error.filename = name = str(path)
+            is_elsewhere = not Path(name).absolute().is_relative_to(path.absolute().parent)
+            if error.errno in ABOUT_NO_FILE or is_elsewhere:
+                raise
+            raise InputError(
+                f"cannot write {path}: {error.strerror}.\n"
+                "Next: make room, or name an output in an existing folder that you may write to"
+            ) from error
+
+
+ABOUT_NO_FILE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that a limit of the machine causes, whatever the file."""
+
+
+@contextmanager
+def showing_refusals() -> Iterator[None]:
+    """Turn an error of the system into a HambatchError; a bug stays what it is."""
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror}.\n"
-            "Next: make room, or name an output in an existing folder that you may write to"
-        ) from error
+        refused = refusal_of(error)
+        if refused is None:
+            raise
+        raise refused from error
+
+
+NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What a file system answers that has no fsync, mostly for folders: SMB, some of FUSE. Nothing is
+lost by that; a disk that loses data answers EIO, ENOSPC, EDQUOT or EROFS."""
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file, or a folder's entries, to the disk, as far as its file system can."""
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        # A folder to write to, but not to read.
+        if os.path.isdir(path):
+            return
+        raise
+    try:
+        sync_open(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_open(descriptor: int) -> None:
+    """Flush what is open, as :func:`sync` does."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some answer EBADF for a folder, which can only be opened to read.
+        of_folder = error.errno == errno.EBADF and stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        if error.errno not in NO_SYNC and not of_folder:
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,7 +5,9 @@ environment that is left.
 """
 
 import os
+import stat
 import sys
+from pathlib import Path
 
 from hambatch.errors import InputError
 
@@ -70,6 +72,49 @@ def settle_environment() -> None:
         if name in NAMES or (name.startswith(PREFIXES) and name not in KEPT):
             del os.environ[name]
     os.environ.update(CHOSEN)
+
+
+def settle_home() -> Path | None:
+    """Give a user without a usable home a private folder for temporary files in its place.
+
+    In a container (``docker run --user 12345``) HOME may be unset or ``/``, and the system may
+    know no such user. Libraries then keep settings in a folder named ``~`` among the images, or in
+    ``/tmp``, where any user can put them. Gives the folder if it was made now, so that it is said
+    once; without room for temporary files, all stays as it is. Raises InputError if the folder is
+    another user's.
+    """
+    home = os.path.expanduser("~")
+    if os.path.isabs(home) and any(map(_is_usable, (home, os.path.join(home, ".cache")))):
+        return None
+    import tempfile
+
+    try:
+        # By number: the system may have no name for the user.
+        folder = Path(tempfile.gettempdir(), f"hambatch-{os.geteuid()}")
+    except FileNotFoundError:
+        return None
+    made = _made_private(folder)
+    os.environ["HOME"] = str(folder)
+    return folder if made else None
+
+
+def _is_usable(folder: str) -> bool:
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _made_private(folder: Path) -> bool:
+    """Make a folder; one that is there has to be this user's alone."""
+    try:
+        folder.mkdir(0o700)
+        return True
+    except FileExistsError:
+        found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise InputError(
+            f"{folder} is no folder of this user alone, wanted one for the settings and caches of "
+            "a user without a home.\nNext: set HOME to a folder of your own that you may write to"
+        )
+    return False
 
 
 def without_telemetry() -> None:

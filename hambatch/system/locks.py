@@ -48,14 +48,26 @@ def acquire(path: Path | str, folder: int | None = None, *, wait: bool, make: bo
         os.close(descriptor)
 
 
+def is_same(name: Path | str, folder: int | None, descriptor: int) -> bool:
+    """Say whether a name still leads to an open file; raises OSError where that is unknown."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(descriptor))
+
+
 @contextmanager
-def locked(path: Path, folder: int, output: Path) -> Iterator[None]:
+def locked(path: Path, folder: int, output: Path) -> Iterator[int]:
     """Hold the lock of the journal of ``output``: the file ``path`` of an open folder.
 
-    Raises InputError if another run holds it, or it cannot be created.
+    The folder is locked as well, where its file system can do that: the file may be removed under
+    way, and a second run would make and lock another one. Yields the descriptor of the file, for
+    :func:`refuse_lost`. Raises InputError if another run holds either, or the file cannot be made.
     """
     with refusing(path):
         try:
+            _lock_folder(folder)
             descriptor = acquire(path.name, folder, wait=False)
         except BlockingIOError as error:
             raise InputError(
@@ -73,9 +85,29 @@ def locked(path: Path, folder: int, output: Path) -> Iterator[None]:
         with refusing(path):
             os.truncate(descriptor, 0)
             os.write(descriptor, MARK + f"{os.getpid()}\n".encode())
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock_folder(folder: int) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # NFS and others lock files only
+
+
+def refuse_lost(path: Path, folder: int, descriptor: int) -> None:
+    """Raise InputError if the file of a lock is another one now, or gone."""
+    with refusing(path):
+        if is_same(path.name, folder, descriptor):
+            return
+    raise InputError(
+        f"{path}, the lock of this run, was removed under way; wanted it kept, since it keeps a "
+        "second run from writing the same journal.\nNext: run the same command again"
+    )
 
 
 def _holder(name: str, folder: int) -> str:

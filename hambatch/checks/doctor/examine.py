@@ -26,7 +26,7 @@ from hambatch.checks.doctor.findings import (
     examine_gpus,
     examine_packages,
 )
-from hambatch.system.cpu import available_cores, instruction_set, int8_kernels
+from hambatch.system.cpu import available_cores, instruction_set, int8_kernels, named_cores
 
 AT_ONCE = 2
 """Processes; TensorFlow takes about as long as all others together."""
@@ -171,7 +171,7 @@ def as_text(found: Examination) -> str:
     here = machine()
     head = (
         f"hambatch {here['hambatch']}, Python {here['python']}, {here['system']}, "
-        f"{here['cores']} cores ({here['int8_kernels'].split()[-1]})"
+        f"{named_cores()} ({here['int8_kernels'].split()[-1]})"
     )
     return "\n".join([head, *_parts(found.findings), *_abilities(found.abilities)])
 

@@ -20,13 +20,14 @@ import shlex
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from hambatch.errors import InputError
+from hambatch.errors import HambatchError, InputError, refusal_of
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import ON_GPU
 from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, Survey
@@ -38,8 +39,15 @@ from hambatch.system.cache import (
     refuse_unfit,
     write_private,
 )
-from hambatch.system.files import as_json, refusing, sha256_of_bytes, sync
-from hambatch.system.locks import locked
+from hambatch.system.files import (
+    ABOUT_NO_FILE,
+    as_json,
+    refusing,
+    sha256_of_bytes,
+    showing_refusals,
+    sync,
+)
+from hambatch.system.locks import locked, refuse_lost
 from hambatch.system.schema import convert, read_json
 from hambatch.system.text import encode_name
 
@@ -134,6 +142,8 @@ class Journal:
         As in :class:`Begun`; :meth:`begin` keeps it.
     kept_under
         As in :class:`Begun`; :meth:`begin` keeps it too.
+    check_lock
+        Raises InputError if the lock was removed under way.
     """
 
     def __init__(
@@ -144,6 +154,7 @@ class Journal:
         self.devices = self._earlier = about.devices if about else DeviceHistory()
         self.may_replace = about.may_replace if about else []
         self.kept_under = about.kept_under if about else None
+        self.check_lock: Callable[[], None] = lambda: None
         self._done = False
 
     @property
@@ -179,6 +190,12 @@ class Journal:
         with refusing(self.folder.parent):
             sync(self.folder.parent)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the next start finds what this one began; raises OSError where unknown."""
+        is_here = os.path.samestat(os.lstat(self.folder), os.fstat(self.place))
+        return is_here and os.path.exists(self.folder / "run.json")
+
     def note_devices(self, devices: DeviceHistory) -> None:
         """Keep what became of devices since this start began; earlier starts' stays."""
         history = self._earlier.then(devices)
@@ -204,13 +221,14 @@ class Journal:
 
     def listing(self) -> Listing:
         """Read the stored listing; raises InputError if the run began with another one."""
-        try:
-            found = read_listing(self.listing_path)
-        except OSError as error:
-            raise InputError(
-                f"{self.listing_path} cannot be read: {error.strerror}.\n"
-                "Next: add --overwrite to start afresh"
-            ) from error
+        with showing_refusals():
+            try:
+                found = read_listing(self.listing_path)
+            except FileNotFoundError as error:
+                raise InputError(
+                    f"{self.listing_path} cannot be read: {error.strerror}.\n"
+                    "Next: add --overwrite to start afresh"
+                ) from error
         wanted = self.begun_with.fingerprint["listing"]["sha256"]
         if found.sha256 != wanted:
             raise InputError(
@@ -228,7 +246,13 @@ class Journal:
         of a run with another fingerprint.
         """
         run = key_of(fingerprint or self.begun_with.fingerprint)
-        log = RowLog(self.folder / "rows", listing.count, run, place=self.place)
+        log = RowLog(
+            self.folder / "rows",
+            listing.count,
+            run,
+            place=self.place,
+            check_lock=self.check_lock,
+        )
         if log.done:
             try:
                 log.check(listing)
@@ -253,8 +277,9 @@ class Journal:
 
     def close(self) -> None:
         """Remove the folder if nothing in it is needed any more; the lock is still held."""
-        if self._done or "run.json" not in os.listdir(self.place):
-            with suppress(OSError, InputError):
+        # An error that ends the run counts more than what is left behind.
+        with suppress(OSError, InputError):
+            if self._done or "run.json" not in os.listdir(self.place):
                 self.clear()
                 _sweep(self.place, everything=True)
                 if os.path.samestat(os.lstat(self.folder), os.fstat(self.place)):
@@ -279,11 +304,13 @@ def open_journal(
     folder = journal_folder(output, journal_dir)
     if journal_dir is not None:
         _refuse_unwritable(output)
-    with _opened(folder) as place, locked(folder / JOURNAL_MARK, place, output):
+    mark = folder / JOURNAL_MARK
+    with _opened(folder) as place, locked(mark, place, output) as lock:
         with refusing(folder):
             _sweep(place)
         about = None if forgotten else _read(place, folder / "run.json")
         journal = Journal(folder, place, about, None if journal_dir else folder)
+        journal.check_lock = partial(refuse_lost, mark, place, lock)
         try:
             yield journal
         finally:
@@ -311,14 +338,20 @@ def _opened(folder: Path) -> Iterator[int]:
             raise
 
 
-def _unusable(folder: Path, error: OSError | CacheRefused) -> InputError:
-    if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
-        found = error.strerror if isinstance(error, OSError) else str(error.__cause__)
-        return InputError(
-            f"cannot write {folder}: {found}.\n"
-            "Next: name an --out in an existing folder that you may write to, or add --journal-dir "
-            "with one"
-        )
+def _unwritable(folder: Path, error: OSError) -> HambatchError:
+    refused = refusal_of(error) if error.errno in ABOUT_NO_FILE else None
+    return refused or InputError(
+        f"cannot write {folder}: {error.strerror}.\n"
+        "Next: name an --out in an existing folder that you may write to, or add --journal-dir "
+        "with one"
+    )
+
+
+def _unusable(folder: Path, error: OSError | CacheRefused) -> HambatchError:
+    if isinstance(error, OSError):
+        return _unwritable(folder, error)
+    if isinstance(error.__cause__, OSError):
+        return _unwritable(folder, error.__cause__)
     where = "" if error.why.startswith(str(folder)) else f"{folder}: "
     return InputError(
         f"{where}{error.why}, wanted a journal that only you can read and write: its rows may be "
@@ -373,13 +406,15 @@ def _sweep(place: int, *, everything: bool = False) -> None:
 
 def _read(place: int, path: Path) -> Begun | None:
     """Read what an earlier start left; None if it had not begun."""
-    if path.name not in os.listdir(place):
-        return None
-    try:
+    with showing_refusals():
+        if path.name not in os.listdir(place):
+            return None
         descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
         with open(descriptor, "rb") as file:
-            return read_json(file.read(), Begun)
-    except (OSError, ValueError) as error:
+            content = file.read()
+    try:
+        return read_json(content, Begun)
+    except ValueError as error:
         raise InputError(
             f"{path} is no journal that this hambatch can resume: {error}.\n"
             "Next: add --overwrite to start afresh"

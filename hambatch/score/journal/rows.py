@@ -12,13 +12,14 @@ import os
 import time
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hambatch.errors import InputError
-from hambatch.system.files import refusing
+from hambatch.system.files import refusing, sync_open
+from hambatch.system.locks import is_same
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
@@ -46,10 +47,20 @@ class RowLog:
         What the rows belong to: a hash of the run's fingerprint.
     place
         Descriptor of the file's folder; None: the one that ``path`` names.
+    check_lock
+        Raises InputError if the journal may be another run's by now.
     """
 
-    def __init__(self, path: Path, images: int, run: str = "", *, place: int | None = None) -> None:
-        self._path, self._place = path, place
+    def __init__(
+        self,
+        path: Path,
+        images: int,
+        run: str = "",
+        *,
+        place: int | None = None,
+        check_lock: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._path, self._place, self._check_lock = path, place, check_lock
         self._tagging = hashlib.blake2b(run.encode(), digest_size=TAG_BYTES)
         self._places = array("q", [0]) * images
         self._states = bytearray(images)
@@ -116,16 +127,28 @@ class RowLog:
             return self._read(stream, index, name)
 
     def sync(self) -> None:
-        """Flush to the disk, and make sure that the file is still where it was."""
+        """Flush to the disk; raises InputError if the file or the journal's lock was removed."""
         with refusing(self._path):
-            os.fsync(self._file)
-            os.close(self._opened(self._path, os.O_RDONLY))
+            sync_open(self._file)
+            kept = self.is_kept
+        self._check_lock()
+        if not kept:
+            raise InputError(
+                f"{self._path}, the finished rows of this run, was removed under way.\n"
+                "Next: run the same command again: it scores those images once more"
+            )
         self._synced = time.monotonic()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the file is still where it was; raises OSError where that is unknown."""
+        name = self._path if self._place is None else self._path.name
+        return is_same(name, self._place, self._file)
 
     def close(self) -> None:
         """Flush and close the file; it stays."""
         with suppress(OSError):
-            os.fsync(self._file)
+            sync_open(self._file)
         os.close(self._file)
 
     def _opened(self, path: str | Path, flags: int) -> int:
@@ -133,7 +156,8 @@ class RowLog:
         return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._place)
 
     def _reading(self) -> BinaryIO:
-        return open(self._path, "rb", opener=self._opened)
+        with refusing(self._path):
+            return open(self._path, "rb", opener=self._opened)
 
     def _read(self, stream: BinaryIO, index: int, name: str) -> Row:
         stream.seek(self._places[index])

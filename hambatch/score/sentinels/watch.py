@@ -139,7 +139,9 @@ class SentinelWatch:
         self._drawn: tempfile.TemporaryDirectory[str] | None = None
         self._files = [engine.folder / sentinel.file for sentinel in spec.pictures]
         if not self._files:
-            self._drawn = tempfile.TemporaryDirectory(prefix="hambatch-", dir=scratch)
+            self._drawn = tempfile.TemporaryDirectory(
+                prefix="hambatch-", dir=scratch, ignore_cleanup_errors=True
+            )
             folder = Path(self._drawn.name)
             with refusing(folder):
                 self._files = [folder / name for name in write_sentinel_images(folder)]
