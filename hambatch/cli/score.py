@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device, FiniteRange, OutputFile, option_of
+from hambatch.cli.parameters import Device, FiniteRange, OutputFile, Percent, option_of
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import VIEWS_AT_MOST, ScoreOptions
@@ -95,6 +95,11 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
     metavar="PERCENT",
 )
 @option("--sentinel-every", "Score a sentinel in every N-th batch.", click.IntRange(1))
+@option(
+    "--double-check",
+    "Compute this share of the requests twice, in another place, and stop if scores differ.",
+    Percent(),
+)
 @option("--batch-size", "Images in a batch.", click.IntRange(1, 1024))
 @option("--threads", "Cores to use; 0: all cores.", click.IntRange(0))
 @option(

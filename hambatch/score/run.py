@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hambatch.engines.loading import find_engine, load_engine
-from hambatch.errors import HambatchError, SentinelError
+from hambatch.errors import HambatchError, WrongScores
 from hambatch.score.changes import look_again
 from hambatch.score.devices import DevicePool
 from hambatch.score.journal.folder import Journal, open_journal
@@ -34,6 +34,7 @@ from hambatch.sinks.publish import open_outputs, record_path, stopped_path
 from hambatch.sources.listing import Listing
 from hambatch.system.files import followed
 from hambatch.system.interrupts import stopping
+from hambatch.types import Twice
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Outcome:
     ``out`` is the table, also where a symbolic link was named; ``kept`` rows come from earlier
     starts; ``changes`` are SOURCE's since the first of them; ``seconds`` are of this start. A
     submission has one row for every id: ``without_row`` counts the images whose id stands for
-    another one there.
+    another one there. ``twice`` counts what this start computed twice.
     """
 
     out: Path
@@ -53,6 +54,7 @@ class Outcome:
     changes: ChangedSince
     seconds: float
     without_row: int = 0
+    twice: Twice = field(default_factory=Twice)
 
     @property
     def complete(self) -> bool:
@@ -131,7 +133,7 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     with stopping("the batches under way") as stop:
         try:
             score_missing(run, stop, progress)
-        except SentinelError as error:
+        except WrongScores as error:
             write_stopped(run, error)
             raise
     changes = look_again(run)
@@ -140,7 +142,9 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     tally = _publish(run, changes, _timing(run, seconds, run.listing.count - kept), left)
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
-    return Outcome(run.out, tally, run.listing, kept, changes, seconds, len(left))
+    return Outcome(
+        run.out, tally, run.listing, kept, changes, seconds, len(left), run.devices.twice()
+    )
 
 
 def _without_a_row(run: Run) -> set[str]:
