@@ -101,10 +101,6 @@ class Percent(FiniteRange):
     def __init__(self) -> None:
         super().__init__(0, 100)
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Show both forms."""
-        return "PERCENT|all"
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read ``all`` as 100."""
         return super().convert(100.0 if value == "all" else value, param, ctx)

@@ -99,6 +99,7 @@ hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
     "--double-check",
     "Compute this share of the requests twice, in another place, and stop if scores differ.",
     Percent(),
+    metavar="PERCENT|all",
 )
 @option("--batch-size", "Images in a batch.", click.IntRange(1, 1024))
 @option("--threads", "Cores to use; 0: all cores.", click.IntRange(0))
