@@ -10,7 +10,9 @@
     │   └── DeviceLost       a device that failed at work: others may continue
     ├── ReaderGone           the reader of standard output closed it: no message is shown
     ├── MissingDependency    an optional package that is not installed
-    └── SentinelError        a sentinel with wrong scores: this machine's rows are not valid
+    └── WrongScores          this machine computes wrongly: its rows are not valid
+        ├── SentinelError    a sentinel with wrong scores
+        └── TwiceDifferent   an image that got other scores the second time
 
 A bad image is none of these: it is a row with ``status`` ``failed``.
 Every message names the thing, what was found, what was wanted, and what to type next.
@@ -108,12 +110,20 @@ class MissingDependency(HambatchError):
     """An optional package is not installed; the message names the pip line."""
 
 
-class SentinelError(HambatchError):
-    """A sentinel had wrong scores; ``suspect`` holds the indices of rows that may be wrong too."""
+class WrongScores(HambatchError):
+    """The machine computes wrongly; ``suspect`` holds the indices of rows that may be wrong."""
 
     def __init__(self, message: str, suspect: list[int]) -> None:
         super().__init__(message)
         self.suspect = suspect
+
+
+class SentinelError(WrongScores):
+    """A sentinel had wrong scores."""
+
+
+class TwiceDifferent(WrongScores):
+    """``--double-check`` found an image that got other scores the second time."""
 
 
 class ExitCode(IntEnum):

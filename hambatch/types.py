@@ -1,8 +1,8 @@
 """What flows through a run: batches of pixels, batches of scores, rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,38 @@ class Explained:
         return Explained(self.images[slots], self.maps[slots])
 
 
+class Difference(NamedTuple):
+    """An image of a batch whose two computations differ.
+
+    ``first`` and ``second`` are its seven logits; ``where`` says where each was computed.
+    """
+
+    slot: int
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    where: str
+
+
+@dataclass(frozen=True)
+class Twice:
+    """What was computed a second time of a batch, and what came out otherwise.
+
+    A request is counted in the batch of its first image; every view of an image counts.
+    """
+
+    requests: int = 0
+    images: int = 0
+    differing: tuple[Difference, ...] = ()
+
+    def __add__(self, other: "Twice") -> "Twice":
+        """Add up what was computed twice of two batches."""
+        return Twice(
+            self.requests + other.requests,
+            self.images + other.images,
+            self.differing + other.differing,
+        )
+
+
 @dataclass(frozen=True)
 class Scored:
     """The scores of a batch, in the order of its images.
@@ -125,6 +157,8 @@ class Scored:
         :mod:`hambatch.backends.test_time_augmentation`.
     explained
         From the backend of `hambatch explain`; None from all others.
+    twice
+        What ``--double-check`` computed a second time.
     """
 
     batch: Batch
@@ -132,6 +166,7 @@ class Scored:
     features: NDArray[np.float32]
     views: tuple[NDArray[np.float32], ...] = ()
     explained: Explained | None = None
+    twice: Twice = field(default_factory=Twice)
 
 
 @dataclass(frozen=True)

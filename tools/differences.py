@@ -35,6 +35,11 @@ ADDED = {
     "changed_since_begun.since_utc": "a time",
     "changed_since_begun.looked_utc": "a time",
     "changed_since_begun.problem": "what the second listing found",
+    "options.double_check": "an option",
+    "double_check.percent": "an option",
+    "double_check.requests": "what was computed twice",
+    "double_check.images": "what was computed twice",
+    "double_check.differences": "what was computed twice",
     "not_scored.skipped": "folders of thumbnails and deleted files",
 }
 """Keys that run records have since 463d216."""

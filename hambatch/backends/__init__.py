@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hambatch.engines.precision import INT8
 from hambatch.system.packages import BINDINGS
@@ -59,6 +59,7 @@ def load_backend(
     streams: int,
     model_cache: Path | None = None,
     gpu: int | None = None,
+    double_check: float = 0.0,
 ) -> Backend:
     """Load an engine into the backend of that name, with so many single-threaded streams.
 
@@ -71,11 +72,15 @@ def load_backend(
         A folder in which it may keep what it compiles.
     gpu
         The number of the GPU, of a backend that computes on one; None: the first.
+    double_check
+        Percentage of requests that are computed twice: :mod:`hambatch.backends.double_check`.
     """
     modules = {**BACKENDS, MAPS: "hambatch.backends.openvino_maps"}
     module = importlib.import_module(modules[name])
-    where = {} if gpu is None else {"ordinal": gpu}
-    backend: Backend = module.load(engine, precision, streams, model_cache=model_cache, **where)
+    more: dict[str, Any] = {} if gpu is None else {"ordinal": gpu}
+    if double_check:
+        more["double_check"] = double_check
+    backend: Backend = module.load(engine, precision, streams, model_cache=model_cache, **more)
     return backend
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hambatch.backends.double_check import Chooser, Second
 from hambatch.backends.keras_network import WEIGHTS_NAME, load_network, preprocess
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
-from hambatch.types import Batch, Scored, on_host
+from hambatch.types import Batch, Scored, Twice, on_host
 
 
 class KerasBackend:
@@ -17,15 +19,19 @@ class KerasBackend:
 
     In a call of several, the kernels that TensorFlow takes on some processors sum the rows of a
     tile and those beyond the last whole tile in another order.
+
+    ``double_check`` is the percentage of images that are computed twice: by the same call, for
+    there is no other place, after the others of their batch.
     """
 
     name = "keras-fp32"
     holds = 0
     note = ""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, double_check: float = 0.0) -> None:
         import tensorflow as tf
 
+        self._chooser = Chooser(double_check) if double_check else None
         self._forward = tf.function(lambda images: network(images, training=False))
 
     def predict(self, batches: Iterable[Batch]) -> Iterator[Scored]:
@@ -38,14 +44,30 @@ class KerasBackend:
                 np.empty((0, 2048), np.float32),
                 *(one["features"].numpy() for one in found),
             ]
-            yield Scored(batch, np.concatenate(logits), np.concatenate(features))
+            rows = np.concatenate(logits)
+            twice = self._twice(images, rows) if self._chooser else Twice()
+            yield Scored(batch, rows, np.concatenate(features), twice=twice)
+
+    def _twice(self, images: NDArray[np.uint8], rows: NDArray[np.float32]) -> Twice:
+        second = Second.of(*rows.shape)
+        for k, image in enumerate(images):
+            if self._chooser and self._chooser.takes():
+                again = self._forward(preprocess(image[np.newaxis]))["logits"].numpy()
+                second.keep(k, again, np.array([[k, 0, k, 0]]))
+                second.requests += 1
+        return second.compared(rows)
 
     def close(self) -> None:
         """Give back nothing before the process ends."""
 
 
 def load(
-    engine: Engine, precision: str, streams: int, *, model_cache: Path | None = None
+    engine: Engine,
+    precision: str,
+    streams: int,
+    *,
+    model_cache: Path | None = None,
+    double_check: float = 0.0,
 ) -> KerasBackend:
     """Build the network and load the engine's Keras weights; Keras shares the cores itself.
 
@@ -66,4 +88,4 @@ def load(
         )
     training, side = engine.manifest.training, engine.manifest.input.height
     head = int(training["hidden_units"]), float(training["dropout"])
-    return KerasBackend(load_network(path, *head, side))
+    return KerasBackend(load_network(path, *head, side), double_check)

@@ -36,8 +36,9 @@ def with_views(predict: Predict, count: int) -> Predict:
     def predict_views(batches: Iterable[Batch]) -> Iterator[Scored]:
         scored = predict(view for batch in batches for view in _views(batch, count))
         for first in scored:
-            others = tuple(view.logits for view in islice(scored, count - 1))
-            yield replace(first, views=others)
+            others = list(islice(scored, count - 1))
+            twice = sum((view.twice for view in others), first.twice)
+            yield replace(first, views=tuple(view.logits for view in others), twice=twice)
 
     return predict_views
 

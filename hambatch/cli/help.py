@@ -16,7 +16,7 @@ HEADINGS: Mapping[str, str] = {
     "salvage_truncated fail_over",
     "Engine and device": "engine device backend precision force tta calibration max_batch int8 "
     "workspace_megabytes hardware_compatible version_compatible",
-    "Checks": "sentinel_every sample gate against exclude_trained change percentile "
+    "Checks": "sentinel_every double_check sample gate against exclude_trained change percentile "
     "samples repeats max_seconds key",
     "Speed": "batch_size threads streams decode_threads readers prefetch model_cache "
     "hw_decoder_load preallocate cache xla mixed_precision",

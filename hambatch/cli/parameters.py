@@ -95,6 +95,17 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class Percent(FiniteRange):
+    """0 to 100, or ``all`` for 100."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 100)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read ``all`` as 100."""
+        return super().convert(100.0 if value == "all" else value, param, ctx)
+
+
 class Listed(click.ParamType[tuple[Any, ...]]):
     """``1,2,4``: each part is of one type; repeated ones count once."""
 

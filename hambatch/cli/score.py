@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device, FiniteRange, OutputFile, option_of
+from hambatch.cli.parameters import Device, FiniteRange, OutputFile, Percent, option_of
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import VIEWS_AT_MOST, ScoreOptions
@@ -105,6 +105,12 @@ hambatch score ./images --out preds.csv --sign night.key
     metavar="PERCENT",
 )
 @option("--sentinel-every", "Score a sentinel in every N-th batch.", click.IntRange(1))
+@option(
+    "--double-check",
+    "Compute this share of the requests twice, in another place, and stop if scores differ.",
+    Percent(),
+    metavar="PERCENT|all",
+)
 @option("--batch-size", "Images in a batch.", click.IntRange(1, 1024))
 @option("--threads", "Cores to use; 0: all cores.", click.IntRange(0))
 @option(

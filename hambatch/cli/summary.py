@@ -76,6 +76,12 @@ def describe(outcome: Outcome, out: Path) -> str:
         f"{tally.failed} failed in {outcome.seconds:.1f} s "
         f"({_speed(now, outcome.seconds)}; {_ran_on(tally)}{earlier})"
     ]
+    if outcome.twice.images:
+        pictures, requests = outcome.twice.images, plural(outcome.twice.requests, "request")
+        lines.append(
+            f"  computed twice, with the same scores: {plural(pictures, 'image')} in {requests}, "
+            "sentinels included"
+        )
     lines += [f"  failed: {n} x {reason}" for reason, n in tally.reasons.most_common(SHOWN)]
     if outcome.without_row:
         files = plural(outcome.without_row, "file")

@@ -16,6 +16,7 @@ from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.process import WorkerLost
 from hambatch.score.worker.protocol import StageTimes
 from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.types import Twice
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,10 @@ class DevicePool:
             return first
         checked = sum(summary["checked"] for summary in found.values())
         return {**first, "checked": checked, "by_device": found}
+
+    def twice(self) -> Twice:
+        """Count what all devices computed twice."""
+        return sum((watch.twice for watch in self._watches.values()), Twice())
 
     def _hand_over(self) -> None:
         """Choose the devices that take the images of those that failed in this pass."""

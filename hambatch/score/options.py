@@ -26,9 +26,10 @@ class ScoreOptions:
     percentage of failed images above which a run stops. Probabilities are the mean over
     ``tta`` views of an image (:mod:`hambatch.backends.test_time_augmentation`);
     ``calibration`` applies the engine's fitted temperature, if it has one; every
-    ``sentinel_every``-th batch carries a sentinel. :mod:`hambatch.score.plan` resolves ``auto``
-    of ``device``, ``backend`` and ``precision``; ``force`` uses INT8 whatever its gate says.
-    ``model_cache`` keeps compiled graphs (:mod:`hambatch.backends.openvino_compile`).
+    ``sentinel_every``-th batch carries a sentinel; ``double_check`` percent of the requests are
+    computed twice (:mod:`hambatch.backends.double_check`). :mod:`hambatch.score.plan` resolves
+    ``auto`` of ``device``, ``backend`` and ``precision``; ``force`` uses INT8 whatever its
+    gate says. ``model_cache`` keeps compiled graphs (:mod:`hambatch.backends.openvino_compile`).
     ``decoder`` changes nothing on the CPU.
     """
 
@@ -54,6 +55,7 @@ class ScoreOptions:
     tta: Annotated[int, Meta(ge=1, le=VIEWS_AT_MOST)] = 1
     calibration: bool = True
     fail_over: Annotated[float, Meta(ge=0, le=100)] = 100.0
+    double_check: Annotated[float, Meta(ge=0, le=100)] = 0.0
     sentinel_every: Annotated[int, Meta(ge=1, le=10**18)] = 1
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
 

@@ -282,6 +282,7 @@ def _jobs(
         follow_symlinks=options.follow_symlinks,
         decoder=options.decoder,
         tta=options.tta,
+        double_check=options.double_check,
     )
     jobs = {
         str(gpu.ordinal): job(backend=ON_GPU, precision=precision, gpu=gpu.ordinal)

@@ -17,7 +17,8 @@ from hambatch.backends import BACKENDS
 from hambatch.engines.loading import installed_engines
 from hambatch.engines.precision import AUTO, USED, WANTED, graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of
-from hambatch.errors import InputError, SentinelError
+from hambatch.errors import InputError, SentinelError, WrongScores
+from hambatch.score import double_check
 from hambatch.score.journal.folder import DeviceHistory, survey_of
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import numbers_in
@@ -138,6 +139,7 @@ def describe_run(
         "not_scored": asdict(run.listing.survey),
         "changed_since_begun": asdict(changes),
         "sentinels": run.devices.sentinels(),
+        "double_check": double_check.summary(plan.used.double_check, run.devices.twice()),
         "engine": _engine(run),
         "precision": asdict(plan.choice),
         "calibration": {
@@ -161,13 +163,14 @@ def describe_run(
     }
 
 
-def write_stopped(run: Run, error: SentinelError) -> None:
-    """Name the rows that a wrong sentinel makes suspect; none of them is in the journal."""
+def write_stopped(run: Run, error: WrongScores) -> None:
+    """Name the rows that wrong scores make suspect; none of them is in the journal."""
     suspect, path = set(error.suspect), stopped_path(run.out)
+    by = "a sentinel" if isinstance(error, SentinelError) else "a double check"
     try:
         record = {
             "hambatch": __version__,
-            "state": "stopped by a sentinel",
+            "state": f"stopped by {by}",
             "source": _fingerprint(run)["listing"]["source"],
             "stopped_utc": utc_now(),
             "why": str(error),

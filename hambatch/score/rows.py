@@ -1,6 +1,7 @@
 """From answers to rows: where the probabilities of a row are computed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from hambatch.engines.loading import find_engine
 from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.probabilities import DECIMALS, as_wanted, softmax, temperature_of, tempered
+from hambatch.score.double_check import refuse_different
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import plan_run
 from hambatch.score.worker.protocol import Answer
@@ -75,6 +77,10 @@ class Watch(Protocol):
         """Cut the items into batches, and add what is to be checked."""
         ...
 
+    def suspects(self, answer: Answer) -> list[int]:
+        """Give the images that may be wrong if some of this answer, not checked yet, are."""
+        ...
+
     def check(self, answer: Answer) -> Answer:
         """Give the answer without what was added; raise if it is wrong."""
         ...
@@ -100,6 +106,10 @@ class Unwatched:
         waiting = iter(items)
         while batch := list(islice(waiting, self._batch_size)):
             yield batch
+
+    def suspects(self, answer: Answer) -> list[int]:
+        """Give the images of the answer: all before count as right."""
+        return [int(index) for index in answer.indices]
 
     def check(self, answer: Answer) -> Answer:
         """Give the answer as it is."""
@@ -136,7 +146,8 @@ def rows_of(
     manifest
         Its calibration, if it has one, is applied.
 
-    Raises AssertionError if an answer is about a file that was not sent, or a file is not answered.
+    Raises TwiceDifferent if an image got other scores the second time; AssertionError if an answer
+    is about a file that was not sent, or a file is not answered.
     """
     sent: dict[int, str] = {}
     held: dict[int, Row] = {}
@@ -155,6 +166,8 @@ def rows_of(
             held.clear()
         # That a worker was lost at an image needs no proof.
         certain = answer.by_parent and all(failure.index >= 0 for failure in answer.failures)
+        if answer.twice.differing:
+            refuse_different(answer, sent, manifest, watch.suspects(answer))
         checked = answer if certain else watch.check(answer)
         rows = rows_of_answer(checked, sent, manifest, worker.wait_ready().backend)
         for index, _ in rows:
@@ -177,7 +190,9 @@ def predict_files(
     Unless ``anywhere``, links that lead out of ``root`` are failed rows, as in a run.
     """
     folder = find_engine(options.engine)
-    plan = plan_run(folder, options, None if anywhere else root)
+    # What differs would have to be refused, and nothing is: each is computed once.
+    once = replace(options, double_check=0.0)
+    plan = plan_run(folder, once, None if anywhere else root)
     with SupervisedWorker(plan.job) as worker:
         manifest = as_wanted(read_manifest(folder), options.calibration)
         found = rows_of(worker, enumerate(names), root, manifest, Unwatched(options.batch_size))

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hambatch.engines.loading import find_engine, load_engine
-from hambatch.errors import HambatchError, SentinelError
+from hambatch.errors import HambatchError, WrongScores
 from hambatch.score.changes import look_again
 from hambatch.score.devices import DevicePool
 from hambatch.score.journal.folder import Journal, open_journal
@@ -38,6 +38,7 @@ from hambatch.sources.listing import Listing
 from hambatch.system.files import followed, refusing, showing_refusals, sync
 from hambatch.system.interrupts import stopping
 from hambatch.system.text import encode_name
+from hambatch.types import Twice
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Outcome:
     ``out`` is the table, also where a symbolic link was named; ``kept`` rows come from earlier
     starts; ``changes`` are SOURCE's since the first of them; ``seconds`` are of this start. A
     submission has one row for every id: ``without_row`` counts the images whose id stands for
-    another one there. ``seal`` says what became of it.
+    another one there. ``seal`` says what became of it; ``twice`` counts what this start computed
+    twice.
     """
 
     out: Path
@@ -58,6 +60,7 @@ class Outcome:
     seconds: float
     without_row: int = 0
     seal: str = ""
+    twice: Twice = field(default_factory=Twice)
 
     @property
     def complete(self) -> bool:
@@ -142,7 +145,7 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     with stopping("the batches under way") as stop:
         try:
             score_missing(run, stop, progress)
-        except SentinelError as error:
+        except WrongScores as error:
             write_stopped(run, error)
             raise
     run.log.sync()
@@ -153,7 +156,9 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     seal = _seal(run)
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
-    return Outcome(run.out, tally, run.listing, kept, changes, seconds, len(left), seal)
+    twice = run.devices.twice()
+    parts = (tally, run.listing, kept, changes, seconds, len(left), seal, twice)
+    return Outcome(run.out, *parts)
 
 
 def _seal(run: Run) -> str:

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from hambatch.backends import Backend, load_backend
+from hambatch.backends.double_check import Chooser
 from hambatch.backends.keras_network import save_network
 from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
 from hambatch.engines.probabilities import softmax
 from hambatch.errors import EngineError
 from hambatch.training.export.onnx_graph import store_weights_as_fp16
-from tests.backends.contract import BackendContract, pictures, scores
+from tests.backends.contract import BackendContract, batch_of, pictures, scores
 from tests.training.export.conftest import HIDDEN_UNITS
 from tests.training.export.keras_networks import load_small_networks
 
@@ -49,6 +50,12 @@ def test_openvino_agrees_with_the_reference(trained: Path, backend: Backend) -> 
     by_openvino = scores(load_backend("openvino", load_engine(trained), "fp32", 2), images)
     wanted = softmax(scores(backend, images))
     np.testing.assert_allclose(softmax(by_openvino), wanted, atol=2e-3)
+
+
+def test_images_are_computed_twice(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "_chooser", Chooser(100))
+    (scored,) = backend.predict([batch_of(pictures(3))])
+    assert (scored.twice.requests, scored.twice.images, scored.twice.differing) == (3, 3, ())
 
 
 def test_an_engine_without_keras_weights_is_refused(tiny_engine: Path) -> None:

@@ -24,6 +24,7 @@ def load(
     model_cache: Path | None = None,
     ordinal: int = 0,
     request_size: int = REQUEST_SIZE,
+    double_check: float = 0.0,
 ) -> TensorRtBackend:
     """Open a GPU, and load the engine's plan of one precision into slots.
 
@@ -40,6 +41,8 @@ def load(
         The GPU's number, as CUDA counts.
     request_size
         Halved until slots fit into the GPU's memory: then name and note say so.
+    double_check
+        Percentage of requests to compute twice.
     """
     from hambatch.backends.tensorrt.plans.build import kept_plan_for
     from hambatch.backends.tensorrt.pycuda_device import PyCudaDevice
@@ -56,7 +59,8 @@ def load(
             plan = LoadedPlan(content)
             undo_plan.callback(plan.close)
             plan.check(form)
-            backend = fitting_backend(name, device, plan.make_context, form, slots, plan.close)
+            make, close = plan.make_context, plan.close
+            backend = fitting_backend(name, device, make, form, slots, close, double_check)
             undo_plan.pop_all()
         undo_device.pop_all()
     return backend
@@ -69,6 +73,7 @@ def fitting_backend(
     form: RequestForm,
     slots: int,
     close_plan: Callable[[], None] | None = None,
+    double_check: float = 0.0,
 ) -> TensorRtBackend:
     """Make slots for requests of that form, or of half as many images, until they fit.
 
@@ -79,7 +84,9 @@ def fitting_backend(
     while True:
         sized = replace(form, size=size)
         try:
-            return TensorRtBackend(called, device, make_context, sized, slots, note, close_plan)
+            return TensorRtBackend(
+                called, device, make_context, sized, slots, note, close_plan, double_check
+            )
         except OutOfMemory:
             if size == 1:
                 raise

@@ -51,6 +51,26 @@ class _Sentinels:
 
 
 @dataclass(frozen=True)
+class _DoubleCheck:
+    """Records of before there was a ``--double-check`` have none."""
+
+    percent: Annotated[float, Meta(ge=0, le=100)]
+    requests: _Count
+    images: _Count
+    differences: _Count
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a run would have stopped, or could not have counted so."""
+        if self.differences:
+            raise ValueError(f"double_check.differences is {self.differences}, wanted 0")
+        if self.requests > self.images or (self.images and not self.percent):
+            raise ValueError(
+                f"double_check has {self.requests} requests of {self.images} images, of "
+                f"{self.percent:g} %"
+            )
+
+
+@dataclass(frozen=True)
 class _Precision:
     wanted: Literal["auto", "fp32", "fp16", "int8"]
     used: Literal["fp32", "fp16", "int8"]
@@ -93,7 +113,8 @@ class _Ran:
 class _Form:
     """Types and ranges of what :mod:`hambatch.score.record` does not check to read it.
 
-    ``precision`` is absent in records from before there was a choice.
+    ``precision`` is absent in records from before there was a choice, ``double_check`` in those
+    from before there was one.
     """
 
     hambatch: _Version
@@ -107,6 +128,7 @@ class _Form:
     timing: _Timing
     versions: dict[str, _Version]
     precision: _Precision | None = None
+    double_check: _DoubleCheck | None = None
     changed_since_begun: ChangedSince = field(default_factory=ChangedSince)
 
 
@@ -146,6 +168,9 @@ def _within(record: dict[str, Any], form: _Form) -> Pairs:
         "options.tta": (options.get("tta", 1), backend.get("tta", 1)),
         "options.follow_symlinks": (options["follow_symlinks"], listing.get("follow_symlinks")),
     }
+    if form.double_check:
+        given = options.get("double_check", 0.0)
+        pairs["double_check.percent"] = form.double_check.percent, given
     if form.precision:
         pairs["precision.wanted"] = form.precision.wanted, options["precision"]
     if options["backend"] != "auto":

@@ -27,6 +27,7 @@ from hambatch.score.worker.protocol import Answer
 from hambatch.sources.reading import Item
 from hambatch.system.files import refusing
 from hambatch.system.text import encode_name
+from hambatch.types import Twice
 
 
 class Ledger:
@@ -123,6 +124,8 @@ class SentinelWatch:
     ----------
     checked
         Sentinels that came back right.
+    twice
+        What ``--double-check`` computed twice, and found equal.
     """
 
     def __init__(
@@ -152,7 +155,7 @@ class SentinelWatch:
         self._sent: dict[int, _Use] = {}
         self._chance = random.Random(SEED)  # noqa: S311
         self._uses, self._batches, self._widest = count(1), 0, 0
-        self.checked = 0
+        self.checked, self.twice = 0, Twice()
 
     def __enter__(self) -> "SentinelWatch":
         """Return the watch."""
@@ -182,6 +185,7 @@ class SentinelWatch:
         Raises SentinelError if one is off, not a number or failed. It names the batch and holds the
         indices of the images that are suspect.
         """
+        self.twice += Twice(answer.twice.requests, answer.twice.images)
         failed = [failure for failure in answer.failures if failure.index < 0]
         slots = np.flatnonzero(answer.indices < 0).tolist()
         self._note_images(answer)
@@ -195,6 +199,11 @@ class SentinelWatch:
         for index in answer.indices[slots].tolist():
             del self._sent[index]
         return answer.without(slots)
+
+    def suspects(self, answer: Answer) -> list[int]:
+        """Give the images that may be wrong if some of this answer, not checked yet, are."""
+        self._note_images(answer)
+        return self._ledger.suspects([found.slot for found in answer.twice.differing])
 
     def proven(self) -> list[int]:
         """Give the images that the answers checked since the last call have proven.

@@ -66,7 +66,7 @@ def _answer_all(parent: Parent, job: Job) -> None:
 
     times, started = StageTimes(), time.perf_counter()
     engine = load_engine(job.engine)
-    how = job.precision, job.streams, job.model_cache, job.gpu
+    how = job.precision, job.streams, job.model_cache, job.gpu, job.double_check
     backend = load_backend(job.backend, engine, *how)
     ahead, prefetch = (0, 1) if job.one_by_one else (BATCHES_AHEAD, job.prefetch)
     pipeline = _pipeline(job, prefetch, engine.manifest, parent)
@@ -123,6 +123,7 @@ def _answer(scored: Scored) -> Answer:
         list(batch.failures),
         views=scored.views,
         explained=scored.explained,
+        twice=scored.twice,
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hambatch.errors import HambatchError
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.sources.reading import Bounds, Item, Limits
-from hambatch.types import Explained, Failure
+from hambatch.types import Explained, Failure, Twice
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Job:
     ``decode_seconds`` is a failed row.
     Unless ``follow_symlinks``, files that really lie outside ``root``, a path free of
     symbolic links, are not read; None switches the check off.
-    ``tta`` views of every image are scored (:mod:`hambatch.backends.test_time_augmentation`).
+    ``tta`` views of every image are scored (:mod:`hambatch.backends.test_time_augmentation`), and
+    ``double_check`` percent of the requests twice (:mod:`hambatch.backends.double_check`).
     ``gpu`` is the number of the GPU that decodes and computes; None: the CPU does.
     With ``one_by_one`` every batch is answered before the next is touched: slow,
     but the first unanswered batch is then the one that the worker died of.
@@ -51,6 +52,7 @@ class Job:
     gpu: int | None = None
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
     tta: int = 1
+    double_check: float = 0.0
 
     @property
     def backend_name(self) -> str:
@@ -106,9 +108,10 @@ class Answer:
     by_parent: bool = False
     views: tuple[NDArray[np.float32], ...] = ()
     explained: Explained | None = None
+    twice: Twice = field(default_factory=Twice)
 
     def without(self, slots: Sequence[int]) -> "Answer":
-        """Leave out the images in these slots; failures stay."""
+        """Leave out the images in these slots; failures and counts stay."""
         kept = np.delete(np.arange(len(self.indices)), slots).tolist()
         return Answer(
             self.indices[kept],
@@ -119,6 +122,7 @@ class Answer:
             self.by_parent,
             tuple(view[kept] for view in self.views),
             self.explained and self.explained.only(kept),
+            Twice(self.twice.requests, self.twice.images),
         )
 
 

@@ -218,7 +218,8 @@ class SupervisedWorker:
     def _start(self, *, one_by_one: bool = False) -> None:
         self.started += 1
         job = replace(self._job, one_by_one=one_by_one)
-        extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * job.tta
+        times = job.tta * (2 if job.double_check else 1)
+        extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * times
         alone = self._seconds_to_decode()
         self._in_haste = alone < job.decode_seconds
         self._worker = Worker(job, job.decode_seconds + extra, alone)

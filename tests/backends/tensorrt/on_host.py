@@ -18,12 +18,22 @@ class OnHost:
     """Close ``backend``: it fails if something was leaked."""
 
     def __init__(
-        self, engine: Engine, size: int = SIZE, slots: int = 2, before: Callable[[], object] = bool
+        self,
+        engine: Engine,
+        size: int = SIZE,
+        slots: int = 2,
+        before: Callable[[], object] = bool,
+        double_check: float = 0.0,
     ) -> None:
         self.device = HostDevice()
         self.engine = HostEngine(self.device, engine, before=before)
         self.backend = TensorRtBackend(
-            "tensorrt-fp32", self.device, self.engine.make_context, form_of(engine, size), slots
+            "tensorrt-fp32",
+            self.device,
+            self.engine.make_context,
+            form_of(engine, size),
+            slots,
+            double_check=double_check,
         )
 
     def batch(self, images: np.ndarray, first: int = 0, shift: int = 0) -> Batch:
