@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from hambatch.backends.keras_network import WEIGHTS_NAME, load_network, preprocess
+from hambatch.backends.keras_network import WEIGHTS_NAME, Head, load_network, preprocess
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
+from hambatch.system.schema import convert
 from hambatch.types import Batch, Scored, on_host
 
 
@@ -65,5 +66,11 @@ def load(
             "\nNext: hambatch train, or --backend openvino"
         )
     training, side = engine.manifest.training, engine.manifest.input.height
-    head = int(training["hidden_units"]), float(training["dropout"])
-    return KerasBackend(load_network(path, *head, side))
+    try:
+        head = convert(training, Head)
+    except ValueError as error:
+        raise EngineError(
+            f"engine.json does not say what head the network has: training.{error}.\n"
+            "Next: hambatch train, or --backend openvino"
+        ) from error
+    return KerasBackend(load_network(path, head.hidden_units, head.dropout, side))
