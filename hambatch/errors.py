@@ -22,9 +22,17 @@ import errno
 import os
 from enum import IntEnum
 
+LONGEST_LINE = 5000
+"""Characters of a line of a message: room for any path, and not for a file that is quoted whole."""
+
 
 class HambatchError(Exception):
     """A set-up that cannot work; the command line shows it without a traceback."""
+
+    def __init__(self, message: str = "") -> None:
+        lines = message.split("\n")
+        kept = (x if len(x) <= LONGEST_LINE else f"{x[:LONGEST_LINE]} ..." for x in lines)
+        super().__init__("\n".join(kept))
 
 
 class InputError(HambatchError):

@@ -1,8 +1,11 @@
 """The network in Keras: built, and its weights read and written."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import FEATURES
@@ -17,6 +20,14 @@ SUFFIX = ".weights.h5"
 WEIGHTS_NAME = f"model{SUFFIX}"
 
 PURPOSE = "hambatch train"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What ``training`` of ``engine.json`` says of the network's head."""
+
+    hidden_units: Annotated[int, Meta(ge=1, le=65_535)]
+    dropout: Annotated[float, Meta(ge=0, lt=1)]
 
 
 def keras_for(purpose: str) -> Any:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.backends.double_check import Chooser, Second
-from hambatch.backends.keras_network import WEIGHTS_NAME, load_network, preprocess
+from hambatch.backends.keras_network import WEIGHTS_NAME, Head, load_network, preprocess
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
+from hambatch.system.schema import convert
 from hambatch.types import Batch, Scored, Twice, on_host
 
 
@@ -87,5 +88,12 @@ def load(
             "\nNext: hambatch train, or --backend openvino"
         )
     training, side = engine.manifest.training, engine.manifest.input.height
-    head = int(training["hidden_units"]), float(training["dropout"])
-    return KerasBackend(load_network(path, *head, side), double_check)
+    try:
+        head = convert(training, Head)
+    except ValueError as error:
+        raise EngineError(
+            f"engine.json does not say what head the network has: training.{error}.\n"
+            "Next: hambatch train, or --backend openvino"
+        ) from error
+    network = load_network(path, head.hidden_units, head.dropout, side)
+    return KerasBackend(network, double_check)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from hambatch.errors import InputError
-from hambatch.system.schema import read_json
+from hambatch.system.schema import read_json_file
 from hambatch.system.text import encode_name
 
 MOST_BYTES = 16_000_000
@@ -85,11 +85,7 @@ def read_result(path: Path) -> Result:
     Raises InputError if it cannot be read, or is no result of `hambatch bench` of this format.
     """
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"it has more than {MOST_BYTES} bytes")
-        return _result(path, read_json(content, _File))
+        return _result(path, read_json_file(path, _File, MOST_BYTES))
     except OSError as error:
         raise _refused(path, f"it cannot be read ({error.strerror})") from error
     except ValueError as error:

@@ -12,7 +12,8 @@ from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
 from hambatch.engines.sentinels import Sentinels, problem_with
 from hambatch.errors import EngineError
 from hambatch.system.files import as_json, sha256_of_bytes
-from hambatch.system.schema import convert, read_json
+from hambatch.system.schema import convert, decode, read_json_file
+from hambatch.system.text import excerpt, problem_with_file_name
 
 MANIFEST_NAME = "engine.json"
 
@@ -33,7 +34,12 @@ Figure = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Points = Annotated[float, Meta(ge=-100, le=100)]
 Text = Annotated[str, Meta(min_length=1)]
-Temperature = Annotated[float, Meta(gt=0)]
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+"""It is printed, so that it has no control character."""
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Side = Annotated[int, Meta(ge=1, le=65_535)]
+Temperature = Annotated[float, Meta(ge=1e-3, le=1e3)]
+"""Of a fitted one; `hambatch engines calibrate` keeps well within."""
 Interval = tuple[Figure, Figure]
 
 
@@ -41,12 +47,12 @@ Interval = tuple[Figure, Figure]
 class InputSpec:
     """The graph's input: ``[batch, height, width, 3]``."""
 
-    name: str = "images"
-    dtype: str = "uint8"
-    layout: str = "NHWC"
-    colour: str = "RGB"
-    height: Count = 224
-    width: Count = 224
+    name: Name = "images"
+    dtype: Literal["uint8"] = "uint8"
+    layout: Literal["NHWC"] = "NHWC"
+    colour: Literal["RGB"] = "RGB"
+    height: Side = 224
+    width: Side = 224
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,8 @@ class Preprocessing:
     """What happens between encoded bytes and the graph's input."""
 
     exif_orientation: bool = True
-    resize: str = "stretch"
-    interpolation: str = "linear"
+    resize: Literal["stretch"] = "stretch"
+    interpolation: Literal["linear"] = "linear"
     antialias: bool = False
 
 
@@ -63,8 +69,8 @@ class Preprocessing:
 class EngineFile:
     """A file of the folder; an ``optional`` one may be absent, never altered."""
 
-    sha256: str
-    bytes: int
+    sha256: Sha256
+    bytes: Annotated[int, Meta(ge=0)]
     optional: bool = False
 
 
@@ -213,8 +219,8 @@ class Manifest:
     ``metrics`` and ``data`` say what was measured on what; ``training`` is its configuration.
     """
 
-    name: str
-    version: str
+    name: Name
+    version: Name
     files: dict[str, EngineFile]
     variants: tuple[Variant, ...]
     classes: tuple[str, ...] = CLASSES
@@ -260,6 +266,26 @@ class Manifest:
         )
 
 
+@dataclass(frozen=True)
+class _Fp16Stored:
+    max_difference: Figure
+
+
+@dataclass(frozen=True)
+class _Parity:
+    fp16_stored: _Fp16Stored = _Fp16Stored(0.0)
+
+
+@dataclass(frozen=True)
+class _Data:
+    split_sha256: Text = "unknown"
+
+
+@dataclass(frozen=True)
+class _Metrics:
+    test: dict[str, Any] = field(default_factory=dict)
+
+
 SEAL = "sha256"
 
 
@@ -285,7 +311,7 @@ def identity_of(folder: Path) -> str:
     are still those of the engine.
     """
     content = (folder / MANIFEST_NAME).read_bytes()
-    values = json.loads(content)
+    values = decode(content)
     if values["files"].pop(TRAINING_IMAGES, None) is None:
         return sha256_of_bytes(content)
     return sha256_of_bytes(as_json(sealed(values)).encode())
@@ -299,7 +325,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        manifest = _typed(read_json(path.read_bytes(), dict[str, Any]))
+        manifest = _typed(read_json_file(path, dict[str, Any]))
     except OSError as error:
         raise EngineError(
             f"no engine at {folder}: {MANIFEST_NAME} cannot be read ({error.strerror}).\n"
@@ -323,24 +349,46 @@ _REQUIRED = {
 
 def _typed(raw: dict[str, Any]) -> Manifest:
     if raw.get("format") != FORMAT:
-        raise ValueError(f"its format is {raw.get('format')!r}, this hambatch reads {FORMAT}")
+        found = excerpt(repr(raw.get("format")))
+        raise ValueError(f"its format is {found}, this hambatch reads {FORMAT}")
     found = seal_of(raw)
     # Engines from before there were seals have none.
     wanted = raw.pop(SEAL, found)
     if wanted != found:
         raise ValueError(
-            f"it was changed after it was written: its values have sha256 {found}, not {wanted!r}"
+            "it was changed after it was written: its values have sha256 "
+            f"{found}, not {excerpt(repr(wanted))}"
         )
     # Engines from before calibrations have one, which nothing ever set to another number.
     temperature = raw.pop("temperature", 1.0)
     if temperature != 1.0:
-        raise ValueError(f"its temperature is {temperature!r}, wanted a calibration instead")
+        found = excerpt(repr(temperature))
+        raise ValueError(f"its temperature is {found}, wanted a calibration instead")
     missing = list(_missing(raw))
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}")
     if raw.get("calibration", raw) is None:
         raise ValueError("calibration is null, wanted an object, or no such field")
+    _check_parts(raw)
     return convert(raw, Manifest, exact=True)
+
+
+def _check_parts(raw: dict[str, Any]) -> None:
+    """Raise ValueError if a value that is used has another type, in a field of any values.
+
+    Each may be absent.
+    """
+    whole = convert(raw, Manifest)
+    parts: list[tuple[str, dict[str, Any], type]] = [
+        ("data", whole.data, _Data),
+        ("metrics", whole.metrics, _Metrics),
+        *((f"variants[{k}].parity", v.parity, _Parity) for k, v in enumerate(whole.variants)),
+    ]
+    for place, values, kind in parts:
+        try:
+            convert(values, kind)
+        except ValueError as error:
+            raise ValueError(f"{place}.{error}") from error
 
 
 def _missing(raw: dict[str, Any]) -> Iterator[str]:
@@ -355,18 +403,20 @@ def _missing(raw: dict[str, Any]) -> Iterator[str]:
 def _problems(manifest: Manifest) -> Iterator[str]:
     """Say what is wrong with values that contradict each other."""
     if manifest.classes != CLASSES:
-        yield f"its classes are {manifest.classes}, wanted {CLASSES}"
+        yield f"its classes are {excerpt(str(manifest.classes))}, wanted {CLASSES}"
     if not set(manifest.malignant) <= set(manifest.classes):
-        yield f"malignant {manifest.malignant} is not a subset of its classes"
+        yield f"malignant {excerpt(str(manifest.malignant))} is not a subset of its classes"
     trained_on = manifest.data.get("trained_on", [])
     if not isinstance(trained_on, list | tuple) or any(part not in SPLITS for part in trained_on):
-        yield f"it was trained on {trained_on}, wanted parts of {SPLITS}"
+        yield f"it was trained on {excerpt(str(trained_on))}, wanted parts of {SPLITS}"
     for name in manifest.files:
-        if Path(name).name != name or name in {"", ".", "..", MANIFEST_NAME}:
-            yield f"{name!r} is not the name of a file in its folder"
+        if name == MANIFEST_NAME:
+            yield f"{name!r} is not the name of a file in its folder, but of itself"
+        if problem := problem_with_file_name(name):
+            yield f"{excerpt(repr(name))} {problem}"
     for variant in manifest.variants:
         if variant.file not in manifest.files:
-            yield f"the {variant.precision} graph {variant.file!r} has no sha256"
+            yield f"the {variant.precision} graph {excerpt(repr(variant.file))} has no sha256"
         machines = {(gate.backend, gate.instruction_set) for gate in variant.gates}
         if len(machines) < len(variant.gates):
             yield f"the {variant.precision} graph has two gates of one machine"

@@ -8,9 +8,13 @@ from typing import Annotated
 from msgspec import Meta
 
 from hambatch.engines.classes import CLASSES
+from hambatch.system.text import excerpt
 
 Tolerance = Annotated[float, Meta(gt=0, lt=1)]
-Probabilities = Annotated[tuple[float, ...], Meta(min_length=len(CLASSES), max_length=len(CLASSES))]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Probabilities = Annotated[
+    tuple[Probability, ...], Meta(min_length=len(CLASSES), max_length=len(CLASSES))
+]
 """In the order of the classes."""
 
 LOGIT_TOLERANCE = 1e-3
@@ -115,7 +119,7 @@ def problem_with(sentinels: Sentinels, files: Container[str]) -> str:
     """Say what is wrong with the section; empty if nothing is."""
     for sentinel in sentinels.pictures:
         if sentinel.file not in files:
-            return f"the sentinel {sentinel.file!r} has no sha256"
+            return f"the sentinel {excerpt(repr(sentinel.file))} has no sha256"
     own = Recorded(
         precision_of(sentinels.measured_on.backend),
         sentinels.measured_on,
@@ -124,7 +128,7 @@ def problem_with(sentinels: Sentinels, files: Container[str]) -> str:
     )
     seen: set[str] = set()
     for record in (own, *sentinels.also):
-        what = f"the sentinels' record in {record.precision}"
+        what = f"the sentinels' record in {excerpt(record.precision)}"
         if record.precision in seen:
             return f"{what} is not the only one"
         seen.add(record.precision)

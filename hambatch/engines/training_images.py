@@ -16,7 +16,7 @@ from hambatch.engines.loading import verify_file
 from hambatch.engines.manifest import TRAINING_IMAGES, Manifest
 from hambatch.errors import EngineError
 from hambatch.system.files import sha256_of_bytes, write_text
-from hambatch.system.schema import read_json
+from hambatch.system.schema import read_json_file
 
 DIGITS = 16
 """Hexadecimal digits of a hash that are kept: of a million ids, none meets another by chance."""
@@ -89,7 +89,7 @@ def read_training_images(folder: Path, manifest: Manifest) -> TrainingImages | N
     verify_file(folder, manifest, TRAINING_IMAGES)
     path = folder / TRAINING_IMAGES
     try:
-        found = read_json(path.read_bytes(), TrainingImages)
+        found = read_json_file(path, TrainingImages)
         own = manifest.data.get("split_sha256", found.split_sha256)
         if found.split_sha256 != own:
             raise ValueError(f"it is of split table {found.split_sha256}, the engine of {own}")

@@ -18,7 +18,7 @@ from hambatch.evaluation.sample import MALIGNANT_CLASSES
 from hambatch.sinks.formats import open_table
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file, write_json, write_text
-from hambatch.system.schema import convert, read_json
+from hambatch.system.schema import convert, read_json_file
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
@@ -58,7 +58,7 @@ def read_out_of_fold_record(path: Path) -> OutOfFoldRecord | None:
     Raises InputError if it is of another table, or does not say which networks made it.
     """
     try:
-        raw = read_json(record_path(path).read_bytes(), dict[str, Any])
+        raw = read_json_file(record_path(path), dict[str, Any])
     except (OSError, ValueError):
         return None
     if raw.get("state") != OUT_OF_FOLD:

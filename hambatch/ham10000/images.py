@@ -13,7 +13,7 @@ from hambatch.errors import InputError
 from hambatch.sources.content import HEAD_BYTES, SUFFIXES, SUPPORTED, image_format
 from hambatch.sources.skipped import known_folder
 from hambatch.system.files import open_regular, sha256_of_regular
-from hambatch.system.text import canonical_id
+from hambatch.system.text import canonical_id, excerpt, problem_with_cell
 
 
 class ImageFile(NamedTuple):
@@ -132,7 +132,8 @@ def _check_utf8(path: str) -> None:
 def hash_images(root: Path, found: dict[str, list[str]]) -> dict[str, ImageFile]:
     """Hash every file; of several identical files for one image the first is kept.
 
-    Raises InputError if a file cannot be read, or files of one image differ.
+    Raises InputError if a file cannot be read, files of one image differ, or its path would be a
+    formula in the split table.
     """
     images = {}
     for image_id, files in tqdm(found.items(), desc="hashing", unit=" images", disable=None):
@@ -146,8 +147,17 @@ def hash_images(root: Path, found: dict[str, list[str]]) -> dict[str, ImageFile]
                 f"{', '.join(files)}; wanted one version of each image.\n"
                 "Next: remove the version that you do not want and run this again"
             )
+        _refuse_formula(files[0])
         images[image_id] = ImageFile(files[0], hashes[0])
     return images
+
+
+def _refuse_formula(path: str) -> None:
+    if problem := problem_with_cell(path):
+        raise InputError(
+            f"the path {excerpt(repr(path))} has {problem}, wanted one that a split table can hold "
+            "as it stands.\nNext: rename it and run this again"
+        )
 
 
 def _cannot_read(error: OSError) -> NoReturn:

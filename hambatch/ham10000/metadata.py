@@ -45,7 +45,8 @@ def read_metadata(path: Path) -> pd.DataFrame:
     unknown age is an empty string.
 
     Raises InputError if the file is no such table, a column or an id is missing, a ``dx`` is
-    unknown, an image is listed twice, or a lesion has several ``dx``.
+    unknown, an image is listed twice, a lesion has several ``dx``, or a cell would be a formula in
+    the split table.
     """
     table = read_csv(path, NEXT, COLUMNS)
     table.check_columns(COLUMNS)
@@ -54,6 +55,7 @@ def read_metadata(path: Path) -> pd.DataFrame:
     table.check_ids(rows["image_id"].map(canonical_id), "image_id")
     table.check("lesion_id", known(rows["lesion_id"]) != "", "an id in every row", "image_id")
     table.check("dx", rows["dx"].isin(CLASSES), f"one of {' '.join(CLASSES)}", "image_id")
+    table.check_cells(COLUMNS, "image_id")
     classes = rows.groupby("lesion_id")["dx"].unique()
     several = classes[classes.map(len) > 1]
     if len(several):

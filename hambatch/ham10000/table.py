@@ -10,8 +10,8 @@ from hambatch.engines.classes import CLASSES, PARTS
 from hambatch.errors import InputError
 from hambatch.ham10000.options import PrepareOptions
 from hambatch.system.files import companion
-from hambatch.system.schema import read_json
-from hambatch.system.text import canonical_id
+from hambatch.system.schema import read_json_file
+from hambatch.system.text import canonical_id, excerpt, problem_with_cell
 from hambatch.system.text_table import known, read_csv
 
 COLUMNS = (
@@ -55,6 +55,20 @@ def read_split(path: Path) -> pd.DataFrame:
     return rows
 
 
+def refuse_formulas(table: pd.DataFrame) -> None:
+    """Raise InputError if an id of a split table would be a formula in a table that is written.
+
+    `prepare` writes no such split table; one of another origin may be read, and is not copied.
+    """
+    for column in ("image_id", "lesion_id"):
+        for text in table[column]:
+            if problem := problem_with_cell(text):
+                raise InputError(
+                    f"the split table has {column} {excerpt(repr(text))} with {problem}; "
+                    f"wanted ids that a table can hold as they stand.\nNext: {NEXT}"
+                )
+
+
 def files_of(table: pd.DataFrame, root: Path) -> dict[str, Path]:
     """Path of every image by the sha256 of its bytes."""
     return {
@@ -82,7 +96,7 @@ def record_path(split_path: Path) -> Path:
 def prepared_with(split_path: Path) -> dict[str, float]:
     """Give the options of `prepare` that the record names; none of a table of another origin."""
     try:
-        record = read_json(record_path(split_path).read_bytes(), _Record)
+        record = read_json_file(record_path(split_path), _Record)
     except (OSError, ValueError):
         return {}
     options = asdict(record)
@@ -107,7 +121,7 @@ def dataset_root(split_path: Path) -> Path:
     """
     record = record_path(split_path)
     try:
-        root = Path(read_json(record.read_bytes(), _Record).root)
+        root = Path(read_json_file(record, _Record).root)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         found, wanted = f"no record with a dataset root ({why})", "the record that prepare writes"

@@ -10,7 +10,7 @@ from typing import NoReturn
 from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
-from hambatch.system.text import COLUMNS_NAMED, decode_name, encode_name, first_names
+from hambatch.system.text import COLUMNS_NAMED, decode_name, encode_name, excerpt, first_names
 from hambatch.types import Row
 
 PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)
@@ -79,6 +79,10 @@ def _probability(value: float | None) -> float | None:
     return rounded + 0.0  # a zero without a sign
 
 
+LONGEST_PATH = 3 * 4096
+"""Characters of a path, of which every byte is encoded."""
+
+
 class MalformedTable(Exception):
     """A file, or a row, that hambatch did not write: what was found in it, and what was wanted.
 
@@ -88,7 +92,7 @@ class MalformedTable(Exception):
     def __init__(self, found: str, wanted: str, image: object = "") -> None:
         super().__init__(f"found {found}; wanted {wanted}")
         self.found, self.wanted = found, wanted
-        self.image = image if isinstance(image, str) else ""
+        self.image = excerpt(image, LONGEST_PATH) if isinstance(image, str) else ""
 
 
 @contextmanager
@@ -203,8 +207,9 @@ class _Checked:
         return decode_name(value) if isinstance(value, str) else self._refuse(column, "text")
 
     def _refuse(self, column: str, wanted: str) -> NoReturn:
-        shown = "nothing" if self._record[column] is None else repr(self._record[column])
+        value = self._record[column]
+        shown = "nothing" if value is None else excerpt(repr(value))
         found = f"{column} {shown} in row {self._number}"
         if column != "image":
-            found += f" (image {self._record['image']!r})"
+            found += f" (image {excerpt(repr(self._record['image']))})"
         raise MalformedTable(found, wanted, self._record["image"])

@@ -17,6 +17,7 @@ from hambatch.sinks.columns import (
     record_of,
 )
 from hambatch.system.files import closed_at_the_end
+from hambatch.system.text import excerpt
 from hambatch.types import Row
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
@@ -59,7 +60,7 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | Malform
                 yield MalformedTable(f"{cells.found} in row {number}", cells.wanted)
             elif len(cells) != len(header):
                 yield MalformedTable(
-                    f"{len(cells)} cells in row {number} (image {cells[0]!r})",
+                    f"{len(cells)} cells in row {number} (image {excerpt(repr(cells[0]))})",
                     f"{len(header)}, one for each column",
                     cells[0] if header[0] == "image" else "",
                 )

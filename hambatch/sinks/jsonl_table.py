@@ -14,6 +14,7 @@ from hambatch.sinks.columns import (
     record_of,
 )
 from hambatch.system.files import closed_at_the_end
+from hambatch.system.schema import decode
 from hambatch.types import Row
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -63,10 +64,11 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | Malform
 
 def _record(line: str, number: int, wanted: Sequence[str]) -> Record:
     try:
-        found = json.loads(line)
+        # NaN is a missing value in tables of other programs.
+        found = decode(line, strict=False)
         # An escape such as \ud800 is JSON, but half a character; so is a byte that is no UTF-8.
         json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MalformedTable(f"no JSON in row {number} ({error})", "one object a line") from error
     if not isinstance(found, dict):
         raise MalformedTable(f"{line.strip()[:40]!r} in row {number}", "one object a line")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hambatch.errors import InputError
 from hambatch.system.cache import user_cache
 from hambatch.system.files import replacing, sha256_of_bytes, write_text
-from hambatch.system.schema import read_json
+from hambatch.system.schema import read_json_file
 
 FLOAT32 = np.dtype(np.float32)
 _NAME_ANOTHER = "name a folder that you may write to with --cache, or in XDG_CACHE_HOME"
@@ -93,7 +93,7 @@ class FeatureCache:
 
 def _pairs_of(index: Path) -> list[Pair]:
     try:
-        return read_json(index.read_bytes(), list[Pair])
+        return read_json_file(index, list[Pair])
     except (OSError, ValueError) as error:
         raise _damaged(index, str(error)) from error
 

@@ -11,9 +11,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from hambatch.system.text import excerpt
+
 DELIMITERS = ",;\t"
 
 WANTED = "a table of text in UTF-8 or UTF-16, as Excel saves with CSV UTF-8 or Unicode text"
+
+MOST_COLUMNS = 10_000
+"""pandas takes a quarter of a millisecond for a column, however few rows there are."""
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -123,6 +128,8 @@ def _header(lines: Iterator[str], delimiter: str) -> list[str]:
         cells = next(_cells(lines, delimiter))
     except csv.Error as error:
         raise NotDelimited(f"no header ({error})", "a table with a header") from error
+    if len(cells) > MOST_COLUMNS:
+        raise NotDelimited(f"{len(cells):,} columns", f"at most {MOST_COLUMNS:,}")
     return [cell.strip().strip("\ufeff") for cell in cells]
 
 
@@ -151,7 +158,7 @@ def width_of(path: Path) -> int:
                 raise NotDelimited(f"no cells in row {number} ({error})", wanted_text) from error
             if any(cell.strip() for cell in cells[wanted:]):
                 found = f"rows with more cells than the header, the first: row {number}"
-                first = f"{cells[0]!r} with {len(cells)} cells"
+                first = f"{excerpt(repr(cells[0]))} with {len(cells)} cells"
                 raise NotDelimited(f"{found} ({first})", f"{wanted}, one for each column")
             width, number = max(width, len(cells)), number + 1
 

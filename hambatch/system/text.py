@@ -75,12 +75,49 @@ def canonical_id(image_id: str) -> str:
     return encode_name(unicodedata.normalize("NFC", image_id))
 
 
+def problem_with_cell(text: str) -> str:
+    r"""Say what no table that hambatch writes as it stands may hold; empty if nothing.
+
+    It is what :func:`encode_name` encodes, but for ``%``.
+
+    >>> problem_with_cell("=cmd|' /C calc'!A0"), problem_with_cell("a\tb"), problem_with_cell("50%")
+    ('the start of a formula', 'a control character', '')
+    """
+    if _UNPRINTABLE.search(text):
+        return "a control character"
+    return "the start of a formula" if _FORMULA.search(text) else ""
+
+
+LONGEST_NAME = 255
+"""Bytes of a file's name; most file systems take no longer one."""
+
+
+def problem_with_file_name(name: str) -> str:
+    """Say why a file's name that an artefact gives cannot be used; empty if it can.
+
+    It is to name a file of one folder: no path, no control character, nothing that no file system
+    takes.
+    """
+    if "/" in name or name in ("", ".", ".."):
+        return "is not the name of a file in its folder"
+    if _UNPRINTABLE.search(name):
+        return "has a control character, or bytes that are no text"
+    if len(name.encode(errors="replace")) > LONGEST_NAME:
+        return f"has more than {LONGEST_NAME} bytes"
+    return ""
+
+
+def excerpt(text: str, at_most: int = 200) -> str:
+    """Shorten text of others for a message; dots stand for what is left out."""
+    return text if len(text) <= at_most else f"{text[:at_most]} ..."
+
+
 def plural(count: int, thing: str) -> str:
     """Say ``1 stream``, ``2 streams``."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def first_names(names: Sequence[str], at_most: int = NAMED, separator: str = ", ") -> str:
-    """List the first names; dots stand for the others."""
+    """List the first names, each shortened; dots stand for the others."""
     more = ["..."] if len(names) > at_most else []
-    return separator.join([*names[:at_most], *more])
+    return separator.join([*map(excerpt, names[:at_most]), *more])

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hambatch.errors import InputError
 from hambatch.system.delimited import Layout, NotDelimited, open_delimited, width_of
-from hambatch.system.text import COLUMNS_NAMED, NAMED, first_names
+from hambatch.system.text import COLUMNS_NAMED, NAMED, excerpt, first_names, problem_with_cell
 
 MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "#n/a", "null", "none", "unknown"})
 """What programs write, in any case, for a value that is not known."""
@@ -71,7 +71,9 @@ class TextTable:
         for column in wanted:
             places = exact.get(column) or loose.get(_loose(column), [])
             if len(places) > 1:
-                which = " and ".join(f"{found[k]!r} (column {k + 1})" for k in places[:NAMED])
+                which = " and ".join(
+                    f"{excerpt(repr(found[k]))} (column {k + 1})" for k in places[:NAMED]
+                )
                 found_text = f"{len(places)} columns {column}: {which}"
                 raise self.refused(found_text, "every column once")
             for place in places:
@@ -119,8 +121,20 @@ class TextTable:
         if bad.size:
             first = int(bad[0])
             value, name = self.rows[column].iloc[first], self.rows[named_by].iloc[first]
-            found = f"{column} {value!r} in row {self.numbers[first]} ({named_by} {name!r})"
+            shown, named = excerpt(repr(value)), excerpt(repr(name))
+            found = f"{column} {shown} in row {self.numbers[first]} ({named_by} {named})"
             raise self.refused(f"{found}; such rows: {bad.size}", wanted)
+
+    def check_cells(self, columns: Iterable[str], named_by: str) -> None:
+        """Raise InputError for a cell that would be a formula, or leave its row, in our tables.
+
+        What `score` writes of such a name is percent-encoded; what is written as it stands has to
+        be free of it.
+        """
+        for column in columns:
+            problems = self.rows[column].map(problem_with_cell)
+            wanted = "cells that are no formula to a spreadsheet, and without control characters"
+            self.check(column, problems == "", wanted, named_by)
 
     def numbers_in(self, column: str) -> NDArray[np.float64]:
         """Parse a column: float64, NaN for what is no number."""
@@ -147,10 +161,10 @@ class TextTable:
             rows = np.flatnonzero(ids == twice.iloc[0])[:NAMED]
             numbers, names = (
                 ", ".join(map(str, self.numbers[rows])),
-                ", ".join(self.rows[column].iloc[rows]),
+                first_names(list(self.rows[column].iloc[rows])),
             )
             found = f"{len(twice)} image_id in several rows: {first_names(list(twice))}"
-            where = f"{twice.iloc[0]} in rows {numbers}: {names}"
+            where = f"{excerpt(twice.iloc[0])} in rows {numbers}: {names}"
             raise self.refused(f"{found} ({where})", "one row for every image_id")
 
 

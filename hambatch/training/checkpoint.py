@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hambatch.errors import InputError
 from hambatch.system.files import replacing, write_text
-from hambatch.system.schema import convert
+from hambatch.system.schema import convert, decode
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -116,8 +116,8 @@ class Checkpoint(Generic[P]):
 def _read(path: Path) -> tuple[_About, dict[str, dict[str, NDArray[Any]]]]:
     # Without pickle: reading a checkpoint never executes anything.
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        # A loss may be NaN, which msgspec's own reader refuses.
-        about = convert(json.loads(str(stored["about"])), _About)
+        # A loss may be NaN.
+        about = convert(decode(str(stored["about"]), strict=False), _About)
         groups: dict[str, dict[str, NDArray[Any]]] = {}
         for key in stored.files:
             group, colon, name = key.partition(":")

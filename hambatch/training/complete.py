@@ -1,14 +1,15 @@
 """`hambatch engines complete`: give an engine the list of the images that it was trained on."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.manifest import MANIFEST_NAME, TRAINING_IMAGES, sealed
 from hambatch.engines.training_images import write_training_images
 from hambatch.errors import InputError
 from hambatch.system.files import sha256_of_file, write_json
+from hambatch.system.schema import read_json_file
 from hambatch.training.dataset import Dataset, read_dataset
 from hambatch.training.held_out import refuse_other_split_table
 
@@ -36,7 +37,7 @@ def complete_engine(folder: Path, split: Path, report: Callable[[str], None]) ->
 def _name(folder: Path) -> None:
     """Add the entry and the seal; no other value of ``engine.json`` changes."""
     path, listed = folder / MANIFEST_NAME, folder / TRAINING_IMAGES
-    values = json.loads(path.read_bytes())
+    values = read_json_file(path, dict[str, Any])
     values["files"][TRAINING_IMAGES] = {
         "sha256": sha256_of_file(listed),
         "bytes": listed.stat().st_size,

@@ -16,6 +16,7 @@ from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.measures import evaluate
 from hambatch.evaluation.out_of_fold import write_folds, write_out_of_fold
 from hambatch.ham10000.split import assign_folds
+from hambatch.ham10000.table import refuse_formulas
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.options import TrainOptions
 from hambatch.training.recipe import Recipe
@@ -48,6 +49,7 @@ def cross_validate(
     checkpoints, each in ``fold-K``, and the tables of out-of-fold predictions. Returns ``folds``,
     ``mean_of_folds`` and ``pooled`` figures, as plain JSON values.
     """
+    refuse_formulas(dataset.table)
     found, tested, probabilities = [], [], []
     for fold in range(options.folds):
         log.info("fold %d of %d", fold + 1, options.folds)

@@ -24,7 +24,7 @@ class Whole:
 
 
 def test_values_that_fit_are_read() -> None:
-    assert read_json('{"name": "a", "parts": [{"share": 1}]}', Whole) == Whole("a", (Part(1.0),))
+    assert read_json(b'{"name": "a", "parts": [{"share": 1}]}', Whole) == Whole("a", (Part(1.0),))
     assert convert({"name": "a", "unknown": 1}, Whole) == Whole("a")
 
 
@@ -53,7 +53,7 @@ def test_values_that_fit_are_read() -> None:
 )
 def test_what_does_not_fit_is_named(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        read_json(text, Whole)
+        read_json(text.encode(), Whole)
 
 
 def test_unknown_fields_are_refused_at_any_depth_where_that_is_wanted() -> None:
@@ -62,6 +62,11 @@ def test_unknown_fields_are_refused_at_any_depth_where_that_is_wanted() -> None:
     with pytest.raises(ValueError, match=r"^unknown fields: parts\[0\]\.size, by_name\.x\.y, z$"):
         convert({**raw, "z": 1}, Whole, exact=True)
     assert convert({"name": "a", "parts": [{"share": 1}]}, Whole, exact=True).name == "a"
+
+
+def test_a_value_of_the_outermost_object_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^b is 'x', wanted object$"):
+        convert({"a": {}, "b": "x"}, dict[str, dict[str, int]])
 
 
 def test_a_long_value_is_shortened() -> None:

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from hambatch.sinks.columns import COLUMNS, MalformedTable, Record, record_of, refusing_malformed
 from hambatch.sinks.formats import open_table, read_rows_leniently
 from hambatch.system.files import sha256_of_file
-from hambatch.system.text import decode_name, encode_name
+from hambatch.system.text import decode_name, encode_name, excerpt
 from hambatch.types import Row
 
 _SHOWN = 500
+"""Characters of a cell that is shown."""
 
 NEXT = "hambatch score SOURCE --out preds.csv, then hambatch verify preds.csv SOURCE"
 
@@ -39,7 +40,9 @@ def as_csv(differences: Iterable[Difference]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "difference", "in_table", "found"))
-    writer.writerows(map(encode_name, (d.image, d.what, d.in_table, d.found)) for d in differences)
+    for d in differences:
+        shown = (excerpt(d.in_table, _SHOWN), excerpt(d.found, _SHOWN))
+        writer.writerow(map(encode_name, (d.image, d.what, *shown)))
     return text.getvalue()
 
 

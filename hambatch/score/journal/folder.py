@@ -9,8 +9,9 @@ link in it is followed. Where a file system cannot hold owner and mode, it lies 
         lock               held by the run that writes preds.csv
         listing            the names of the images, sorted (hambatch.sources.listing)
         rows               finished rows, append-only (hambatch.score.journal.rows)
-        run.json           fingerprint, what else the folder held, and what became of devices;
-                           written last, and again when a device hands over
+        run.json           fingerprint, what else the folder held, and what became of devices,
+                           with a sha256 of all that; written last, and again when a device
+                           hands over
 
 Without ``run.json`` nothing has begun: everything else is made again.
 """
@@ -27,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from hambatch.engines.manifest import sealed
 from hambatch.errors import HambatchError, InputError, refusal_of
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import ON_GPU
@@ -48,7 +50,7 @@ from hambatch.system.files import (
     sync,
 )
 from hambatch.system.locks import locked, refuse_lost
-from hambatch.system.schema import convert, read_json
+from hambatch.system.schema import MOST_BYTES, convert, read_json
 from hambatch.system.text import encode_name
 
 
@@ -215,8 +217,7 @@ class Journal:
 
     def _write(self, about: Begun) -> None:
         with refusing(self.folder / "run.json"):
-            content = as_json(asdict(about)).encode()
-            write_private(self.place, "run.json", content, durable=True)
+            write_private(self.place, "run.json", _content_of(about), durable=True)
         self.about = about
 
     def listing(self) -> Listing:
@@ -404,6 +405,11 @@ def _sweep(place: int, *, everything: bool = False) -> None:
             os.unlink(name, dir_fd=place)
 
 
+def _content_of(about: Begun) -> bytes:
+    """Give the bytes of ``run.json``, with a seal: a flipped bit resumes no run."""
+    return as_json(sealed(asdict(about))).encode()
+
+
 def _read(place: int, path: Path) -> Begun | None:
     """Read what an earlier start left; None if it had not begun."""
     with showing_refusals():
@@ -411,9 +417,13 @@ def _read(place: int, path: Path) -> Begun | None:
             return None
         descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
         with open(descriptor, "rb") as file:
-            content = file.read()
+            content = file.read(MOST_BYTES + 1)
     try:
-        return read_json(content, Begun)
+        begun = read_json(content, Begun)
+        # Byte by byte: what says the same in other words was not written by a run either.
+        if content != _content_of(begun):
+            raise ValueError("it was changed after it was written: its sha256 does not fit")
+        return begun
     except ValueError as error:
         raise InputError(
             f"{path} is no journal that this hambatch can resume: {error}.\n"

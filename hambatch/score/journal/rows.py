@@ -14,13 +14,20 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, BinaryIO, Literal
 
+import msgspec
+from msgspec import Meta
+
+from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.system.files import refusing, sync_open
 from hambatch.system.locks import is_same
-from hambatch.system.text import encode_name
+from hambatch.system.schema import convert, decode
+from hambatch.system.text import encode_name, excerpt
 from hambatch.types import Row
 
 SYNC_SECONDS = 1.0
@@ -30,6 +37,37 @@ TAG_BYTES = 8
 """A row of another name has the same tag in one of 2^64 cases."""
 
 _MISSING, _OK, _FAILED = range(3)
+
+_Index = Annotated[int, Meta(ge=0)]
+_Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+class _Scored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A line about an image."""
+
+    index: _Index
+    tag: str
+    status: Literal["ok", "failed"]
+    prediction: Literal["", *CLASSES]  # type: ignore[valid-type]
+    probabilities: tuple[_Probability, ...]
+    malignant: _Probability
+    decoder: str
+    backend: str
+    sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a row that is ``ok`` has no probabilities, or a failed one has."""
+        wanted = len(CLASSES) if self.status == "ok" else 0
+        if len(self.probabilities) != wanted or bool(self.prediction) != bool(wanted):
+            raise ValueError(f"a row {self.status!r} of {len(self.probabilities)} probabilities")
+
+
+@dataclass(frozen=True)
+class _Void:
+    """A line that takes rows back."""
+
+    void: list[_Index]
 
 
 class RowLog:
@@ -98,11 +136,17 @@ class RowLog:
 
         Raises InputError if the disk is full, or the folder is gone.
         """
-        self._write([_row_line(index, self._tag(row.image), row) for index, row in rows])
+        lines = [_row_line(index, self._tag(row.image), row) for index, row in rows]
+        places = accumulate(map(len, lines), initial=self._end)
+        self._write(lines)
+        for place, (index, row) in zip(places, rows, strict=False):
+            self._note(index, row.status, place)
 
     def void(self, indices: Iterable[int]) -> None:
         """Take rows back: their images are to be scored again."""
-        self._write([_line({"void": sorted(indices)})])
+        gone = sorted(indices)
+        self._write([_line({"void": gone})])
+        self._forget(gone)
         self.sync()
 
     def check(self, names: Iterable[str]) -> None:
@@ -161,10 +205,10 @@ class RowLog:
 
     def _read(self, stream: BinaryIO, index: int, name: str) -> Row:
         stream.seek(self._places[index])
-        found = _parsed(stream.readline())
-        if index not in self or not isinstance(found, list) or found[0] != index:
+        found = self._parsed(stream.readline())
+        if index not in self or not isinstance(found, _Scored) or found.index != index:
             raise AssertionError(f"{self._path} holds no row of image {index}")
-        if found[1] != self._tag(name):
+        if found.tag != self._tag(name):
             raise InputError(
                 f"{self._path} has a row of another image or of another run at index {index}, "
                 f"wanted a row about {encode_name(name)} of this run.\n"
@@ -187,9 +231,7 @@ class RowLog:
             except OSError:
                 os.ftruncate(self._file, self._end)
                 raise
-        for line in lines:
-            self._note(_parsed(line), self._end)
-            self._end += len(line)
+        self._end += len(content)
         if time.monotonic() - self._synced > SYNC_SECONDS:
             self.sync()
 
@@ -197,24 +239,45 @@ class RowLog:
         end = 0
         with self._reading() as stream:
             for line in stream:
-                found = _parsed(line)
-                if found is None or not self._note(found, end):
+                found = self._parsed(line)
+                if found is None:
                     break
+                if isinstance(found, _Void):
+                    self._forget(found.void)
+                else:
+                    self._note(found.index, found.status, end)
                 end += len(line)
         return end
 
-    def _note(self, found: object, place: int) -> bool:
-        """Enter one line into the index; False if it cannot be of this run."""
-        if isinstance(found, dict):
-            for index in found["void"]:
-                self._states[index] = _MISSING
-            return True
-        if not isinstance(found, list) or not 0 <= found[0] < len(self._places):
-            return False
-        index, _, status = found[:3]
+    def _parsed(self, line: bytes) -> _Scored | _Void | None:
+        """Read a line back; None if it is not whole.
+
+        Raises InputError if it is whole and no run with this listing writes it.
+        """
+        text = line[9:-1]
+        if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(text):
+            return None
+        try:
+            # A reason may hold half a character, which stands for a byte of a name.
+            found = convert(decode(text, strict=False), _Scored | _Void)  # type: ignore[arg-type]
+            for index in found.void if isinstance(found, _Void) else [found.index]:
+                if index >= len(self._places):
+                    raise ValueError(f"it is about image {index} of {len(self._places)}")
+        except ValueError as error:
+            raise InputError(
+                f"{self._path} has a line that no run writes: {excerpt(str(error))}; "
+                "wanted rows of this run.\nNext: add --overwrite to start afresh"
+            ) from error
+        return found
+
+    def _note(self, index: int, status: str, place: int) -> None:
+        """Enter one row into the index."""
         self._places[index] = place
         self._states[index] = _FAILED if status == "failed" else _OK
-        return True
+
+    def _forget(self, indices: Iterable[int]) -> None:
+        for index in indices:
+            self._states[index] = _MISSING
 
 
 def _row_line(index: int, tag: str, row: Row) -> bytes:
@@ -222,20 +285,12 @@ def _row_line(index: int, tag: str, row: Row) -> bytes:
     return _line([index, tag, *cells, row.decoder, row.backend, row.sha256, row.reason])
 
 
-def _row(name: str, cells: list[Any]) -> Row:
-    _, _, status, prediction, probabilities, *rest = cells
-    return Row(name, status, prediction, tuple(probabilities), *rest)
+def _row(name: str, found: _Scored) -> Row:
+    _, _, *cells = msgspec.structs.astuple(found)
+    return Row(name, *cells)
 
 
 def _line(value: object) -> bytes:
     # ASCII, so that a reason may hold anything; repr of a float reads back as the same float.
     text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _parsed(line: bytes) -> Any:
-    """Read a line back: cells of a row, or indices taken back; None if it is not whole."""
-    text = line[9:-1]
-    if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(text):
-        return None
-    return json.loads(text)

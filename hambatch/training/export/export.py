@@ -1,14 +1,13 @@
 """`hambatch export`: an engine's ONNX graph made from its Keras weights, and checked."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
-from hambatch.backends.keras_network import SUFFIX, load_network, preprocess
+from hambatch.backends.keras_network import SUFFIX, Head, load_network, preprocess
 from hambatch.backends.openvino_graph import BATCH_SIZE, openvino_probabilities
 from hambatch.engines.loading import find_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, Preprocessing, Variant, read_manifest
@@ -32,14 +31,6 @@ MIN_IMAGES, MAX_IMAGES = 8, 64
 
 FP32_LIMIT, FP16_STORED_LIMIT = 1e-4, 2e-3
 """The largest difference of any probability; no label may change."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """What ``training`` of ``engine.json`` says of the network's head."""
-
-    hidden_units: Annotated[int, Meta(ge=1)]
-    dropout: Annotated[float, Meta(ge=0, lt=1)]
 
 
 class Reexported(NamedTuple):

@@ -14,6 +14,7 @@ from hambatch.score.journal.folder import DeviceHistory, journal_folder, open_jo
 from hambatch.sources.folder import LeftOut, Survey
 from hambatch.sources.listing import store
 from hambatch.sources.skipped import Skipped
+from hambatch.system.files import as_json
 
 SURVEY = Survey(
     LeftOut(2, ["a.txt"]),
@@ -179,16 +180,13 @@ def test_a_journal_whose_devices_are_damaged_is_refused(raw: Any, tmp_path: Path
         pass
 
 
-def test_a_journal_of_before_devices_were_remembered_is_read(tmp_path: Path) -> None:
+def test_a_journal_of_before_it_was_sealed_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "preds.csv"
     begun(out)
     path = journal_folder(out) / "run.json"
     found = json.loads(path.read_text())
-    later = ["devices", "oldest_row_utc", "may_replace", "kept_under"]
-    assert [*found] == ["format", "begun_utc", "fingerprint", "survey", *later]
-    for name in later:
-        del found[name]
-    path.write_text(json.dumps(found))
-    with open_journal(out) as journal:
-        assert journal.begun
-        assert journal.devices == DeviceHistory()
+    assert [*found][-1] == "sha256"
+    del found["sha256"]
+    path.write_text(as_json(found))
+    with pytest.raises(InputError, match="its sha256 does not fit"), open_journal(out):
+        pass

@@ -17,7 +17,7 @@ def row(k: int) -> Row:
         return Row(NAMES[k], "failed", sha256=f"{k:064x}", reason="caf\udce9 \u2028 'x'")
     p = np.random.default_rng(k).dirichlet(np.ones(7)).round(6)
     probabilities = tuple(float(value) for value in p)
-    return Row(NAMES[k], "ok", "nv", probabilities, 0.1 + k / 7, "dali-cpu", "b", "s", "")
+    return Row(NAMES[k], "ok", "nv", probabilities, 0.1 + k / 70, "dali-cpu", "b", f"{k:064x}", "")
 
 
 def written(path: Path, count: int = 20) -> None:
@@ -81,11 +81,10 @@ def test_rows_that_were_taken_back_are_missing_also_when_opened_again(tmp_path: 
     assert again.failed == 3
 
 
-def test_a_row_of_an_image_that_is_not_in_the_listing_ends_what_is_believed(
-    tmp_path: Path,
-) -> None:
+def test_a_row_of_an_image_that_is_not_in_the_listing_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "rows")
-    assert RowLog(tmp_path / "rows", 12).done == 12
+    with pytest.raises(InputError, match="it is about image 12 of 12"):
+        RowLog(tmp_path / "rows", 12)
 
 
 def test_a_file_that_is_gone_is_an_error_and_not_a_run_into_nowhere(
