@@ -8,6 +8,7 @@
     ├── BackendError         a runtime that cannot execute the engine
     │   ├── OutOfMemory      too little memory is left on a device
     │   └── DeviceLost       a device that failed at work: others may continue
+    ├── Shortage             the machine lacks memory, file handles, or a disk that answers
     ├── ReaderGone           the reader of standard output closed it: no message is shown
     ├── MissingDependency    an optional package that is not installed
     └── WrongScores          this machine computes wrongly: its rows are not valid
@@ -53,6 +54,10 @@ class OutOfMemory(BackendError):
 
 class DeviceLost(BackendError):
     """A device failed at work; the batches in flight on it have no scores."""
+
+
+class Shortage(HambatchError):
+    """The machine lacks memory, file handles, or a disk that answers; no image is at fault."""
 
 
 class ReaderGone(HambatchError):

@@ -19,6 +19,7 @@ from hambatch.pipelines.header import exif_of, orientation_of, read_header
 from hambatch.pipelines.png_parts import lacking_rows
 from hambatch.pipelines.srgb import foreign_profile, rgb_pixels
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
+from hambatch.system.shortages import is_of_the_machine
 
 Pixels = NDArray[np.uint8]
 """uint8 RGB ``[height, width, 3]``."""
@@ -135,6 +136,9 @@ def _full_size(content: bytes, how: Preprocessing, limits: Limits, profile: byte
                     raise UndecodableImage(reason)
                 return _upright_rgb(image, how, profile)
     except (*_REFUSALS, *_MISHAPS) as error:
+        if is_of_the_machine(error):
+            # The bytes are in memory already: it lacks handles to load a module, or memory.
+            raise
         kind = "" if isinstance(error, _REFUSALS) else f"{type(error).__name__}: "
         raise UndecodableImage(f"cannot be decoded: {kind}{_one_line(error)}") from error
 

@@ -17,6 +17,7 @@ from hambatch.pipelines.png_parts import lacking_rows
 from hambatch.pipelines.srgb import foreign_profile
 from hambatch.sources.content import JPEG_START
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
+from hambatch.system.shortages import lacks_memory, refuse_without_room
 from hambatch.types import Failure, on_host
 
 Salvaged = tuple[Pixels, str]
@@ -58,7 +59,7 @@ class SlowLane:
         """Decode one file, or say in a line why no decoder can.
 
         ``alone`` says that no other file is being decoded meanwhile; if it is not, raises
-        NotAlone where the answer depends on it.
+        NotAlone where the answer depends on it. Raises MemoryError if memory is what is missing.
         """
         reason = file.problem or refusal(file.content, self.limits)
         if reason:
@@ -66,6 +67,7 @@ class SlowLane:
         try:
             return self._in_srgb(file.content, *self._strictly(file.content, alone))
         except IN_VAIN as error:
+            _refuse_without_room(file.content)
             if not (self.limits.salvage_truncated and is_cut_off(file.content)):
                 return Failure(file.index, file.sha256, str(error))
         if not alone:
@@ -134,12 +136,20 @@ class SlowLane:
             if indices.tolist() == [self._decoded]:
                 pixels: Pixels = on_host(images)[0].copy()
                 return pixels
-        except RuntimeError:
-            pass
+        except RuntimeError as error:
+            if lacks_memory(str(error)):
+                raise MemoryError(str(error)) from error
+            _refuse_without_room(content)
         # After an error, or pixels of another file, the pipeline's state is unknown: a new one
         # costs 10 ms.
         self._dali = None
         return None
+
+
+def _refuse_without_room(content: bytes) -> None:
+    """Raise MemoryError if a decoder may have failed for lack of memory."""
+    header = read_header(content)
+    refuse_without_room(header.pixels if header else 0)
 
 
 def _check_whole(content: bytes) -> None:

@@ -57,7 +57,7 @@ class DevicePool:
         self._lost: dict[str, list[str]] = {}
         self._failed: dict[str, HambatchError] = {}
         self._used: list[SupervisedWorker] = []
-        self._devices = plan.devices
+        self._devices, self._jobs = plan.devices, dict(plan.jobs)
         self._started = {name: self._start(name) for name in self._devices}
 
     def __enter__(self) -> "DevicePool":
@@ -94,6 +94,8 @@ class DevicePool:
             self._hand_over()
         finally:
             self._used += workers.values()
+            # Memory that was short stays short.
+            self._jobs |= {name: worker.job for name, worker in workers.items()}
             self._notes = self.history(devices).notes
 
     def may_fail(self, device: Device) -> bool:
@@ -169,7 +171,7 @@ class DevicePool:
     def _start(self, name: str) -> SupervisedWorker:
         # Each device has losses of its own: others do not use up what it may lose.
         lost = self._lost.setdefault(name, [])
-        worker = SupervisedWorker(self._plan.jobs[name], lost, replaceable=name != CPU)
+        worker = SupervisedWorker(self._jobs[name], lost, replaceable=name != CPU)
         return self._owned.enter_context(worker)
 
     def _watch(self, name: str) -> SentinelWatch:

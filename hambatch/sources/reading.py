@@ -4,14 +4,16 @@ import math
 import os
 import stat
 import sys
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from hambatch.system.files import sha256_of_bytes
+from hambatch.system.shortages import is_of_the_machine, shortage_at
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,13 @@ UNLIMITED = Limits(max_bytes=sys.maxsize, max_pixels=sys.maxsize)
 BATCHES_AHEAD = 2
 """Batches that are being read while an earlier one is decoded."""
 
+WAITS = (0.1, 0.5, 2.0, 5.0)
+"""Seconds before a file is tried again that the machine could not read: handles come back, and a
+network mount that is restarted answers again."""
+
+ALIVE_SECONDS = 0.5
+"""How often a reader that waits gives a sign of life."""
+
 # Non-blocking: should a FIFO take the file's place after the first look, opening it returns.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -124,24 +133,69 @@ def read_ahead(
     readers: int,
     depth: int = BATCHES_AHEAD,
     bounds: Bounds = Bounds(),
+    alive: Callable[[], None] | None = None,
 ) -> Iterator[list[Fetched]]:
-    """Yield each batch's bytes in order, reading up to ``depth`` later batches meanwhile."""
+    """Yield each batch's bytes in order, reading up to ``depth`` later batches meanwhile.
+
+    ``alive`` is called while a file is waited for that the machine could not read. Raises
+    Shortage as :func:`fetch`, after all batches before.
+    """
+
+    def read(item: Item) -> Fetched | None:
+        # Readers do not wait: the files are tried again in their order, one at a time.
+        try:
+            return _fetched(item, bounds)
+        except (OSError, MemoryError):
+            return None
+
+    Reading = tuple[Item, Future[Fetched | None]]
+
+    def finished(batch: list[Reading]) -> list[Fetched]:
+        return [future.result() or fetch(item, bounds, alive) for item, future in batch]
+
     with ThreadPoolExecutor(readers, thread_name_prefix="reader") as pool:
-        ahead: deque[list[Future[Fetched]]] = deque()
+        ahead: deque[list[Reading]] = deque()
         for batch in batches:
-            ahead.append([pool.submit(fetch, item, bounds) for item in batch])
+            ahead.append([(item, pool.submit(read, item)) for item in batch])
             if len(ahead) > depth:
-                yield [future.result() for future in ahead.popleft()]
+                yield finished(ahead.popleft())
         while ahead:
-            yield [future.result() for future in ahead.popleft()]
+            yield finished(ahead.popleft())
 
 
 class _Unreadable(Exception):
     """The message is the row's reason."""
 
 
-def fetch(item: Item, bounds: Bounds = Bounds()) -> Fetched:
-    """Read one file whole and hash it; what goes wrong is data."""
+def fetch(
+    item: Item, bounds: Bounds = Bounds(), alive: Callable[[], None] | None = None
+) -> Fetched:
+    """Read one file whole and hash it; what is wrong with the file is data.
+
+    What is wrong with the machine is none: the file is tried again after each of :data:`WAITS`.
+    Raises Shortage if that was in vain. ``alive`` is called meanwhile.
+    """
+    for seconds in WAITS:
+        try:
+            return _fetched(item, bounds)
+        except (OSError, MemoryError):
+            _wait(seconds, alive)
+    try:
+        return _fetched(item, bounds)
+    except (OSError, MemoryError) as error:
+        raise shortage_at(item.path, error) from error
+
+
+def _wait(seconds: float, alive: Callable[[], None] | None) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if alive:
+            alive()
+        time.sleep(min(left, ALIVE_SECONDS))
+
+
+def _fetched(item: Item, bounds: Bounds) -> Fetched:
+    """Read one file; raises only what is the machine's: OSError or MemoryError."""
     try:
         if item.sentinel:
             return Fetched(item.index, *_kept(item.path, bounds))
@@ -149,6 +203,8 @@ def fetch(item: Item, bounds: Bounds = Bounds()) -> Fetched:
     except _Unreadable as error:
         return Fetched(item.index, b"", "", str(error))
     except (OSError, ValueError) as error:
+        if is_of_the_machine(error):
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         return Fetched(item.index, b"", "", f"cannot be read: {reason}")
     return Fetched(item.index, content, sha256_of_bytes(content))

@@ -14,12 +14,13 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeVar
 
 from hambatch.backends.test_time_augmentation import with_views
-from hambatch.errors import NO_MEMORY, HambatchError, OutOfMemory, is_shortage
+from hambatch.errors import HambatchError, Shortage
 from hambatch.score.worker.protocol import (
     Answer,
     Finished,
     Hurry,
     Job,
+    NoMemory,
     Parent,
     Ready,
     Refused,
@@ -28,6 +29,14 @@ from hambatch.score.worker.protocol import (
     WorkerLog,
 )
 from hambatch.sources.reading import BATCHES_AHEAD, Fetched, Item, read_ahead
+from hambatch.system.shortages import (
+    has_plenty,
+    is_of_memory,
+    is_of_the_machine,
+    lacks_memory,
+    refuse_without_room,
+    shortage_at,
+)
 from hambatch.types import Batch, Scored
 
 if TYPE_CHECKING:
@@ -54,10 +63,14 @@ def run(connection: Connection, job: Job, log: WorkerLog) -> None:
         _answer_all(parent, job)
     except HambatchError as error:
         parent.send(Refused(error))
-    except (MemoryError, ImportError) as error:
-        if not is_shortage(error):
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if is_of_memory(error):
+            words = str(error) or type(error).__name__
+            parent.send(NoMemory(words, short=lacks_memory(words) or not has_plenty()))
+        elif is_of_the_machine(error):
+            parent.send(Refused(shortage_at(getattr(error, "filename", None) or "a file", error)))
+        else:
             raise
-        parent.send(Refused(OutOfMemory(NO_MEMORY)))
 
 
 def _answer_all(parent: Parent, job: Job) -> None:
@@ -77,9 +90,10 @@ def _answer_all(parent: Parent, job: Job) -> None:
     parent.send(Ready(backend.name, pipeline.decoder, window, backend.note))
 
     in_a_hurry = threading.Event()
-    fetched = read_ahead(_received(parent, in_a_hurry), job.readers, ahead, job.bounds)
-    files = _timed(fetched, times, "read_wait_s")
-    files = _shortened(files, in_a_hurry)
+    received, shortage = _received(parent, in_a_hurry), list[Shortage]()
+    fetched = read_ahead(received, job.readers, ahead, job.bounds, parent.say_alive)
+    files = _timed(_until(shortage, fetched), times, "read_wait_s")
+    files = _with_room(_shortened(files, in_a_hurry))
     if job.one_by_one:
         files = _announced(files, parent)
     batches = _timed(pipeline.batches(files), times, "decode_wait_s")
@@ -90,6 +104,8 @@ def _answer_all(parent: Parent, job: Job) -> None:
         parent.send(_answer(scored))
 
     backend.close()
+    if shortage:
+        raise shortage[0]
     times.inference_wait_s -= times.decode_wait_s
     times.decode_wait_s -= times.read_wait_s
     parent.send(Finished(times, pipeline.troubles))
@@ -140,6 +156,21 @@ def _announced(batches: Iterable[list[Fetched]], parent: Parent) -> Iterator[lis
     for files in batches:
         parent.send(Touched(files[0].sha256))
         yield files
+
+
+def _until(shortage: list[Shortage], batches: Iterable[T]) -> Iterator[T]:
+    """End at a file that the machine cannot read, and note why: what is read is still scored."""
+    try:
+        yield from batches
+    except Shortage as error:
+        shortage.append(error)
+
+
+def _with_room(batches: Iterable[T]) -> Iterator[T]:
+    """Raise MemoryError where native code would lack memory: much of it hangs or dies then."""
+    for batch in batches:
+        refuse_without_room()
+        yield batch
 
 
 def _shortened(

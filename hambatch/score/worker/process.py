@@ -18,6 +18,7 @@ from hambatch.score.worker.protocol import (
     Finished,
     Hurry,
     Job,
+    NoMemory,
     Ready,
     Refused,
     StageTimes,
@@ -26,6 +27,7 @@ from hambatch.score.worker.protocol import (
 )
 from hambatch.sources.reading import Item
 from hambatch.system.own_time import LOOK_EVERY, OwnTime
+from hambatch.system.shortages import killed_for_memory, lacks_memory
 from hambatch.system.spawning import spawn_context
 
 STOP_SECONDS = 5.0
@@ -41,11 +43,20 @@ LAST_WORDS = 4000
 class WorkerLost(BackendError):
     """A worker died or hung; ``cause`` says which, in a few words, and ``hung`` which of the two.
 
-    ``last_line`` is the last that the worker printed; ``loaded``: whether it had loaded its engine.
+    ``last_line`` is the last that the worker printed; ``loaded``: whether it had loaded its engine;
+    ``short``: whether memory was short; ``killed``: whether a process from outside, such as the
+    kernel, ended it. Neither says anything about the file that it had.
     """
 
     def __init__(
-        self, cause: str, last_words: str, *, hung: bool = False, loaded: bool = True
+        self,
+        cause: str,
+        last_words: str,
+        *,
+        hung: bool = False,
+        loaded: bool = True,
+        short: bool = False,
+        killed: bool = False,
     ) -> None:
         # What dies before it has loaded anything dies of the machine, such as a broken driver.
         first = "" if loaded else "hambatch doctor, then "
@@ -53,7 +64,7 @@ class WorkerLost(BackendError):
             f"the worker process {cause}; its last words:\n{last_words or '(none)'}\n"
             f"Next: {first}run the same command again"
         )
-        self.cause, self.hung = cause, hung
+        self.cause, self.hung, self.short, self.killed = cause, hung, short, killed
         self.last_line = last_words.rpartition("\n")[2]
 
     @property
@@ -91,7 +102,7 @@ class Worker:
     """
 
     def __init__(self, job: Job, patience: float, decode_patience: float | None = None) -> None:
-        self._patience = patience
+        self._patience, self._killed_before = patience, killed_for_memory()
         self._decode_patience = patience if decode_patience is None else decode_patience
         self._log = WorkerLog()
         # Spawn: a fork would copy the parent's threads' locks into the child.
@@ -248,6 +259,8 @@ class Worker:
             raise self._death() from error
         if isinstance(message, Refused):
             raise message.error
+        if isinstance(message, NoMemory):
+            raise self._lost(f"ran out of memory ({message.words[:200]})", short=message.short)
         return message
 
     def _hung(self, cause: str) -> WorkerLost:
@@ -260,16 +273,20 @@ class Worker:
             self._process.kill()
             self._process.join()
         code = self._process.exitcode
+        if code == -signal.SIGKILL and killed_for_memory() > self._killed_before:
+            return self._lost("was killed for lack of memory (signal 9)", short=True, killed=True)
+        short = lacks_memory(self._log.last_words(LAST_WORDS))
+        killed = code == -signal.SIGKILL
         cause = f"died of signal {-code}" if code and code < 0 else f"died with exit code {code}"
-        return self._lost(cause)
+        return self._lost(cause, short=short, killed=killed)
 
     def _has_ended(self, seconds: float) -> bool:
         self._process.join(seconds)
         return not self._process.is_alive()
 
-    def _lost(self, cause: str, *, hung: bool = False) -> WorkerLost:
+    def _lost(self, cause: str, **known: bool) -> WorkerLost:
         last_words = self._log.last_words(LAST_WORDS)
-        return WorkerLost(cause, last_words, hung=hung, loaded=self.ready is not None)
+        return WorkerLost(cause, last_words, loaded=self.ready is not None, **known)
 
 
 @contextmanager

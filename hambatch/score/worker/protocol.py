@@ -87,6 +87,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class NoMemory:
+    """The worker ends: memory was refused to it. ``short``: not because it asked for too much."""
+
+    words: str
+    short: bool
+
+
+@dataclass(frozen=True)
 class Touched:
     """From a worker that goes one by one: it has read a file, and decodes it now."""
 

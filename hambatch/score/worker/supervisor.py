@@ -1,17 +1,23 @@
 """A worker that may be lost: it is replaced, and the file that it died of gets a failed row."""
 
+import logging
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from hambatch.errors import BackendError, DeviceLost
+from hambatch.errors import BackendError, DeviceLost, Shortage
 from hambatch.score.worker.process import Worker, WorkerLost
 from hambatch.score.worker.protocol import Answer, Job, Ready, StageTimes, Touched
 from hambatch.sources.reading import Item
+from hambatch.system.shortages import MOVE_AWAY, is_of_the_machine, shortage_at
 from hambatch.types import Failure
+
+log = logging.getLogger(__name__)
 
 LOST_AT_MOST = 100
 """Workers that a device may lose for no reason that a file explains; a machine on which workers
@@ -38,6 +44,21 @@ SECONDS_AN_IMAGE = 1.0
 """What each image of a batch may take beyond ``decode_seconds``, on the slowest machine."""
 
 
+SHORT_WAITS = (0.2, 1.0)
+"""Seconds before a file is tried again that was decoded alone, and whose worker lacked memory or
+was killed from outside; after the last of them the run ends."""
+
+SHORT_AT_MOST = 8
+"""Such losses in all, without :data:`SHORT_APART` files between two of them, after which the run
+ends: going on would take very long."""
+
+SHORT_APART = 100
+"""Files in a row without a loss that show that there is enough memory."""
+
+LEANER_BY = 4
+"""What batches, streams and threads are divided by when memory is short."""
+
+
 class SupervisedWorker:
     """Answers every batch, whatever becomes of the process that computes the answers.
 
@@ -46,6 +67,9 @@ class SupervisedWorker:
 
     Any number of files may kill their decoders. After :data:`KILLERS` of them the files that
     follow are done one by one too, until :data:`CALM` of them have cost no worker.
+
+    Lack of memory, and a kill from outside, fail no file. When memory was short, the files go on
+    with less in flight, in the end one by one on one thread; where that is too much, the run ends.
 
     Where another device can do the work, a device that loses its worker once more at a
     sentinel, or at a second of those files, has failed: two such files in a row are rarer.
@@ -59,6 +83,8 @@ class SupervisedWorker:
 
     Attributes
     ----------
+    job
+        What the processes do; with less in flight after memory was short.
     lost
         Why each lost worker was lost, in order.
     lost_at
@@ -80,7 +106,7 @@ class SupervisedWorker:
     def __init__(
         self, job: Job, lost: list[str] | None = None, *, replaceable: bool = False
     ) -> None:
-        self._job, self._replaceable = job, replaceable
+        self.job, self._replaceable = job, replaceable
         self.lost = [] if lost is None else lost
         self.lost_at: set[int] = set()
         self.started = 0
@@ -89,6 +115,9 @@ class SupervisedWorker:
         self._unexplained, self._calm = 0, 0
         self._sentinel: Item | None = None
         self._proving = self._in_haste = False
+        self._cramped = self._is_alone = False
+        self._short_in_a_row = self._short_losses = 0
+        self._waiting = deque[Sequence[Item]]()
         self.stage_times, self.troubles = StageTimes(), Counter[str]()
         self._start()
 
@@ -101,8 +130,21 @@ class SupervisedWorker:
         self._worker.stop(at_once=error is not None)
 
     def wait_ready(self) -> Ready:
-        """Wait until the engine is loaded; raises as :meth:`Worker.wait_ready`."""
-        ready = self._worker.wait_ready()
+        """Wait until the engine is loaded; raises as :meth:`Worker.wait_ready`.
+
+        With less in flight, if memory was short; raises Shortage if that does not help.
+        """
+        while True:
+            try:
+                ready = self._worker.wait_ready()
+                break
+            except WorkerLost as lost:
+                if not lost.short or self._replaceable:
+                    raise
+                self._count(lost)
+                if not self._made_leaner():
+                    self._wait_for_memory(lost, "the engine")
+                self._start(one_by_one=self._is_alone)
         self.was_ready, self.note = True, ready.note
         return ready
 
@@ -125,7 +167,7 @@ class SupervisedWorker:
         source, unanswered = iter(batches), deque[Sequence[Item]]()
 
         def sent() -> Iterator[Sequence[Item]]:
-            for items in source:
+            while items := self._next_batch(source):
                 self._sentinel = self._sentinel or next((i for i in items if i.sentinel), None)
                 unanswered.append(items)
                 yield items
@@ -140,10 +182,47 @@ class SupervisedWorker:
                 return
             except WorkerLost as lost:
                 self._count(lost)
+                if lost.short and self._made_leaner() and not self.hurried:
+                    self._waiting.extendleft(reversed(unanswered))
+                    unanswered.clear()
+                    self._start()
+                    continue
             yield from self._one_by_one(self._alone(unanswered, source))
             if self.hurried:
                 return
             self._start()
+
+    def _next_batch(self, source: Iterator[Sequence[Item]]) -> Sequence[Item]:
+        """Take what is to be sent next, a part of a batch that was made with more memory; or ()."""
+        items = self._waiting.popleft() if self._waiting else next(source, ())
+        size = self.job.batch_size
+        if len(items) > size:
+            self._waiting.appendleft(items[size:])
+        return items[:size]
+
+    def _made_leaner(self) -> bool:
+        """Let later workers have less in flight; False if they have one image on one thread."""
+        job = self.job
+        if job.gpu is not None:
+            return False
+        in_flight = "batch_size", "streams", "decode_threads"
+        fewer = {name: max(1, getattr(job, name) // LEANER_BY) for name in in_flight}
+        self._cramped = all(getattr(job, name) == 1 for name in in_flight)
+        if not self._cramped:
+            self.job = replace(job, prefetch=1, readers=1, **fewer)
+            log.warning(
+                "memory is short: going on with batch_size %d, streams %d, decode_threads %d",
+                *fewer.values(),
+            )
+        return not self._cramped
+
+    def _wait_for_memory(self, lost: WorkerLost, what: Path | str) -> None:
+        """Wait before the same is tried once more; raises Shortage after the last time."""
+        self._short_losses += 1
+        if self._short_in_a_row >= len(SHORT_WAITS) or self._short_losses > SHORT_AT_MOST:
+            raise _too_little(lost, what) from lost
+        time.sleep(SHORT_WAITS[self._short_in_a_row])
+        self._short_in_a_row += 1
 
     def _alone(
         self, unanswered: deque[Sequence[Item]], source: Iterator[Sequence[Item]]
@@ -151,9 +230,10 @@ class SupervisedWorker:
         """Take the files of unanswered batches, and under attack those that follow."""
         while unanswered and not self.hurried:
             yield from unanswered.popleft()
-        while self._attacked and not self.hurried and self._calm < CALM:
-            items = next(source, None)
-            if items is None:
+        careful = self._attacked or self._cramped
+        while careful and not self.hurried and self._calm < CALM:
+            items = self._next_batch(source)
+            if not items:
                 return
             yield from items
 
@@ -174,6 +254,10 @@ class SupervisedWorker:
                 if not waiting:
                     return
                 item, touched = waiting[0], self._worker.touched
+                if (lost.short or lost.killed) and not self._replaceable:
+                    if not (lost.short and self._made_leaner()):
+                        self._wait_for_memory(lost, item.path)
+                    continue
                 if self._replaceable and (item.sentinel or failed):
                     raise _device_lost(lost, item) from lost
                 proofs_lost = proofs_lost + 1 if self._proving else 0
@@ -210,19 +294,24 @@ class SupervisedWorker:
             if self._proving:
                 self._proving = False
                 continue
-            self._calm += 1
+            self._calm, self._short_in_a_row = self._calm + 1, 0
             waiting.popleft()
             yield answer
             waiting.extend(islice(items, 1))
 
     def _start(self, *, one_by_one: bool = False) -> None:
-        self.started += 1
-        job = replace(self._job, one_by_one=one_by_one)
+        self.started, self._is_alone = self.started + 1, one_by_one
+        job = replace(self.job, one_by_one=one_by_one)
         times = job.tta * (2 if job.double_check else 1)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * times
         alone = self._seconds_to_decode()
         self._in_haste = alone < job.decode_seconds
-        self._worker = Worker(job, job.decode_seconds + extra, alone)
+        try:
+            self._worker = Worker(job, job.decode_seconds + extra, alone)
+        except OSError as error:
+            if not is_of_the_machine(error):
+                raise
+            raise shortage_at("a worker process", error, "started") from error
         # Again, now that it is the current one: `abandon` may just have killed the one before it.
         if self._abandoned:
             self._worker.kill()
@@ -231,7 +320,7 @@ class SupervisedWorker:
 
     def _seconds_to_decode(self) -> float:
         """Seconds for a file that is decoded alone."""
-        seconds = self._job.decode_seconds
+        seconds = self.job.decode_seconds
         if not self._attacked:
             return seconds
         return min(seconds, max(DECODE_SHARE * seconds, DECODE_SECONDS_AT_LEAST))
@@ -247,7 +336,11 @@ class SupervisedWorker:
         if self._abandoned:
             raise lost
         self.lost.append(lost.in_short)
+        if self._calm >= SHORT_APART:
+            self._short_losses = 0
         self._calm = 0
+        if lost.short:
+            return
         self._unexplained += 1
         too_many = len(self.lost) > REPLACEABLE_LOST_AT_MOST if self._replaceable else False
         if too_many or self._unexplained > LOST_AT_MOST:
@@ -269,6 +362,22 @@ class SupervisedWorker:
             "are kept. If workers keep dying, look for what kills them first: too little "
             "memory (fewer --threads, a smaller --batch-size), or a disk that does not answer"
         )
+
+
+def _too_little(lost: WorkerLost, what: Path | str) -> Shortage:
+    """Make the error of a run that cannot go on with one file alone."""
+    again = "and run the same command again"
+    if lost.short:
+        found, remedy = "too little memory for", f"raise the memory limit or free memory, {again}"
+    else:
+        found = "killed from outside at"
+        remedy = f"see what kills processes here (dmesg, journalctl, the job queue), {again}"
+    if isinstance(what, Path):
+        remedy += f". If it happens at this file alone, {MOVE_AWAY}"
+    return Shortage(
+        f"{found} {what}, alone and on one thread: the worker process {lost.in_short}, again "
+        f"and again. No image failed for it.\nNext: {remedy}"
+    )
 
 
 def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
