@@ -330,7 +330,7 @@ def test_a_flipped_bit_in_what_the_run_began_with_resumes_nothing(
             (Path(journal) / "run.json").write_bytes(flipped)
             found = resume(begun, tiny_engine, out)
             assert isinstance(found.exception, InputError), (word, bit, found)
-            assert "is no journal that this hambatch can re" in str(found.exception)
+            assert "run.json is no journal that this hambatch can " in str(found.exception)
             assert "Next: add --overwrite to start afresh" in str(found.exception)
             assert not out.exists()
 
