@@ -85,7 +85,7 @@ def lacks_open_files(error: ImportError) -> bool:
 OWN_ERRORS = frozenset({errno.EBADF, errno.EFAULT, errno.ENOTSOCK, errno.EPIPE})
 """Numbers of errors that say something about this program, and not about the machine."""
 
-RAISE_OPEN_FILES = "raise the limit of open files (ulimit -n 1024), and run the same command again"
+RAISE_OPEN_FILES = "raise the limit of open files (ulimit -n 4096), and run the same command again"
 
 NEXT_BY_ERROR = {
     errno.EMFILE: RAISE_OPEN_FILES,

@@ -18,6 +18,7 @@ from hambatch.sources.reading import Limits
 from hambatch.system.cache import problem_with
 from hambatch.system.cpu import available_cores, instruction_set, share_cores
 from hambatch.system.gpus import Gpu, Probe, chosen_gpu, probe_gpus
+from hambatch.system.text import excerpt
 
 AUTO, CPU, GPU = "auto", "cpu", "gpu"
 
@@ -105,7 +106,7 @@ def numbers_in(device: str) -> tuple[int, ...]:
     if len(numbers) == len(words) == len(set(numbers)):
         return numbers
     raise InputError(
-        f"--device is {device!r}, wanted auto, cpu, gpu, or different numbers of GPUs.\n"
+        f"--device is {excerpt(device)!r}, wanted auto, cpu, gpu, or different numbers of GPUs.\n"
         "Next: --device 0, or --device 0,1"
     )
 

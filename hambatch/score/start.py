@@ -65,7 +65,8 @@ def check_output(out: Path, kind: str) -> None:
         raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
     if blocked:
         raise InputError(
-            f"{blocked[0]} is no file, wanted room for one of this run.\nNext: name another --out"
+            f"{blocked[0]} is a folder, a device or a pipe, wanted a file of this run or nothing.\n"
+            "Next: name another --out"
         )
     if kind == "parquet":
         require("pyarrow", extra="parquet", purpose="a Parquet table")

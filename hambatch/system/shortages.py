@@ -8,7 +8,7 @@ import mmap
 import resource
 from pathlib import Path
 
-from hambatch.errors import Shortage, is_shortage
+from hambatch.errors import LOOK_AT_DISK, NEXT_BY_ERROR, Shortage, is_shortage
 
 _HANDLES = {errno.EMFILE, errno.ENFILE}
 _MEMORY = {errno.ENOMEM, errno.EAGAIN}
@@ -89,17 +89,9 @@ def is_of_memory(error: BaseException) -> bool:
 
 
 def _remedy(number: int | None) -> str:
-    again = "and run the same command again"
-    if number in _HANDLES:
-        return f"allow more open files (ulimit -n 4096), or end programs that hold many, {again}"
-    if number in _MEMORY:
-        return f"raise the limit or free memory, {again}"
-    if number in _SPACE:
-        return f"free disk space, {again}"
-    return (
-        f"see to the disk or the network mount (dmesg), {again}. If this file alone cannot be "
-        f"read, {MOVE_AWAY}"
-    )
+    if number in NEXT_BY_ERROR:
+        return NEXT_BY_ERROR[number]
+    return f"{LOOK_AT_DISK}. If this file alone cannot be read, {MOVE_AWAY}"
 
 
 def has_room(size: int) -> bool:

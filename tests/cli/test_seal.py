@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
+from hambatch.score.journal.folder import Begun, content_of
+from hambatch.system.schema import read_json
 from tests.cli.test_forged_tables import as_failed, as_melanoma, edit_record, forge
 from tests.conftest import jpeg_bytes
 
@@ -266,7 +269,8 @@ def test_after_a_kill_between_table_record_and_seal_the_same_command_ends_the_sa
     journal = place / "preds.csv.journal" / "run.json"
     began = journal.read_text()
     assert began.count(FINGERPRINT) == 1
-    journal.write_text(began.replace(FINGERPRINT, ""))
+    about = read_json(began.encode(), Begun)
+    journal.write_bytes(content_of(replace(about, kept_under="")))
     assert "the scored rows, which are kept, may be forged" in invoke(*retry)[1]
     journal.write_text(began)
     code, said = invoke(*retry)
@@ -312,7 +316,7 @@ def test_a_seal_that_cannot_be_written_is_found_before_any_work(
     (place / "preds.csv.seal.json").unlink()
     make(place / "preds.csv.seal.json")
     code, said = score(place, tmp_path / "no_engine", "--overwrite", "--sign", place / "night.key")
-    assert (code, "preds.csv.seal.json is no file" in said) == (1, True), said
+    assert (code, "preds.csv.seal.json is a folder, a device or a pipe" in said) == (1, True), said
 
 
 def test_verify_wants_the_public_key_and_says_how_to_make_it(place: Path) -> None:

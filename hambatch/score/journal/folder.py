@@ -217,7 +217,7 @@ class Journal:
 
     def _write(self, about: Begun) -> None:
         with refusing(self.folder / "run.json"):
-            write_private(self.place, "run.json", _content_of(about), durable=True)
+            write_private(self.place, "run.json", content_of(about), durable=True)
         self.about = about
 
     def listing(self) -> Listing:
@@ -405,7 +405,7 @@ def _sweep(place: int, *, everything: bool = False) -> None:
             os.unlink(name, dir_fd=place)
 
 
-def _content_of(about: Begun) -> bytes:
+def content_of(about: Begun) -> bytes:
     """Give the bytes of ``run.json``, with a seal: a flipped bit resumes no run."""
     return as_json(sealed(asdict(about))).encode()
 
@@ -421,7 +421,7 @@ def _read(place: int, path: Path) -> Begun | None:
     try:
         begun = read_json(content, Begun)
         # Byte by byte: what says the same in other words was not written by a run either.
-        if content != _content_of(begun):
+        if content != content_of(begun):
             raise ValueError("it was changed after it was written: its sha256 does not fit")
         return begun
     except ValueError as error:
