@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hambatch.engines.loading import Engine
 from hambatch.errors import HambatchError
-from hambatch.score.journal.folder import DeviceHistory
+from hambatch.score.journal.begun import DeviceHistory
 from hambatch.score.plan import CPU, RunPlan
 from hambatch.score.rows import IndexedRow
 from hambatch.score.sentinels.watch import SentinelWatch

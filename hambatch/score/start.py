@@ -11,6 +11,7 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.precision import choose_precision
 from hambatch.errors import InputError
 from hambatch.pipelines.header import is_cut_off, refusal
+from hambatch.score.journal.begun import DeviceHistory, survey_of
 from hambatch.score.journal.fingerprint import (
     Fingerprint,
     fingerprint_of,
@@ -18,7 +19,7 @@ from hambatch.score.journal.fingerprint import (
     refuse_stricter,
     without_limits,
 )
-from hambatch.score.journal.folder import DeviceHistory, Journal, survey_of
+from hambatch.score.journal.folder import Journal
 from hambatch.score.plan import ON_GPU, RunPlan
 from hambatch.score.record import history_of, oldest_row_utc, options_of, read_record, utc_now
 from hambatch.sinks.formats import read_rows
