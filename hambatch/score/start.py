@@ -25,12 +25,10 @@ from hambatch.score.record import history_of, oldest_row_utc, options_of, read_r
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import outputs_of, record_path, seal_path
-from hambatch.sinks.seal import find_flaws
 from hambatch.sources.listing import Listing, list_images, refuse_no_images, store
 from hambatch.sources.reading import Bounds, Item, Limits, fetch
 from hambatch.system.files import refusing, sha256_of_file
 from hambatch.system.packages import require
-from hambatch.system.signing_keys import PublicKey, SigningKey, read_signing_key
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
@@ -71,22 +69,6 @@ def check_output(out: Path, kind: str) -> None:
         )
     if kind == "parquet":
         require("pyarrow", extra="parquet", purpose="a Parquet table")
-
-
-def read_key(path: Path | None, out: Path) -> SigningKey | None:
-    """Read the key of ``--sign``, before any work; None: the table gets no seal.
-
-    Raises InputError if it cannot sign, or an output would be written over it.
-    """
-    if path is None:
-        return None
-    for output in outputs_of(out):
-        if output.exists() and path.exists() and output.samefile(path):
-            raise InputError(
-                f"--sign {path} is an output of this run ({output.name}), wanted the file of a "
-                "key.\nNext: name another --out"
-            )
-    return read_signing_key(path)
 
 
 def refuse_existing(journal: Journal, out: Path, *, replace: bool) -> None:
@@ -161,34 +143,6 @@ def is_published(journal: Journal, out: Path) -> bool:
         return bool(same_run) and sha256_of_file(out) == record["output"]["sha256"]
     except (InputError, OSError, KeyError, TypeError):
         return False
-
-
-def is_sealed(out: Path, key: PublicKey) -> bool:
-    """Tell whether the key sealed the table and the record that are there now."""
-    try:
-        return not list(find_flaws(out, record_path(out), seal_path(out), key))
-    except OSError:
-        return False
-
-
-def refuse_unsealed(
-    journal: Journal, out: Path, key: SigningKey | None, *, retry_failed: bool
-) -> None:
-    """Refuse to sign rows of an earlier table that this key did not seal.
-
-    The journal of a retry keeps which key sealed the rows that it begins with. Raises InputError.
-    """
-    if not journal.begun and retry_failed:
-        sealed = key is not None and is_sealed(out, key.public)
-        journal.kept_under = key.public.sha256 if key and sealed else ""
-    if key is None or journal.kept_under in (None, key.public.sha256):
-        return
-    raise InputError(
-        f"{out} had no seal that fits it, of the key that --sign names, when its failed rows began "
-        "to be scored again: the scored rows, which are kept, may be forged.\n"
-        "Next: add --overwrite instead of --retry-failed to score all of it again, or leave --sign "
-        "out"
-    )
 
 
 def fresh(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> None:
