@@ -171,6 +171,7 @@ def test_a_forger_without_the_key_makes_no_seal(
     attack(place)
     code, said = verify(place)
     assert (code, f",{what}" in said) == (3, True), said
+    assert "1 differences" not in said
 
 
 def test_a_record_that_is_changed_where_nothing_else_can_see_it_does_not_fit(place: Path) -> None:
