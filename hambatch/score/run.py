@@ -20,14 +20,12 @@ from hambatch.score.record import ChangedSince, Tally, describe_run, utc_now, wr
 from hambatch.score.runner import Progress, Run, score_missing
 from hambatch.score.signing import is_sealed, read_key, refuse_unsealed, settle_seal
 from hambatch.score.start import (
+    begin,
     check_output,
-    fresh,
     is_published,
     refuse_existing,
     refuse_repeated_ids,
     refused_id,
-    resume,
-    retry,
 )
 from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
@@ -122,12 +120,7 @@ def score(
         # The workers load while the parent lists: both take a second or more.
         with DevicePool(plan) as devices:
             engine = load_engine(folder)
-            if journal.begun:
-                resume(journal, source, engine, plan)
-            elif retry_failed:
-                retry(journal, source, engine, plan, out, kind)
-            else:
-                fresh(journal, source, engine, plan, out)
+            begin(journal, source, engine, plan, out, kind, retry_failed=retry_failed)
             listing = journal.listing()
             with closing(journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
                 refuse_repeated_ids(listing, kind, source, plan.job.bounds)

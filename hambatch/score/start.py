@@ -145,6 +145,25 @@ def is_published(journal: Journal, out: Path) -> bool:
         return False
 
 
+def begin(
+    journal: Journal,
+    source: Path,
+    engine: Engine,
+    plan: RunPlan,
+    out: Path,
+    kind: str,
+    *,
+    retry_failed: bool,
+) -> None:
+    """Resume what the journal holds; where it holds nothing, begin a retry or a new run."""
+    if journal.begun:
+        resume(journal, source, engine, plan)
+    elif retry_failed:
+        retry(journal, source, engine, plan, out, kind)
+    else:
+        fresh(journal, source, engine, plan, out)
+
+
 def fresh(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> None:
     """List the folder for a new run."""
     journal.clear()
