@@ -33,7 +33,7 @@ from hambatch.sinks.publish import open_outputs, stopped_path
 from hambatch.sources.listing import Listing
 from hambatch.system.files import followed, showing_refusals
 from hambatch.system.interrupts import stopping
-from hambatch.types import Twice
+from hambatch.types import DoubleChecked
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Outcome:
     seconds: float
     without_row: int = 0
     seal: str = ""
-    twice: Twice = field(default_factory=Twice)
+    twice: DoubleChecked = field(default_factory=DoubleChecked)
 
     @property
     def complete(self) -> bool:
