@@ -61,7 +61,8 @@ def check_output(out: Path, kind: str) -> None:
         raise InputError(f"{out} is a device or a pipe, wanted a file.\nNext: name another --out")
     if is_folder or not has_parent:
         found = "is a folder" if is_folder else f"lies in {out.parent}, which is no folder"
-        raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
+        make = "" if out.parent.exists() else f"mkdir -p {shlex.quote(str(out.parent))}, or "
+        raise InputError(f"{out} {found}, wanted a file to write.\nNext: {make}name another --out")
     if blocked:
         raise InputError(
             f"{blocked[0]} is a folder, a device or a pipe, wanted a file of this run or nothing.\n"
