@@ -13,7 +13,7 @@
     ├── MissingDependency    an optional package that is not installed
     └── WrongScores          this machine computes wrongly: its rows are not valid
         ├── SentinelError    a sentinel with wrong scores
-        └── TwiceDifferent   an image that got other scores the second time
+        └── DoubleCheckError an image that got other scores the second time
 
 A bad image is none of these: it is a row with ``status`` ``failed``.
 Every message names the thing, what was found, what was wanted, and what to type next.
@@ -135,7 +135,7 @@ class SentinelError(WrongScores):
     """A sentinel had wrong scores."""
 
 
-class TwiceDifferent(WrongScores):
+class DoubleCheckError(WrongScores):
     """``--double-check`` found an image that got other scores the second time."""
 
 

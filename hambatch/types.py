@@ -123,7 +123,7 @@ class Difference(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Twice:
+class DoubleChecked:
     """What was computed a second time of a batch, and what came out otherwise.
 
     A request is counted in the batch of its first image; every view of an image counts.
@@ -133,9 +133,9 @@ class Twice:
     images: int = 0
     differing: tuple[Difference, ...] = ()
 
-    def __add__(self, other: "Twice") -> "Twice":
+    def __add__(self, other: "DoubleChecked") -> "DoubleChecked":
         """Add up what was computed twice of two batches."""
-        return Twice(
+        return DoubleChecked(
             self.requests + other.requests,
             self.images + other.images,
             self.differing + other.differing,
@@ -166,7 +166,7 @@ class Scored:
     features: NDArray[np.float32]
     views: tuple[NDArray[np.float32], ...] = ()
     explained: Explained | None = None
-    twice: Twice = field(default_factory=Twice)
+    twice: DoubleChecked = field(default_factory=DoubleChecked)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""Other values in `engine.json` than hambatch would write, under a seal that fits."""
+"""Other values in `engine.json` than hambatch would write, under a checksum that fits."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from hambatch.engines.manifest import sealed
+from hambatch.system.files import with_checksum
 
 
 def rewrite(path: Path, values: dict[str, Any]) -> None:
     """Write ``values`` as if they had been written so from the beginning."""
-    path.write_text(json.dumps(sealed(values)))
+    path.write_text(json.dumps(with_checksum(values)))

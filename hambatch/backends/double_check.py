@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.types import Difference, Twice
+from hambatch.types import Difference, DoubleChecked
 
 Logits = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ class Chooser:
 
 
 @dataclass
-class Second:
+class SecondScores:
     """What the images of one batch got the second time, and where they were computed.
 
     ``places`` is int64 ``[n, 4]``: request and place of the first time, then of the second; -1
@@ -39,7 +39,7 @@ class Second:
     requests: int = 0
 
     @classmethod
-    def of(cls, count: int, classes: int) -> "Second":
+    def of(cls, count: int, classes: int) -> "SecondScores":
         """Make room for so many images."""
         return cls(np.empty((count, classes), np.float32), np.full((count, 4), -1))
 
@@ -48,7 +48,7 @@ class Second:
         there = slice(first, first + len(logits))
         self.logits[there], self.places[there] = logits, places
 
-    def compared(self, logits: Logits, tolerance: float = 0.0) -> Twice:
+    def compared(self, logits: Logits, tolerance: float = 0.0) -> DoubleChecked:
         """Compare with the first time, bit by bit.
 
         Parameters
@@ -74,7 +74,7 @@ class Second:
             )
             for k in np.flatnonzero(other)
         )
-        return Twice(self.requests, len(slots), differing)
+        return DoubleChecked(self.requests, len(slots), differing)
 
 
 def _where(request: int, place: int, again: int, other_place: int) -> str:

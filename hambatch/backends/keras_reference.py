@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.backends.double_check import Chooser, Second
+from hambatch.backends.double_check import Chooser, SecondScores
 from hambatch.backends.keras_network import WEIGHTS_NAME, Head, load_network, preprocess
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
 from hambatch.system.schema import convert
-from hambatch.types import Batch, Scored, Twice, on_host
+from hambatch.types import Batch, DoubleChecked, Scored, on_host
 
 
 class KerasBackend:
@@ -46,11 +46,11 @@ class KerasBackend:
                 *(one["features"].numpy() for one in found),
             ]
             rows = np.concatenate(logits)
-            twice = self._twice(images, rows) if self._chooser else Twice()
+            twice = self._twice(images, rows) if self._chooser else DoubleChecked()
             yield Scored(batch, rows, np.concatenate(features), twice=twice)
 
-    def _twice(self, images: NDArray[np.uint8], rows: NDArray[np.float32]) -> Twice:
-        second = Second.of(*rows.shape)
+    def _twice(self, images: NDArray[np.uint8], rows: NDArray[np.float32]) -> DoubleChecked:
+        second = SecondScores.of(*rows.shape)
         for k, image in enumerate(images):
             if self._chooser and self._chooser.takes():
                 again = self._forward(preprocess(image[np.newaxis]))["logits"].numpy()

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.backends.double_check import Chooser, Second
+from hambatch.backends.double_check import Chooser, SecondScores
 from hambatch.backends.openvino_compile import How, compile_copies
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError
-from hambatch.types import Batch, Scored, Twice, on_host
+from hambatch.types import Batch, DoubleChecked, Scored, on_host
 
 REQUEST_SIZE = 4
 """Images a request, always: the last one is filled up. One stream runs one request on one
@@ -39,7 +39,7 @@ class _Pending:
     batch: Batch
     rows: list[NDArray[np.float32]]
     left: int
-    second: Second | None
+    second: SecondScores | None
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -128,7 +128,7 @@ class OpenVinoBackend:
     def _submit(self, batch: Batch) -> _Pending:
         count = len(batch.indices)
         rows = [np.empty((count, width), np.float32) for width in self._widths]
-        second = Second.of(count, self._widths[0]) if self._chooser else None
+        second = SecondScores.of(count, self._widths[0]) if self._chooser else None
         pending = _Pending(batch, rows, count, second)
         if not count:
             pending.done.set()
@@ -240,7 +240,7 @@ class OpenVinoBackend:
                     "Next: run the same command again"
                 )
         logits, features = pending.rows
-        twice = pending.second.compared(logits) if pending.second else Twice()
+        twice = pending.second.compared(logits) if pending.second else DoubleChecked()
         return Scored(pending.batch, logits, features, twice=twice)
 
     def _wait_all(self) -> None:

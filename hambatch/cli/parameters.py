@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from hambatch.errors import InputError
+from hambatch.system.text import excerpt
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -103,7 +104,10 @@ class Percent(FiniteRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read ``all`` as 100."""
-        return super().convert(100.0 if value == "all" else value, param, ctx)
+        try:
+            return super().convert(100.0 if value == "all" else value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{excerpt(str(value))!r} is no number from 0 to 100, nor all.", param, ctx)
 
 
 class Listed(click.ParamType[tuple[Any, ...]]):

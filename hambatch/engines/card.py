@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.engines.classes import NAMES, PARTS
-from hambatch.engines.manifest import Calibration, Improvement, Interval, Manifest
+from hambatch.engines.manifest import Manifest
+from hambatch.engines.measurements import Calibration, Improvement, Interval
 from hambatch.system.templates import render
 
 HEADING = "## Calibration"

@@ -1,6 +1,9 @@
-"""`engine.json`: the contract of an engine folder. Types and ranges of its fields stand here."""
+"""`engine.json`: the contract of an engine folder.
 
-import json
+Types and ranges of its fields stand here; of what was measured, in
+:mod:`hambatch.engines.measurements`.
+"""
+
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,9 +12,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
+from hambatch.engines.measurements import VAL, Calibration, Figure, Gate, Text
 from hambatch.engines.sentinels import Sentinels, problem_with
 from hambatch.errors import EngineError
-from hambatch.system.files import as_json, sha256_of_bytes
+from hambatch.system.files import CHECKSUM, as_json, checksum_of, sha256_of_bytes, with_checksum
 from hambatch.system.schema import convert, decode, read_json_file
 from hambatch.system.text import excerpt, problem_with_file_name
 
@@ -29,18 +33,10 @@ FORMAT = 1
 FEATURES = 2048
 """Values an image of the output ``features``: the channels of ResNet50's last block."""
 
-Count = Annotated[int, Meta(ge=1)]
-Figure = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Points = Annotated[float, Meta(ge=-100, le=100)]
-Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 """It is printed, so that it has no control character."""
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Side = Annotated[int, Meta(ge=1, le=65_535)]
-Temperature = Annotated[float, Meta(ge=1e-3, le=1e3)]
-"""Of a fitted one; `hambatch engines calibrate` keeps well within."""
-Interval = tuple[Figure, Figure]
 
 
 @dataclass(frozen=True)
@@ -75,81 +71,6 @@ class EngineFile:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What INT8 may cost: a share of the labels, and percentage points of two figures."""
-
-    label_flip_share: float = 0.02
-    balanced_accuracy_loss: float = 0.5
-    melanoma_sensitivity_loss: float = 1.0
-
-
-LIMITS = Limits()
-
-VAL, GATE = "val", "gate"
-"""Parts of a split table that a gate is measured on: the second where a table has it."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A figure by either graph on the same images.
-
-    ``change`` is INT8 minus FP32 in percentage points, and ``interval`` its 95 %
-    interval by bootstrap over lesions.
-    """
-
-    fp32: Share
-    int8: Share
-    interval: tuple[Points, Points]
-    change: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        """Compute the change; rounded, or one melanoma of 100 would be more than a point."""
-        if self.interval[0] > self.interval[1]:
-            raise ValueError(f"interval is {list(self.interval)}, wanted the lower bound first")
-        object.__setattr__(self, "change", round(100 * (self.int8 - self.fp32), 9))
-
-
-@dataclass(frozen=True)
-class Gate:
-    """INT8 measured against FP32, by one backend on one instruction set.
-
-    It holds for the graphs of ``fp32_sha256`` and ``int8_sha256`` only; ``split_sha256`` is of
-    the split table, and ``part`` the images of it that were scored. The last three fields are
-    computed, whatever a file says.
-    """
-
-    backend: Text
-    instruction_set: Text
-    images: Count
-    lesions: Count
-    label_flips: Annotated[int, Meta(ge=0)]
-    balanced_accuracy: Change
-    melanoma_sensitivity: Change
-    split_sha256: Text
-    fp32_sha256: Text
-    int8_sha256: Text
-    versions: dict[Text, Text] = field(default_factory=dict)
-    part: Literal["val", "gate"] = "val"
-    label_flip_share: float = field(init=False, default=0.0)
-    limits: Limits = field(init=False, default=LIMITS)
-    passed: bool = field(init=False, default=False)
-
-    def __post_init__(self) -> None:
-        """Judge the numbers by the limits: by the estimates, not by their intervals."""
-        for name in ("lesions", "label_flips"):
-            if getattr(self, name) > self.images:
-                raise ValueError(f"{name} is {getattr(self, name)}, wanted at most its images")
-        share = self.label_flips / self.images
-        passed = (
-            share <= LIMITS.label_flip_share
-            and self.balanced_accuracy.change >= -LIMITS.balanced_accuracy_loss
-            and self.melanoma_sensitivity.change >= -LIMITS.melanoma_sensitivity_loss
-        )
-        for name, value in (("label_flip_share", share), ("limits", LIMITS), ("passed", passed)):
-            object.__setattr__(self, name, value)
-
-
-@dataclass(frozen=True)
 class Variant:
     """One graph of the engine and how far it is from the Keras reference.
 
@@ -160,53 +81,6 @@ class Variant:
     file: str
     parity: dict[str, Any] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
-
-
-SCORED, OUT_OF_FOLD = "scored", "out of fold"
-"""Predictions of the engine itself, or of the networks of a cross-validation."""
-
-
-@dataclass(frozen=True)
-class FittedOn:
-    """The predictions that a temperature was fitted on.
-
-    ``parts`` of the split table whose sha256 is ``split_sha256``; ``precision`` of the graph,
-    empty where no graph was scored with; ``predictions_sha256`` of a table that was given.
-    """
-
-    source: str
-    split_sha256: str
-    parts: Annotated[tuple[str, ...], Meta(min_length=1)]
-    images: Count
-    lesions: Count
-    precision: str = ""
-    predictions_sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Improvement:
-    """A figure without and with the temperature, and its 95 % intervals by lesion."""
-
-    before: Figure
-    before_interval: Interval
-    after: Figure
-    after_interval: Interval
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """``temperature``: probabilities are raised to the power of 1 / temperature and normalised."""
-
-    temperature: Temperature
-    fitted_on: FittedOn
-    log_loss: Improvement
-    ece: Improvement
-
-    def __post_init__(self) -> None:
-        """Refuse errors of calibration that are no shares."""
-        for name, value in vars(self.ece).items():
-            if max(value if isinstance(value, tuple) else (value,)) > 1:
-                raise ValueError(f"ece.{name} is {value}, wanted 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -237,7 +111,7 @@ class Manifest:
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, and their seal.
+        """Plain values, in the order of the fields, and their checksum.
 
         No ``calibration`` where there is none, no ``part`` of a gate where it is ``val``.
         """
@@ -247,7 +121,7 @@ class Manifest:
                 del gate["part"]
         if self.calibration is None:
             del values["calibration"]
-        return sealed(values)
+        return with_checksum(values)
 
     @property
     def trained_on(self) -> tuple[str, ...]:
@@ -286,24 +160,6 @@ class _Metrics:
     test: dict[str, Any] = field(default_factory=dict)
 
 
-SEAL = "sha256"
-
-
-def sealed(values: dict[str, Any]) -> dict[str, Any]:
-    """Add the seal of JSON-able ``values``, in the place of any that they have."""
-    return {**values, SEAL: seal_of(values)}
-
-
-def seal_of(values: dict[str, Any]) -> str:
-    """Hash all values but the seal itself, whatever their order and the white space.
-
-    SHA-256, lowercase hexadecimal, of the values as JSON in ASCII: keys sorted, no spaces.
-    """
-    others = {name: value for name, value in values.items() if name != SEAL}
-    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
-    return sha256_of_bytes(text.encode("ascii"))
-
-
 def identity_of(folder: Path) -> str:
     """Hash ``engine.json`` as it is without its entry for the list of training images.
 
@@ -314,7 +170,7 @@ def identity_of(folder: Path) -> str:
     values = decode(content)
     if values["files"].pop(TRAINING_IMAGES, None) is None:
         return sha256_of_bytes(content)
-    return sha256_of_bytes(as_json(sealed(values)).encode())
+    return sha256_of_bytes(as_json(with_checksum(values)).encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -351,9 +207,9 @@ def _typed(raw: dict[str, Any]) -> Manifest:
     if raw.get("format") != FORMAT:
         found = excerpt(repr(raw.get("format")))
         raise ValueError(f"its format is {found}, this hambatch reads {FORMAT}")
-    found = seal_of(raw)
-    # Engines from before there were seals have none.
-    wanted = raw.pop(SEAL, found)
+    found = checksum_of(raw)
+    # Engines from before there were checksums have none.
+    wanted = raw.pop(CHECKSUM, found)
     if wanted != found:
         raise ValueError(
             "it was changed after it was written: its values have sha256 "

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from hambatch.engines.manifest import GATE, Gate, Manifest
+from hambatch.engines.manifest import Manifest
+from hambatch.engines.measurements import GATE, Gate
 from hambatch.errors import EngineError
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.packages import library_versions

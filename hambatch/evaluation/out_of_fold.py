@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hambatch import __version__
 from hambatch.engines.classes import CLASSES
-from hambatch.engines.manifest import OUT_OF_FOLD
+from hambatch.engines.measurements import OUT_OF_FOLD
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
 from hambatch.evaluation.sample import MALIGNANT_CLASSES

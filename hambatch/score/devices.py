@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from hambatch.engines.loading import Engine
 from hambatch.errors import HambatchError
-from hambatch.score.journal.folder import DeviceHistory
+from hambatch.score.journal.begun import DeviceHistory
 from hambatch.score.plan import CPU, RunPlan
 from hambatch.score.rows import IndexedRow
 from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.process import WorkerLost
 from hambatch.score.worker.protocol import StageTimes
 from hambatch.score.worker.supervisor import SupervisedWorker
-from hambatch.types import Twice
+from hambatch.types import DoubleChecked
 
 log = logging.getLogger(__name__)
 
@@ -149,9 +149,9 @@ class DevicePool:
         checked = sum(summary["checked"] for summary in found.values())
         return {**first, "checked": checked, "by_device": found}
 
-    def twice(self) -> Twice:
+    def twice(self) -> DoubleChecked:
         """Count what all devices computed twice."""
-        return sum((watch.twice for watch in self._watches.values()), Twice())
+        return sum((watch.twice for watch in self._watches.values()), DoubleChecked())
 
     def _hand_over(self) -> None:
         """Choose the devices that take the images of those that failed in this pass."""

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 from hambatch.engines.manifest import Manifest
-from hambatch.errors import TwiceDifferent
+from hambatch.errors import DoubleCheckError
 from hambatch.score.worker.protocol import Answer
 from hambatch.system.text import encode_name, plural
-from hambatch.types import Difference, Twice
+from hambatch.types import Difference, DoubleChecked
 
 NAMED = 3
 """Images that differ, by name in the message."""
 
 
-def summary(percent: float, found: Twice) -> dict[str, Any]:
+def summary(percent: float, found: DoubleChecked) -> dict[str, Any]:
     """Give the record's ``double_check``: a run with a difference leaves no record."""
     return {
         "percent": percent,
@@ -28,7 +28,7 @@ def summary(percent: float, found: Twice) -> dict[str, Any]:
 def refuse_different(
     answer: Answer, names: Mapping[int, str], manifest: Manifest, suspect: Sequence[int]
 ) -> None:
-    """Raise TwiceDifferent, with images, requests and values, if two scores differ.
+    """Raise DoubleCheckError, with images, requests and values, if two scores differ.
 
     Which of the two is right is not known, so neither is used.
     """
@@ -37,7 +37,7 @@ def refuse_different(
         return
     shown = "; ".join(_described(found, answer, names, manifest) for found in differing[:NAMED])
     more = f"; and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
-    raise TwiceDifferent(
+    raise DoubleCheckError(
         f"{plural(len(differing), 'image')} of a batch got other scores the second time: {shown}"
         f"{more}. The machine or its software computes wrongly; which of the two scores is right "
         f"is not known. {len(suspect)} rows are suspect.\n"

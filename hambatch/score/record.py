@@ -19,7 +19,7 @@ from hambatch.engines.precision import AUTO, USED, WANTED, graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError, SentinelError, WrongScores
 from hambatch.score import double_check
-from hambatch.score.journal.folder import DeviceHistory, survey_of
+from hambatch.score.journal.begun import DeviceHistory, survey_of
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import numbers_in
 from hambatch.score.runner import Run

@@ -146,8 +146,8 @@ def rows_of(
     manifest
         Its calibration, if it has one, is applied.
 
-    Raises TwiceDifferent if an image got other scores the second time; AssertionError if an answer
-    is about a file that was not sent, or a file is not answered.
+    Raises DoubleCheckError if an image got other scores the second time; AssertionError if an
+    answer is about a file that was not sent, or a file is not answered.
     """
     sent: dict[int, str] = {}
     held: dict[int, Row] = {}

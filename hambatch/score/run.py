@@ -18,27 +18,22 @@ from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import RunPlan, plan_run
 from hambatch.score.record import ChangedSince, Tally, describe_run, utc_now, write_stopped
 from hambatch.score.runner import Progress, Run, score_missing
+from hambatch.score.signing import is_sealed, read_key, refuse_unsealed, settle_seal
 from hambatch.score.start import (
+    begin,
     check_output,
-    fresh,
     is_published,
-    is_sealed,
-    read_key,
     refuse_existing,
     refuse_repeated_ids,
-    refuse_unsealed,
     refused_id,
-    resume,
-    retry,
 )
 from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
-from hambatch.sinks.publish import open_outputs, seal_path, stopped_path
+from hambatch.sinks.publish import open_outputs, stopped_path
 from hambatch.sources.listing import Listing
-from hambatch.system.files import followed, refusing, showing_refusals, sync
+from hambatch.system.files import followed, showing_refusals
 from hambatch.system.interrupts import stopping
-from hambatch.system.text import encode_name
-from hambatch.types import Twice
+from hambatch.types import DoubleChecked
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class Outcome:
     seconds: float
     without_row: int = 0
     seal: str = ""
-    twice: Twice = field(default_factory=Twice)
+    twice: DoubleChecked = field(default_factory=DoubleChecked)
 
     @property
     def complete(self) -> bool:
@@ -125,12 +120,7 @@ def score(
         # The workers load while the parent lists: both take a second or more.
         with DevicePool(plan) as devices:
             engine = load_engine(folder)
-            if journal.begun:
-                resume(journal, source, engine, plan)
-            elif retry_failed:
-                retry(journal, source, engine, plan, out, kind)
-            else:
-                fresh(journal, source, engine, plan, out)
+            begin(journal, source, engine, plan, out, kind, retry_failed=retry_failed)
             listing = journal.listing()
             with closing(journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
                 refuse_repeated_ids(listing, kind, source, plan.job.bounds)
@@ -153,26 +143,12 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     seconds = time.monotonic() - run.started
     left = _without_a_row(run)
     tally = _publish(run, changes, _timing(run, seconds, run.listing.count - kept), left)
-    seal = _seal(run)
+    seal = settle_seal(run.out, run.key)
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
     twice = run.devices.twice()
     parts = (tally, run.listing, kept, changes, seconds, len(left), seal, twice)
     return Outcome(run.out, *parts)
-
-
-def _seal(run: Run) -> str:
-    """Say what became of the seal; one of an earlier table is removed, which fits no more."""
-    path = seal_path(run.out)
-    name = encode_name(path.name)
-    if run.key:
-        return f"sealed with the key {run.key.public.sha256}: {name}"
-    if not path.exists():
-        return ""
-    with refusing(path):
-        path.unlink()
-        sync(path.parent)
-    return f"{name}, the seal of the earlier table, was removed; --sign KEY makes a new one"
 
 
 def _without_a_row(run: Run) -> set[str]:

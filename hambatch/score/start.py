@@ -11,6 +11,7 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.precision import choose_precision
 from hambatch.errors import InputError
 from hambatch.pipelines.header import is_cut_off, refusal
+from hambatch.score.journal.begun import DeviceHistory, survey_of
 from hambatch.score.journal.fingerprint import (
     Fingerprint,
     fingerprint_of,
@@ -18,18 +19,16 @@ from hambatch.score.journal.fingerprint import (
     refuse_stricter,
     without_limits,
 )
-from hambatch.score.journal.folder import DeviceHistory, Journal, survey_of
+from hambatch.score.journal.folder import Journal
 from hambatch.score.plan import ON_GPU, RunPlan
 from hambatch.score.record import history_of, oldest_row_utc, options_of, read_record, utc_now
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import outputs_of, record_path, seal_path
-from hambatch.sinks.seal import find_flaws
 from hambatch.sources.listing import Listing, list_images, refuse_no_images, store
 from hambatch.sources.reading import Bounds, Item, Limits, fetch
 from hambatch.system.files import refusing, sha256_of_file
 from hambatch.system.packages import require
-from hambatch.system.signing_keys import PublicKey, SigningKey, read_signing_key
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
@@ -62,7 +61,8 @@ def check_output(out: Path, kind: str) -> None:
         raise InputError(f"{out} is a device or a pipe, wanted a file.\nNext: name another --out")
     if is_folder or not has_parent:
         found = "is a folder" if is_folder else f"lies in {out.parent}, which is no folder"
-        raise InputError(f"{out} {found}, wanted a file to write.\nNext: name another --out")
+        make = "" if out.parent.exists() else f"mkdir -p {shlex.quote(str(out.parent))}, or "
+        raise InputError(f"{out} {found}, wanted a file to write.\nNext: {make}name another --out")
     if blocked:
         raise InputError(
             f"{blocked[0]} is a folder, a device or a pipe, wanted a file of this run or nothing.\n"
@@ -70,22 +70,6 @@ def check_output(out: Path, kind: str) -> None:
         )
     if kind == "parquet":
         require("pyarrow", extra="parquet", purpose="a Parquet table")
-
-
-def read_key(path: Path | None, out: Path) -> SigningKey | None:
-    """Read the key of ``--sign``, before any work; None: the table gets no seal.
-
-    Raises InputError if it cannot sign, or an output would be written over it.
-    """
-    if path is None:
-        return None
-    for output in outputs_of(out):
-        if output.exists() and path.exists() and output.samefile(path):
-            raise InputError(
-                f"--sign {path} is an output of this run ({output.name}), wanted the file of a "
-                "key.\nNext: name another --out"
-            )
-    return read_signing_key(path)
 
 
 def refuse_existing(journal: Journal, out: Path, *, replace: bool) -> None:
@@ -162,32 +146,23 @@ def is_published(journal: Journal, out: Path) -> bool:
         return False
 
 
-def is_sealed(out: Path, key: PublicKey) -> bool:
-    """Tell whether the key sealed the table and the record that are there now."""
-    try:
-        return not list(find_flaws(out, record_path(out), seal_path(out), key))
-    except OSError:
-        return False
-
-
-def refuse_unsealed(
-    journal: Journal, out: Path, key: SigningKey | None, *, retry_failed: bool
+def begin(
+    journal: Journal,
+    source: Path,
+    engine: Engine,
+    plan: RunPlan,
+    out: Path,
+    kind: str,
+    *,
+    retry_failed: bool,
 ) -> None:
-    """Refuse to sign rows of an earlier table that this key did not seal.
-
-    The journal of a retry keeps which key sealed the rows that it begins with. Raises InputError.
-    """
-    if not journal.begun and retry_failed:
-        sealed = key is not None and is_sealed(out, key.public)
-        journal.kept_under = key.public.sha256 if key and sealed else ""
-    if key is None or journal.kept_under in (None, key.public.sha256):
-        return
-    raise InputError(
-        f"{out} had no seal that fits it, of the key that --sign names, when its failed rows began "
-        "to be scored again: the scored rows, which are kept, may be forged.\n"
-        "Next: add --overwrite instead of --retry-failed to score all of it again, or leave --sign "
-        "out"
-    )
+    """Resume what the journal holds; where it holds nothing, begin a retry or a new run."""
+    if journal.begun:
+        resume(journal, source, engine, plan)
+    elif retry_failed:
+        retry(journal, source, engine, plan, out, kind)
+    else:
+        fresh(journal, source, engine, plan, out)
 
 
 def fresh(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> None:

@@ -1,6 +1,7 @@
 """A folder of images: which of its files get a row."""
 
 import os
+import shlex
 import sqlite3
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
@@ -98,8 +99,10 @@ def find_images(
     unless ``root`` itself is their folder. Raises InputError if ``root`` is no folder.
     """
     if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
-        raise InputError(f"{root} {found}, wanted a folder of images.\nNext: name an image folder")
+        found, step = "does not exist", "name a folder that exists"
+        if root.exists():
+            found, step = "is a file", f"name its folder: {shlex.quote(str(root.parent))}"
+        raise InputError(f"{root} {found}, wanted a folder of images.\nNext: {step}")
     left = {os.path.realpath(path) for path in leave}
     names_left = {os.path.basename(path) for path in left}
 

@@ -211,6 +211,26 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
+CHECKSUM = "sha256"
+"""The key under which a JSON object holds the hash of its other values."""
+
+
+def with_checksum(values: dict[str, Any]) -> dict[str, Any]:
+    """Add the checksum of JSON-able ``values``, in the place of any that they have."""
+    return {**values, CHECKSUM: checksum_of(values)}
+
+
+def checksum_of(values: dict[str, Any]) -> str:
+    """Hash all values but the checksum itself, whatever their order and the white space.
+
+    SHA-256, lowercase hexadecimal, of the values as JSON in ASCII: keys sorted, no spaces. It
+    finds damage, not forgery: whoever changes a value can hash it again.
+    """
+    others = {name: value for name, value in values.items() if name != CHECKSUM}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return sha256_of_bytes(text.encode("ascii"))
+
+
 Stream = TypeVar("Stream", bound=IO[Any])
 
 

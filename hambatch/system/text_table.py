@@ -193,7 +193,8 @@ def read_csv(path: Path, next_step: str, columns: Iterable[str] = ()) -> TextTab
     except NotDelimited as error:
         raise table.refused(f"no readable table: {error.found}", error.wanted) from error
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise table.refused(f"no readable table ({error})", "a table of text") from error
+        why = getattr(error, "strerror", None) or error
+        raise table.refused(f"no readable table ({why})", "a table of text") from error
     return replace(table, decimal_comma=layout.decimal_comma).holding(rows, columns)
 
 

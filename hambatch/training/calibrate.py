@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hambatch.engines.card import calibration_lines, with_section
 from hambatch.engines.loading import Engine, load_engine, write_manifest
-from hambatch.engines.manifest import MANIFEST_NAME, Calibration, Improvement, Interval, Manifest
+from hambatch.engines.manifest import MANIFEST_NAME, Manifest
+from hambatch.engines.measurements import Calibration, Improvement, Interval
 from hambatch.engines.probabilities import softmax, tempered
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import with_calibration

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.manifest import MANIFEST_NAME, TRAINING_IMAGES, sealed
+from hambatch.engines.manifest import MANIFEST_NAME, TRAINING_IMAGES
 from hambatch.engines.training_images import write_training_images
 from hambatch.errors import InputError
-from hambatch.system.files import sha256_of_file, write_json
+from hambatch.system.files import sha256_of_file, with_checksum, write_json
 from hambatch.system.schema import read_json_file
 from hambatch.training.dataset import Dataset, read_dataset
 from hambatch.training.held_out import refuse_other_split_table
@@ -35,7 +35,7 @@ def complete_engine(folder: Path, split: Path, report: Callable[[str], None]) ->
 
 
 def _name(folder: Path) -> None:
-    """Add the entry and the seal; no other value of ``engine.json`` changes."""
+    """Add the entry and the checksum; no other value of ``engine.json`` changes."""
     path, listed = folder / MANIFEST_NAME, folder / TRAINING_IMAGES
     values = read_json_file(path, dict[str, Any])
     values["files"][TRAINING_IMAGES] = {
@@ -44,7 +44,7 @@ def _name(folder: Path) -> None:
         "optional": False,
     }
     values["files"] = dict(sorted(values["files"].items()))
-    write_json(path, sealed(values))
+    write_json(path, with_checksum(values))
 
 
 def _refuse_untrained(engine: Engine, dataset: Dataset, split: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.manifest import GATE, MANIFEST_NAME, Change, Gate, Manifest
+from hambatch.engines.manifest import MANIFEST_NAME, Manifest
+from hambatch.engines.measurements import GATE, Change, Gate
 from hambatch.engines.precision import (
     BACKEND_OF_GATES,
     FP32,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.engines.loading import Engine
-from hambatch.engines.manifest import OUT_OF_FOLD, SCORED, FittedOn
+from hambatch.engines.measurements import OUT_OF_FOLD, SCORED, FittedOn
 from hambatch.errors import InputError
 from hambatch.evaluation.join import Joined, join
 from hambatch.evaluation.out_of_fold import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hambatch.backends.double_check import Second
+from hambatch.backends.double_check import SecondScores
 from hambatch.backends.openvino_cpu import REQUEST_SIZE, OpenVinoBackend, load
 from hambatch.engines.loading import load_engine
 from tests.backends.contract import batch_of, pictures, scores
@@ -78,7 +78,7 @@ def test_tensorrt_computes_requests_again_wherever_images_lie(
 
 def test_a_difference_of_one_bit_or_beyond_the_tolerance_is_found() -> None:
     logits = np.linspace(-4, 4, 35, dtype=np.float32).reshape(5, 7)
-    second = Second.of(5, 7)
+    second = SecondScores.of(5, 7)
     places = np.array([[0, 1, 2, 3]])
     for k, value in enumerate((logits[0], logits[1], np.float32(np.nan), logits[3] + 3e-3)):
         second.keep(k, np.broadcast_to(value, (1, 7)), places)

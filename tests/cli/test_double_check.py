@@ -143,6 +143,13 @@ def test_what_is_wrong_once_stops_the_run(
         assert out.read_bytes() == clean.read_bytes()
 
 
+@pytest.mark.parametrize("share", ["10%", "-1", "101", "nan", "ALL"])
+def test_another_share_is_refused_with_what_is_wanted(share: str, tmp_path: Path) -> None:
+    result = scored(tmp_path, tmp_path, tmp_path / "p.csv", "--double-check", share)
+    assert result.exit_code == 2
+    assert f"{share!r} is no number from 0 to 100, nor all." in result.output
+
+
 def test_a_sound_machine_gives_the_same_bytes_and_the_record_says_what_was_compared(
     images: Path, clean: Path, soft_engine: Path, tmp_path: Path
 ) -> None:

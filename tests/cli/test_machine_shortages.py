@@ -64,11 +64,12 @@ def clean(images: Path, tiny_engine: Path) -> Table:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop at the first loss of a worker that has one file: each start takes a second."""
-    try:
-        module = importlib.import_module("hambatch.score.worker.supervisor")
-    except ModuleNotFoundError:
-        return
-    monkeypatch.setattr(module, "SHORT_WAITS", (), raising=False)
+    for name in ("short_memory", "supervisor"):
+        try:
+            module = importlib.import_module(f"hambatch.score.worker.{name}")
+        except ModuleNotFoundError:
+            continue  # an earlier version
+        monkeypatch.setattr(module, "SHORT_WAITS", (), raising=False)
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ def test_score_writes_where_a_link_leads_and_verify_finds_the_record_through_it(
         ("link.csv", "leads back to itself"),
         (".", "is a folder"),
         ("gone/real.csv", "which is no folder"),
+        ("gone/real.csv", "gone, or name another --out"),
         ("real.parquet", "leads to"),
         # Not the same command again.
         ("real.parquet", f"{os.sep}real.csv"),

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
-from hambatch.score.journal.folder import Begun, content_of
+from hambatch.score.journal.begun import Begun, content_of
 from hambatch.system.schema import read_json
 from tests.cli.test_forged_tables import as_failed, as_melanoma, edit_record, forge
 from tests.conftest import jpeg_bytes
@@ -171,6 +171,7 @@ def test_a_forger_without_the_key_makes_no_seal(
     attack(place)
     code, said = verify(place)
     assert (code, f",{what}" in said) == (3, True), said
+    assert "1 differences" not in said
 
 
 def test_a_record_that_is_changed_where_nothing_else_can_see_it_does_not_fit(place: Path) -> None:

@@ -141,6 +141,14 @@ def test_a_table_that_cannot_be_read_is_refused_with_the_cause(truth, words, tmp
         assert word in str(result.exception)
 
 
+def test_a_table_that_is_not_there_is_named_once(tmp_path):
+    (tmp_path / "preds.csv").write_bytes(P)
+    words = ["evaluate", str(tmp_path / "preds.csv"), "--truth", str(tmp_path / "gone.csv")]
+    found = str(CliRunner().invoke(hambatch, words).exception)
+    assert "found no readable table (No such file or directory); wanted" in found
+    assert found.count("gone.csv") == 1
+
+
 def test_a_pipe_is_refused_before_it_is_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "preds.csv").write_bytes(P)

@@ -1,6 +1,6 @@
 """A made-up calibration."""
 
-from hambatch.engines.manifest import Calibration, FittedOn, Improvement
+from hambatch.engines.measurements import Calibration, FittedOn, Improvement
 
 
 def calibration_of(temperature: float) -> Calibration:

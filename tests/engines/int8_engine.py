@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hambatch.engines.loading import write_manifest
-from hambatch.engines.manifest import Change, Gate, Manifest, Variant, read_manifest
+from hambatch.engines.manifest import Manifest, Variant, read_manifest
+from hambatch.engines.measurements import Change, Gate
 from hambatch.engines.precision import BACKEND_OF_GATES, INT8
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hambatch.engines.loading import find_engine, write_manifest
-from hambatch.engines.manifest import Change, Manifest, Variant, read_manifest
+from hambatch.engines.manifest import Manifest, Variant, read_manifest
+from hambatch.engines.measurements import Change
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.sentinels import MeasuredOn, Recorded, Sentinel, Sentinels
 from hambatch.errors import EngineError
@@ -52,7 +53,7 @@ MISSING = object()
 
 
 def change(folder: Path, place: str, value: object) -> None:
-    """Write another value at a place such as ``variants.1.gates``, under a seal that fits."""
+    """Write another value at a place such as ``variants.1.gates``, under a checksum that fits."""
     path = folder / "engine.json"
     whole: Any = json.loads(path.read_text())
     *parents, last = (int(step) if step.isdigit() else step for step in place.split("."))
@@ -88,7 +89,7 @@ def test_an_engine_without_a_calibration_has_no_such_field(folder: Path) -> None
     assert write_manifest(folder, manifest).calibration is None
 
 
-def test_an_engine_from_before_seals_gates_and_sentinels_is_read(folder: Path) -> None:
+def test_an_engine_from_before_checksums_gates_and_sentinels_is_read(folder: Path) -> None:
     path, before = folder / "engine.json", read_manifest(folder)
     whole = json.loads(path.read_text())
     for name in ("sha256", "calibration", "sentinels"):

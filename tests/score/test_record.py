@@ -10,7 +10,7 @@ import pytest
 
 from hambatch.engines.loading import load_engine
 from hambatch.errors import InputError
-from hambatch.score.journal.folder import DeviceHistory
+from hambatch.score.journal.begun import DeviceHistory
 from hambatch.score.options import ScoreOptions
 from hambatch.score.record import history_of, options_of, read_record, temperature_used
 from hambatch.sinks.publish import outputs_of, record_path

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.backends.double_check import Chooser, Second
+from hambatch.backends.double_check import Chooser, SecondScores
 from hambatch.backends.tensorrt.device import Device
 from hambatch.backends.tensorrt.slot import ExecutionContext, RequestForm, Slot
 from hambatch.engines.sentinels import LOGIT_TOLERANCE
-from hambatch.types import Batch, DeviceImages, Images, Scored, Twice
+from hambatch.types import Batch, DeviceImages, DoubleChecked, Images, Scored
 
 REQUEST_SIZE = 64
 """Images a request, always: the last one is filled up, so that an image's scores depend on
@@ -33,7 +33,7 @@ class _Pending:
     batch: Batch
     left: int
     rows: dict[str, NDArray[np.float32]]
-    second: Second | None
+    second: SecondScores | None
 
 
 @dataclass
@@ -141,7 +141,7 @@ class TensorRtBackend:
     def _submit(self, batch: Batch) -> _Pending:
         count = len(batch.indices)
         rows = {name: np.empty((count, n), np.float32) for name, n in self._form.widths.items()}
-        second = Second.of(count, self._form.widths["logits"]) if self._chooser else None
+        second = SecondScores.of(count, self._form.widths["logits"]) if self._chooser else None
         pending = _Pending(batch, count, rows, second)
         images, wanted = batch.images, (count, *self._form.image)
         # A pointer is followed unchecked: with a wrong shape other memory would be read.
@@ -245,5 +245,5 @@ class TensorRtBackend:
             while pending.left:
                 self._land()
         logits, second = pending.rows["logits"], pending.second
-        twice = second.compared(logits, LOGIT_TOLERANCE) if second else Twice()
+        twice = second.compared(logits, LOGIT_TOLERANCE) if second else DoubleChecked()
         return Scored(pending.batch, logits, pending.rows["features"], twice=twice)

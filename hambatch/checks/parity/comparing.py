@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.checks.parity.paths import KERAS, ScoringPath
-from hambatch.engines.manifest import LIMITS
+from hambatch.engines.measurements import LIMITS
 from hambatch.engines.precision import INT8
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.engines.sentinels import Sentinels

@@ -96,7 +96,7 @@ def verify(
     )
     if not differences:
         return Verdict([], proof.agreed())
-    found = f"{proof.compared_with()}: {len(differences)} differences"
+    found = f"{proof.compared_with()}: {plural(len(differences), 'difference')}"
     found = f"{found}; {seal.said}" if seal.said else found
     older = other_rules(recorded) if again.differences else ""
     return Verdict(differences, f"{found}; {older}" if older else found)

@@ -23,13 +23,13 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from hambatch.engines.manifest import sealed
 from hambatch.errors import HambatchError, InputError, refusal_of
+from hambatch.score.journal.begun import Begun, DeviceHistory, content_of, read_begun, survey_of
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import ON_GPU
 from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, Survey
@@ -43,71 +43,13 @@ from hambatch.system.cache import (
 )
 from hambatch.system.files import (
     ABOUT_NO_FILE,
-    as_json,
     refusing,
     sha256_of_bytes,
     showing_refusals,
     sync,
 )
 from hambatch.system.locks import locked, refuse_lost
-from hambatch.system.schema import MOST_BYTES, convert, read_json
 from hambatch.system.text import encode_name
-
-
-@dataclass(frozen=True)
-class DeviceHistory:
-    """Notes of backends by device, the latest of each, and hand-overs in their order.
-
-    Both as in :class:`hambatch.score.devices.DevicePool`.
-    """
-
-    notes: dict[str, str] = field(default_factory=dict)
-    handed_over: list[dict[str, str]] = field(default_factory=list)
-
-    def then(self, later: "DeviceHistory") -> "DeviceHistory":
-        """Give both, one after the other; neither is changed."""
-        return DeviceHistory({**self.notes, **later.notes}, [*self.handed_over, *later.handed_over])
-
-
-@dataclass(frozen=True)
-class Begun:
-    """``run.json``: what the rows of the journal belong to.
-
-    ``oldest_row_utc``: when the first run of a retried table began; empty: this run has all rows.
-    ``may_replace``: sha256 of each file at the output's path that the run may replace: what
-    ``--overwrite`` or ``--retry-failed`` was given for, and the run's own table.
-    ``kept_under``: of a retry, the key (its sha256) that sealed the rows that it began with, empty
-    if none is known to; None: every row is this run's own.
-    """
-
-    format: Literal[1]
-    begun_utc: str
-    fingerprint: dict[str, dict[str, Any]]
-    survey: dict[str, Any]
-    devices: DeviceHistory = field(default_factory=DeviceHistory)
-    oldest_row_utc: str = ""
-    may_replace: list[str] = field(default_factory=list)
-    kept_under: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError if the fingerprint names no listing, or the survey is not whole."""
-        if "sha256" not in self.fingerprint.get("listing", {}):
-            raise ValueError("fingerprint.listing.sha256 is missing")
-        survey_of(self.survey, "survey")
-
-
-def survey_of(raw: Any, place: str) -> Survey:
-    """Read a survey back from JSON; raises ValueError if a part is missing or unknown."""
-    try:
-        survey = convert(raw, Survey, exact=True)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
-    # ``skipped`` came later: earlier versions scored what it counts.
-    missing = [name for name in asdict(survey) if name not in raw and name != "skipped"]
-    if missing:
-        raise ValueError(f"{place}.{missing[0]} is missing")
-    return survey
-
 
 _KEPT = frozenset({JOURNAL_MARK, "listing", "rows", "run.json"})
 _FILES = _KEPT | {"listing.now", "table.tmp", "record.tmp", "seal.tmp"}
@@ -309,7 +251,7 @@ def open_journal(
     with _opened(folder) as place, locked(mark, place, output) as lock:
         with refusing(folder):
             _sweep(place)
-        about = None if forgotten else _read(place, folder / "run.json")
+        about = None if forgotten else read_begun(place, folder / "run.json")
         journal = Journal(folder, place, about, None if journal_dir else folder)
         journal.check_lock = partial(refuse_lost, mark, place, lock)
         try:
@@ -403,29 +345,3 @@ def _sweep(place: int, *, everything: bool = False) -> None:
             shutil.rmtree(name, dir_fd=place)
         elif _is_ours(name) and (everything or name not in _KEPT):
             os.unlink(name, dir_fd=place)
-
-
-def content_of(about: Begun) -> bytes:
-    """Give the bytes of ``run.json``, with a seal: a flipped bit resumes no run."""
-    return as_json(sealed(asdict(about))).encode()
-
-
-def _read(place: int, path: Path) -> Begun | None:
-    """Read what an earlier start left; None if it had not begun."""
-    with showing_refusals():
-        if path.name not in os.listdir(place):
-            return None
-        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place)
-        with open(descriptor, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    try:
-        begun = read_json(content, Begun)
-        # Byte by byte: what says the same in other words was not written by a run either.
-        if content != content_of(begun):
-            raise ValueError("it was changed after it was written: its sha256 does not fit")
-        return begun
-    except ValueError as error:
-        raise InputError(
-            f"{path} is no journal that this hambatch can resume: {error}.\n"
-            "Next: add --overwrite to start afresh"
-        ) from error

@@ -2,8 +2,8 @@
 
 A line is ``CRC32 JSON``, and the JSON a list: index, tag, cells. The tag is a hash of the image's
 name and of the run's fingerprint: with another listing or in another run's journal, it is no row
-of this image. What a kill or a full disk left half-written at the
-end is cut off when the file is opened again, and its images are scored again.
+of this image. What a kill or a full disk left half-written at the end is cut off when the file is
+opened again, and its images are scored again.
 """
 
 import hashlib

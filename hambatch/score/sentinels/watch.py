@@ -27,7 +27,7 @@ from hambatch.score.worker.protocol import Answer
 from hambatch.sources.reading import Item
 from hambatch.system.files import refusing
 from hambatch.system.text import encode_name
-from hambatch.types import Twice
+from hambatch.types import DoubleChecked
 
 
 class Ledger:
@@ -155,7 +155,7 @@ class SentinelWatch:
         self._sent: dict[int, _Use] = {}
         self._chance = random.Random(SEED)  # noqa: S311
         self._uses, self._batches, self._widest = count(1), 0, 0
-        self.checked, self.twice = 0, Twice()
+        self.checked, self.twice = 0, DoubleChecked()
 
     def __enter__(self) -> "SentinelWatch":
         """Return the watch."""
@@ -185,7 +185,7 @@ class SentinelWatch:
         Raises SentinelError if one is off, not a number or failed. It names the batch and holds the
         indices of the images that are suspect.
         """
-        self.twice += Twice(answer.twice.requests, answer.twice.images)
+        self.twice += DoubleChecked(answer.twice.requests, answer.twice.images)
         failed = [failure for failure in answer.failures if failure.index < 0]
         slots = np.flatnonzero(answer.indices < 0).tolist()
         self._note_images(answer)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hambatch.errors import HambatchError
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.sources.reading import Bounds, Item, Limits
-from hambatch.types import Explained, Failure, Twice
+from hambatch.types import DoubleChecked, Explained, Failure
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Answer:
     by_parent: bool = False
     views: tuple[NDArray[np.float32], ...] = ()
     explained: Explained | None = None
-    twice: Twice = field(default_factory=Twice)
+    twice: DoubleChecked = field(default_factory=DoubleChecked)
 
     def without(self, slots: Sequence[int]) -> "Answer":
         """Leave out the images in these slots; failures and counts stay."""
@@ -130,7 +130,7 @@ class Answer:
             self.by_parent,
             tuple(view[kept] for view in self.views),
             self.explained and self.explained.only(kept),
-            Twice(self.twice.requests, self.twice.images),
+            DoubleChecked(self.twice.requests, self.twice.images),
         )
 
 

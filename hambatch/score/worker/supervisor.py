@@ -1,23 +1,19 @@
 """A worker that may be lost: it is replaced, and the file that it died of gets a failed row."""
 
-import logging
-import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from hambatch.errors import BackendError, DeviceLost, Shortage
+from hambatch.errors import BackendError, DeviceLost
 from hambatch.score.worker.process import Worker, WorkerLost
 from hambatch.score.worker.protocol import Answer, Job, Ready, StageTimes, Touched
+from hambatch.score.worker.short_memory import ShortMemory
 from hambatch.sources.reading import Item
-from hambatch.system.shortages import MOVE_AWAY, is_of_the_machine, shortage_at
+from hambatch.system.shortages import is_of_the_machine, shortage_at
 from hambatch.types import Failure
-
-log = logging.getLogger(__name__)
 
 LOST_AT_MOST = 100
 """Workers that a device may lose for no reason that a file explains; a machine on which workers
@@ -42,21 +38,6 @@ cost about as much as a batch in which a decoder hangs."""
 
 SECONDS_AN_IMAGE = 1.0
 """What each image of a batch may take beyond ``decode_seconds``, on the slowest machine."""
-
-
-SHORT_WAITS = (0.2, 1.0)
-"""Seconds before a file is tried again that was decoded alone, and whose worker lacked memory or
-was killed from outside; after the last of them the run ends."""
-
-SHORT_AT_MOST = 8
-"""Such losses in all, without :data:`SHORT_APART` files between two of them, after which the run
-ends: going on would take very long."""
-
-SHORT_APART = 100
-"""Files in a row without a loss that show that there is enough memory."""
-
-LEANER_BY = 4
-"""What batches, streams and threads are divided by when memory is short."""
 
 
 class SupervisedWorker:
@@ -115,8 +96,7 @@ class SupervisedWorker:
         self._unexplained, self._calm = 0, 0
         self._sentinel: Item | None = None
         self._proving = self._in_haste = False
-        self._cramped = self._is_alone = False
-        self._short_in_a_row = self._short_losses = 0
+        self._is_alone, self._memory = False, ShortMemory()
         self._waiting = deque[Sequence[Item]]()
         self.stage_times, self.troubles = StageTimes(), Counter[str]()
         self._start()
@@ -143,7 +123,7 @@ class SupervisedWorker:
                     raise
                 self._count(lost)
                 if not self._made_leaner():
-                    self._wait_for_memory(lost, "the engine")
+                    self._memory.wait(lost, "the engine")
                 self._start(one_by_one=self._is_alone)
         self.was_ready, self.note = True, ready.note
         return ready
@@ -201,28 +181,10 @@ class SupervisedWorker:
         return items[:size]
 
     def _made_leaner(self) -> bool:
-        """Let later workers have less in flight; False if they have one image on one thread."""
-        job = self.job
-        if job.gpu is not None:
-            return False
-        in_flight = "batch_size", "streams", "decode_threads"
-        fewer = {name: max(1, getattr(job, name) // LEANER_BY) for name in in_flight}
-        self._cramped = all(getattr(job, name) == 1 for name in in_flight)
-        if not self._cramped:
-            self.job = replace(job, prefetch=1, readers=1, **fewer)
-            log.warning(
-                "memory is short: going on with batch_size %d, streams %d, decode_threads %d",
-                *fewer.values(),
-            )
-        return not self._cramped
-
-    def _wait_for_memory(self, lost: WorkerLost, what: Path | str) -> None:
-        """Wait before the same is tried once more; raises Shortage after the last time."""
-        self._short_losses += 1
-        if self._short_in_a_row >= len(SHORT_WAITS) or self._short_losses > SHORT_AT_MOST:
-            raise _too_little(lost, what) from lost
-        time.sleep(SHORT_WAITS[self._short_in_a_row])
-        self._short_in_a_row += 1
+        """Let later workers have less in flight; False if they have as little as possible."""
+        leaner = self._memory.leaner(self.job)
+        self.job = leaner or self.job
+        return leaner is not None
 
     def _alone(
         self, unanswered: deque[Sequence[Item]], source: Iterator[Sequence[Item]]
@@ -230,7 +192,7 @@ class SupervisedWorker:
         """Take the files of unanswered batches, and under attack those that follow."""
         while unanswered and not self.hurried:
             yield from unanswered.popleft()
-        careful = self._attacked or self._cramped
+        careful = self._attacked or self._memory.cramped
         while careful and not self.hurried and self._calm < CALM:
             items = self._next_batch(source)
             if not items:
@@ -256,7 +218,7 @@ class SupervisedWorker:
                 item, touched = waiting[0], self._worker.touched
                 if (lost.short or lost.killed) and not self._replaceable:
                     if not (lost.short and self._made_leaner()):
-                        self._wait_for_memory(lost, item.path)
+                        self._memory.wait(lost, item.path)
                     continue
                 if self._replaceable and (item.sentinel or failed):
                     raise _device_lost(lost, item) from lost
@@ -294,7 +256,8 @@ class SupervisedWorker:
             if self._proving:
                 self._proving = False
                 continue
-            self._calm, self._short_in_a_row = self._calm + 1, 0
+            self._calm += 1
+            self._memory.answered()
             waiting.popleft()
             yield answer
             waiting.extend(islice(items, 1))
@@ -336,8 +299,7 @@ class SupervisedWorker:
         if self._abandoned:
             raise lost
         self.lost.append(lost.in_short)
-        if self._calm >= SHORT_APART:
-            self._short_losses = 0
+        self._memory.count(self._calm)
         self._calm = 0
         if lost.short:
             return
@@ -362,22 +324,6 @@ class SupervisedWorker:
             "are kept. If workers keep dying, look for what kills them first: too little "
             "memory (fewer --threads, a smaller --batch-size), or a disk that does not answer"
         )
-
-
-def _too_little(lost: WorkerLost, what: Path | str) -> Shortage:
-    """Make the error of a run that cannot go on with one file alone."""
-    again = "and run the same command again"
-    if lost.short:
-        found, remedy = "too little memory for", f"raise the memory limit or free memory, {again}"
-    else:
-        found = "killed from outside at"
-        remedy = f"see what kills processes here (dmesg, journalctl, the job queue), {again}"
-    if isinstance(what, Path):
-        remedy += f". If it happens at this file alone, {MOVE_AWAY}"
-    return Shortage(
-        f"{found} {what}, alone and on one thread: the worker process {lost.in_short}, again "
-        f"and again. No image failed for it.\nNext: {remedy}"
-    )
 
 
 def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.score.journal.folder import DeviceHistory, journal_folder, open_journal
+from hambatch.score.journal.begun import DeviceHistory
+from hambatch.score.journal.folder import journal_folder, open_journal
 from hambatch.sources.folder import LeftOut, Survey
 from hambatch.sources.listing import store
 from hambatch.sources.skipped import Skipped

@@ -1,0 +1,69 @@
+"""Signing in a run: the key of ``--sign``, which rows it may seal, and what becomes of the seal."""
+
+from pathlib import Path
+
+from hambatch.errors import InputError
+from hambatch.score.journal.folder import Journal
+from hambatch.sinks.publish import outputs_of, record_path, seal_path
+from hambatch.sinks.seal import find_flaws
+from hambatch.system.files import refusing, sync
+from hambatch.system.signing_keys import PublicKey, SigningKey, read_signing_key
+from hambatch.system.text import encode_name
+
+
+def read_key(path: Path | None, out: Path) -> SigningKey | None:
+    """Read the key of ``--sign``, before any work; None: the table gets no seal.
+
+    Raises InputError if it cannot sign, or an output would be written over it.
+    """
+    if path is None:
+        return None
+    for output in outputs_of(out):
+        if output.exists() and path.exists() and output.samefile(path):
+            raise InputError(
+                f"--sign {path} is an output of this run ({output.name}), wanted the file of a "
+                "key.\nNext: name another --out"
+            )
+    return read_signing_key(path)
+
+
+def is_sealed(out: Path, key: PublicKey) -> bool:
+    """Tell whether the key sealed the table and the record that are there now."""
+    try:
+        return not list(find_flaws(out, record_path(out), seal_path(out), key))
+    except OSError:
+        return False
+
+
+def refuse_unsealed(
+    journal: Journal, out: Path, key: SigningKey | None, *, retry_failed: bool
+) -> None:
+    """Refuse to sign rows of an earlier table that this key did not seal.
+
+    The journal of a retry keeps which key sealed the rows that it begins with. Raises InputError.
+    """
+    if not journal.begun and retry_failed:
+        sealed = key is not None and is_sealed(out, key.public)
+        journal.kept_under = key.public.sha256 if key and sealed else ""
+    if key is None or journal.kept_under in (None, key.public.sha256):
+        return
+    raise InputError(
+        f"{out} had no seal that fits it, of the key that --sign names, when its failed rows began "
+        "to be scored again: the scored rows, which are kept, may be forged.\n"
+        "Next: add --overwrite instead of --retry-failed to score all of it again, or leave --sign "
+        "out"
+    )
+
+
+def settle_seal(out: Path, key: SigningKey | None) -> str:
+    """Say what became of the seal; that of an earlier table no longer fits, and is removed."""
+    path = seal_path(out)
+    name = encode_name(path.name)
+    if key:
+        return f"sealed with the key {key.public.sha256}: {name}"
+    if not path.exists():
+        return ""
+    with refusing(path):
+        path.unlink()
+        sync(path.parent)
+    return f"{name}, the seal of the earlier table, was removed; --sign KEY makes a new one"
