@@ -10,9 +10,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from hambatch.engines.synthetic import synthesize
+from hambatch.engines.synthetic import jpeg_of, synthesize
 from hambatch.errors import InputError
 from hambatch.pipelines.header import read_header
 from hambatch.score.options import ScoreOptions
@@ -80,8 +79,8 @@ def generate(folder: Path, count: int) -> tuple[str, ...]:
     folder.mkdir()
     names = tuple(f"sample_{k:05d}.jpg" for k in range(count))
     for k, name in enumerate(names):
-        image = Image.fromarray(synthesize(np.random.default_rng(k), WIDTH, HEIGHT))
-        image.save(folder / name, quality=QUALITY)
+        pixels = synthesize(np.random.default_rng(k), WIDTH, HEIGHT)
+        (folder / name).write_bytes(jpeg_of(pixels, QUALITY))
     return names
 
 

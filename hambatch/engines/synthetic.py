@@ -1,7 +1,9 @@
 """Synthetic dermatoscopic images: samples to try, and sentinels of engines without their own."""
 
+import io
 import math
 import shlex
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from tqdm import tqdm
 
 from hambatch.engines.options import SampleOptions
 from hambatch.errors import InputError
-from hambatch.system.files import replacing
+from hambatch.system.files import write_bytes
 
 Plane = NDArray[np.float32]
 
@@ -237,9 +239,28 @@ def write_sentinel_images(folder: Path) -> list[str]:
 
 def write_sentinel_image(path: Path, seed: int, width: int, height: int) -> None:
     """Draw one and write it as a JPEG, in place of what is there."""
-    _save(path, synthesize(np.random.default_rng(seed), width, height), quality=90)
+    write_bytes(path, _sentinel(seed, width, height))
+
+
+@cache
+def drawn_sentinels() -> tuple[bytes, ...]:
+    """Give the JPEGs that :func:`write_sentinel_images` writes."""
+    return tuple(_sentinel(*sentinel) for sentinel in SENTINELS)
+
+
+def _sentinel(seed: int, width: int, height: int) -> bytes:
+    return jpeg_of(synthesize(np.random.default_rng(seed), width, height), quality=90)
 
 
 def _save(path: Path, pixels: NDArray[np.uint8], quality: int) -> None:
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="JPEG", quality=quality)
+    write_bytes(path, jpeg_of(pixels, quality))
+
+
+def jpeg_of(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """Compress a picture in memory.
+
+    Pillow does not notice when a full disk takes only a part of the file that it writes.
+    """
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="JPEG", quality=quality)
+    return stream.getvalue()

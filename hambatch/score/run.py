@@ -10,7 +10,7 @@ from typing import Any
 
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.errors import HambatchError, WrongScores
-from hambatch.score.changes import look_again
+from hambatch.score.changes import look_again, take_back_missing
 from hambatch.score.devices import DevicePool
 from hambatch.score.journal.folder import Journal, open_journal
 from hambatch.score.journal.rows import RowLog
@@ -31,7 +31,7 @@ from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
 from hambatch.sinks.publish import open_outputs, stopped_path
 from hambatch.sources.listing import Listing
-from hambatch.system.files import followed, showing_refusals
+from hambatch.system.files import followed, showing_refusals, without_links
 from hambatch.system.interrupts import stopping
 from hambatch.types import DoubleChecked
 
@@ -102,7 +102,8 @@ def score(
         If a signal stopped it: what is finished within five seconds is kept.
     """
     started, kind = (time.monotonic(), utc_now()), format_to_write(out, kind)
-    out = followed(out)
+    # A link that is switched under way would give a table of two archives.
+    source, out = without_links(source), followed(out)
     check_output(out, kind)
     key = read_key(sign, out)
     with open_journal(out, journal_dir, forgotten=overwrite) as journal:
@@ -135,6 +136,8 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     with stopping("the batches under way") as stop:
         try:
             score_missing(run, stop, progress)
+            if take_back_missing(run):
+                score_missing(run, stop, progress)
         except WrongScores as error:
             write_stopped(run, error)
             raise

@@ -40,6 +40,9 @@ CACHE_KIB = 1000
 JOURNAL_SUFFIX, JOURNAL_MARK = ".journal", "lock"
 """What the folder of a journal is called, and the file by which it is known."""
 
+DRAWN_PREFIX = "hambatch-"
+"""How a folder in a journal begins that holds sentinels which hambatch has drawn."""
+
 _IN_JOURNALS = frozenset(
     {JOURNAL_MARK, "listing", "listing.now", "rows", "table.tmp", "record.tmp"}
 )
@@ -117,6 +120,8 @@ def find_images(
             survey.others.add(name)
         elif known := known_file(last):
             survey.skipped.setdefault(known.name, Skipped(known.what)).files += 1
+        elif DRAWN_PREFIX in name and _is_drawn_sentinel(root / name):
+            survey.others.add(name)
         elif (
             _is_named_unlike_an_image(name)
             or (last in _IN_JOURNALS and _is_of_a_journal(root / name))
@@ -212,6 +217,24 @@ def _is_of_a_journal(path: Path) -> bool:
             return stream.read(len(MARK)) == MARK
     except OSError:
         return False
+
+
+def _is_drawn_sentinel(path: Path) -> bool:
+    """Tell a sentinel in the journal of another run, by its place and by every byte of it.
+
+    It is no image of the archive; what a kill left half-written is none either.
+    """
+    journal = path.parent.parent
+    if not path.parent.name.startswith(DRAWN_PREFIX) or journal.suffix != JOURNAL_SUFFIX:
+        return False
+    from hambatch.engines.synthetic import drawn_sentinels
+
+    try:
+        with open_regular(path) as stream:
+            content = stream.read(max(map(len, drawn_sentinels())) + 1)
+    except OSError:
+        return False
+    return bool(content) and any(drawn.startswith(content) for drawn in drawn_sentinels())
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

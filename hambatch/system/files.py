@@ -79,6 +79,12 @@ def followed(path: Path) -> Path:
     return path if os.path.exists(path) and not os.path.exists(target) else target
 
 
+def without_links(path: Path) -> Path:
+    """Give the path of the same file or folder in which nothing is a symbolic link."""
+    real = os.path.realpath(path)
+    return path if real == os.path.abspath(path) else Path(real)
+
+
 def companion(path: Path, ending: str) -> Path:
     """Name the file that belongs to ``path``: ``preds.csv`` and ``.json`` give ``preds.csv.json``.
 

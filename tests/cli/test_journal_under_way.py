@@ -95,3 +95,18 @@ def test_a_run_whose_journal_another_has_made_anew_leaves_that_alone(
         said = go_on(run)
     assert "are done and kept" not in said
     assert (tmp_path / "p.csv").read_bytes() == table
+
+
+@pytest.mark.parametrize("keep", [0, 40])
+def test_rows_that_are_cut_off_under_way_give_a_message_and_no_row_is_lost(
+    words: list[str], tmp_path: Path, keep: int
+) -> None:
+    with stopped_run(words, tmp_path) as run:
+        os.truncate(tmp_path / "p.csv.journal" / "rows", keep)
+        said = go_on(run)
+    assert "rows was changed under way: the row of image 0" in said
+    assert "are done and kept" not in said
+    assert not (tmp_path / "p.csv").exists()
+    again = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "p.csv").read_text().count(",ok,") == 2

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
@@ -25,3 +28,12 @@ def test_options_are_the_fields_of_the_config():
     command = hambatch.get_command(None, "samples")
     options = {option.name: option.default for option in command.params if option.name != "folder"}
     assert options == vars(SampleOptions())
+
+
+def test_a_disk_that_takes_a_part_of_an_image_leaves_no_image(tmp_path):
+    """A limit on the size of a file: like a full disk, it takes the first part of a write."""
+    limited = f"ulimit -f 8; exec {sys.executable} -m hambatch samples s --count 1"
+    run = subprocess.run(["bash", "-c", limited], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1, run.stderr
+    assert "sample_00000.jpg: File too large" in run.stderr
+    assert not list((tmp_path / "s").iterdir())

@@ -32,7 +32,7 @@ from hambatch.errors import HambatchError, InputError, refusal_of
 from hambatch.score.journal.begun import Begun, DeviceHistory, content_of, read_begun, survey_of
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import ON_GPU
-from hambatch.sources.folder import JOURNAL_MARK, JOURNAL_SUFFIX, Survey
+from hambatch.sources.folder import DRAWN_PREFIX, JOURNAL_MARK, JOURNAL_SUFFIX, Survey
 from hambatch.sources.listing import Listing, read_listing
 from hambatch.system.cache import (
     CacheRefused,
@@ -53,8 +53,6 @@ from hambatch.system.text import encode_name
 
 _KEPT = frozenset({JOURNAL_MARK, "listing", "rows", "run.json"})
 _FILES = _KEPT | {"listing.now", "table.tmp", "record.tmp", "seal.tmp"}
-_SCRATCH = "hambatch-"
-"""How folders of sentinels begin."""
 
 
 def journal_folder(output: Path, journal_dir: Path | None = None) -> Path:
@@ -88,6 +86,8 @@ class Journal:
         As in :class:`Begun`; :meth:`begin` keeps it too.
     check_lock
         Raises InputError if the lock was removed under way.
+    resumed
+        Whether an earlier start began what this one goes on with.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class Journal:
         self.may_replace = about.may_replace if about else []
         self.kept_under = about.kept_under if about else None
         self.check_lock: Callable[[], None] = lambda: None
+        self.resumed = about is not None
         self._done = False
 
     @property
@@ -211,7 +212,7 @@ class Journal:
             for name in ("run.json", "rows", "listing"):
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self.place)
-        self.about = None
+        self.about, self.resumed = None, False
         self.devices = self._earlier = DeviceHistory()
 
     def done(self) -> None:
@@ -310,7 +311,7 @@ def _moved(folder: Path) -> str:
 
 def _refuse_untrusted(place: int, name: str) -> None:
     """Raise CacheRefused for a link, or what another user may have written."""
-    if name.startswith(_SCRATCH):
+    if name.startswith(DRAWN_PREFIX):
         found = os.stat(name, dir_fd=place, follow_symlinks=False)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise CacheRefused(f"{name} is no folder of yours")
@@ -326,7 +327,7 @@ def _refuse_unwritable(output: Path) -> None:
 
 def _is_ours(name: str) -> bool:
     """Tell files of a journal, and what a kill may have left of its temporary ones."""
-    return name in _FILES or name.startswith((_SCRATCH, ".listing", ".run.json"))
+    return name in _FILES or name.startswith((DRAWN_PREFIX, ".listing", ".run.json"))
 
 
 def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
@@ -341,7 +342,7 @@ def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
 def _sweep(place: int, *, everything: bool = False) -> None:
     """Remove what a killed run left of temporary files, or all; the lock is held, and goes last."""
     for name in sorted(os.listdir(place), key=lambda name: name == JOURNAL_MARK):
-        if name.startswith(_SCRATCH):
+        if name.startswith(DRAWN_PREFIX):
             shutil.rmtree(name, dir_fd=place)
         elif _is_ours(name) and (everything or name not in _KEPT):
             os.unlink(name, dir_fd=place)

@@ -100,6 +100,7 @@ class RowLog:
     ) -> None:
         self._path, self._place, self._check_lock = path, place, check_lock
         self._tagging = hashlib.blake2b(run.encode(), digest_size=TAG_BYTES)
+        self._is_whole = True
         self._places = array("q", [0]) * images
         self._states = bytearray(images)
         with refusing(path):
@@ -141,6 +142,9 @@ class RowLog:
         self._write(lines)
         for place, (index, row) in zip(places, rows, strict=False):
             self._note(index, row.status, place)
+        # After that: what is in the file counts as kept, whatever syncing says.
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
 
     def void(self, indices: Iterable[int]) -> None:
         """Take rows back: their images are to be scored again."""
@@ -159,7 +163,7 @@ class RowLog:
     def rows(self, names: Iterable[str]) -> Iterator[Row]:
         """Yield the row of every image; ``names`` are the listing's, in order.
 
-        Raises InputError if a row is about another image.
+        Raises InputError if a row is about another image, or the file was changed under way.
         """
         with self._reading() as stream:
             for index, name in enumerate(names):
@@ -185,9 +189,9 @@ class RowLog:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the file is still where it was; raises OSError where that is unknown."""
+        """Whether the file is where it was, and whole; raises OSError where that is unknown."""
         name = self._path if self._place is None else self._path.name
-        return is_same(name, self._place, self._file)
+        return self._is_whole and is_same(name, self._place, self._file)
 
     def close(self) -> None:
         """Flush and close the file; it stays."""
@@ -206,8 +210,15 @@ class RowLog:
     def _read(self, stream: BinaryIO, index: int, name: str) -> Row:
         stream.seek(self._places[index])
         found = self._parsed(stream.readline())
-        if index not in self or not isinstance(found, _Scored) or found.index != index:
+        if index not in self:
             raise AssertionError(f"{self._path} holds no row of image {index}")
+        if not isinstance(found, _Scored) or found.index != index:
+            self._is_whole = False
+            raise InputError(
+                f"{self._path} was changed under way: the row of image {index} is no longer where "
+                "it was written.\nNext: run the same command again: it scores what is lost once "
+                "more; and check this machine's disk and memory"
+            )
         if found.tag != self._tag(name):
             raise InputError(
                 f"{self._path} has a row of another image or of another run at index {index}, "
@@ -232,8 +243,6 @@ class RowLog:
                 os.ftruncate(self._file, self._end)
                 raise
         self._end += len(content)
-        if time.monotonic() - self._synced > SYNC_SECONDS:
-            self.sync()
 
     def _recover(self) -> int:
         end = 0

@@ -24,6 +24,7 @@ from hambatch.engines.synthetic import write_sentinel_images
 from hambatch.errors import SentinelError
 from hambatch.score.sentinels.reference import Reference, labelled
 from hambatch.score.worker.protocol import Answer
+from hambatch.sources.folder import DRAWN_PREFIX
 from hambatch.sources.reading import Item
 from hambatch.system.files import refusing
 from hambatch.system.text import encode_name
@@ -143,7 +144,7 @@ class SentinelWatch:
         self._files = [engine.folder / sentinel.file for sentinel in spec.pictures]
         if not self._files:
             self._drawn = tempfile.TemporaryDirectory(
-                prefix="hambatch-", dir=scratch, ignore_cleanup_errors=True
+                prefix=DRAWN_PREFIX, dir=scratch, ignore_cleanup_errors=True
             )
             folder = Path(self._drawn.name)
             with refusing(folder):
