@@ -61,6 +61,73 @@ def with_external_data_of_a_node(folder: Path) -> None:
     onnx.save(model, folder / GRAPH)
 
 
+TENSOR = (7, 5)
+"""The fields that lead to an initializer: of the model, of its graph."""
+
+ENTRY = (*TENSOR, 13)
+"""To an entry of its external data."""
+
+
+def rewritten(
+    content: bytes, path: tuple[int, ...], change: Callable[[int, bytes], bytes]
+) -> bytes:
+    """Write a message anew, with other bytes for each field that ``path`` leads to."""
+    parts, position = [], 0
+    while position < len(content):
+        begin = position
+        tag, position = number_at(content, position)
+        if tag & 7 != 2:
+            position = number_at(content, position)[1]
+            parts.append(content[begin:position])
+            continue
+        size, position = number_at(content, position)
+        inner, position = content[position : position + size], position + size
+        if tag >> 3 != path[0]:
+            parts.append(field(tag, inner))
+        elif len(path) == 1:
+            parts.append(change(tag, inner))
+        else:
+            parts.append(field(tag, rewritten(inner, path[1:], change)))
+    return b"".join(parts)
+
+
+def number_at(content: bytes, position: int) -> tuple[int, int]:
+    """Read a number; gives it and the position behind it."""
+    value = shift = 0
+    while True:
+        byte = content[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+
+
+def field(tag: int, content: bytes) -> bytes:
+    """Write a field of bytes."""
+    return number(tag) + number(len(content)) + content
+
+
+def number(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + number(rest) if rest else bytes([low])
+
+
+def with_another_key(folder: Path) -> None:
+    """The key of each entry stands there again as a number, which protobuf passes over."""
+    disguise(folder, ENTRY, lambda tag, entry: field(tag, entry + b"\x08\x05"))
+
+
+def with_a_tag_beyond_32_bits(folder: Path) -> None:
+    """Protobuf takes the lower 32 bits of the tag of an initializer."""
+    disguise(folder, TENSOR, lambda tag, tensor: field(tag + 2**32, tensor))
+
+
+def disguise(folder: Path, path: tuple[int, ...], change: Callable[[int, bytes], bytes]) -> None:
+    with_external_data(folder)
+    content = (folder / GRAPH).read_bytes()
+    (folder / GRAPH).write_bytes(rewritten(content, path, change))
+
+
 def as_an_ir(folder: Path) -> None:
     """OpenVINO's own format under the name of an ONNX file: its weights lie in ``model.bin``."""
     import openvino
@@ -74,6 +141,8 @@ def as_an_ir(folder: Path) -> None:
     [
         (with_external_data, "reads weights from 'w.bin', of which engine.json has no sha256"),
         (with_external_data_of_a_node, "reads weights from 'w.bin'"),
+        (with_another_key, "field 1 of an entry of external data is not a key or a value"),
+        (with_a_tag_beyond_32_bits, "it is no ONNX model: it has a field "),
         (as_an_ir, "it is no ONNX model, wanted ONNX"),
     ],
 )
