@@ -47,6 +47,7 @@ def read_graph(engine: Engine, precision: str, request_size: int) -> Any:
         frontend = FrontEndManager().load_by_framework("onnx")
         # A mapped file of weights could be changed until the run ends.
         model = frontend.convert(frontend.load(path, enable_mmap=False))
+        engine.refuse_replaced(precision)
         check_graph(model, engine.manifest, str(path))
         spec = engine.manifest.input
         model.reshape([request_size, spec.height, spec.width, 3])

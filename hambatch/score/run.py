@@ -124,7 +124,7 @@ def score(
 
         # The workers load while the parent lists: both take a second or more.
         with DevicePool(plan) as devices:
-            engine = load_engine(folder)
+            engine = load_engine(folder, plan.job.engine_sha256)
             if journal.begun:
                 resume(journal, source, engine, plan)
             elif retry_failed:
