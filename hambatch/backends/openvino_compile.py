@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hambatch import __version__
-from hambatch.backends.openvino_graph import FORM, read_graph
+from hambatch.backends.openvino_graph import FORM, blaming_graph, read_graph
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import FP32, INT8
 from hambatch.system.cache import (
@@ -75,8 +75,9 @@ def _compile_copies(
     properties = _properties(how, count)
 
     def compile_graph() -> Any:
-        graph = read_graph(core, engine, precision, how.request_size)
-        return core.compile_model(graph, "CPU", properties)
+        graph = read_graph(engine, precision, how.request_size)
+        with blaming_graph(engine.folder / engine.variant(precision).file):
+            return core.compile_model(graph, "CPU", properties)
 
     def import_graph(blob: bytes) -> Any:
         return core.import_model(blob, "CPU", properties)

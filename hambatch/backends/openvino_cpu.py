@@ -14,6 +14,7 @@ from hambatch.backends.double_check import Chooser, SecondScores
 from hambatch.backends.openvino_compile import How, compile_copies
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError
+from hambatch.system.text import last_words
 from hambatch.types import Batch, DoubleChecked, Scored, on_host
 
 REQUEST_SIZE = 4
@@ -249,7 +250,7 @@ class OpenVinoBackend:
                 queue.wait_all()
         except RuntimeError as error:
             raise BackendError(
-                f"OpenVINO failed: {str(error).splitlines()[-1]}.\nNext: run the same command again"
+                f"OpenVINO failed: {last_words(error)}.\nNext: run the same command again"
             ) from error
 
 

@@ -1,7 +1,10 @@
 """An engine's graph as OpenVINO runs it: read, checked, and INT8 activations made unsigned."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,8 @@ from hambatch.engines.precision import INT8
 from hambatch.engines.probabilities import softmax
 from hambatch.errors import EngineError
 from hambatch.system.packages import require
+from hambatch.system.shortages import is_of_memory
+from hambatch.system.text import last_words
 
 FORM = "unsigned activations"
 """Of the INT8 graph that is compiled: part of the key of kept graphs."""
@@ -27,36 +32,65 @@ SHIFT = 128
 """In codes: what the file takes from every activation."""
 
 
-def read_graph(core: Any, engine: Engine, precision: str, request_size: int) -> Any:
+def read_graph(engine: Engine, precision: str, request_size: int) -> Any:
     """Read and check the graph of one precision, fix its shape, and adapt it to the CPU's kernels.
 
-    Raises EngineError if it cannot be read, does not match ``engine.json``, or takes weights from
-    a file without a sha256.
+    Raises EngineError if it cannot be read, does not match ``engine.json``, takes weights from
+    a file without a sha256, or gives no row for an image.
     """
     path = engine.folder / engine.variant(precision).file
     engine.external_data(precision)
-    try:
-        model = core.read_model(path)
-    except RuntimeError as error:
-        raise EngineError(
-            f"{path} is no graph that OpenVINO can read: {str(error).splitlines()[-1]}.\n"
-            "Next: hambatch engines verify"
-        ) from error
-    check_graph(model, engine.manifest, str(path))
-    spec = engine.manifest.input
-    model.reshape([request_size, spec.height, spec.width, 3])
-    if precision == INT8:
-        with_unsigned_activations(model)
+    from openvino.frontend import FrontEndManager
+
+    with blaming_graph(path):
+        # Core.read_model chooses the format by name and content: others read files of their own.
+        frontend = FrontEndManager().load_by_framework("onnx")
+        # A mapped file of weights could be changed until the run ends.
+        model = frontend.convert(frontend.load(path, enable_mmap=False))
+        engine.refuse_replaced(precision)
+        check_graph(model, engine.manifest, str(path))
+        spec = engine.manifest.input
+        model.reshape([request_size, spec.height, spec.width, 3])
+        check_graph(model, engine.manifest, str(path), str(request_size))
+        if precision == INT8:
+            with_unsigned_activations(model)
     return model
 
 
-def check_graph(model: Any, manifest: Manifest, path: str) -> None:
-    """Raise EngineError unless a graph's input and outputs are those of the manifest."""
+@contextmanager
+def blaming_graph(path: Path) -> Iterator[None]:
+    """Turn what OpenVINO raises about a graph into an EngineError; without memory, MemoryError."""
+    from openvino import frontend
+
+    failures = (
+        frontend.GeneralFailure,
+        frontend.InitializationFailure,
+        frontend.NotImplementedFailure,
+        frontend.OpConversionFailure,
+        frontend.OpValidationFailure,
+    )
+    try:
+        yield
+    except (RuntimeError, *failures) as error:
+        if is_of_memory(error):
+            raise MemoryError(str(error)) from error
+        raise EngineError(
+            f"{path} is no graph that OpenVINO can run: {last_words(error)}.\n"
+            "Next: hambatch export, or install hambatch again"
+        ) from error
+
+
+def check_graph(model: Any, manifest: Manifest, path: str, images: str = "?") -> None:
+    """Raise EngineError unless a graph's input and outputs are those of the manifest.
+
+    ``images`` is how many it takes: ``?`` for any number, as it is in the file. The outputs have
+    as many rows, or an image could get the row of another.
+    """
     spec = manifest.input
     wanted = {
-        spec.name: f"{spec.dtype} [?,{spec.height},{spec.width},3]",
-        "logits": f"float32 [?,{len(manifest.classes)}]",
-        "features": "float32 [?,2048]",
+        spec.name: f"{spec.dtype} [{images},{spec.height},{spec.width},3]",
+        "logits": f"float32 [{images},{len(manifest.classes)}]",
+        "features": f"float32 [{images},2048]",
     }
     found = {port.any_name: _signature(port) for port in [*model.inputs, *model.outputs]}
     if found != wanted:

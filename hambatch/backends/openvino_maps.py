@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.backends.openvino_cpu import REQUEST_SIZE
-from hambatch.backends.openvino_graph import read_graph
+from hambatch.backends.openvino_graph import blaming_graph, read_graph
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import FP32
 from hambatch.errors import EngineError
@@ -85,13 +85,15 @@ def load(
         )
     openvino = require("openvino", extra="", purpose="hambatch explain")
     core = openvino.Core()
-    model = read_graph(core, engine, FP32, REQUEST_SIZE)
+    model = read_graph(engine, FP32, REQUEST_SIZE)
     path = engine.folder / engine.variant(FP32).file
     head, feature_map, channel_axis = find_head(model, str(path))
     model.add_outputs(feature_map)
     # As in hambatch.backends.openvino_compile; an image's maps depend on no number of cores.
     hints = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
-    return MapsBackend(core.compile_model(model, "CPU", hints), head, channel_axis)
+    with blaming_graph(path):
+        compiled = core.compile_model(model, "CPU", hints)
+    return MapsBackend(compiled, head, channel_axis)
 
 
 def grad_cam(head: Head, feature_map: NDArray[np.float32], features: NDArray[np.float32]) -> Values:

@@ -1,7 +1,8 @@
 """Engine folders: found by name or path, opened with every hash checked, closed when made."""
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -57,13 +58,22 @@ def find_engine(name_or_path: str) -> Path:
     )
 
 
+Stamp = tuple[int, int, int]
+"""Size, mtime and ctime of a file. No inode: some network file systems number files anew."""
+
+
 @dataclass(frozen=True)
 class Engine:
-    """A verified engine folder; ``manifest_sha256`` is that of :func:`identity_of`."""
+    """A verified engine folder; ``manifest_sha256`` is that of :func:`identity_of`.
+
+    ``stamps`` are those of the files when they were verified; None of an optional one that is
+    not there.
+    """
 
     folder: Path
     manifest: Manifest
     manifest_sha256: str
+    stamps: Mapping[str, Stamp | None] = field(default_factory=dict)
 
     def variant(self, precision: str) -> Variant:
         """Find the graph of one precision; raises EngineError if the engine has none."""
@@ -88,6 +98,16 @@ class Engine:
             )
         return names
 
+    def refuse_replaced(self, precision: str) -> None:
+        """Verify the files of a graph again if they were touched since they were verified.
+
+        To be called after a graph is loaded. Raises EngineError as :func:`verify_file`.
+        """
+        for name in (self.variant(precision).file, *self.external_data(precision)):
+            path = self.folder / name
+            if not path.exists() or _stamp(path) != self.stamps.get(name):
+                verify_file(self.folder, self.manifest, name)
+
     def graph_sha256(self, precision: str) -> str:
         """Hash of the graph of one precision and of its external data, if there is any."""
         files, data = self.manifest.files, self.external_data(precision)
@@ -95,26 +115,40 @@ class Engine:
         return sha256_of_bytes("\n".join(hashes).encode()) if data else hashes[0]
 
 
-def load_engine(folder: Path) -> Engine:
+def load_engine(folder: Path, identity: str = "") -> Engine:
     """Read the manifest and verify every file that it names.
 
-    Raises EngineError if a file is missing (and not optional) or its sha256 differs.
+    Processes of one run load the engine one after the other: ``identity`` is the one that the run
+    began with; empty for any. Raises EngineError if it is another, or a file is missing (and not
+    optional) or its sha256 differs.
     """
     manifest = read_manifest(folder)
-    for name in manifest.files:
-        verify_file(folder, manifest, name)
-    return Engine(folder, manifest, identity_of(folder))
+    found = identity_of(folder)
+    _refuse_other(folder, found, identity or found)
+    stamps = {name: verify_file(folder, manifest, name) for name in manifest.files}
+    _refuse_other(folder, identity_of(folder), found)
+    return Engine(folder, manifest, found, stamps)
 
 
-def verify_file(folder: Path, manifest: Manifest, name: str) -> None:
+def _refuse_other(folder: Path, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise EngineError(
+            f"the engine in {folder} was replaced while it was in use: engine.json has sha256 "
+            f"{found}, wanted {wanted}.\n"
+            "Next: put back the engine that the command began with, or run it again from the start"
+        )
+
+
+def verify_file(folder: Path, manifest: Manifest, name: str) -> Stamp | None:
     """Raise EngineError if the file is missing (and not optional), or its size or sha256 differs.
 
-    The size first: what is no file of the engine may be of any length.
+    The size first: what is no file of the engine may be of any length. Gives what shows later
+    whether the file was written or replaced since.
     """
     path, wanted = folder / name, manifest.files[name]
     if not path.is_file():
         if wanted.optional:
-            return
+            return None
         raise _damaged(f"{path} is missing, engine.json names it")
     if (size := path.stat().st_size) != wanted.bytes:
         raise _damaged(
@@ -122,6 +156,7 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> None:
             f"{size:,} bytes, wanted {wanted.bytes:,}"
         )
     try:
+        stamp = _stamp(path)
         found = sha256_of_regular(path)
     except OSError as error:
         raise _damaged(f"{path} cannot be read: {error.strerror}") from error
@@ -130,6 +165,12 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> None:
             f"{path} is not the file that the engine was made with: "
             f"sha256 {found}, wanted {wanted.sha256}"
         )
+    return stamp
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _damaged(problem: str) -> EngineError:

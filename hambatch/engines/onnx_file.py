@@ -5,6 +5,10 @@ OpenVINO opens that file while it loads the graph, and the hash of the graph say
 package ``onnx`` is not needed to score, so the messages are walked here; only tags and lengths are
 read, and the weights are skipped.
 
+What another reader may take otherwise is refused, or a file could show each of them other weights:
+tags beyond 32 bits, which some cut to the lower 32, and entries that hold anything but a key and a
+value.
+
 References
 ----------
 .. [1] https://protobuf.dev/programming-guides/encoding/ and ``onnx.proto`` of ONNX 1.23
@@ -37,6 +41,8 @@ _MESSAGES: Mapping[str, Mapping[int, str]] = {
 
 _KEY, _VALUE = 1, 2
 """The fields of an entry."""
+
+_LARGEST_TAG = 2**32 - 1
 
 DEEPEST = 100
 """Most messages in each other, as in protobuf's own readers."""
@@ -74,9 +80,16 @@ def _locations(content: mmap.mmap, message: str, start: int, end: int, depth: in
 
 
 def _location(content: mmap.mmap, start: int, end: int) -> Iterator[str]:
-    entry = {number: content[a:b] for number, _, a, b in _fields(content, start, end)}
+    entry: dict[int, bytes] = {}
+    for number, kind, begin, stop in _fields(content, start, end):
+        if number not in (_KEY, _VALUE) or kind != _BYTES or number in entry:
+            raise ValueError(f"field {number} of an entry of external data is not a key or a value")
+        entry[number] = content[begin:stop]
     if entry.get(_KEY) == b"location":
-        yield entry.get(_VALUE, b"").decode("utf-8", "backslashreplace")
+        try:
+            yield entry.get(_VALUE, b"").decode()
+        except UnicodeDecodeError as error:
+            raise ValueError("the name of a file of external data is not in UTF-8") from error
 
 
 def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
@@ -84,6 +97,8 @@ def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int
     while start < end:
         tag, start = _varint(content, start, end)
         number, kind = tag >> 3, tag & 7
+        if not 0 < number <= _LARGEST_TAG >> 3:
+            raise ValueError(f"it is no ONNX model: it has a field {number} at byte {start}")
         if kind == _VARINT:
             stop = _varint(content, start, end)[1]
         elif kind == _BYTES:

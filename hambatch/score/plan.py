@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hambatch.backends.openvino_compile import cache_folder
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import read_manifest
+from hambatch.engines.manifest import identity_of, read_manifest
 from hambatch.engines.precision import Choice, choose_precision, cpu_precision
 from hambatch.errors import BackendError, HambatchError, InputError
 from hambatch.score.options import ScoreOptions
@@ -266,6 +266,7 @@ def _jobs(
     job = partial(
         Job,
         engine=engine,
+        engine_sha256=identity_of(engine),
         batch_size=options.batch_size,
         streams=shared.streams,
         decode_threads=shared.decode_threads,

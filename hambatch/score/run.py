@@ -120,7 +120,7 @@ def score(
 
         # The workers load while the parent lists: both take a second or more.
         with DevicePool(plan) as devices:
-            engine = load_engine(folder)
+            engine = load_engine(folder, plan.job.engine_sha256)
             begin(journal, source, engine, plan, out, kind, retry_failed=retry_failed)
             listing = journal.listing()
             with closing(journal.rows(listing)) as log, _saying_what_is_kept(journal, log):

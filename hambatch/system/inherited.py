@@ -34,6 +34,7 @@ PREFIXES = (
     "TBB_",
     "TF2ONNX_",
     "TF_",
+    "TQDM_",
     "XLA_",
 )
 """Variables of libraries begin with these: they choose kernels, number formats, plug-ins, logs."""
@@ -58,6 +59,8 @@ KEPT = frozenset(
         # How much TensorFlow writes, and where Keras keeps the weights that it downloaded.
         "KERAS_HOME",
         "TF_CPP_MIN_LOG_LEVEL",
+        # Whether there is a progress bar at all.
+        "TQDM_DISABLE",
     }
 )
 """Variables with such a prefix that stay."""

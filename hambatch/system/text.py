@@ -112,6 +112,17 @@ def excerpt(text: str, at_most: int = 200) -> str:
     return text if len(text) <= at_most else f"{text[:at_most]} ..."
 
 
+def last_words(error: BaseException) -> str:
+    r"""Give the last line of a library's message that says anything; graphs name things in it.
+
+    >>> last_words(RuntimeError("Check failed at a.cpp:7:\nno rule for \x1b[31mEvil\n\n"))
+    'no rule for %1B[31mEvil'
+    """
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    words = lines[-1] if lines else type(error).__name__
+    return excerpt(_UNPRINTABLE.sub(lambda found: _percent(found[0]), words))
+
+
 def plural(count: int, thing: str) -> str:
     """Say ``1 stream``, ``2 streams``."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

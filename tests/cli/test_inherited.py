@@ -131,6 +131,15 @@ def test_settings_of_libraries_change_no_row_and_write_nothing(
     assert done.stdout == ""
 
 
+def test_settings_of_progress_bars_end_no_run(
+    tmp_path: Path, images: Path, tiny_engine: Path
+) -> None:
+    words = ("--engine", str(tiny_engine), "--device", "cpu", "--out", str(tmp_path / "out.csv"))
+    variables = {"TQDM_MININTERVAL": "often", "TQDM_NCOLS": "wide"}
+    done = hambatch("score", str(images), *words, **variables)
+    assert done.returncode == 0, done.stderr
+
+
 def test_figures_are_drawn_whatever_a_notebook_chose(tmp_path: Path) -> None:
     classes = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
     rows = [["image", "status", "prediction", *(f"p_{name}" for name in classes), "reason"]]

@@ -78,7 +78,7 @@ def _answer_all(parent: Parent, job: Job) -> None:
     from hambatch.engines.loading import load_engine
 
     times, started = StageTimes(), time.perf_counter()
-    engine = load_engine(job.engine)
+    engine = load_engine(job.engine, job.engine_sha256)
     how = job.precision, job.streams, job.model_cache, job.gpu, job.double_check
     backend = load_backend(job.backend, engine, *how)
     ahead, prefetch = (0, 1) if job.one_by_one else (BATCHES_AHEAD, job.prefetch)

@@ -33,6 +33,7 @@ class Job:
     ``gpu`` is the number of the GPU that decodes and computes; None: the CPU does.
     With ``one_by_one`` every batch is answered before the next is touched: slow,
     but the first unanswered batch is then the one that the worker died of.
+    ``engine_sha256`` is the identity that the engine has to have when it is loaded; empty: any.
     """
 
     engine: Path
@@ -53,6 +54,7 @@ class Job:
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
     tta: int = 1
     double_check: float = 0.0
+    engine_sha256: str = ""
 
     @property
     def backend_name(self) -> str:

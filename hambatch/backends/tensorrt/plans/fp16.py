@@ -56,13 +56,15 @@ def graph_of(engine: Engine, precision: str, images: Images) -> Graph:
     far from FP32.
     """
     path = engine.folder / source_of(engine, precision)
-    if engine.external_data(FP32 if precision == FP16 else precision):
+    stored = FP32 if precision == FP16 else precision
+    if engine.external_data(stored):
         # TensorRT takes bytes, and would look for the file in the current folder.
         raise EngineError(
             f"{path} has external data, wanted a graph with its weights inside for TensorRT.\n"
             "Next: hambatch score --device cpu"
         )
     content = path.read_bytes()
+    engine.refuse_replaced(stored)
     if precision != FP16:
         return Graph(content)
     half = to_fp16(content)
