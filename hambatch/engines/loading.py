@@ -16,7 +16,7 @@ from hambatch.engines.manifest import (
 )
 from hambatch.engines.onnx_file import external_files
 from hambatch.errors import EngineError
-from hambatch.system.files import sha256_of_bytes, sha256_of_file, sha256_of_regular, write_json
+from hambatch.system.files import sha256_of_bytes, sha256_of_file, write_json
 
 
 def engines_folder() -> Path:
@@ -122,7 +122,7 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> None:
             f"{size:,} bytes, wanted {wanted.bytes:,}"
         )
     try:
-        found = sha256_of_regular(path)
+        found = sha256_of_file(path)
     except OSError as error:
         raise _damaged(f"{path} cannot be read: {error.strerror}") from error
     if found != wanted.sha256:

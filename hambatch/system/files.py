@@ -37,13 +37,7 @@ def _refuse_special(status: os.stat_result) -> None:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hash a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sha256_of_regular(path: Path) -> str:
-    """Hash a file that others may replace meanwhile; raises OSError as :func:`open_regular`."""
+    """Hash a file's content; raises OSError as :func:`open_regular`: no pipe makes it wait."""
     with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -83,8 +77,10 @@ def companion(path: Path, ending: str) -> Path:
     """Name the file that belongs to ``path``: ``preds.csv`` and ``.json`` give ``preds.csv.json``.
 
     Of a symbolic link it lies beside the file that the link leads to, where it is written, unless
-    there is one beside the link.
+    there is one beside the link. Raises InputError if ``path`` can name no file, as ``.``.
     """
+    if not path.name:
+        raise InputError(f"{path} is a folder, wanted a file.\nNext: name a file in it")
     here = path.with_name(path.name + ending)
     if os.path.exists(here) or not os.path.islink(path):
         return here

@@ -210,3 +210,22 @@ def test_prepare_takes_the_image_of_two_files_and_refuses_two_images(tmp_path):
     result = prepare(root, tmp_path / "again.csv")
     assert isinstance(result.exception, InputError)
     assert "ISIC_0 has 2 files with different bytes" in str(result.exception)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_what_a_table_calls_its_columns_reaches_no_terminal(tmp_path: Path, suffix: str) -> None:
+    import pyarrow.parquet
+
+    name, table = "\x1b[2J\x07 image", tmp_path / f"preds.{suffix}"
+    if suffix == "parquet":
+        pyarrow.parquet.write_table(pyarrow.table({name: ["a.jpg"]}), table)
+    else:
+        table.write_text(f"{name}\na.jpg\n" if suffix == "csv" else json.dumps({name: "a.jpg"}))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image_id,dx\na,nv\n")
+    result = CliRunner().invoke(hambatch, ["evaluate", str(table), "--truth", str(labels)])
+    said = f"{result.output}{result.exception}"
+    assert isinstance(result.exception, InputError), said
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "%1B[2J%07 image" in said or "\\x1b" in said
