@@ -229,3 +229,22 @@ def test_what_a_table_calls_its_columns_reaches_no_terminal(tmp_path: Path, suff
     assert "\x1b" not in said
     assert "\x07" not in said
     assert "%1B[2J%07 image" in said or "\\x1b" in said
+
+
+def test_a_small_parquet_file_with_huge_cells_does_not_fill_the_memory(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    def repeated(text):
+        return pa.DictionaryArray.from_arrays(pa.array([0] * 16_000, pa.int8()), pa.array([text]))
+
+    table, labels = tmp_path / "preds.parquet", tmp_path / "labels.csv"
+    columns = dict(zip(PREDICTION_HEADER, PREDICTIONS[0], strict=True)) | {"image": "a" * 300_000}
+    cells = {name: repeated(text) for name, text in columns.items()}
+    pyarrow.parquet.write_table(pa.table(cells), table)
+    assert table.stat().st_size < 20_000
+    labels.write_text("image_id,dx\na,nv\n")
+    result = CliRunner().invoke(hambatch, ["evaluate", str(table), "--truth", str(labels)])
+    assert isinstance(result.exception, InputError), result.exception
+    found = "found 16000 rows with 4,800,608,000 bytes of text after row 0; wanted at most "
+    assert found in str(result.exception)
