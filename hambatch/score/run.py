@@ -30,6 +30,7 @@ from hambatch.score.start import (
     refused_id,
     resume,
     retry,
+    table_to_keep,
 )
 from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
@@ -114,6 +115,7 @@ def score(
         # A kill may have come before the seal: then the journal makes all three again.
         if retry_failed and is_published(journal, out) and (not key or is_sealed(out, key.public)):
             journal.clear()
+        journal.secret = key.secret(b"rows of a journal") if key else b""
         refuse_existing(journal, out, replace=overwrite or retry_failed)
         refuse_unsealed(journal, out, key, retry_failed=retry_failed)
 
@@ -128,7 +130,8 @@ def score(
             if journal.begun:
                 resume(journal, source, engine, plan)
             elif retry_failed:
-                retry(journal, source, engine, plan, out, kind)
+                with table_to_keep(out, key) as kept:
+                    retry(journal, source, engine, plan, kept, kind)
             else:
                 fresh(journal, source, engine, plan, out)
             listing = journal.listing()

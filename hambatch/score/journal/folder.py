@@ -144,6 +144,8 @@ class Journal:
         As in :class:`Begun`; :meth:`begin` keeps it.
     kept_under
         As in :class:`Begun`; :meth:`begin` keeps it too.
+    secret
+        Of the key that signs: marks the rows; empty without one.
     check_lock
         Raises InputError if the lock was removed under way.
     """
@@ -156,6 +158,7 @@ class Journal:
         self.devices = self._earlier = about.devices if about else DeviceHistory()
         self.may_replace = about.may_replace if about else []
         self.kept_under = about.kept_under if about else None
+        self.secret = b""
         self.check_lock: Callable[[], None] = lambda: None
         self._done = False
 
@@ -251,6 +254,7 @@ class Journal:
             self.folder / "rows",
             listing.count,
             run,
+            secret=self.secret,
             place=self.place,
             check_lock=self.check_lock,
         )
