@@ -116,7 +116,7 @@ def refusal_of(error: OSError) -> HambatchError | None:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if is_name(name)]
     found = f"{' and '.join(names)} cannot be used" if names else "the system refused a call"
     step = NEXT_BY_ERROR.get(error.errno, LOOK_AT_DISK)
-    return InputError(f"{found}: {os.strerror(error.errno)}.\nNext: {step}")
+    return InputError(f"{found}: {error.strerror or os.strerror(error.errno)}.\nNext: {step}")
 
 
 def is_name(name: object) -> bool:

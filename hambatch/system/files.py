@@ -25,15 +25,15 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
     The look before opening is there because opening a device can have effects; what counts is the
     look at what is open.
     """
-    _refuse_special(os.stat(path))
+    _refuse_special(path, os.stat(path))
     with open(os.open(path, NOT_WAITING), "rb") as stream:
-        _refuse_special(os.fstat(stream.fileno()))
+        _refuse_special(path, os.fstat(stream.fileno()))
         yield stream
 
 
-def _refuse_special(status: os.stat_result) -> None:
+def _refuse_special(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def sha256_of_file(path: Path) -> str:

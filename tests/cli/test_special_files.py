@@ -100,3 +100,14 @@ def test_verify_says_that_a_folder_is_no_table(tmp_path: Path, table: str) -> No
     assert found.returncode == 1
     assert "is a folder, wanted a file.\nNext: " in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_evaluate_does_not_wait_for_a_split_table_that_is_a_pipe(
+    scored: Path, tmp_path: Path
+) -> None:
+    labels, split = tmp_path / "labels.csv", tmp_path / "split.jsonl"
+    labels.write_text("image_id,dx\nsample_00000,nv\n")
+    os.mkfifo(split)
+    found = run("evaluate", scored / "preds.csv", "--truth", labels, "--data", split)
+    assert found.returncode == 1
+    assert f"{split} cannot be used: not a regular file.\nNext: " in found.stderr

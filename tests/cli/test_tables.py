@@ -248,3 +248,17 @@ def test_a_small_parquet_file_with_huge_cells_does_not_fill_the_memory(tmp_path:
     assert isinstance(result.exception, InputError), result.exception
     found = "found 16000 rows with 4,800,608,000 bytes of text after row 0; wanted at most "
     assert found in str(result.exception)
+
+
+def test_a_split_table_in_utf_16_names_no_file_with_a_byte_of_zero(
+    tiny_engine: Path, tmp_path: Path
+) -> None:
+    header = "image_id,lesion_id,dx,dx_type,age,sex,localization,file,sha256,split"
+    row = f"i,L,nv,histo,40,male,back,a\0b.jpg,{'0' * 64},train"
+    split = tmp_path / "split.csv"
+    split.write_bytes(f"{header}\n{row}\n".encode("utf-16"))
+    command = ["engines", "complete", str(tiny_engine), "--data", str(split)]
+    refused = CliRunner().invoke(hambatch, command).exception
+    assert isinstance(refused, InputError), refused
+    assert r"file 'a\x00b.jpg' in row 1" in str(refused)
+    assert "wanted a path below the dataset's folder" in str(refused)
