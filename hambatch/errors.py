@@ -21,17 +21,22 @@ Every message names the thing, what was found, what was wanted, and what to type
 
 import errno
 import os
+import re
 from enum import IntEnum
 
 LONGEST_LINE = 5000
 """Characters of a line of a message: room for any path, and not for a file that is quoted whole."""
 
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal may obey, in names and cells of others: all but tab and line end."""
+
+
 class HambatchError(Exception):
     """A set-up that cannot work; the command line shows it without a traceback."""
 
     def __init__(self, message: str = "") -> None:
-        lines = message.split("\n")
+        lines = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", message).split("\n")
         kept = (x if len(x) <= LONGEST_LINE else f"{x[:LONGEST_LINE]} ..." for x in lines)
         super().__init__("\n".join(kept))
 
@@ -111,7 +116,7 @@ def refusal_of(error: OSError) -> HambatchError | None:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if is_name(name)]
     found = f"{' and '.join(names)} cannot be used" if names else "the system refused a call"
     step = NEXT_BY_ERROR.get(error.errno, LOOK_AT_DISK)
-    return InputError(f"{found}: {os.strerror(error.errno)}.\nNext: {step}")
+    return InputError(f"{found}: {error.strerror or os.strerror(error.errno)}.\nNext: {step}")
 
 
 def is_name(name: object) -> bool:

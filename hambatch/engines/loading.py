@@ -17,7 +17,7 @@ from hambatch.engines.manifest import (
 )
 from hambatch.engines.onnx_file import external_files
 from hambatch.errors import EngineError
-from hambatch.system.files import sha256_of_bytes, sha256_of_file, sha256_of_regular, write_json
+from hambatch.system.files import sha256_of_bytes, sha256_of_file, write_json
 
 
 def engines_folder() -> Path:
@@ -157,7 +157,7 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> Stamp | None:
         )
     try:
         stamp = _stamp(path)
-        found = sha256_of_regular(path)
+        found = sha256_of_file(path)
     except OSError as error:
         raise _damaged(f"{path} cannot be read: {error.strerror}") from error
     if found != wanted.sha256:

@@ -10,7 +10,7 @@ import pandas as pd
 from hambatch.errors import InputError
 from hambatch.evaluation.tables import NEXT_PREDICTIONS, read_text_table
 from hambatch.sources.listing import list_images
-from hambatch.system.files import sha256_of_regular
+from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name, encode_name, image_id_of
 
 
@@ -40,7 +40,7 @@ def files_in(images: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str
         if image_id not in wanted:
             continue
         try:
-            digest = sha256_of_regular(path)
+            digest = sha256_of_file(path)
         except OSError:
             continue  # no file of an image that was scored
         if wanted[image_id] in ("", digest):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from hambatch.errors import InputError
 from hambatch.sources.content import HEAD_BYTES, SUFFIXES, SUPPORTED, image_format
 from hambatch.sources.skipped import known_folder
-from hambatch.system.files import open_regular, sha256_of_regular
+from hambatch.system.files import open_regular, sha256_of_file
 from hambatch.system.text import canonical_id, excerpt, problem_with_cell
 
 
@@ -138,7 +138,7 @@ def hash_images(root: Path, found: dict[str, list[str]]) -> dict[str, ImageFile]
     images = {}
     for image_id, files in tqdm(found.items(), desc="hashing", unit=" images", disable=None):
         try:
-            hashes = [sha256_of_regular(root / file) for file in files]
+            hashes = [sha256_of_file(root / file) for file in files]
         except OSError as error:
             _cannot_read(error)
         if len(set(hashes)) > 1:

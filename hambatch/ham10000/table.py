@@ -42,7 +42,7 @@ def read_split(path: Path) -> pd.DataFrame:
         ("split", rows["split"].isin(PARTS), f"one of {' '.join(PARTS)}"),
         (
             "file",
-            ~rows["file"].str.contains(r"^/|^$|\\|(?:^|/)\.\.(?:/|$)", regex=True),
+            ~rows["file"].str.contains(r"\0|^/|^$|\\|(?:^|/)\.\.(?:/|$)", regex=True),
             "a path below the dataset's folder",
         ),
         (

@@ -25,9 +25,9 @@ from hambatch.score.plan import numbers_in
 from hambatch.score.runner import Run
 from hambatch.sinks.publish import stopped_path
 from hambatch.system.cpu import available_cores
-from hambatch.system.files import write_json
+from hambatch.system.files import open_regular, write_json
 from hambatch.system.packages import library_versions
-from hambatch.system.schema import convert, read_json_file
+from hambatch.system.schema import MOST_BYTES, convert, read_json
 from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
 
@@ -256,7 +256,8 @@ class _Record:
 def read_record(path: Path) -> dict[str, Any]:
     """Read the record of a finished run; raises InputError if there is none, or not a whole one."""
     try:
-        record: dict[str, Any] = read_json_file(path, dict[str, Any])
+        with open_regular(path) as stream:
+            record: dict[str, Any] = read_json(stream.read(MOST_BYTES + 1), dict[str, Any])
         _check(record)
     except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) else f"{error}"

@@ -110,6 +110,7 @@ def score(
         # A kill may have come before the seal: then the journal makes all three again.
         if retry_failed and is_published(journal, out) and (not key or is_sealed(out, key.public)):
             journal.clear()
+        journal.secret = key.secret(b"rows of a journal") if key else b""
         refuse_existing(journal, out, replace=overwrite or retry_failed)
         refuse_unsealed(journal, out, key, retry_failed=retry_failed)
 
@@ -121,7 +122,7 @@ def score(
         # The workers load while the parent lists: both take a second or more.
         with DevicePool(plan) as devices:
             engine = load_engine(folder, plan.job.engine_sha256)
-            begin(journal, source, engine, plan, out, kind, retry_failed=retry_failed)
+            begin(journal, source, engine, plan, out, kind, key, retry_failed=retry_failed)
             listing = journal.listing()
             with closing(journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
                 refuse_repeated_ids(listing, kind, source, plan.job.bounds)

@@ -1,12 +1,16 @@
 """Signing in a run: the key of ``--sign``, which rows it may seal, and what becomes of the seal."""
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hambatch.errors import InputError
 from hambatch.score.journal.folder import Journal
 from hambatch.sinks.publish import outputs_of, record_path, seal_path
 from hambatch.sinks.seal import find_flaws
-from hambatch.system.files import refusing, sync
+from hambatch.system.files import open_regular, refusing, showing_refusals, sync
 from hambatch.system.signing_keys import PublicKey, SigningKey, read_signing_key
 from hambatch.system.text import encode_name
 
@@ -45,14 +49,38 @@ def refuse_unsealed(
     if not journal.begun and retry_failed:
         sealed = key is not None and is_sealed(out, key.public)
         journal.kept_under = key.public.sha256 if key and sealed else ""
-    if key is None or journal.kept_under in (None, key.public.sha256):
-        return
-    raise InputError(
+    if key is not None and journal.kept_under not in (None, key.public.sha256):
+        raise _refused_unsealed(out)
+
+
+def _refused_unsealed(out: Path) -> InputError:
+    return InputError(
         f"{out} had no seal that fits it, of the key that --sign names, when its failed rows began "
         "to be scored again: the scored rows, which are kept, may be forged.\n"
         "Next: add --overwrite instead of --retry-failed to score all of it again, or leave --sign "
         "out"
     )
+
+
+@contextmanager
+def table_to_keep(out: Path, key: SigningKey | None) -> Iterator[Path]:
+    """Give the table, its record beside it, whose scored rows a retry keeps.
+
+    With a key it is a private copy, of which the key has sealed every byte: what lies at ``out``
+    may be replaced after any look at it. Raises InputError if the seal does not fit.
+    """
+    if key is None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
+        copy = Path(place) / out.name
+        with showing_refusals():
+            for path, to in ((out, copy), (record_path(out), record_path(copy))):
+                with open_regular(path) as found, to.open("xb") as stream:
+                    shutil.copyfileobj(found, stream)
+            if list(find_flaws(copy, record_path(copy), seal_path(out), key.public)):
+                raise _refused_unsealed(out)
+        yield copy
 
 
 def settle_seal(out: Path, key: SigningKey | None) -> str:

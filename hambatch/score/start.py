@@ -22,6 +22,7 @@ from hambatch.score.journal.fingerprint import (
 from hambatch.score.journal.folder import Journal
 from hambatch.score.plan import ON_GPU, RunPlan
 from hambatch.score.record import history_of, oldest_row_utc, options_of, read_record, utc_now
+from hambatch.score.signing import table_to_keep
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import outputs_of, record_path, seal_path
@@ -29,6 +30,7 @@ from hambatch.sources.listing import Listing, list_images, refuse_no_images, sto
 from hambatch.sources.reading import Bounds, Item, Limits, fetch
 from hambatch.system.files import refusing, sha256_of_file
 from hambatch.system.packages import require
+from hambatch.system.signing_keys import SigningKey
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
@@ -153,6 +155,7 @@ def begin(
     plan: RunPlan,
     out: Path,
     kind: str,
+    key: SigningKey | None,
     *,
     retry_failed: bool,
 ) -> None:
@@ -160,7 +163,8 @@ def begin(
     if journal.begun:
         resume(journal, source, engine, plan)
     elif retry_failed:
-        retry(journal, source, engine, plan, out, kind)
+        with table_to_keep(out, key) as kept:
+            retry(journal, source, engine, plan, kept, kind)
     else:
         fresh(journal, source, engine, plan, out)
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.errors import InputError
+from hambatch.system.files import open_regular
 from hambatch.system.text import COLUMNS_NAMED, decode_name, encode_name, excerpt, first_names
 from hambatch.types import Row
 
@@ -99,6 +100,9 @@ class MalformedTable(Exception):
 def refusing_malformed(path: Path, next_step: str) -> Iterator[None]:
     """Raise MalformedTable and OSError as an InputError that names the file and what to type."""
     try:
+        # A pipe would make every reader wait, a device never end.
+        with open_regular(path):
+            pass
         yield
     except MalformedTable as error:
         raise InputError(f"{path}: {error}.\nNext: {next_step}") from error

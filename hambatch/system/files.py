@@ -25,25 +25,19 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
     The look before opening is there because opening a device can have effects; what counts is the
     look at what is open.
     """
-    _refuse_special(os.stat(path))
+    _refuse_special(path, os.stat(path))
     with open(os.open(path, NOT_WAITING), "rb") as stream:
-        _refuse_special(os.fstat(stream.fileno()))
+        _refuse_special(path, os.fstat(stream.fileno()))
         yield stream
 
 
-def _refuse_special(status: os.stat_result) -> None:
+def _refuse_special(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hash a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sha256_of_regular(path: Path) -> str:
-    """Hash a file that others may replace meanwhile; raises OSError as :func:`open_regular`."""
+    """Hash a file's content; raises OSError as :func:`open_regular`: no pipe makes it wait."""
     with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -89,8 +83,10 @@ def companion(path: Path, ending: str) -> Path:
     """Name the file that belongs to ``path``: ``preds.csv`` and ``.json`` give ``preds.csv.json``.
 
     Of a symbolic link it lies beside the file that the link leads to, where it is written, unless
-    there is one beside the link.
+    there is one beside the link. Raises InputError if ``path`` can name no file, as ``.``.
     """
+    if not path.name:
+        raise InputError(f"{path} is a folder, wanted a file.\nNext: name a file in it")
     here = path.with_name(path.name + ending)
     if os.path.exists(here) or not os.path.islink(path):
         return here

@@ -1,5 +1,6 @@
 """Ed25519 keys in PEM files, as ``openssl genpkey -algorithm ed25519`` makes them."""
 
+import hashlib
 import os
 import re
 import shlex
@@ -60,6 +61,10 @@ class SigningKey:
     def sign(self, message: bytes) -> bytes:
         """Give the 64 bytes of a signature, of one message always the same (RFC 8032)."""
         return self.key.sign(message)
+
+    def secret(self, purpose: bytes) -> bytes:
+        """Give 64 bytes that only who has the key can make, always the same for a purpose."""
+        return hashlib.sha512(self.sign(b"hambatch: a secret, format 1\n" + purpose)).digest()
 
 
 def read_signing_key(path: Path) -> SigningKey:

@@ -108,8 +108,15 @@ def problem_with_file_name(name: str) -> str:
 
 
 def excerpt(text: str, at_most: int = 200) -> str:
-    """Shorten text of others for a message; dots stand for what is left out."""
-    return text if len(text) <= at_most else f"{text[:at_most]} ..."
+    r"""Shorten text of others for a message, and keep it on its line.
+
+    Dots stand for what is left out; control characters are encoded.
+
+    >>> excerpt("a\x1b[2J\nNext: ...", 6)
+    'a%1B[2J%0A ...'
+    """
+    shown = _UNPRINTABLE.sub(lambda found: _percent(found[0]), text[:at_most])
+    return shown if len(text) <= at_most else f"{shown} ..."
 
 
 def last_words(error: BaseException) -> str:

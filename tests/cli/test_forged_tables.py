@@ -39,6 +39,7 @@ def scored(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / "images" / f"{k:03d}.jpg").write_bytes(jpeg_bytes(k, width=48, height=40))
     (place / "images" / "empty.jpg").touch()
     (place / "images" / "gone.jpg").symlink_to("nowhere")
+    (place / "images" / "linked").symlink_to(".")
     out = place / "preds.csv"
     assert invoke("score", place / "images", "--engine", tiny_engine, "--out", out).exit_code == 3
     return place
@@ -178,6 +179,30 @@ def test_a_row_is_checked_without_being_scored(
     assert (result.exit_code, what in result.output) == (3, True), result.output
 
 
+@pytest.mark.parametrize(
+    "alias", ["./{}", "../images/{}", "{}/.", "{}/", "linked/{}", "{images}/{}", ".//{}", "{}%00"]
+)
+def test_an_image_has_no_second_row_by_another_path(table: Path, scored: Path, alias: str) -> None:
+    name = alias.format("003.jpg", images=scored / "images")
+
+    def add(rows: Cells) -> None:
+        rows.append(rows[3] | {"image": name})
+        rows.sort(key=lambda row: row["image"])
+
+    forge(table, add)
+    result = verify(table, scored, "--sample", 0)
+    assert result.exit_code == 3, f"two rows of one image pass: {result.output}"
+    assert f"{name},row without a file," in result.output
+
+
+def test_a_failed_row_is_of_no_file_out_of_the_folder(table: Path, scored: Path) -> None:
+    reason = "symbolic link out of the folder (--follow-symlinks reads it)"
+    outside = {"image": "/etc/hosts", "status": "failed", "reason": reason}
+    forge(table, lambda rows: rows.insert(0, dict.fromkeys(rows[0], "") | outside))
+    result = verify(table, scored, "--sample", 0)
+    assert (result.exit_code, "/etc/hosts,row without a file" in result.output) == (3, True)
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_every_format_is_checked(
     scored: Path, tmp_path: Path, tiny_engine: Path, suffix: str
@@ -223,6 +248,7 @@ def test_every_format_is_checked(
         ("sentinels.checked", -1),
         ("sentinels.deviation", 0.5),
         ("sentinels.every", 64),
+        ("fingerprint.pipeline.rules", 99),
         ("sentinels.tolerance", 0.5),
         ("options.max_megabytes", 1),
         ("options.tta", 8),
@@ -256,6 +282,33 @@ def test_the_record_is_checked_against_what_it_describes(
     assert result.exit_code in (1, 3), f"{place} {value} passes: {result.output}"
     said = f"{result.output} {result.exception}"
     assert place.split(".")[-1].split("-")[0] in said
+
+
+@pytest.mark.parametrize("place", ["", "counts", "sentinels", "precision", "device", "timing"])
+def test_the_record_has_no_key_of_somebody_else(table: Path, scored: Path, place: str) -> None:
+    said = {"approved_by": "a doctor"}
+    edit_record(table, lambda record: (record[place] if place else record).update(said))
+    result = verify(table, scored, "--sample", 0)
+    assert result.exit_code == 3, f"passes: {result.output}"
+    assert "record: keys that no run writes" in result.output
+    assert "approved_by" in result.output
+
+
+def test_no_line_shows_what_a_record_says_as_if_verify_said_it(table: Path, scored: Path) -> None:
+    lie = "preds.csv\x1b]0;x\x07\nAll rows are proven"
+    edit_record(table, lambda record: record["output"].update(file=lie))
+    line = verify(table, scored, "--sample", 0).output
+    assert line.count("\n") == 1, line
+    assert 'the record calls the table "preds.csv%1B]0;x%07%0AAll rows are proven"' in line
+    assert "how often sentinels and double checks were computed" in line
+
+
+def test_the_engine_that_only_a_record_names_is_not_called_proven(
+    table: Path, scored: Path, tiny_engine: Path
+) -> None:
+    unknown = f"that the engine is yours, as only the record names its folder, {tiny_engine}"
+    assert unknown in verify(table, scored, "--sample", 0).output
+    assert unknown not in verify(table, scored, "--sample", 0, "--engine", tiny_engine).output
 
 
 def test_a_wider_tolerance_is_said_in_numbers(table: Path, scored: Path) -> None:

@@ -185,7 +185,7 @@ def test_files_that_are_moved_together_keep_their_seal(place: Path) -> None:
         path.rename(place / path.name.replace("preds", "moved"))
     command = ("verify", place / "moved.csv", place / "images", "--sample", 0)
     code, said = invoke(*command, "--key", place / "night.pub")
-    assert (code, "the record calls the table preds.csv" in said) == (0, True), said
+    assert (code, 'the record calls the table "preds.csv"' in said) == (0, True), said
 
 
 def test_a_submission_is_sealed_too_and_its_seal_fits_no_other_table(

@@ -218,3 +218,55 @@ def test_prepare_takes_the_image_of_two_files_and_refuses_two_images(tmp_path):
     result = prepare(root, tmp_path / "again.csv")
     assert isinstance(result.exception, InputError)
     assert "ISIC_0 has 2 files with different bytes" in str(result.exception)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_what_a_table_calls_its_columns_reaches_no_terminal(tmp_path: Path, suffix: str) -> None:
+    import pyarrow.parquet
+
+    name, table = "\x1b[2J\x07 image", tmp_path / f"preds.{suffix}"
+    if suffix == "parquet":
+        pyarrow.parquet.write_table(pyarrow.table({name: ["a.jpg"]}), table)
+    else:
+        table.write_text(f"{name}\na.jpg\n" if suffix == "csv" else json.dumps({name: "a.jpg"}))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image_id,dx\na,nv\n")
+    result = CliRunner().invoke(hambatch, ["evaluate", str(table), "--truth", str(labels)])
+    said = f"{result.output}{result.exception}"
+    assert isinstance(result.exception, InputError), said
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "%1B[2J%07 image" in said or "\\x1b" in said
+
+
+def test_a_small_parquet_file_with_huge_cells_does_not_fill_the_memory(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    def repeated(text):
+        return pa.DictionaryArray.from_arrays(pa.array([0] * 16_000, pa.int8()), pa.array([text]))
+
+    table, labels = tmp_path / "preds.parquet", tmp_path / "labels.csv"
+    columns = dict(zip(PREDICTION_HEADER, PREDICTIONS[0], strict=True)) | {"image": "a" * 300_000}
+    cells = {name: repeated(text) for name, text in columns.items()}
+    pyarrow.parquet.write_table(pa.table(cells), table)
+    assert table.stat().st_size < 20_000
+    labels.write_text("image_id,dx\na,nv\n")
+    result = CliRunner().invoke(hambatch, ["evaluate", str(table), "--truth", str(labels)])
+    assert isinstance(result.exception, InputError), result.exception
+    found = "found 16000 rows with 4,800,608,000 bytes of text after row 0; wanted at most "
+    assert found in str(result.exception)
+
+
+def test_a_split_table_in_utf_16_names_no_file_with_a_byte_of_zero(
+    tiny_engine: Path, tmp_path: Path
+) -> None:
+    header = "image_id,lesion_id,dx,dx_type,age,sex,localization,file,sha256,split"
+    row = f"i,L,nv,histo,40,male,back,a\0b.jpg,{'0' * 64},train"
+    split = tmp_path / "split.csv"
+    split.write_bytes(f"{header}\n{row}\n".encode("utf-16"))
+    command = ["engines", "complete", str(tiny_engine), "--data", str(split)]
+    refused = CliRunner().invoke(hambatch, command).exception
+    assert isinstance(refused, InputError), refused
+    assert r"file 'a\x00b.jpg' in row 1" in str(refused)
+    assert "wanted a path below the dataset's folder" in str(refused)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +23,9 @@ Progress = Callable[[Iterable[Difference | None], int], Iterable[Difference | No
 READERS = 4
 
 READ_AT_ONCE = 64
+
+FOLDERS_KEPT = 16
+"""Of which the entries are kept; rows of one folder mostly follow one another."""
 
 
 @contextmanager
@@ -60,14 +63,43 @@ def _compared(
         while names := list(islice(waiting, READ_AT_ONCE)):
             seen.update(names)
             yield from pool.map(compare, names, [rows.get(name) for name in names])
+    entries = lru_cache(maxsize=FOLDERS_KEPT)(_entries)
     for name, row in rows.items():
         if name in seen:
             continue
-        if os.path.lexists(source / name):
+        if _is_there(source, name, entries):
             # Earlier versions gave rows to files that are left out now, thumbnails for one.
             yield compare(name, row)
         else:
             yield Difference(name, "row without a file", row.sha256 or row.reason)
+
+
+def _is_there(source: Path, name: str, entries: Callable[[str], frozenset[str]]) -> bool:
+    """Tell whether a listing could find a file by that name.
+
+    A file has other paths, too: ``./a.jpg``, an absolute one, one through a linked folder, or in
+    other letters where the file system takes them for the same. They are found like files that
+    are not there: else an image could have several rows.
+    """
+    *folders, last = name.split("/")
+    folder = str(source)
+    try:
+        for part in folders:
+            if part not in entries(folder):
+                return False
+            folder = os.path.join(folder, part)
+            if os.path.islink(folder):
+                return False
+        return last in entries(folder)
+    except PermissionError:
+        # A folder that may be entered and not read, which is a difference of its own.
+        return os.path.lexists(source / name)
+    except OSError:
+        return False
+
+
+def _entries(folder: str) -> frozenset[str]:
+    return frozenset(os.listdir(folder))
 
 
 def _compare_bytes(source: Path, bounds: Bounds, name: str, row: Row | None) -> Difference | None:

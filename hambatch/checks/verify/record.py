@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -10,13 +10,19 @@ from msgspec import Meta
 from hambatch.checks.verify.table import Difference
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import graph_precision
+from hambatch.pipelines.options import RULES
+from hambatch.score.journal.fingerprint import PIPELINE
+from hambatch.score.journal.begun import DeviceHistory
 from hambatch.score.plan import ON_GPU
 from hambatch.score.record import ChangedSince, Tally, history_of
 from hambatch.system.schema import convert
-from hambatch.system.text import encode_name
+from hambatch.system.text import encode_name, first_names
 from hambatch.types import Row
 
-UNCHECKED = "timing, machine, options of speed, and files without a row"
+UNCHECKED = (
+    "timing, machine, options of speed, how often sentinels and double checks were computed, "
+    "why a device or a precision was chosen, and files without a row"
+)
 """Parts of a record that describe what is gone: only their form is checked."""
 
 _Count = Annotated[int, Meta(ge=0)]
@@ -132,6 +138,26 @@ class _Form:
     changed_since_begun: ChangedSince = field(default_factory=ChangedSince)
 
 
+def _names_of(*kinds: Any) -> set[str]:
+    return {one.name for kind in kinds for one in fields(kind)}
+
+
+_KEYS = {
+    "": _names_of(_Form) | {"state", "not_scored", "calibration", "options"},
+    "output": _names_of(_Output),
+    "counts": set(Tally().to_json()),
+    "changed_since_begun": _names_of(ChangedSince),
+    "sentinels": _names_of(_Sentinels),
+    "double_check": _names_of(_DoubleCheck),
+    "engine": {"name", "version", "engine_json_sha256", "graph", "graph_sha256"},
+    "precision": _names_of(_Precision),
+    "calibration": {"temperature"},
+    "device": _names_of(_Device, DeviceHistory),
+    "timing": _names_of(_Timing),
+}
+"""What a run writes; in another key stands what somebody else says."""
+
+
 def compare_record(
     record: dict[str, Any], rows: list[Row] | None, engine: Engine
 ) -> Iterator[Difference]:
@@ -144,6 +170,11 @@ def compare_record(
     except ValueError as error:
         yield Difference("", "record: no run writes this", str(error))
         return
+    for place, known in _KEYS.items():
+        part = record.get(place, {}) if place else record
+        if unknown := sorted(part.keys() - known):
+            what = " ".join(["record: keys that no run writes", *(["in", place] if place else [])])
+            yield Difference("", what, first_names(unknown))
     pairs = _within(record, form)
     pairs |= _with_engine(record, engine)
     if rows is not None:
@@ -168,6 +199,9 @@ def _within(record: dict[str, Any], form: _Form) -> Pairs:
         "options.tta": (options.get("tta", 1), backend.get("tta", 1)),
         "options.follow_symlinks": (options["follow_symlinks"], listing.get("follow_symlinks")),
     }
+    rules = ran.get(PIPELINE, {}).get("rules", 1)
+    if rules not in range(1, RULES + 1):
+        pairs[f"fingerprint.{PIPELINE}.rules"] = rules, f"1 to {RULES}"
     if form.double_check:
         given = options.get("double_check", 0.0)
         pairs["double_check.percent"] = form.double_check.percent, given

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hambatch.sinks.columns import COLUMNS, MalformedTable, Record, record_of, refusing_malformed
 from hambatch.sinks.formats import open_table, read_rows_leniently
 from hambatch.system.files import sha256_of_file
-from hambatch.system.text import decode_name, encode_name, excerpt
+from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
 
 _SHOWN = 500
@@ -41,9 +41,13 @@ def as_csv(differences: Iterable[Difference]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "difference", "in_table", "found"))
     for d in differences:
-        shown = (excerpt(d.in_table, _SHOWN), excerpt(d.found, _SHOWN))
+        shown = (_cut(d.in_table), _cut(d.found))
         writer.writerow(map(encode_name, (d.image, d.what, *shown)))
     return text.getvalue()
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]} ..."
 
 
 class ReadTable(NamedTuple):

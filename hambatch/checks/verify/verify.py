@@ -30,7 +30,7 @@ from hambatch.sinks.formats import format_of
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.system.signing_keys import read_public_key
-from hambatch.system.text import encode_name, plural
+from hambatch.system.text import encode_name, excerpt, plural
 from hambatch.types import Row
 
 MACHINE = ("backend", "device", "versions")
@@ -90,7 +90,7 @@ def verify(
         _drawn("failed", sample, rows),
         seed,
         again.widest,
-        seal.not_proven,
+        "; ".join([*_named_by_record(as_recorded, options.engine), seal.not_proven]),
         _weaker(recorded, now, plan.used),
         (*_renamed(record, table), *filter(None, [seal.said])),
     )
@@ -169,8 +169,19 @@ def _weaker(recorded: Fingerprint, now: Fingerprint, options: ScoreOptions) -> t
 
 def _renamed(record: dict[str, Any], table: Path) -> tuple[str, ...]:
     """Note that the table got another name since; a move changes no row."""
-    name, recorded = encode_name(table.resolve().name), record["output"]["file"]
-    return () if name == recorded else (f"the record calls the table {recorded}",)
+    # What somebody wrote there may be a whole sentence of our own: it stands in quotes.
+    name, recorded = encode_name(table.resolve().name), excerpt(str(record["output"].get("file")))
+    return () if name == recorded else (f'the record calls the table "{recorded}"',)
+
+
+def _named_by_record(options: ScoreOptions, engine: str | None) -> list[str]:
+    """Note a folder that only the record names: a forger's engine agrees with a forger's rows."""
+    if engine is not None or options.engine in map(str, installed_engines()):
+        return []
+    return [
+        f"that the engine is yours, as only the record names its folder, "
+        f"{encode_name(excerpt(options.engine))} (--engine)"
+    ]
 
 
 def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:

@@ -84,6 +84,8 @@ class Journal:
         As in :class:`Begun`; :meth:`begin` keeps it.
     kept_under
         As in :class:`Begun`; :meth:`begin` keeps it too.
+    secret
+        Of the key that signs: marks the rows; empty without one.
     check_lock
         Raises InputError if the lock was removed under way.
     resumed
@@ -98,6 +100,7 @@ class Journal:
         self.devices = self._earlier = about.devices if about else DeviceHistory()
         self.may_replace = about.may_replace if about else []
         self.kept_under = about.kept_under if about else None
+        self.secret = b""
         self.check_lock: Callable[[], None] = lambda: None
         self.resumed = about is not None
         self._done = False
@@ -194,6 +197,7 @@ class Journal:
             self.folder / "rows",
             listing.count,
             run,
+            secret=self.secret,
             place=self.place,
             check_lock=self.check_lock,
         )

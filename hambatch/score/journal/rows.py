@@ -4,10 +4,15 @@ A line is ``CRC32 JSON``, and the JSON a list: index, tag, cells. The tag is a h
 name and of the run's fingerprint: with another listing or in another run's journal, it is no row
 of this image. What a kill or a full disk left half-written at the end is cut off when the file is
 opened again, and its images are scored again.
+
+With ``--sign``, a line ends with a mark, which shows that a start with that key wrote it. Lines
+without it count as missing, so that no forged row is signed.
 """
 
 import hashlib
+import hmac
 import json
+import logging
 import os
 import time
 import zlib
@@ -27,14 +32,18 @@ from hambatch.errors import InputError
 from hambatch.system.files import refusing, sync_open
 from hambatch.system.locks import is_same
 from hambatch.system.schema import convert, decode
-from hambatch.system.text import encode_name, excerpt
+from hambatch.system.text import encode_name, excerpt, plural
 from hambatch.types import Row
+
+log = logging.getLogger(__name__)
 
 SYNC_SECONDS = 1.0
 """At most so much work is done again after a power cut; after a kill, less."""
 
 TAG_BYTES = 8
 """A row of another name has the same tag in one of 2^64 cases."""
+
+MARK_BYTES = 16
 
 _MISSING, _OK, _FAILED = range(3)
 
@@ -55,6 +64,7 @@ class _Scored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     backend: str
     sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
     reason: str
+    mark: str = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError if a row that is ``ok`` has no probabilities, or a failed one has."""
@@ -83,6 +93,8 @@ class RowLog:
         How many there are in the run's listing.
     run
         What the rows belong to: a hash of the run's fingerprint.
+    secret
+        Of the key that signs, to mark lines with; empty: no line is marked, and none is ignored.
     place
         Descriptor of the file's folder; None: the one that ``path`` names.
     check_lock
@@ -95,12 +107,14 @@ class RowLog:
         images: int,
         run: str = "",
         *,
+        secret: bytes = b"",
         place: int | None = None,
         check_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._path, self._place, self._check_lock = path, place, check_lock
         self._tagging = hashlib.blake2b(run.encode(), digest_size=TAG_BYTES)
         self._is_whole = True
+        self._marking = hashlib.blake2b(key=secret, digest_size=MARK_BYTES) if secret else None
         self._places = array("q", [0]) * images
         self._states = bytearray(images)
         with refusing(path):
@@ -137,7 +151,7 @@ class RowLog:
 
         Raises InputError if the disk is full, or the folder is gone.
         """
-        lines = [_row_line(index, self._tag(row.image), row) for index, row in rows]
+        lines = [self._row_line(index, row) for index, row in rows]
         places = accumulate(map(len, lines), initial=self._end)
         self._write(lines)
         for place, (index, row) in zip(places, rows, strict=False):
@@ -149,7 +163,7 @@ class RowLog:
     def void(self, indices: Iterable[int]) -> None:
         """Take rows back: their images are to be scored again."""
         gone = sorted(indices)
-        self._write([_line({"void": gone})])
+        self._write([_line(_text({"void": gone}))])
         self._forget(gone)
         self.sync()
 
@@ -209,7 +223,8 @@ class RowLog:
 
     def _read(self, stream: BinaryIO, index: int, name: str) -> Row:
         stream.seek(self._places[index])
-        found = self._parsed(stream.readline())
+        line = stream.readline()
+        found = self._parsed(line)
         if index not in self:
             raise AssertionError(f"{self._path} holds no row of image {index}")
         if not isinstance(found, _Scored) or found.index != index:
@@ -219,7 +234,7 @@ class RowLog:
                 "it was written.\nNext: run the same command again: it scores what is lost once "
                 "more; and check this machine's disk and memory"
             )
-        if found.tag != self._tag(name):
+        if found.tag != self._tag(name) or not self._is_marked(line):
             raise InputError(
                 f"{self._path} has a row of another image or of another run at index {index}, "
                 f"wanted a row about {encode_name(name)} of this run.\n"
@@ -245,7 +260,7 @@ class RowLog:
         self._end += len(content)
 
     def _recover(self) -> int:
-        end = 0
+        end = ignored = 0
         with self._reading() as stream:
             for line in stream:
                 found = self._parsed(line)
@@ -253,9 +268,17 @@ class RowLog:
                     break
                 if isinstance(found, _Void):
                     self._forget(found.void)
+                elif not self._is_marked(line):
+                    ignored += 1
                 else:
                     self._note(found.index, found.status, end)
                 end += len(line)
+        if ignored:
+            log.warning(
+                "%s of the journal, not written with this --sign KEY, may be forged: the images "
+                "are scored again",
+                plural(ignored, "row"),
+            )
         return end
 
     def _parsed(self, line: bytes) -> _Scored | _Void | None:
@@ -279,6 +302,28 @@ class RowLog:
             ) from error
         return found
 
+    def _row_line(self, index: int, row: Row) -> bytes:
+        cells = [row.status, row.prediction, row.probabilities, row.malignant]
+        cells += [row.decoder, row.backend, row.sha256, row.reason]
+        text = _text([index, self._tag(row.image), *cells])
+        return _line(text[:-1] + self._mark(text[:-1]) if self._marking else text)
+
+    def _mark(self, text: bytes) -> bytes:
+        """Give what ends the text of a line that is marked."""
+        if self._marking is None:
+            raise AssertionError("no line is marked without a key")
+        marking = self._marking.copy()
+        marking.update(text)
+        return b',"%s"]' % marking.hexdigest().encode()
+
+    def _is_marked(self, line: bytes) -> bool:
+        """Tell whether a line, which is whole, is marked as this run marks lines."""
+        if self._marking is None:
+            return True
+        text = line[9:-1]
+        at = text.rfind(b",")
+        return hmac.compare_digest(self._mark(text[:at]), text[at:])
+
     def _note(self, index: int, status: str, place: int) -> None:
         """Enter one row into the index."""
         self._places[index] = place
@@ -289,17 +334,15 @@ class RowLog:
             self._states[index] = _MISSING
 
 
-def _row_line(index: int, tag: str, row: Row) -> bytes:
-    cells = [row.status, row.prediction, row.probabilities, row.malignant]
-    return _line([index, tag, *cells, row.decoder, row.backend, row.sha256, row.reason])
-
-
 def _row(name: str, found: _Scored) -> Row:
-    _, _, *cells = msgspec.structs.astuple(found)
+    _, _, *cells, _ = msgspec.structs.astuple(found)
     return Row(name, *cells)
 
 
-def _line(value: object) -> bytes:
+def _text(value: object) -> bytes:
     # ASCII, so that a reason may hold anything; repr of a float reads back as the same float.
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _line(text: bytes) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
