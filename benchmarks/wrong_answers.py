@@ -32,7 +32,7 @@ from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.probabilities import softmax
 from hambatch.engines.sentinels import Sentinels
-from hambatch.errors import SentinelError, TwiceDifferent
+from hambatch.errors import DoubleCheckError, SentinelError
 from hambatch.pipelines.decode import decode
 from hambatch.score.rows import rows_of
 from hambatch.score.sentinels.recording import record_sentinels
@@ -266,7 +266,7 @@ class Run:
             try:
                 for _ in rows_of(worker, names, self._root, self._engine.manifest, watch):
                     pass
-            except (SentinelError, TwiceDifferent):
+            except (SentinelError, DoubleCheckError):
                 return True
         return False
 
