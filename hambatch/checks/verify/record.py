@@ -11,8 +11,8 @@ from hambatch.checks.verify.table import Difference
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import graph_precision
 from hambatch.pipelines.options import RULES
-from hambatch.score.journal.fingerprint import PIPELINE
 from hambatch.score.journal.begun import DeviceHistory
+from hambatch.score.journal.fingerprint import PIPELINE
 from hambatch.score.plan import ON_GPU
 from hambatch.score.record import ChangedSince, Tally, history_of
 from hambatch.system.schema import convert
