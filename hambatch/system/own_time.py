@@ -45,6 +45,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether somebody stopped the process: SIGSTOP, or a debugger."""
+    return _stat(Path(f"/proc/{pid}/stat"))[:1] in (["T"], ["t"])
+
+
 def _is_ready_to_run(pid: int) -> bool:
     """Tell whether a thread of the process runs, or would if it got a processor."""
     return any(_stat(path)[:1] == ["R"] for path in Path(f"/proc/{pid}/task").glob("*/stat"))

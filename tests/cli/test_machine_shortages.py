@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,8 @@ sys.addaudithook(opened)
 NO_HANDLES = "limit(resource.RLIMIT_NOFILE, 3)"
 NO_HANDLES_TWICE = "limit(resource.RLIMIT_NOFILE, 3 if times < 3 else 256)"
 NO_MEMORY = "limit(resource.RLIMIT_AS, 1_000_000)"
-KILLED = "os.kill(os.getpid(), 9)"
+KILLED = "os.kill(os.getpid(), {})"
+STUCK = "__import__('time').sleep(600)"
 KILLED_BY_THE_KERNEL = """open({group!r} + "/cgroup.procs", "w").write(str(os.getpid()))
         bytearray(200_000_000)"""
 
@@ -162,12 +164,51 @@ def test_handles_that_come_back_cost_nothing(
     assert rows(tmp_path / "p.csv") == clean
 
 
-def test_a_worker_killed_from_outside_fails_no_image(
-    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "killed from outside at"),
+        # A limit of processor time (ulimit -t), and a terminal that is gone.
+        (signal.SIGXCPU, "killed from outside at"),
+        (signal.SIGHUP, "killed from outside at"),
+        # A page of a library that the disk does not give.
+        (signal.SIGBUS, "lost before decoding"),
+    ],
+)
+def test_a_worker_killed_while_it_reads_fails_no_image(
+    images: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    said: str,
 ) -> None:
-    happens(KILLED, tmp_path, monkeypatch)
+    happens(KILLED.format(int(number)), tmp_path, monkeypatch)
     message = stopped(images, tiny_engine, tmp_path / "p.csv")
-    assert "killed from outside at" in message
+    assert f"{said} {images / 'e.jpg'}" in message
+    assert f"died of signal {number}" in message
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (STUCK, "no disk or network folder answers at"),
+        (KILLED.format(19), "killed from outside at"),
+    ],
+    ids=["disk", "stopped"],
+)
+def test_a_worker_that_cannot_go_on_reading_fails_no_image(
+    images: Path,
+    tiny_engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    said: str,
+) -> None:
+    happens(what, tmp_path, monkeypatch)
+    message = stopped(images, tiny_engine, tmp_path / "p.csv", "--decode-seconds", 1)
+    assert f"{said} {images / 'e.jpg'}" in message
+    assert "gave no answer for 1 s" in message
 
 
 def test_a_worker_killed_for_lack_of_memory_fails_no_image(

@@ -26,7 +26,7 @@ from hambatch.score.worker.protocol import (
     WorkerLog,
 )
 from hambatch.sources.reading import Item
-from hambatch.system.own_time import LOOK_EVERY, OwnTime
+from hambatch.system.own_time import LOOK_EVERY, OwnTime, is_stopped
 from hambatch.system.shortages import killed_for_memory, lacks_memory
 from hambatch.system.spawning import spawn_context
 
@@ -35,6 +35,20 @@ STOP_SECONDS = 5.0
 
 READY_SECONDS = 300.0
 """Loading takes 1 to 10 s; this is for a cold network disk and a machine that swaps."""
+
+OF_NATIVE_CODE = frozenset(
+    (
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+    )
+)
+"""Signals that a decoder can die of. Every other one comes from outside: a terminal, a job queue,
+a limit such as ``ulimit -t``."""
 
 LAST_WORDS = 4000
 """Bytes of a dead worker's log that its error message shows."""
@@ -45,7 +59,8 @@ class WorkerLost(BackendError):
 
     ``last_line`` is the last that the worker printed; ``loaded``: whether it had loaded its engine;
     ``short``: whether memory was short; ``killed``: whether a process from outside, such as the
-    kernel, ended it. Neither says anything about the file that it had.
+    kernel, ended or stopped it. Neither says anything about the file that it had. ``crashed``:
+    whether it died of a signal.
     """
 
     def __init__(
@@ -57,6 +72,7 @@ class WorkerLost(BackendError):
         loaded: bool = True,
         short: bool = False,
         killed: bool = False,
+        crashed: bool = False,
     ) -> None:
         # What dies before it has loaded anything dies of the machine, such as a broken driver.
         first = "" if loaded else "hambatch doctor, then "
@@ -65,6 +81,7 @@ class WorkerLost(BackendError):
             f"Next: {first}run the same command again"
         )
         self.cause, self.hung, self.short, self.killed = cause, hung, short, killed
+        self.crashed = crashed
         self.last_line = last_words.rpartition("\n")[2]
 
     @property
@@ -264,7 +281,10 @@ class Worker:
         return message
 
     def _hung(self, cause: str) -> WorkerLost:
+        stopped = is_stopped(self._process.pid or 0)
         self._process.kill()
+        if stopped:
+            return self._lost(f"{cause}: it was stopped (SIGSTOP)", killed=True)
         return self._lost(cause, hung=True)
 
     def _death(self) -> WorkerLost:
@@ -272,13 +292,14 @@ class Worker:
         if not self._in_time(self._has_ended, STOP_SECONDS):
             self._process.kill()
             self._process.join()
-        code = self._process.exitcode
+        code = self._process.exitcode or 0
         if code == -signal.SIGKILL and killed_for_memory() > self._killed_before:
             return self._lost("was killed for lack of memory (signal 9)", short=True, killed=True)
         short = lacks_memory(self._log.last_words(LAST_WORDS))
-        killed = code == -signal.SIGKILL
-        cause = f"died of signal {-code}" if code and code < 0 else f"died with exit code {code}"
-        return self._lost(cause, short=short, killed=killed)
+        if code >= 0:
+            return self._lost(f"died with exit code {code}", short=short)
+        killed = -code not in OF_NATIVE_CODE
+        return self._lost(f"died of signal {-code}", short=short, killed=killed, crashed=True)
 
     def _has_ended(self, seconds: float) -> bool:
         self._process.join(seconds)

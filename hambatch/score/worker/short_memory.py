@@ -5,16 +5,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from hambatch.errors import Shortage
+from hambatch.score.worker.losses import too_little
 from hambatch.score.worker.process import WorkerLost
 from hambatch.score.worker.protocol import Job
-from hambatch.system.shortages import MOVE_AWAY
 
 log = logging.getLogger(__name__)
 
 SHORT_WAITS = (0.2, 1.0)
-"""Seconds before a file is tried again that was decoded alone, and whose worker lacked memory or
-was killed from outside; after the last of them the run ends."""
+"""Seconds before a file is tried again that was done alone, and whose worker lacked memory, was
+killed from outside or could not read; after the last of them the run ends."""
 
 SHORT_AT_MOST = 8
 """Such losses in all, without :data:`SHORT_APART` files between two of them, after which the run
@@ -59,7 +58,7 @@ class ShortMemory:
         """Wait before the same is tried once more; raises Shortage after the last time."""
         self._losses += 1
         if self._in_a_row >= len(SHORT_WAITS) or self._losses > SHORT_AT_MOST:
-            raise _too_little(lost, what) from lost
+            raise too_little(lost, what) from lost
         time.sleep(SHORT_WAITS[self._in_a_row])
         self._in_a_row += 1
 
@@ -71,19 +70,3 @@ class ShortMemory:
         """Note a loss after ``calm`` files in a row without one; it may be of any cause."""
         if calm >= SHORT_APART:
             self._losses = 0
-
-
-def _too_little(lost: WorkerLost, what: Path | str) -> Shortage:
-    """Make the error of a run that cannot go on with one file alone."""
-    again = "and run the same command again"
-    if lost.short:
-        found, remedy = "too little memory for", f"raise the memory limit or free memory, {again}"
-    else:
-        found = "killed from outside at"
-        remedy = f"see what kills processes here (dmesg, journalctl, the job queue), {again}"
-    if isinstance(what, Path):
-        remedy += f". If it happens at this file alone, {MOVE_AWAY}"
-    return Shortage(
-        f"{found} {what}, alone and on one thread: the worker process {lost.in_short}, again "
-        f"and again. No image failed for it.\nNext: {remedy}"
-    )

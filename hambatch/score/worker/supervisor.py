@@ -5,15 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-import numpy as np
-
-from hambatch.errors import BackendError, DeviceLost
+from hambatch.errors import BackendError
+from hambatch.score.worker.losses import device_lost, failed_row
 from hambatch.score.worker.process import Worker, WorkerLost
 from hambatch.score.worker.protocol import Answer, Job, Ready, StageTimes, Touched
 from hambatch.score.worker.short_memory import ShortMemory
 from hambatch.sources.reading import Item
 from hambatch.system.shortages import is_of_the_machine, shortage_at
-from hambatch.types import Failure
 
 LOST_AT_MOST = 100
 """Workers that a device may lose for no reason that a file explains; a machine on which workers
@@ -49,8 +47,9 @@ class SupervisedWorker:
     Any number of files may kill their decoders. After :data:`KILLERS` of them the files that
     follow are done one by one too, until :data:`CALM` of them have cost no worker.
 
-    Lack of memory, and a kill from outside, fail no file. When memory was short, the files go on
-    with less in flight, in the end one by one on one thread; where that is too much, the run ends.
+    Lack of memory, a kill from outside and a disk that does not answer fail no file. When memory
+    was short, the files go on with less in flight, in the end one by one on one thread; where that
+    is too much, the run ends.
 
     Where another device can do the work, a device that loses its worker once more at a
     sentinel, or at a second of those files, has failed: two such files in a row are rarer.
@@ -221,7 +220,7 @@ class SupervisedWorker:
                         self._memory.wait(lost, item.path)
                     continue
                 if self._replaceable and (item.sentinel or failed):
-                    raise _device_lost(lost, item) from lost
+                    raise device_lost(lost, item) from lost
                 proofs_lost = proofs_lost + 1 if self._proving else 0
                 if proofs_lost > SENTINEL_LOST_AT_MOST:
                     raise self._bad_machine(lost) from lost
@@ -229,13 +228,16 @@ class SupervisedWorker:
                     continue
                 if item.sentinel and sentinel_lost < SENTINEL_LOST_AT_MOST:
                     sentinel_lost += 1
-                elif not (touched or lost.hung or item.index in tried_again):
-                    # The worker had not begun with it: it died of something else.
+                elif not touched and item.index not in tried_again:
+                    # The worker had not begun with it: it was lost for something else.
                     tried_again.add(item.index)
+                elif (lost.hung or lost.crashed) and not (touched or self._replaceable):
+                    self._memory.wait(lost, item.path)  # no content makes reading hang or crash
                 else:
                     failed += 1
                     self._blame(item, touched, first=failed == 1)
-                    yield _failed(waiting.popleft(), lost, touched, self._in_haste)
+                    after = KILLERS if self._in_haste else 0
+                    yield failed_row(waiting.popleft(), lost, touched, after)
                     waiting.extend(islice(items, 1))
             else:
                 self._add_times()
@@ -324,22 +326,3 @@ class SupervisedWorker:
             "are kept. If workers keep dying, look for what kills them first: too little "
             "memory (fewer --threads, a smaller --batch-size), or a disk that does not answer"
         )
-
-
-def _device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
-    at = "at a sentinel" if item.sentinel else "at one file after the other"
-    return DeviceLost(
-        f"the worker process {lost.in_short}, {at}.\n"
-        "Next: hambatch doctor, then run the same command again"
-    )
-
-
-def _failed(item: Item, lost: WorkerLost, touched: Touched | None, in_haste: bool) -> Answer:
-    after = f" after {KILLERS} files that lost their decoders" if in_haste and touched else ""
-    limit = f", the limit{after} (--decode-seconds)" if lost.hung else ""
-    what = "decoded: the decoder" if touched else "read: the reader"
-    reason = f"cannot be {what} {lost.cause}{limit}"
-    failure = Failure(item.index, touched.sha256 if touched else "", reason)
-    return Answer(
-        np.empty(0, np.int64), np.empty((0, 7), np.float32), [], [], [failure], by_parent=True
-    )

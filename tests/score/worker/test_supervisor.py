@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.errors import BackendError
+from hambatch.errors import BackendError, Shortage
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import plan_run
 from hambatch.score.run import score
@@ -138,9 +138,10 @@ def test_a_worker_killed_from_outside_changes_nothing(images: Path, job: Job) ->
     assert worker.lost == ["died of signal 9"]
 
 
-def test_a_reader_that_hangs_is_a_failed_row_without_a_hash(
-    images: Path, job: Job, tmp_path: Path, inject: Inject
+def test_a_reader_that_hangs_stops_the_run_and_fails_no_file(
+    images: Path, job: Job, tmp_path: Path, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hambatch.score.worker.supervisor.SHORT_WAITS", ())
     inject(
         "import time\nfrom hambatch.sources import reading\nreal = reading._read\n"
         "def read(item, bounds):\n"
@@ -151,13 +152,10 @@ def test_a_reader_that_hangs_is_a_failed_row_without_a_hash(
     (tmp_path / "stuck.jpg").write_bytes(jpeg_bytes(1))
     items = [Item(0, tmp_path / "stuck.jpg"), Item(1, images / "last.png")]
     # A batch has a second more for each image.
+    said = r"no disk .* answers at .*stuck.jpg.*gave no answer for 2 s.*raise --decode-seconds"
     with SupervisedWorker(replace(job, decode_seconds=2)) as worker:
-        stuck, good = worker.answers([items])
-    assert [f.reason for f in stuck.failures] == [
-        "cannot be read: the reader gave no answer for 2 s, the limit (--decode-seconds)"
-    ]
-    assert stuck.failures[0].sha256 == ""
-    assert good.indices.tolist() == [1]
+        with pytest.raises(Shortage, match=f"(?s){said}"):
+            list(worker.answers([items]))
 
 
 def test_the_limits_and_the_source_of_the_plan_hold_in_the_worker(
