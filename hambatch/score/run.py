@@ -18,7 +18,7 @@ from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import RunPlan, plan_run
 from hambatch.score.record import ChangedSince, Tally, describe_run, utc_now, write_stopped
 from hambatch.score.runner import Progress, Run, score_missing
-from hambatch.score.signing import is_sealed, read_key, refuse_unsealed, settle_seal
+from hambatch.score.signing import bind_key, is_sealed, read_key, settle_seal
 from hambatch.score.start import (
     begin,
     check_output,
@@ -110,9 +110,8 @@ def score(
         # A kill may have come before the seal: then the journal makes all three again.
         if retry_failed and is_published(journal, out) and (not key or is_sealed(out, key.public)):
             journal.clear()
-        journal.secret = key.secret(b"rows of a journal") if key else b""
         refuse_existing(journal, out, replace=overwrite or retry_failed)
-        refuse_unsealed(journal, out, key, retry_failed=retry_failed)
+        bind_key(journal, out, key, retry_failed=retry_failed)
 
         folder = find_engine(options.engine)
         plan = plan_run(folder, options, source, began_on_gpu=journal.began_on_gpu)

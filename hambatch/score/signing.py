@@ -39,13 +39,12 @@ def is_sealed(out: Path, key: PublicKey) -> bool:
         return False
 
 
-def refuse_unsealed(
-    journal: Journal, out: Path, key: SigningKey | None, *, retry_failed: bool
-) -> None:
-    """Refuse to sign rows of an earlier table that this key did not seal.
+def bind_key(journal: Journal, out: Path, key: SigningKey | None, *, retry_failed: bool) -> None:
+    """Let the journal mark rows with the key, and refuse to sign rows that it did not seal.
 
     The journal of a retry keeps which key sealed the rows that it begins with. Raises InputError.
     """
+    journal.secret = key.secret(b"rows of a journal") if key else b""
     if not journal.begun and retry_failed:
         sealed = key is not None and is_sealed(out, key.public)
         journal.kept_under = key.public.sha256 if key and sealed else ""

@@ -62,9 +62,9 @@ def test_a_marked_journal_is_resumed_without_the_key(place: Path, tiny_engine: P
 def test_a_retry_signs_no_table_that_came_after_the_look_at_its_seal(
     place: Path, tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def loaded_meanwhile(folder: Path) -> Engine:
+    def loaded_meanwhile(folder: Path, sha256: str) -> Engine:
         forge(place / "preds.csv", lambda rows: as_melanoma(rows[1]))
-        return load_engine(folder)
+        return load_engine(folder, sha256)
 
     monkeypatch.setattr("hambatch.score.run.load_engine", loaded_meanwhile)
     code, said = score(place, tiny_engine, "--retry-failed", "--sign", place / "night.key")
@@ -88,7 +88,7 @@ def test_a_retry_reads_the_very_bytes_whose_seal_it_checked(
             shutil.copy(kept / name, place)
         return oldest_row_utc(record)
 
-    monkeypatch.setattr("hambatch.score.start.find_flaws", forged_after_the_last_look)
+    monkeypatch.setattr("hambatch.score.signing.find_flaws", forged_after_the_last_look)
     monkeypatch.setattr("hambatch.score.start.oldest_row_utc", put_back)
     code, said = score(place, tiny_engine, "--retry-failed", "--sign", place / "night.key")
     assert (code, len(forged)) == (3, 1), said

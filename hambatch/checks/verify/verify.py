@@ -69,9 +69,8 @@ def verify(
     as_recorded = _as_recorded(record, options.engine)
     engine = load_engine(find_engine(as_recorded.engine))
     plan, other_machine = _plan(engine, as_recorded, source)
-    rows, differences, whole = read_table(table, format_of(table, kind), record["output"]["sha256"])
-    differences = [*seal.differences, *differences]
-    differences += _unscored_differences(record, rows, whole, engine)
+    rows, unfit, whole = read_table(table, format_of(table, kind), record["output"]["sha256"])
+    differences = seal.differences + unfit + _unscored_differences(record, rows, whole, engine)
     with listed(source, table, plan.used) as listing:
         differences += compare_files(rows, listing, plan.job.bounds, source, progress)
         now = fingerprint_of(source, listing, engine, plan)
@@ -94,12 +93,16 @@ def verify(
         _weaker(recorded, now, plan.used),
         (*_renamed(record, table), *filter(None, [seal.said])),
     )
+    older = other_rules(recorded) if again.differences else ""
+    return _verdict(differences, proof, seal, older)
+
+
+def _verdict(differences: list[Difference], proof: Proof, seal: SealCheck, older: str) -> Verdict:
+    """Say in one line what agrees and what that proves, or what differs."""
     if not differences:
         return Verdict([], proof.agreed())
     found = f"{proof.compared_with()}: {plural(len(differences), 'difference')}"
-    found = f"{found}; {seal.said}" if seal.said else found
-    older = other_rules(recorded) if again.differences else ""
-    return Verdict(differences, f"{found}; {older}" if older else found)
+    return Verdict(differences, "; ".join(filter(None, [found, seal.said, older])))
 
 
 def _of_submission(table: Path, record: dict[str, Any], seal: SealCheck) -> Verdict:
