@@ -23,6 +23,7 @@ from hambatch.errors import (
 )
 from hambatch.system.inherited import refuse_optimisation, settle_environment, settle_home
 from hambatch.system.search_path import leave_out_current_folder
+from hambatch.system.shortages import NO_THREAD, NO_THREADS, SPARE, has_room, has_threads
 
 SECTIONS = {
     "Score images": {
@@ -127,11 +128,6 @@ def _exit_code() -> int:
         return code or ExitCode.OK
     except ReaderGone:
         return ExitCode.FAILED
-    except (MemoryError, ImportError, OSError) as error:
-        refused = _refused(error)
-        if refused is None:
-            raise
-        return _failed(refused)
     except HambatchError as error:
         return _failed(error)
     except click.ClickException as error:
@@ -139,18 +135,31 @@ def _exit_code() -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stopped:
         # Click wraps what interrupted it; the notes are on the original.
-        kept = getattr(stopped.__cause__ or stopped, "__notes__", ["run the same command again"])
+        kept = getattr(stopped.__cause__ or stopped, "__notes__", None)
+        # OpenBLAS, which numpy loads, sends this signal itself where it gets no threads.
+        if not kept and not has_threads():
+            return _failed(BackendError(NO_THREADS))
+        kept = kept or ["run the same command again"]
         click.echo("\n".join(["Interrupted", *kept]), err=True)
         return ExitCode.INTERRUPTED
+    except (MemoryError, ImportError, OSError, RuntimeError, SystemError) as error:
+        refused = _refused(error)
+        if refused is None:
+            raise
+        return _failed(refused)
 
 
-def _refused(error: MemoryError | ImportError | OSError) -> HambatchError | None:
+def _refused(error: Exception) -> HambatchError | None:
     """Turn what the machine refused into a message; None: a bug, which keeps its traceback."""
     if isinstance(error, OSError):
         return refusal_of(error)
     if isinstance(error, ImportError) and lacks_open_files(error):
         return refusal_of(OSError(errno.EMFILE, ""))
-    return BackendError(NO_MEMORY) if is_shortage(error) else None
+    if isinstance(error, RuntimeError):
+        return BackendError(NO_THREADS) if NO_THREAD[0] in str(error) else None
+    # Python itself loses a MemoryError now and then, and says so in a SystemError.
+    lost = isinstance(error, SystemError) and not has_room(SPARE)
+    return BackendError(NO_MEMORY) if lost or is_shortage(error) else None
 
 
 def _failed(error: HambatchError) -> ExitCode:
