@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Set
 
 import click
 
@@ -110,19 +111,24 @@ def _refuse_lost_folder() -> None:
         ) from error
 
 
-def main() -> None:
-    """Run the command line; an expected error is one message and an exit code."""
+def main(unblocked: Set[int] | None = None) -> None:
+    """Run the command line; an expected error is one message and an exit code.
+
+    ``unblocked``: the mask of signals to set where they are handled; None: as it is.
+    """
     leave_out_current_folder()
     settle_environment()
     # A service manager's stop ends a run as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with watch_streams():
-        code = _exit_code()
+        code = _exit_code(unblocked)
     raise SystemExit(code)
 
 
-def _exit_code() -> int:
+def _exit_code(unblocked: Set[int] | None) -> int:
     try:
+        if unblocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         code = hambatch.main(standalone_mode=False)
         sys.stdout.flush()
         return code or ExitCode.OK
