@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Set
 
 import click
 
@@ -23,6 +24,7 @@ from hambatch.errors import (
 )
 from hambatch.system.inherited import refuse_optimisation, settle_environment, settle_home
 from hambatch.system.search_path import leave_out_current_folder
+from hambatch.system.shortages import NO_THREAD, NO_THREADS, SPARE, has_room, has_threads
 
 SECTIONS = {
     "Score images": {
@@ -109,29 +111,29 @@ def _refuse_lost_folder() -> None:
         ) from error
 
 
-def main() -> None:
-    """Run the command line; an expected error is one message and an exit code."""
+def main(unblocked: Set[int] | None = None) -> None:
+    """Run the command line; an expected error is one message and an exit code.
+
+    ``unblocked``: the mask of signals to set where they are handled; None: as it is.
+    """
     leave_out_current_folder()
     settle_environment()
     # A service manager's stop ends a run as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with watch_streams():
-        code = _exit_code()
+        code = _exit_code(unblocked)
     raise SystemExit(code)
 
 
-def _exit_code() -> int:
+def _exit_code(unblocked: Set[int] | None) -> int:
     try:
+        if unblocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         code = hambatch.main(standalone_mode=False)
         sys.stdout.flush()
         return code or ExitCode.OK
     except ReaderGone:
         return ExitCode.FAILED
-    except (MemoryError, ImportError, OSError) as error:
-        refused = _refused(error)
-        if refused is None:
-            raise
-        return _failed(refused)
     except HambatchError as error:
         return _failed(error)
     except click.ClickException as error:
@@ -139,18 +141,31 @@ def _exit_code() -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stopped:
         # Click wraps what interrupted it; the notes are on the original.
-        kept = getattr(stopped.__cause__ or stopped, "__notes__", ["run the same command again"])
+        kept = getattr(stopped.__cause__ or stopped, "__notes__", None)
+        # OpenBLAS, which numpy loads, sends this signal itself where it gets no threads.
+        if not kept and not has_threads():
+            return _failed(BackendError(NO_THREADS))
+        kept = kept or ["run the same command again"]
         click.echo("\n".join(["Interrupted", *kept]), err=True)
         return ExitCode.INTERRUPTED
+    except (MemoryError, ImportError, OSError, RuntimeError, SystemError) as error:
+        refused = _refused(error)
+        if refused is None:
+            raise
+        return _failed(refused)
 
 
-def _refused(error: MemoryError | ImportError | OSError) -> HambatchError | None:
+def _refused(error: Exception) -> HambatchError | None:
     """Turn what the machine refused into a message; None: a bug, which keeps its traceback."""
     if isinstance(error, OSError):
         return refusal_of(error)
     if isinstance(error, ImportError) and lacks_open_files(error):
         return refusal_of(OSError(errno.EMFILE, ""))
-    return BackendError(NO_MEMORY) if is_shortage(error) else None
+    if isinstance(error, RuntimeError):
+        return BackendError(NO_THREADS) if NO_THREAD[0] in str(error) else None
+    # Python itself loses a MemoryError now and then, and says so in a SystemError.
+    lost = isinstance(error, SystemError) and not has_room(SPARE)
+    return BackendError(NO_MEMORY) if lost or is_shortage(error) else None
 
 
 def _failed(error: HambatchError) -> ExitCode:

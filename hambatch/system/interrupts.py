@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from hambatch.errors import Shortage
+from hambatch.system.shortages import NO_THREADS
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 SECONDS_TO_FINISH = 5.0
@@ -66,7 +69,10 @@ def stopping(finishing: str) -> Iterator[Stop]:
 
     came: queue.SimpleQueue[bool] = queue.SimpleQueue()  # may be used in handlers of signals
     watcher = threading.Thread(target=_finish, args=(stop, came, finishing), daemon=True)
-    watcher.start()
+    try:
+        watcher.start()
+    except RuntimeError as error:
+        raise Shortage(NO_THREADS) from error
     handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in handled}
     try:

@@ -6,6 +6,7 @@ None of it says anything about an image.
 import errno
 import mmap
 import resource
+import threading
 from pathlib import Path
 
 from hambatch.errors import LOOK_AT_DISK, NEXT_BY_ERROR, Shortage, is_shortage
@@ -48,6 +49,12 @@ symbolic links."""
 
 NO_THREAD = ("can't start new thread", "Resource temporarily unavailable")
 """What libraries print or raise that may start no more threads: no file can cause it."""
+
+NO_THREADS = (
+    "the system started no more threads.\nNext: raise the limit of processes (ulimit -u, or "
+    "pids.max of the control group), and run the same command again"
+)
+"""What the user sees instead of a traceback."""
 
 NATIVE_SIGNS = ("bad_alloc", "MemoryError", "Cannot allocate memory", *NO_THREAD)
 """What they print or raise that lack memory, or threads."""
@@ -111,6 +118,17 @@ def refuse_without_room(pixels: int = 0) -> None:
     """
     if not has_room(SPARE + 4 * pixels):
         raise MemoryError(f"less than {SPARE / 1e6:g} MB are left")
+
+
+def has_threads() -> bool:
+    """Tell whether this process may start one more thread."""
+    thread = threading.Thread(target=int)
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
 
 
 def lacks_memory(words: str) -> bool:

@@ -18,6 +18,25 @@ def flock(*_):
 fcntl.flock = flock
 """
 
+NO_THREADS = """
+import os, sys, threading
+def start(*_):
+    raise RuntimeError("can't start new thread")
+if sys.argv[:1] != ["-c"]:
+    threading._start_new_thread = start
+"""
+
+# OpenBLAS does so where it may start no threads.
+NO_THREADS_FOR_NUMPY = (
+    NO_THREADS
+    + """
+def imported(event, of):
+    if event == "import" and of[0] == "numpy":
+        os.kill(os.getpid(), 2)
+sys.addaudithook(imported)
+"""
+)
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -75,3 +94,16 @@ def test_too_little_address_space_is_one_message(
     said = refused(*words, "--device", "cpu", cwd=tmp_path, before=limit)
     assert "too little memory" in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("code", [NO_THREADS, NO_THREADS_FOR_NUMPY], ids=["ours", "numpy's"])
+def test_a_limit_of_threads_is_one_message(
+    code: str, images: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "sitecustomize.py").write_text(code)
+    words = "score", images, "--out", tmp_path / "p.csv", "--engine", tiny_engine
+    said = refused(*words, "--device", "cpu", cwd=tmp_path, path=str(tmp_path / "code"))
+    assert "the system started no more threads" in said
+    assert "ulimit -u" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["code"]

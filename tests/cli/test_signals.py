@@ -131,3 +131,19 @@ def test_ctrl_c_while_the_engine_loads_ends_at_once(held: Held) -> None:
     held.process.send_signal(signal.SIGINT)
     assert held.heard("Interrupted")
     assert held.process.wait(HANGS_S) == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_imports_is_no_traceback(number: int, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "def imported(event, of):\n"
+        "    if event == 'import' and of[0] == 'click':\n"
+        f"        os.kill(os.getpid(), {number:d})\n"
+        "sys.addaudithook(imported)\n"
+    )
+    command = [sys.executable, "-m", "hambatch", "samples", str(tmp_path / "samples")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "Interrupted\nrun the same command again\n")
+    assert not (tmp_path / "samples").exists()
