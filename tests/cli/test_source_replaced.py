@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from hambatch.errors import InputError
-from hambatch.score.journal.folder import _read, content_of
+from hambatch.score.journal.begun import content_of, read_begun
 from tests.cli.test_journal_attacks import killed, score
 from tests.conftest import jpeg_bytes
 from tests.faults.holding import Hold
@@ -128,7 +128,7 @@ def test_after_the_clock_was_set_back_every_file_is_read_again(
 ) -> None:
     journal = killed(place / "s", place / "p.csv", tiny_engine)
     folder = os.open(journal, os.O_RDONLY)
-    begun = _read(folder, journal / "run.json")
+    begun = read_begun(folder, journal / "run.json")
     os.close(folder)
     assert begun is not None
     # As if the clock had been a day ahead when the run began.

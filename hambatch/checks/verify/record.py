@@ -39,7 +39,9 @@ class _Output:
 
 
 @dataclass(frozen=True)
-class _Sentinels:
+class _OfDevice:
+    """What one device's sentinels were."""
+
     checked: _Count
     every: Annotated[int, Meta(ge=1)]
     reference: Literal["engine", "first pass of this run"]
@@ -54,6 +56,20 @@ class _Sentinels:
             raise ValueError(f"deviation {self.deviation} is above tolerance {self.tolerance}")
         if (self.deviation_at_start or 0.0) > (self.tolerance_at_start or 0.0):
             raise ValueError("deviation_at_start is above tolerance_at_start")
+
+
+@dataclass(frozen=True)
+class _Sentinels(_OfDevice):
+    """Those of the first device; with several devices, of each by name."""
+
+    by_device: dict[str, _OfDevice] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the devices' counts do not add up."""
+        super().__post_init__()
+        counted = sum(one.checked for one in self.by_device.values())
+        if self.by_device and counted != self.checked:
+            raise ValueError(f"sentinels.checked is {self.checked}, of the devices {counted}")
 
 
 @dataclass(frozen=True)

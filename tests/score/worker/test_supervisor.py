@@ -141,7 +141,7 @@ def test_a_worker_killed_from_outside_changes_nothing(images: Path, job: Job) ->
 def test_a_reader_that_hangs_stops_the_run_and_fails_no_file(
     images: Path, job: Job, tmp_path: Path, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hambatch.score.worker.supervisor.SHORT_WAITS", ())
+    monkeypatch.setattr("hambatch.score.worker.short_memory.SHORT_WAITS", ())
     inject(
         "import time\nfrom hambatch.sources import reading\nreal = reading._read\n"
         "def read(item, bounds):\n"
