@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hambatch.errors import InputError
+from hambatch.score.journal.fingerprint import other_rules
 from hambatch.sources.folder import Survey
-from hambatch.system.files import as_json, showing_refusals, with_checksum
+from hambatch.system.files import CHECKSUM, as_json, showing_refusals, with_checksum
 from hambatch.system.schema import MOST_BYTES, convert, read_json
 
 
@@ -80,7 +81,11 @@ def read_begun(place: int, path: Path) -> Begun | None:
         with open(descriptor, "rb") as file:
             content = file.read(MOST_BYTES + 1)
     try:
-        begun = read_json(content, Begun)
+        raw = read_json(content, dict[str, Any])
+        begun = convert(raw, Begun)
+        if CHECKSUM not in raw:
+            why = other_rules(begun.fingerprint) or "it has no checksum"
+            raise ValueError(f"an earlier version of hambatch began it: {why}")
         # Byte by byte: what says the same in other words was not written by a run either.
         if content != content_of(begun):
             raise ValueError("it was changed after it was written: its sha256 does not fit")
