@@ -46,15 +46,24 @@ def test_a_reader_that_leaves_is_owed_no_message(tmp_path: Path) -> None:
     assert done.returncode in (0, 1)  # 0 where all was written before it left
 
 
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path) -> Path:
+    """The table of two samples, which lie beside it."""
+    place = tmp_path_factory.mktemp("streams")
+    assert shell("samples some --count 2", place).returncode == 0
+    assert shell(f"score some --engine {tiny_engine} --out expected.csv", place).returncode == 0
+    return place / "expected.csv"
+
+
 @pytest.mark.parametrize("streams", CLOSED)
-def test_a_run_needs_no_standard_stream(tmp_path: Path, tiny_engine: Path, streams: str) -> None:
-    assert shell("samples some --count 2", tmp_path).returncode == 0
-    table = f"score some --engine {tiny_engine} --out"
-    assert shell(f"{table} expected.csv", tmp_path).returncode == 0
-    done = shell(f"{table} preds.csv {streams}", tmp_path)
+def test_a_run_needs_no_standard_stream(
+    tmp_path: Path, tiny_engine: Path, expected: Path, streams: str
+) -> None:
+    images = expected.with_name("some")
+    line = f"score {images} --engine {tiny_engine} --out preds.csv {streams}"
+    done = shell(line, tmp_path)
     assert done.returncode == 0, done.stderr
-    expected = (tmp_path / "expected.csv").read_bytes()
-    assert (tmp_path / "preds.csv").read_bytes() == expected
+    assert (tmp_path / "preds.csv").read_bytes() == expected.read_bytes()
 
 
 def test_the_workers_of_a_run_have_standard_streams_too(tmp_path: Path) -> None:
