@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
+from hambatch.engines.manifest import Sha256
 from hambatch.system.files import as_json, open_regular, sha256_of_file
 from hambatch.system.schema import convert, read_json
 from hambatch.system.signing_keys import PublicKey, SigningKey
@@ -21,15 +22,13 @@ DOMAIN = b"hambatch: the seal of a table and its record, format 1\n"
 LONGEST = 64 * 1024
 """Bytes that a seal may have: two names of 255 bytes, percent-encoded, and some hashes."""
 
-_Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-
 
 @dataclass(frozen=True)
 class SealedFile:
     """A file's name, encoded as in the table, and the hash of its bytes."""
 
     file: Annotated[str, Meta(min_length=1)]
-    sha256: _Sha256
+    sha256: Sha256
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Seal:
     hambatch: Annotated[str, Meta(min_length=1)]
     table: SealedFile
     record: SealedFile
-    public_key_sha256: _Sha256
-    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+    public_key_sha256: Sha256
+    signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")]
 
     @property
     def message(self) -> bytes:

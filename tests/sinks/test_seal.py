@@ -1,12 +1,13 @@
 """A seal fits the very bytes that were signed, and nothing that differs from them by a bit."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from hambatch.sinks.seal import SealedFile, find_flaws, seal_of
-from hambatch.system.files import sha256_of_file
+from hambatch.system.files import as_json, sha256_of_file
 from hambatch.system.signing_keys import SigningKey, read_public_key, read_signing_key
 from tests.cli.test_seal import NIGHT, NIGHT_PUB
 
@@ -63,3 +64,12 @@ def test_a_seal_that_is_a_pipe_or_endless_is_no_seal(
     seal.unlink()
     os.mkfifo(seal)
     assert [flaw.what for flaw in find_flaws(*files, key.public)] == ["no seal"]
+
+
+def test_a_line_end_in_the_signature_is_no_seal(
+    files: tuple[Path, Path, Path], key: SigningKey
+) -> None:
+    *_, seal = files
+    found = json.loads(seal.read_text())
+    seal.write_text(as_json(found | {"signature": found["signature"] + "\n"}))
+    assert [flaw.what for flaw in find_flaws(*files, key.public)] == ["seal: no run writes this"]

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from hambatch.checks.verify.table import Difference
 from hambatch.engines.loading import Engine
+from hambatch.engines.manifest import Sha256
 from hambatch.engines.precision import graph_precision
 from hambatch.pipelines.options import RULES
 from hambatch.score.journal.begun import DeviceHistory
@@ -27,15 +28,14 @@ UNCHECKED = (
 
 _Count = Annotated[int, Meta(ge=0)]
 _Number = Annotated[float, Meta(ge=0)]
-_Utc = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
-_Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-_Version = Annotated[str, Meta(pattern=r"^\d[\w.+-]*$")]
+_Utc = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00\Z")]
+_Version = Annotated[str, Meta(pattern=r"^\d[\w.+-]*\Z")]
 
 
 @dataclass(frozen=True)
 class _Output:
     file: Annotated[str, Meta(min_length=1)]
-    sha256: _Sha256
+    sha256: Sha256
 
 
 @dataclass(frozen=True)
