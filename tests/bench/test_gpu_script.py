@@ -1,6 +1,7 @@
 """`benchmarks/gpu.py`: one command, one JSON, one page, on GPUs of host memory."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,8 +12,9 @@ import pytest
 
 from tests.backends.tensorrt.host_gpus import host_gpus
 from tests.backends.tensorrt.real import real_device
+from tests.bench.gpu_results import check_engine, check_pipeline, check_score
 from tests.conftest import REPOSITORY
-from tests.waiting import HANGS_S
+from tests.waiting import HANGS_S, wait_for
 
 __all__ = ["host_gpus"]
 
@@ -20,7 +22,7 @@ PARTS = ["end to end", "parity", "decoding", "decoding", "request size"]
 
 
 def run(out: Path, engine: Path, *options: object) -> subprocess.CompletedProcess[str]:
-    small = ["--count", 12, "--repeats", 1, "--pictures", 3, "--precision", "fp32"]
+    small = ["--count", 12, "--repeats", 1, "--pictures", 3, "--precision", "fp16"]
     sweeps = ["--loads", 0.5, "--groups", 4, "--sizes", 8]
     words = ["--out", out, "--engine", engine, *small, *sweeps, *options]
     command = [sys.executable, REPOSITORY / "benchmarks" / "gpu.py", *words]
@@ -43,12 +45,15 @@ def check_script(tmp_path: Path, engine: Path) -> None:
     assert [step["part"] for step in steps] == PARTS
     assert [step["state"] for step in steps] == ["done"] * len(PARTS)
     share = steps[0]["result"]["ceiling"]["share_of_ceiling"]
-    assert result["goal"]["shares"] == {"fp32": share}
+    assert result["goal"]["shares"] == {"fp16": share}
     assert result["goal"]["met"] == (share >= 0.9)
+    check_score(steps[0]["result"], "fp16")
     parity = steps[1]["result"]
     assert (parity["holds"], parity["source"]["compared"]) == (True, 3)
+    check_pipeline(steps[2]["result"], [0.5])
     assert [entry["settings"]["hw_decoder_load"] for entry in decoded(steps[2])] == [0.5]
-    assert steps[4]["result"]["throughput"][0]["settings"]["batch_size"] == 8
+    assert [entry["settings"]["batch_size"] for entry in decoded(steps[3])] == [4]
+    check_engine(steps[4]["result"])
     # As the originals of HAM10000.
     assert 200_000 < result["images"]["image_bytes_median"] < 320_000
     assert result["images"]["megapixels_median"] == 0.27
@@ -86,7 +91,7 @@ def test_what_there_is_no_time_for_is_left_out_and_named(tmp_path: Path, tiny_en
     assert [step["state"] for step in result["steps"]] == ["left out"] * len(PARTS)
     assert result["left_out"] == [step["command"] for step in result["steps"]]
     assert result["goal"]["met"] is None
-    assert "not done: end to end, fp32" in result["verdict"]
+    assert "not done: end to end, fp16" in result["verdict"]
     assert out.with_suffix(".md").read_text().count("Not measured.") == 4
 
 
@@ -111,6 +116,7 @@ def test_without_a_gpu_one_message_says_what_to_do(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("host_gpus")
 def test_a_command_that_is_late_is_stopped_with_all_that_it_started(
     tmp_path: Path, tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,11 +124,22 @@ def test_a_command_that_is_late_is_stopped_with_all_that_it_started(
     import gpu_steps
     from gpu_steps import LATE, Step, run_one
 
+    # The first request of a measuring process never ends; the time of the command begins then.
+    monkeypatch.setenv("HOST_GPU_FAILS", "0:1:hang")
+    hanging = Path(os.environ["HOST_GPU_FIRED"], "fired")
+
+    class Begun(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            wait_for(hanging.exists, "a request of a measuring process", self)
+            assert len(started_with(tmp_path)) > 1
+
+    monkeypatch.setattr(gpu_steps.subprocess, "Popen", Begun)
     # An end in order takes longer on a busy machine; nothing else limits this test.
     monkeypatch.setattr(gpu_steps, "GRACE", HANGS_S)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    arguments = ("bench", "engine", "--engine", str(tiny_engine), "--count", "1000000")
-    step = Step("engine", "very long", arguments, 5.0)
+    how = ("--backend", "tensorrt", "--engine", str(tiny_engine), "--count", "2")
+    step = Step("engine", "never done", ("bench", "engine", *how), 1.0)
     found = run_one(step, tmp_path / "images", tmp_path / "out.json", step.at_most)
     assert (found["state"], found["result"]) == (LATE, None)
     assert started_with(tmp_path) == []

@@ -1,4 +1,7 @@
-"""The three measurements on a GPU: of host memory here, of a real one where there is one."""
+"""The three measurements on a GPU: what is refused, and all of it where there is a real one.
+
+On GPUs of host memory they are measured whole in `test_gpu_script.py`.
+"""
 
 import json
 from collections.abc import Callable
@@ -11,16 +14,23 @@ from click.testing import CliRunner
 
 from hambatch.backends.tensorrt.requests import TensorRtBackend
 from hambatch.bench.compare import compare
+from hambatch.bench.decoding import Decoding
 from hambatch.bench.engine import combinations
-from hambatch.bench.inference import Setting, in_memory, open_backend, refuse_other
-from hambatch.bench.options import BenchCompareOptions, BenchEngineOptions
+from hambatch.bench.images import BenchImages
+from hambatch.bench.inference import Offline, Setting, in_memory, open_backend, refuse_other
+from hambatch.bench.options import BenchCompareOptions, BenchEngineOptions, BenchScoreOptions
+from hambatch.bench.report import as_text
+from hambatch.bench.score import _cases, resolve
+from hambatch.bench.whole_run import Whole
 from hambatch.cli import hambatch
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, EngineError, InputError
+from hambatch.pipelines.options import DecoderOptions
 from tests.backends.contract import pictures, scores
 from tests.backends.tensorrt.host_gpus import host_gpus
 from tests.backends.tensorrt.on_host import OnHost
 from tests.backends.tensorrt.real import real_backend
+from tests.bench.gpu_results import check_engine, check_pipeline, check_score
 
 __all__ = ["host_gpus"]
 
@@ -44,64 +54,38 @@ def bench(tmp_path: Path, tiny_engine: Path) -> Bench:
     return run
 
 
-def check_engine(bench: Bench) -> None:
+@pytest.mark.gpu
+def test_a_real_gpu_is_measured(bench: Bench, tiny_engine: Path) -> None:
+    real_backend(tiny_engine).close()
     options = "--backend tensorrt --device 0 --precision fp16 --batch-size 8 --streams 1".split()
     found = bench("engine", *options, "--samples", 7)
-    names = [entry["name"] for entry in found["throughput"]]
-    assert names == ["tensorrt-fp16, batch 8, 1 stream x 1 thread"]
-    assert [entry["settings"]["gpu"] for entry in found["throughput"]] == [0]
-    assert all(entry["percentiles_ms"]["50"] > 0 for entry in found["latency"])
-    machine = found["machine"]
-    hashes = machine["plan_sha256"]
-    assert list(hashes) == ["fp16, batch 8"]
-    assert {len(sha) for sha in hashes.values()} == {64}
-    assert f"GPU 0: {machine['gpu']}, driver {machine['driver']}" in found["printed"]
+    check_engine(found)
+    assert as_text(found) in found["printed"]
+    loads = ["--device", "gpu", "--hw-decoder-load", "1,0.5", "--batch-size", 8]
+    check_pipeline(bench("pipeline", *loads), [1, 0.5])
+    run = ["--device", "gpu", "--hw-decoder-load", "0.5", "--batch-size", 4]
+    check_score(bench("score", *run), "fp32", 0.5)
 
 
-def check_pipeline(bench: Bench) -> None:
-    found = bench("pipeline", "--device", "gpu", "--hw-decoder-load", "1,0.5", "--batch-size", 8)
-    read, *decoded = found["throughput"]
-    assert read["stage"] == "read"
-    assert [entry["name"].rpartition(", ")[2] for entry in decoded] == [
-        "hw_decoder_load 1",
-        "hw_decoder_load 0.5",
-    ]
-    assert {entry["settings"]["decoder"] for entry in decoded} == {"dali-gpu"}
-    assert found["machine"]["gpu_number"] == 0
-
-
-def check_score(bench: Bench) -> None:
-    found = bench("score", "--device", "gpu", "--hw-decoder-load", "0.5", "--batch-size", 4)
-    assert list(found["stages"]) == ["read", "decode", "inference", "write", "score"]
-    run = found["throughput"][-1]
-    assert run["name"].startswith("score, tensorrt-fp32, batch 4, ")
-    assert run["settings"]["hw_decoder_load"] == 0.5
-    assert run["settings"]["decoder"] == "dali-gpu"
-    assert run["known_pictures"] > 0
-    ceiling = found["ceiling"]
-    assert ceiling["formula"] == "min(decode, inference)"
-    assert ceiling["images_per_s"] == pytest.approx(
-        min(found["stages"]["decode"], found["stages"]["inference"]), abs=1e-2
-    )
-    assert list(found["machine"]["plan_sha256"]) == ["fp32, batch 64"]
-
-
-CHECKS = [check_engine, check_pipeline, check_score]
-
-
-@pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.usefixtures("host_gpus")
-def test_a_gpu_of_host_memory_is_measured(bench: Bench, check: Callable[[Bench], None]) -> None:
-    check(bench)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("check", CHECKS)
-def test_a_real_gpu_is_measured(
-    bench: Bench, check: Callable[[Bench], None], tiny_engine: Path
+def test_a_run_on_a_gpu_is_in_fp32_and_decodes_with_the_load_that_was_asked_for(
+    tiny_engine: Path,
 ) -> None:
-    real_backend(tiny_engine).close()
-    check(bench)
+    options = BenchScoreOptions(str(tiny_engine), "gpu", batch_size=4, hw_decoder_load=0.5)
+    resolved = resolve(tiny_engine, options)
+    assert (resolved.backend, resolved.precision) == ("tensorrt", "fp32")
+    images = BenchImages(Path("images"), ("a.jpg",), Path("scratch"), {})
+    setting = Setting("tensorrt", "fp32", 64, 2, 1, 0)
+    inference = Offline(tiny_engine, setting, Path("pixels.npy"), 5).case()
+    cases = {case.stage: case for case in _cases(tiny_engine, images, resolved, inference, 5)}
+    for stage in ("decode", "score"):
+        settings = cases[stage].settings
+        assert (settings["hw_decoder_load"], settings["batch_size"]) == (0.5, 4)
+        assert settings["decoder"] == "dali-gpu"
+    decode, whole = cases["decode"].task, cases["score"].task
+    assert isinstance(decode, Decoding)
+    assert isinstance(whole, Whole)
+    assert decode.decoder == whole.options.decoder == DecoderOptions(hw_decoder_load=0.5)
 
 
 def check_images_on_the_device(backend: TensorRtBackend, engine: Path) -> None:
