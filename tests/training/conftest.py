@@ -14,8 +14,12 @@ from tests.conftest import jpeg_bytes
 
 @pytest.fixture
 def split(tmp_path: Path) -> Path:
+    return write_split(tmp_path)
+
+
+def write_split(place: Path) -> Path:
     """Twenty-one validation images of fourteen lesions, three of each class."""
-    root = tmp_path / "ham"
+    root = place / "ham"
     root.mkdir()
     rows = []
     for k in range(63):
@@ -29,7 +33,7 @@ def split(tmp_path: Path) -> Path:
         rows.append({**values, "lesion_id": lesion, "sha256": sha256_of_file(path)})
         if side != "val":
             path.unlink()
-    table = tmp_path / "split.csv"
+    table = place / "split.csv"
     pd.DataFrame(rows).to_csv(table, index=False)
-    (tmp_path / "split.csv.json").write_text(json.dumps({"root": str(root)}))
+    (place / "split.csv.json").write_text(json.dumps({"root": str(root)}))
     return table

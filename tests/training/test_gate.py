@@ -2,17 +2,20 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from hambatch.cli import hambatch
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import read_manifest
+from hambatch.engines.manifest import EngineFile, read_manifest
+from hambatch.engines.measurements import Gate
 from hambatch.engines.precision import choose_precision
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.measures import evaluate
@@ -31,8 +34,36 @@ from hambatch.training.gate import (
     record_gate,
 )
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
+from tests.training.conftest import write_split
 
 RNG = np.random.default_rng(3)
+
+
+class Measured(NamedTuple):
+    """An engine whose gate was measured by the command, its split table, and what was printed.
+
+    No test changes it: those that write take a copy, or an engine without a gate.
+    """
+
+    engine: Path
+    split: Path
+    files: dict[str, EngineFile]
+    done: Result
+
+    @property
+    def gate(self) -> Gate:
+        (gate,) = read_manifest(self.engine).variant("int8").gates
+        return gate
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    place = tmp_path_factory.mktemp("measured")
+    engine, split = with_int8(tiny_engine, place / "tiny"), write_split(place)
+    before = read_manifest(engine)
+    assert choose_precision(before, "openvino", "auto").used == "fp32"
+    arguments = ["engines", "verify", "--gate", "--data", str(split), str(engine)]
+    return Measured(engine, split, before.files, CliRunner().invoke(hambatch, arguments))
 
 
 @pytest.fixture
@@ -40,14 +71,13 @@ def engine(tiny_engine: Path, tmp_path: Path) -> Path:
     return with_int8(tiny_engine, tmp_path / "tiny")
 
 
-def test_its_figures_are_those_of_the_two_tables(engine: Path, split: Path) -> None:
-    dataset = read_dataset(split)
-    gate = measure_gate(load_engine(engine), dataset)
+def test_its_figures_are_those_of_the_two_tables(measured: Measured) -> None:
+    dataset, gate = read_dataset(measured.split), measured.gate
     assert (gate.images, gate.lesions) == (21, 14)
     val = dataset.part("val")
     truth, labels = labels_of(val["dx"]), []
     for precision, figure in (("fp32", 0), ("int8", 1)):
-        options = ScoreOptions(engine=str(engine), precision=precision, force=True)
+        options = ScoreOptions(engine=str(measured.engine), precision=precision, force=True)
         rows = predict_files(dataset.root, list(val["file"]), options)
         assert {row.backend for row in rows} == {f"openvino-{precision}"}
         labels.append(labels_of(row.prediction for row in rows))
@@ -60,29 +90,27 @@ def test_its_figures_are_those_of_the_two_tables(engine: Path, split: Path) -> N
             found["classes"]["mel"]["sensitivity"],
         ]
     assert gate.label_flips == (labels[0] != labels[1]).sum()
-    for figure in (gate.balanced_accuracy, gate.melanoma_sensitivity):
-        assert figure.interval[0] <= figure.change <= figure.interval[1]
+    for change in (gate.balanced_accuracy, gate.melanoma_sensitivity):
+        assert change.interval[0] <= change.change <= change.interval[1]
 
 
-def test_measured_twice_it_is_the_same_byte_for_byte(engine: Path, split: Path) -> None:
-    gate_engine(engine, split, lambda _: None)
-    before = {path.name: path.read_bytes() for path in engine.iterdir()}
-    gate_engine(engine, split, lambda _: None)
-    assert {path.name: path.read_bytes() for path in engine.iterdir()} == before
+def test_measured_twice_it_is_the_same_byte_for_byte(measured: Measured, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(measured.engine, tmp_path / "again"))
+    before = {path.name: path.read_bytes() for path in again.iterdir()}
+    written = (again / "engine.json").stat().st_ino
+    gate_engine(again, measured.split, lambda _: None)
+    assert (again / "engine.json").stat().st_ino != written
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == before
 
 
-def test_a_gate_that_passes_makes_int8_the_choice(engine: Path, split: Path) -> None:
-    assert choose_precision(read_manifest(engine), "openvino", "auto").used == "fp32"
-    files = read_manifest(engine).files
-    done = CliRunner().invoke(
-        hambatch, ["engines", "verify", "--gate", "--data", str(split), str(engine)]
-    )
+def test_a_gate_that_passes_makes_int8_the_choice(measured: Measured) -> None:
+    done = measured.done
     assert done.exit_code == 0, done.output
     assert "the gate is passed" in done.output
     assert re.search(r"21 validation images of 14 lesions", done.output)
-    assert f"written to {engine.resolve() / 'engine.json'}" in done.output
-    manifest = load_engine(engine).manifest
-    assert manifest.files == files
+    assert f"written to {measured.engine.resolve() / 'engine.json'}" in done.output
+    manifest = load_engine(measured.engine).manifest
+    assert manifest.files == measured.files
     assert choose_precision(manifest, "openvino", "auto").used == "int8"
 
 
@@ -107,10 +135,10 @@ def test_a_dry_run_writes_nothing(engine: Path, split: Path) -> None:
     assert (engine / "engine.json").read_bytes() == before
 
 
-def test_gates_of_other_machines_stay(engine: Path, split: Path) -> None:
+def test_gates_of_other_machines_stay(engine: Path, measured: Measured) -> None:
     other = gate_of(read_manifest(engine), "x86_64 sse4_2", flips=500)
     put_gate(engine, other)
-    gate_engine(engine, split, lambda _: None)
+    record_gate(load_engine(engine), measured.gate)
     gates = read_manifest(engine).variant("int8").gates
     assert other in gates
     assert {gate.instruction_set for gate in gates} == {"x86_64 sse4_2", int8_kernels()}
@@ -129,12 +157,11 @@ def test_what_was_measured_is_reported_before_an_engine_that_cannot_be_written(
     assert read_manifest(engine).variant("int8").gates == ()
 
 
-def test_an_engine_that_changed_meanwhile_is_not_written(engine: Path, split: Path) -> None:
+def test_an_engine_that_changed_meanwhile_is_not_written(engine: Path, measured: Measured) -> None:
     before = load_engine(engine)
-    gate = measure_gate(before, read_dataset(split))
     put_gate(engine, gate_of(before.manifest, "x86_64 sse4_2"))
     with pytest.raises(EngineError, match="changed while the gate was measured"):
-        record_gate(before, gate)
+        record_gate(before, measured.gate)
 
 
 def test_an_image_that_is_not_the_tables_is_refused(engine: Path, split: Path) -> None:
@@ -170,15 +197,12 @@ def test_options_that_need_each_other_are_refused_alone(arguments: list[str]) ->
     assert done.exit_code == 2
 
 
-def test_the_record_in_the_engine_names_what_it_was_measured_with(
-    engine: Path, split: Path
-) -> None:
-    gate_engine(engine, split, lambda _: None)
-    raw = json.loads((engine / "engine.json").read_text())
+def test_the_record_in_the_engine_names_what_it_was_measured_with(measured: Measured) -> None:
+    raw = json.loads((measured.engine / "engine.json").read_text())
     written = raw["variants"][1]["gates"][0]
     assert written["fp32_sha256"] == raw["files"]["model.onnx"]["sha256"]
     assert written["int8_sha256"] == raw["files"]["model.int8.onnx"]["sha256"]
-    assert written["split_sha256"] == read_dataset(split).split_sha256
+    assert written["split_sha256"] == read_dataset(measured.split).split_sha256
     assert {"openvino", "nvidia-dali-cuda120"} <= written["versions"].keys()
     assert written["passed"] is True
 
