@@ -7,15 +7,15 @@ from onnx import TensorProto, helper, numpy_helper
 from hambatch.training.options import Int8Options
 
 OPTIONS = Int8Options(calibration_images=8, keep_fp32=1, restore_fp32=0)
-CHANNELS = 16
+CHANNELS, WIDE, FEATURES = 16, 256, 2048
 CONVOLUTIONS = {
     "conv_0": (CHANNELS, 3, 7),
     "conv_1": (CHANNELS, CHANNELS, 1),
     "conv_2": (CHANNELS, CHANNELS, 3),
-    "conv_3": (2048, CHANNELS, 1),
-    "conv_4": (2048, CHANNELS, 1),
-    "conv_5": (CHANNELS, 2048, 1),
-    "conv_6": (2048, CHANNELS, 1),
+    "conv_3": (WIDE, CHANNELS, 1),
+    "conv_4": (WIDE, CHANNELS, 1),
+    "conv_5": (CHANNELS, WIDE, 1),
+    "conv_6": (WIDE, CHANNELS, 1),
 }
 
 
@@ -41,7 +41,9 @@ def stored_weights():
         kernel = rng.normal(0, 1, (outputs, inputs, side, side)) * sizes
         found[f"{name}.kernel"] = kernel.astype(np.float32)
         found[f"{name}.bias"] = rng.normal(0.2, 0.3, outputs).astype(np.float32)
-    found["head"] = rng.normal(0, 0.01, (2048, 7)).astype(np.float32)
+    # Features as many as the contract wants; a layer that wide takes seconds to be quantised.
+    found["spread"] = rng.normal(0, 1 / np.sqrt(WIDE), (WIDE, FEATURES)).astype(np.float32)
+    found["head"] = rng.normal(0, 0.01, (FEATURES, 7)).astype(np.float32)
     return found
 
 
@@ -67,7 +69,8 @@ def residual_model():
         node("Add", ["relu_3", "conv_6.out"], "added_1"),
         node("Relu", ["added_1"], "relu_5"),
         node("Transpose", ["relu_5"], "last", perm=[0, 2, 3, 1]),
-        node("ReduceMean", ["last", "axes"], "features", keepdims=0),
+        node("ReduceMean", ["last", "axes"], "means", keepdims=0),
+        node("MatMul", ["means", "spread"], "features"),
         node("MatMul", ["features", "head"], "logits"),
     ]
     graph = helper.make_graph(
@@ -76,7 +79,7 @@ def residual_model():
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 224, 224, 3])],
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 7]),
-            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 2048]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", FEATURES]),
         ],
         [numpy_helper.from_array(values, name) for name, values in stored_weights().items()],
     )

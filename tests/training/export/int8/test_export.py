@@ -104,7 +104,7 @@ def test_the_engine_gets_a_graph_with_its_hash_parity_and_sentinels(exported):
     assert [entry.precision for entry in manifest.sentinels.also] == ["int8"]
 
 
-def test_a_run_that_died_is_repaired_by_the_same_command_with_the_same_file(exported):
+def test_a_run_that_died_is_repaired_by_the_same_command_with_the_same_bytes(exported):
     engine, split, _ = exported
     content = (engine / "model.int8.onnx").read_bytes()
     (engine / "model.int8.onnx").write_bytes(b"half")
@@ -201,14 +201,9 @@ def test_the_graph_is_what_its_engine_promises(made):
     check_graph(openvino.Core().read_model(made[0]), manifest, "model.int8.onnx")
 
 
-def test_the_same_images_and_seed_give_the_same_bytes_and_another_seed_others(
-    residual, calibration, made
-):
-    again, other = (
-        quantise(residual.SerializeToString(), calibration, options, lambda _: None)
-        for options in (OPTIONS, replace(OPTIONS, seed=1))
-    )
-    assert again == made[0] != other
+def test_another_seed_gives_another_graph(residual, calibration, made):
+    options = replace(OPTIONS, seed=1)
+    assert quantise(residual.SerializeToString(), calibration, options, lambda _: None) != made[0]
 
 
 def test_it_is_nearer_to_fp32_than_rounding_alone(residual, copied, calibration, others, made):
