@@ -3,13 +3,17 @@
 import csv
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hambatch.backends.keras_network import build_base
+from hambatch.backends.keras_network import keras_for
 from hambatch.cli.prepare import prepare
 from hambatch.cli.train import train
 from hambatch.engines.classes import CLASSES
@@ -21,17 +25,17 @@ from hambatch.ham10000.metadata import COLUMNS
 from hambatch.score.options import ScoreOptions
 from hambatch.score.rows import predict_files
 from hambatch.sinks.formats import read_rows
+from hambatch.training import recipe as training_recipe
 from tests.conftest import jpeg_bytes
+from tests.training.export.keras_networks import small_base
 
 pytestmark = pytest.mark.slow
 SMALL = "--recipe published --images-per-class 4 --views 1 --epochs 2 --hidden-units 16".split()
 LESIONS = 5
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """Make a HAM10000 of 35 images, its split table and weights of an untrained base."""
-    place = tmp_path_factory.mktemp("train")
+def write_download(place: Path) -> Path:
+    """Make a HAM10000 of 35 images and its split table, ``split.csv``."""
     root = place / "ham"
     root.mkdir()
     with (root / "HAM10000_metadata.csv").open("w", newline="") as stream:
@@ -45,17 +49,40 @@ def place(tmp_path_factory) -> Path:
     fraction = ["--val-fraction", "0.4"]
     made = CliRunner().invoke(prepare, [str(root), "--out", str(place / "split.csv"), *fraction])
     assert made.exit_code == 0
-    weights(place / "base.weights.h5")
     return place
 
 
-def weights(path: Path) -> None:
-    base = build_base(None)
+def write_weights(base: Any, path: Path, variance: float) -> None:
+    """Write those of an untrained base, whose first normalisation divides by its root."""
     # Pixels are up to 150 from their mean; the layers after the first expect values around 1.
     norm = base.get_layer("conv1_bn")
-    gamma, beta, mean, variance = norm.get_weights()
-    norm.set_weights([gamma, beta, mean, np.full_like(variance, 1e5)])
+    gamma, beta, mean, ones = norm.get_weights()
+    norm.set_weights([gamma, beta, mean, np.full_like(ones, variance)])
     base.save_weights(path)
+
+
+@contextmanager
+def small_bases(weights: Path) -> Iterator[None]:
+    """Let training start from the small base of the export's tests, whose weights it writes."""
+    # Else drawn anew each time, and of some draws two answers of an image are nearly equal.
+    keras_for("this test").utils.set_random_seed(0)
+    write_weights(small_base(), weights, 4.0)
+
+    def build_base(weights: str, side: int) -> Any:
+        base = small_base(side)
+        base.load_weights(weights)
+        return base
+
+    with patch.object(training_recipe, "build_base", build_base):
+        yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Iterator[Path]:
+    """Make them, and weights of a small base; ``finetuning/test_recipe.py`` has ResNet50."""
+    place = write_download(tmp_path_factory.mktemp("train"))
+    with small_bases(place / "base.weights.h5"):
+        yield place
 
 
 def run(place: Path, out: str, *more: str):

@@ -19,7 +19,7 @@ def colourful_images() -> np.ndarray:
 
 
 def small_base(side: int = 224) -> Any:
-    """Build what ResNet50 has, in three convolutions.
+    """Build what ResNet50 has, in three convolutions of three of its stages.
 
     Normalised convolutions, padding, a residual connection, 2048 features, and a kernel that is
     large enough to be stored as FP16.
@@ -34,9 +34,9 @@ def small_base(side: int = 224) -> Any:
     pixels = keras.Input((side, side, 3))
     first = normalised(pixels, "conv1", filters=64, kernel_size=7, strides=16, padding="same")
     first = layers.ReLU()(first)
-    second = normalised(first, "conv2", filters=64, kernel_size=3, padding="same")
+    second = normalised(first, "conv4", filters=64, kernel_size=3, padding="same")
     second = layers.ReLU()(layers.Add()([first, second]))
-    last = layers.ReLU()(normalised(second, "conv3", filters=2048, kernel_size=1))
+    last = layers.ReLU()(normalised(second, "conv5", filters=2048, kernel_size=1))
     base = keras.Model(pixels, layers.GlobalAveragePooling2D()(last))
     base.trainable = False
     return base

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 from PIL import Image
 
-from hambatch.backends.keras_network import save_network
+from hambatch.backends.keras_network import keras_for, save_network
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.cli import hambatch
 from hambatch.engines.loading import load_engine, write_manifest
-from hambatch.engines.manifest import Manifest, Variant, read_manifest
+from hambatch.engines.manifest import InputSpec, Manifest, Variant, read_manifest
 from hambatch.engines.probabilities import compare
 from hambatch.errors import EngineError, InputError
 from hambatch.training.export import export as module
@@ -25,10 +25,13 @@ from hambatch.training.export.export import (
     FP32_LIMIT,
     export_graph,
     keras_probabilities,
+    reexport,
     refuse_beyond,
 )
+from hambatch.training.export.keras_to_onnx import to_onnx
 from hambatch.training.export.onnx_graph import store_weights_as_fp16
 from tests.training.export.conftest import HIDDEN_UNITS
+from tests.training.export.keras_networks import small_base, varied
 
 
 @pytest.fixture
@@ -102,34 +105,52 @@ def test_not_a_number_is_refused() -> None:
         refuse_beyond(FP32_LIMIT, compare(*table(np.nan)), "FP32")
 
 
-@pytest.fixture(scope="module")
-def engine(network: Any, converted: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("engine")
+def write_engine(folder: Path, network: Any, converted: Any, side: int) -> Path:
     save_network(network, folder / "model.weights.h5")
     model = store_weights_as_fp16(converted).SerializeToString(deterministic=True)
     (folder / "model.onnx").write_bytes(model)
     (folder / "card.md").write_text("a model card")
     training = {"hidden_units": HIDDEN_UNITS, "dropout": 0.5}
-    variants = (Variant("fp32", "model.onnx"),)
-    manifest = Manifest("tiny", "1", {}, variants, training=training, licence="CC BY-NC 4.0")
+    manifest = Manifest(
+        "tiny",
+        "1",
+        files={},
+        variants=(Variant("fp32", "model.onnx"),),
+        input=InputSpec(height=side, width=side),
+        training=training,
+        licence="CC BY-NC 4.0",
+    )
     write_manifest(folder, manifest)
     return folder
 
 
 @pytest.fixture(scope="module")
-def clear(network: Any, images: np.ndarray) -> list[Image.Image]:
+def engine(network: Any, converted: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_engine(tmp_path_factory.mktemp("engine"), network, converted, 224)
+
+
+def clear_to(network: Any, images: np.ndarray, side: int) -> list[Image.Image]:
     """The images, but for those whose best two classes FP16 weights may turn round."""
     made = [Image.fromarray(pixels).resize((320, 240)) for pixels in images]
-    seen = np.stack([np.asarray(image.resize((224, 224))) for image in made])
+    seen = np.stack([np.asarray(image.resize((side, side))) for image in made])
     chances = np.sort(keras_probabilities(network, seen), axis=1)
     return [made[k] for k in np.flatnonzero(chances[:, -1] - chances[:, -2] > 0.006)]
 
 
+@pytest.fixture(scope="module")
+def clear(network: Any, images: np.ndarray) -> list[Image.Image]:
+    return clear_to(network, images, 224)
+
+
 @pytest.fixture
 def folder(clear: list[Image.Image], tmp_path: Path) -> Path:
+    return write_images(clear, tmp_path)
+
+
+def write_images(clear: list[Image.Image], folder: Path) -> Path:
     for index, image in enumerate(clear):
-        image.save(tmp_path / f"image_{index:02}.jpg")
-    return tmp_path
+        image.save(folder / f"image_{index:02}.jpg")
+    return folder
 
 
 def run(engine: Path, folder: Path) -> Result:
@@ -169,6 +190,20 @@ def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays
     assert after.pop("sha256") != before.pop("sha256")
     assert after == before
     load_engine(engine)
+
+
+def test_an_engine_of_another_side_is_exported_with_images_of_that_side(
+    images: np.ndarray, sides_loaded: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    keras_for("this test").utils.set_random_seed(0)
+    network = varied(small_base(96), images[:, ::2, ::2][:, :96, :96], HIDDEN_UNITS)
+    engine = write_engine(tmp_path_factory.mktemp("side_96"), network, to_onnx(network), 96)
+    folder = write_images(clear_to(network, images, 96), tmp_path_factory.mktemp("images"))
+    graph = (engine / "model.onnx").read_bytes()
+    # The same weights, in a network of the side that engine.json names.
+    assert reexport(str(engine), folder).removed == ()
+    assert sides_loaded == [96]
+    assert (engine / "model.onnx").read_bytes() == graph
 
 
 def test_the_int8_graph_of_other_weights_does_not_stay(
