@@ -133,7 +133,8 @@ def test_a_stopped_measurement_leaves_nothing_behind(tmp_path: Path, tiny_engine
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "hambatch", "bench", "score", "--engine", str(tiny_engine)]
     process = subprocess.Popen(
-        [*command, "--count", "200", "--batch-size", "16"],
+        # Few images, drawn and decoded in no time; rounds that go on until they are stopped.
+        [*command, "--count", "24", "--batch-size", "4", "--repeats", "1000"],
         env=environment,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
