@@ -3,6 +3,8 @@
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -37,3 +39,14 @@ def lines_in(path: Any) -> int:
         return path.read_bytes().count(b"\n")
     except FileNotFoundError:
         return 0
+
+
+def remove_group(group: Path) -> None:
+    """Remove a control group; the kernel refuses that until the last of its processes is gone."""
+
+    def removed() -> bool:
+        with suppress(OSError):
+            group.rmdir()
+        return not group.exists()
+
+    wait_for(removed, f"{group} is empty and can be removed")

@@ -53,9 +53,9 @@ class BackendContract:
     def test_an_image_gets_the_same_bits_whatever_its_slot_and_neighbours(
         self, backend: Backend
     ) -> None:
-        images = pictures(9)
+        images = pictures(5)  # a request of four, and one more
         together = scores(backend, images)
-        alone = np.concatenate([scores(backend, images[k : k + 1]) for k in range(9)])
+        alone = np.concatenate([scores(backend, images[k : k + 1]) for k in range(5)])
         backwards = scores(backend, images[::-1].copy())[::-1]
         np.testing.assert_array_equal(together, alone)
         np.testing.assert_array_equal(together, backwards)

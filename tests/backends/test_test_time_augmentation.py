@@ -17,6 +17,7 @@ from hambatch.score.options import VIEWS_AT_MOST
 from tests.conftest import jpeg_bytes
 
 SIDE = 224
+SEEDS = 3
 PROBABILITIES = [f"p_{name}" for name in ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")]
 
 
@@ -43,23 +44,32 @@ def test_views_are_all_different_and_the_first_is_the_image() -> None:
     }
 
 
-@pytest.mark.parametrize("count", [2, 8])
-def test_a_row_is_the_mean_of_the_rows_that_its_views_have(
-    tmp_path: Path, tiny_engine: Path, count: int
-) -> None:
-    own, views = tmp_path / "own", tmp_path / "views"
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path) -> Path:
+    """A table of every view as an image of its own, in ``views`` beside it; images in ``own``."""
+    place = tmp_path_factory.mktemp("alone")
+    own, views = place / "own", place / "views"
     for folder in (own, views):
         folder.mkdir()
     # As large as the engine's input and without loss, so that a view's file has a view's pixels.
-    for seed in range(5):
+    for seed in range(SEEDS):
         image = pixels(seed)[np.newaxis]
         Image.fromarray(image[0]).save(own / f"{seed}.png")
-        for number in range(count):
+        for number in range(VIEWS_AT_MOST):
             Image.fromarray(view_of(image, number)[0]).save(views / f"{seed}_{number}.png")
-    averaged = scored(own, tmp_path / "own.csv", tiny_engine, "--tta", str(count))
-    alone = scored(views, tmp_path / "views.csv", tiny_engine)
-    for seed in range(5):
-        rows = alone.loc[[f"{seed}_{number}.png" for number in range(count)], PROBABILITIES]
+    scored(views, place / "views.csv", tiny_engine)
+    return place / "views.csv"
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_row_is_the_mean_of_the_rows_that_its_views_have(
+    alone: Path, tmp_path: Path, tiny_engine: Path, count: int
+) -> None:
+    options = ("--tta", str(count))
+    averaged = scored(alone.with_name("own"), tmp_path / "own.csv", tiny_engine, *options)
+    of_views = pd.read_csv(alone, index_col="image")
+    for seed in range(SEEDS):
+        rows = of_views.loc[[f"{seed}_{number}.png" for number in range(count)], PROBABILITIES]
         assert np.ptp(rows.to_numpy(), axis=0).max() > 1e-3
         wanted = rows.mean().to_numpy()
         found = averaged.loc[f"{seed}.png", PROBABILITIES].to_numpy(float)
@@ -78,12 +88,10 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path) -> tuple[Pa
 
 
 def test_one_view_writes_the_bytes_of_a_run_without_the_option(
-    run: tuple[Path, Path], tmp_path: Path, tiny_engine: Path
+    alone: Path, tmp_path: Path, tiny_engine: Path
 ) -> None:
-    images, _ = run
-    scored(images, tmp_path / "a.csv", tiny_engine)
-    scored(images, tmp_path / "b.csv", tiny_engine, "--tta", "1")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    scored(alone.with_name("views"), tmp_path / "p.csv", tiny_engine, "--tta", "1")
+    assert (tmp_path / "p.csv").read_bytes() == alone.read_bytes()
 
 
 def test_batch_size_and_a_broken_file_change_no_row(

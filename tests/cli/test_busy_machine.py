@@ -24,7 +24,7 @@ from PIL import Image
 real = Image.open
 def open_image(stream, *rest, **options):
     if b"takes-its-time" in (stream.getvalue() if hasattr(stream, "getvalue") else b""):
-        starve(3)
+        starve(2)
     return real(stream, *rest, **options)
 Image.open = open_image
 """

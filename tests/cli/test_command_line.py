@@ -14,6 +14,7 @@ from hambatch.cli.score import score
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.score.options import ScoreOptions
+from tests.cli.forks import Ended, run_all
 from tests.conftest import jpeg_bytes
 from tests.waiting import HANGS_S
 
@@ -36,6 +37,12 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
     )
 
 
+def write_images(folder: Path, *names: str) -> None:
+    folder.mkdir()
+    for seed, name in enumerate(names):
+        (folder / name).write_bytes(jpeg_bytes(seed))
+
+
 def cpu_seconds(code: str) -> float:
     """Of a Python process that runs some code: the least of five, on a machine however busy."""
     line = [sys.executable, "-c", f"{code}\nimport time\nprint(time.process_time())"]
@@ -55,8 +62,7 @@ def test_help_is_instant_and_imports_nothing_heavy() -> None:
 
 def test_a_run_that_writes_csv_needs_no_pandas(tmp_path: Path, tiny_engine: Path) -> None:
     """Importing it costs 0.3 s: as much as a fifth of the time for one image."""
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "a.jpg").write_bytes(jpeg_bytes(0))
+    write_images(tmp_path / "images", "a.jpg")
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom hambatch.cli import hambatch\n"
         f"words = ['score', 'images', '--out', 'p.csv', '--engine', {str(tiny_engine)!r}]\n"
@@ -101,8 +107,7 @@ def test_the_main_job_works_from_any_folder_with_the_default_engine(tmp_path: Pa
 def test_file_names_are_read_as_utf_8_or_not_at_all(
     tmp_path: Path, tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("samples", "some", "--count", 1, cwd=tmp_path)
-    next((tmp_path / "some").iterdir()).rename(tmp_path / "some" / "m\u00e4l.jpg")
+    write_images(tmp_path / "some", "m\u00e4l.jpg")
     monkeypatch.setenv("LC_ALL", "C")
     command = ("score", "some", "--engine", tiny_engine, "--out", "preds.csv")
     monkeypatch.setenv("PYTHONUTF8", "0")
@@ -116,41 +121,60 @@ def test_file_names_are_read_as_utf_8_or_not_at_all(
     assert "\nm\u00e4l.jpg," in (tmp_path / "preds.csv").read_text("utf-8")
 
 
-def test_a_failed_image_gives_exit_code_3(tmp_path: Path, tiny_engine: Path) -> None:
-    run("samples", "some", "--count", 2, cwd=tmp_path)
-    (tmp_path / "some" / "empty.jpg").touch()
-    done = run("score", "some", "--out", "p.csv", "--engine", tiny_engine, cwd=tmp_path)
+@pytest.fixture(scope="module")
+def odd(
+    tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """How a run ended on a folder with an empty file, where names are no text; and the folder."""
+    place = tmp_path_factory.mktemp("odd") / os.fsdecode(b"caf\xe9")
+    run("samples", place, "--count", 2)
+    (place / "empty.jpg").touch()
+    (place / os.fsdecode(b"not\xe9.txt")).write_text("no image")
+    return run("score", place, "--out", place / "p\udce9.csv", "--engine", tiny_engine), place
+
+
+def test_a_failed_image_gives_exit_code_3(
+    odd: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    done, _ = odd
     assert done.returncode == 3
     assert "1 x empty file" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (["score", "nowhere", "--out", "p.csv"], 1, "does not exist"),
-        (["score", ".", "--out", "p.csv"], 1, "hambatch samples"),
-        (["score", "some", "--out", "no/such/p.csv"], 1, "no folder"),
-        (["score", "some", "--out", "p.csv", "--engine", "nope"], 1, "hambatch engines list"),
-        (["score", "some", "--out", "p.csv", "--batch-size", "0"], 2, "batch-size"),
-        (["score", "some", "--out", "p.csv.gz"], 1, "--out p.csv"),
-        (["score", "some", "--out", "p.csv", "--retry-failed"], 1, "No such file"),
-        (["verify", "p.csv", "some"], 1, "hambatch score SOURCE"),
-        (["score", "some", "--out", "."], 1, "is a folder"),
-        (["score", "some", "--out", "/dev/null"], 1, "is a device"),
-        (["score", "some", "--out", "p.csv", "--max-megapixels", "inf"], 2, "megapixels"),
-        (["score", "some", "--out", "p.csv", "--fail-over", "nan"], 2, "fail-over"),
-        (["score", "some", "--out", "p.csv", "--overwrite", "--retry-failed"], 2, "--overwrite"),
-        (["score", "some"], 2, "--out"),
-        (["nonsense"], 2, "nonsense"),
-    ],
-)
+WRONG: list[tuple[list[str], int, str]] = [
+    (["score", "nowhere", "--out", "p.csv"], 1, "does not exist"),
+    (["score", ".", "--out", "p.csv"], 1, "hambatch samples"),
+    (["score", "some", "--out", "no/such/p.csv"], 1, "no folder"),
+    (["score", "some", "--out", "p.csv", "--engine", "nope"], 1, "hambatch engines list"),
+    (["score", "some", "--out", "p.csv", "--batch-size", "0"], 2, "batch-size"),
+    (["score", "some", "--out", "p.csv.gz"], 1, "--out p.csv"),
+    (["score", "some", "--out", "p.csv", "--retry-failed"], 1, "No such file"),
+    (["verify", "p.csv", "some"], 1, "hambatch score SOURCE"),
+    (["score", "some", "--out", "."], 1, "is a folder"),
+    (["score", "some", "--out", "/dev/null"], 1, "is a device"),
+    (["score", "some", "--out", "p.csv", "--max-megapixels", "inf"], 2, "megapixels"),
+    (["score", "some", "--out", "p.csv", "--fail-over", "nan"], 2, "fail-over"),
+    (["score", "some", "--out", "p.csv", "--overwrite", "--retry-failed"], 2, "--overwrite"),
+    (["score", "some"], 2, "--out"),
+    (["nonsense"], 2, "nonsense"),
+]
+"""Arguments, the exit code, and what is said."""
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Ended, Path]]:
+    """How each of them ended, and the folder that it ran in."""
+    folders = [tmp_path_factory.mktemp("here") for _ in WRONG]
+    ended = run_all([(folder, words) for folder, (words, *_) in zip(folders, WRONG, strict=True)])
+    return [*zip(ended, folders, strict=True)]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=[" ".join(one) for one, *_ in WRONG])
 def test_a_wrong_set_up_is_one_message_without_a_traceback(
-    tmp_path: Path, arguments: list[str], code: int, says: str
+    wrong: list[tuple[Ended, Path]], number: int
 ) -> None:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    done = run(*arguments, cwd=folder)
-    assert done.returncode == code
+    (done, folder), (_, code, says) = wrong[number], WRONG[number]
+    assert done.code == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert list(folder.iterdir()) == []
@@ -158,7 +182,7 @@ def test_a_wrong_set_up_is_one_message_without_a_traceback(
 
 def test_an_unwritable_output_is_named(tmp_path: Path, tiny_engine: Path) -> None:
     # /proc refuses new files, even to root.
-    run("samples", "some", "--count", 1, cwd=tmp_path)
+    write_images(tmp_path / "some", "good.jpg")
     done = run("score", "some", "--out", "/proc/p.csv", "--engine", tiny_engine, cwd=tmp_path)
     assert done.returncode == 1
     assert "cannot write /proc/p.csv" in done.stderr
@@ -173,19 +197,19 @@ def test_an_impossible_output_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_engines_are_listed_shown_and_verified(tiny_engine: Path) -> None:
-    assert "ham10000-resnet50" in run("engines", "list").stdout
-    assert '"name": "tiny"' in run("engines", "show", tiny_engine).stdout
-    assert "graphs load: model.onnx" in run("engines", "verify", tiny_engine).stdout
+    of_tiny = [["engines", what, str(tiny_engine)] for what in ("show", "verify")]
+    commands = [(tiny_engine, words) for words in (["engines", "list"], *of_tiny)]
+    listed, shown, verified = run_all(commands)
+    assert "ham10000-resnet50" in listed.stdout
+    assert '"name": "tiny"' in shown.stdout
+    assert "graphs load: model.onnx" in verified.stdout
 
 
 def test_folders_and_files_whose_names_are_no_text_end_up_in_the_record(
-    tmp_path: Path, tiny_engine: Path
+    odd: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
-    place = tmp_path / os.fsdecode(b"caf\xe9")
-    run("samples", place, "--count", 2)
-    (place / os.fsdecode(b"not\xe9.txt")).write_text("no image")
-    done = run("score", place, "--out", place / "p\udce9.csv", "--engine", tiny_engine)
-    assert done.returncode == 0, done.stderr
+    done, place = odd
+    assert done.returncode == 3, done.stderr
     record = json.loads((place / "p\udce9.csv.run.json").read_text())
     assert record["source"].endswith("caf%E9")
     assert record["not_scored"]["others"]["names"] == ["not%E9.txt", "p%E9.csv.journal"]

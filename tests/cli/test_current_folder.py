@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.test_evaluate import write_inputs
 from tests.conftest import jpeg_bytes
+from tests.engines.int8_engine import with_int8
 from tests.waiting import HANGS_S
 
 RECORDER = """
@@ -90,7 +91,10 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path) -> Place:
-    """Record the names that all processes of ``python -m hambatch score`` look for."""
+    """Record the names that all processes of ``python -m hambatch score`` look for.
+
+    The table of that run lies in the folder of outputs.
+    """
     root = tmp_path_factory.mktemp("folders")
     for name in ("here", "images", "out", "bin", "recorder"):
         (root / name).mkdir()
@@ -120,6 +124,10 @@ def test_no_module_beside_the_images_runs(place: Place, cwd: str, flags: tuple[s
     """With -E Python reads no PYTHONSAFEPATH, and passes -E on to its children."""
     place.plant(place.all_names)
     assert place.score((*flags, str(place.script)), cwd=cwd) == NOTHING
+
+
+def test_no_module_beside_the_table_runs_when_it_is_verified(place: Place) -> None:
+    place.plant(place.all_names)
     assert place.start((str(place.script),), "verify", "../out/preds.csv", "../images") == NOTHING
 
 
@@ -129,23 +137,20 @@ def test_python_m_imports_nothing_from_there_once_hambatch_is_imported(place: Pl
     assert place.score(MODULE) == NOTHING
 
 
-def test_an_empty_entry_does_not_name_it_but_a_folder_that_is_named_is_searched(
+def test_no_empty_entry_names_it_but_a_folder_that_is_named_is_searched(
     place: Place, tmp_path: Path
 ) -> None:
+    """Neither of PYTHONPATH, for a module, nor of PATH, for a program that a library starts."""
     place.plant(["numpy", "openvino", "nvidia"])
     own = PLANTED.format(log=str(place.root / "ran"), name="own")
     (tmp_path / "sitecustomize.py").write_text(own)
-    assert place.score((str(place.script),), PYTHONPATH=f":{tmp_path}") == (["own"], "")
-
-
-def test_no_program_there_runs_for_an_empty_entry_of_path(place: Place) -> None:
-    place.forget()
     program = place.root / "here" / "uname"
     program.write_text(f"#!/bin/sh\necho uname >>{place.root / 'ran'}\n")
     program.chmod(0o755)
-    done = place.score((str(place.script),), PATH=f":{os.environ['PATH']}")
+    entries = {"PYTHONPATH": f":{tmp_path}", "PATH": f":{os.environ['PATH']}"}
+    done = place.score((str(place.script),), **entries)
     program.unlink()
-    assert done == NOTHING
+    assert done == (["own"], "")
 
 
 def test_an_engine_there_does_not_replace_an_installed_one(place: Place) -> None:
@@ -159,13 +164,15 @@ def test_an_engine_there_does_not_replace_an_installed_one(place: Place) -> None
     assert done == NOTHING
 
 
-def test_no_weights_there_are_read(place: Place) -> None:
+def test_no_weights_there_are_read(place: Place, tmp_path: Path) -> None:
     """OpenVINO imports a compiled graph for every stream but the first, and looks for ``.bin``."""
     place.forget()
+    engine = with_int8(place.engine, tmp_path / "int8")
     weights = place.root / "images" / ".bin"
     weights.write_bytes(b"forged" * 1000)
-    words = ("score", ".", "--out", "../out/int8.csv", "--precision", "int8")
-    done = place.start((str(place.script),), *words, cwd="images")
+    words = ("score", ".", "--out", "../out/int8.csv", "--engine", engine)
+    int8 = ("--precision", "int8", "--force", "--streams", "2")
+    done = place.start((str(place.script),), *words, *int8, cwd="images")
     weights.unlink()
     assert done == NOTHING
 

@@ -16,6 +16,8 @@ from tests.explanation.made_engine import make_engine
 from tests.faults.holding import Hold
 from tests.waiting import wait_for
 
+IMAGES = 30
+
 
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(hambatch, ["explain", *map(str, arguments)])
@@ -65,7 +67,7 @@ def test_a_broken_image_gives_exit_code_3_and_costs_no_other_its_picture(tmp_pat
 
 def test_ctrl_c_stops_it_between_two_images(tmp_path: Path) -> None:
     engine, out = make_engine(tmp_path / "headed"), tmp_path / "out"
-    for k in range(200):
+    for k in range(IMAGES):
         (tmp_path / f"{k:03d}.jpg").write_bytes(jpeg_bytes(k % 7))
     images = map(str, sorted(tmp_path.glob("*.jpg")))
     words = ["explain", *images, "--engine", str(engine), "--out", str(out)]
@@ -80,5 +82,5 @@ def test_ctrl_c_stops_it_between_two_images(tmp_path: Path) -> None:
         hold.let_go()
         process.stderr.read()
     assert process.returncode == 130
-    assert 0 < len(list(out.glob("*.png"))) < 200
+    assert 0 < len(list(out.glob("*.png"))) < IMAGES
     assert not (out / "explain.json").exists()

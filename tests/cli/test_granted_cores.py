@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import jpeg_bytes
+from tests.waiting import remove_group
 
 TREES = ("/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup")
 
@@ -35,7 +36,7 @@ def half_a_core() -> Iterator[Path]:
         finally:
             for folder in (inner, outer):
                 if folder.exists():
-                    folder.rmdir()
+                    remove_group(folder)
         return
     pytest.skip("no control group can be made here: that needs root, and a tree to write to")
 

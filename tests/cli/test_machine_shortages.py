@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from hambatch.cli import hambatch
 from hambatch.errors import HambatchError
 from tests.conftest import jpeg_bytes
+from tests.waiting import remove_group
 
 Table = dict[str, dict[str, str]]
 
@@ -93,7 +94,7 @@ def memory_group() -> Iterator[Path]:
         (group / most).write_text("30000000")
         yield group
     finally:
-        group.rmdir()
+        remove_group(group)
 
 
 def scored(folder: Path, engine: Path, out: Path, *options: object) -> Result:

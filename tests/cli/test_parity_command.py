@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hambatch.checks.options import ParityOptions
+from hambatch.checks.parity import measuring
+from hambatch.checks.parity.paths import varied_runs
 from hambatch.cli import hambatch
 from hambatch.cli.parity import parity
 from hambatch.errors import ExitCode, HambatchError
@@ -28,6 +30,10 @@ def test_a_gpu_that_scores_wrongly_is_beyond_its_tolerance_and_bad_files_are_lef
     image_folder: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST_GPU_WRONG", "0")
+    # All ways to score the same images are those of tests/checks/parity: here one is enough.
+    monkeypatch.setattr(
+        measuring, "varied_runs", lambda path: [run for run in varied_runs(path) if run.backwards]
+    )
     (image_folder / "0_empty.jpg").touch()
     out = tmp_path / "parity.json"
     options = ("--engine", tiny_engine, "--device", "0", "--precision", "fp32", "--count", 8)
@@ -39,6 +45,7 @@ def test_a_gpu_that_scores_wrongly_is_beyond_its_tolerance_and_bad_files_are_lef
     *_, on_gpu = result["paths"]
     assert on_gpu["compared"]["label_flips"] > 0
     # Wrong, and always the same.
+    assert [run["name"] for run in on_gpu["varied"]] == ["backwards"]
     assert on_gpu["steady"]
     assert (result["kind"], result["holds"]) == ("hambatch parity", False)
     assert {"numpy", "openvino"} <= result["versions"].keys()

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from hambatch.score.options import ScoreOptions
+from hambatch.score.run import score
+from tests.conftest import jpeg_bytes
 from tests.waiting import HANGS_S
 
 BROKEN = (["--help"], ["score", "--help"], ["engines", "list"], ["samples", "more", "--count", "1"])
-CLOSED = (">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2>/dev/full", ">/dev/full")
+CLOSED = ("2>&-", ">&- 2>&- <&-", "<&- >/dev/full", ">&- 2>/dev/full")
+"""Each stream closed with the others open or full, all closed, and each output on a full disk."""
 
 
 def shell(line: str, cwd: Path, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
@@ -48,11 +52,14 @@ def test_a_reader_that_leaves_is_owed_no_message(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path) -> Path:
-    """The table of two samples, which lie beside it."""
+    """The table of two images, which lie beside it."""
     place = tmp_path_factory.mktemp("streams")
-    assert shell("samples some --count 2", place).returncode == 0
-    assert shell(f"score some --engine {tiny_engine} --out expected.csv", place).returncode == 0
-    return place / "expected.csv"
+    (place / "some").mkdir()
+    for seed in range(2):
+        (place / "some" / f"{seed}.jpg").write_bytes(jpeg_bytes(seed))
+    out = place / "expected.csv"
+    score(place / "some", out, "auto", ScoreOptions(engine=str(tiny_engine)))
+    return out
 
 
 @pytest.mark.parametrize("streams", CLOSED)

@@ -91,11 +91,15 @@ def _become(library: ctypes.CDLL, case: Failing) -> None:
 
 
 if __name__ == "__main__":
+    cases = [Failing(*case) for case in json.load(sys.stdin)]
     # What commands import at use: a fork need not do it again.
-    for used in ("multiprocessing.connection", "sqlite3", "numpy", "pandas"):
+    imported = ["multiprocessing.connection", "sqlite3", "numpy", "PIL.Image"]
+    imported += ["hambatch.cli.summary", "hambatch.score.run", "hambatch.checks.verify.verify"]
+    if not {case.words[0] for case in cases} <= {"samples", "score", "verify"}:
+        imported.append("pandas")
+    for used in imported:
         importlib.import_module(used)
     from hambatch.cli import main
 
     preloaded = ctypes.CDLL(sys.argv[1])
-    cases = [Failing(*case) for case in json.load(sys.stdin)]
     print(json.dumps([_fork(preloaded, case) for case in cases]))

@@ -14,7 +14,7 @@ from hambatch.checks.parity.paths import (
     usual_run,
     varied_runs,
 )
-from hambatch.checks.parity.results import Parity, PathResult
+from hambatch.checks.parity.results import Parity, PathResult, Scorable
 from hambatch.engines.loading import load_engine
 from hambatch.errors import DeviceLost, InputError
 from tests.backends.tensorrt.host_gpus import host_gpus
@@ -52,13 +52,16 @@ def test_gpus_that_work_give_the_rows_of_the_cpu(image_folder: Path, tiny_engine
     assert found.holds
 
 
-def usual_rows(folder: Path, source: Path, **options: str) -> PathResult:
+def by_reference(folder: Path, source: Path) -> Scorable:
+    names = [f"picture_{k:02d}.jpg" for k in range(0, 21, 3)]
+    return scorable(usual_run(reference_path(load_engine(folder))).rows(source, names), source)
+
+
+def usual_rows(folder: Path, source: Path, images: Scorable, **options: str) -> PathResult:
     """Judge by the usual runs alone: the first path that is taken."""
     engine = load_engine(folder)
-    names = [f"picture_{k:02d}.jpg" for k in range(0, 21, 3)]
-    images = scorable(usual_run(reference_path(engine)).rows(source, names), source)
     taken = next(p for p in other_paths(engine, ParityOptions(**options)) if p.taken)
-    rows = usual_run(taken).outcome(source, names)
+    rows = usual_run(taken).outcome(source, images.names)
     found: dict[str, Outcome] = {USUAL: rows} | {run.name: rows for run in varied_runs(taken)}
     return judge(taken, images, found, engine.manifest.sentinels)
 
@@ -68,8 +71,9 @@ def test_int8_keeps_the_labels_of_fp32_and_one_with_its_classes_mixed_up_does_no
 ) -> None:
     right = with_int8(tiny_engine, tmp_path / "right")
     wrong = with_int8(tiny_engine, tmp_path / "wrong", mixed_up=True)
-    good = usual_rows(right, image_folder, device="cpu", precision="int8")
-    bad = usual_rows(wrong, image_folder, device="cpu", precision="int8")
+    images = by_reference(right, image_folder)  # both have the FP32 graph of the reference
+    good = usual_rows(right, image_folder, images, device="cpu", precision="int8")
+    bad = usual_rows(wrong, image_folder, images, device="cpu", precision="int8")
     assert (good.verdict, bad.verdict) == ("within", "beyond")
     assert good.backends == {"openvino-int8": 7}
 
@@ -79,7 +83,8 @@ def test_a_gpu_that_fails_is_no_path_that_was_not_taken(
     image_folder: Path, tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST_GPU_FAILS", "0:1")
-    result = usual_rows(tiny_engine, image_folder, device="0", precision="fp32")
+    images = by_reference(tiny_engine, image_folder)
+    result = usual_rows(tiny_engine, image_folder, images, device="0", precision="fp32")
     assert result.verdict == "failed"
     assert result.problem
     assert not result.within

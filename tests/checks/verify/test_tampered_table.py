@@ -43,10 +43,26 @@ def test_a_row_without_an_image_is_no_row(jsonl: Path, images: Path) -> None:
     assert ("", "no row") in found(jsonl, images, HASHES)
 
 
-@pytest.mark.parametrize("image", [None, 5, [], {}, True, "", "%00.jpg", "../../x", "/", "%FF"])
+NO_NAMES: list[Any] = [None, 5, [], {}, True]
+OTHER_NAMES = ["", "%00.jpg", "../../x", "/", "%FF"]
+
+
+@pytest.mark.parametrize("image", [*NO_NAMES, *OTHER_NAMES])
 def test_any_image_of_a_row_is_a_difference(jsonl: Path, images: Path, image: object) -> None:
     edit_objects(jsonl, lambda objects: objects[3].update(image=image))
-    assert found(jsonl, images)
+    assert found(jsonl, images, HASHES)
+
+
+def test_rows_of_any_image_are_left_out_of_what_is_scored_again(jsonl: Path, images: Path) -> None:
+    def spoil(objects: Lines) -> None:
+        for one, image in zip(objects[3:], [*NO_NAMES, *OTHER_NAMES], strict=False):
+            one.update(image=image)
+
+    edit_objects(jsonl, spoil)
+    differences = verify(jsonl, images, "auto", EVERY).differences
+    assert [d.what for d in differences].count("no row") == len([*NO_NAMES, ""])
+    assert {"\0.jpg", "../../x", "/", "\udcff"} <= {d.image for d in differences}
+    assert not [d for d in differences if "scored again" in d.what]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "5", '"\\ud800"', "\udcff"])
