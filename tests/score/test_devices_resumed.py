@@ -124,7 +124,7 @@ def test_what_else_has_changed_and_a_gpu_that_is_wanted_are_refused(
     few: Path, tiny_engine: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as other:
-        other.setattr("tests.backends.tensorrt.host_gpus.NAME", "Other GPU")
+        other.setattr("tests.backends.tensorrt.in_every_process.NAME", "Other GPU")
         wanted = r"gpu was Host-Memory GPU, is Other GPU.*\nNext: run it where its GPU \(Host-"
         with pytest.raises(InputError, match=wanted):
             run_score(few, begun, "csv", options(tiny_engine))
