@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY
 from tests.score.conftest import Inject
 
 SHARED = REPOSITORY.parent / "shared" / "data"
-GOOD = 500
+GOOD = 100
 
 
 def options(engine: Path, **changes: object) -> ScoreOptions:
@@ -125,23 +125,37 @@ def test_files_have_the_rights_that_the_umask_gives(clean: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.fixture
+def slow_engine(tiny_engine: Path, inject: Inject) -> str:
+    """An engine so slow that no answer is ready when the stages are full."""
+    inject(
+        "import time\nfrom hambatch.backends.openvino_cpu import OpenVinoBackend\n"
+        "real = OpenVinoBackend._keep\n"
+        "def keep(*given):\n    fired()\n    time.sleep(0.2)\n    real(*given)\n"
+        "OpenVinoBackend._keep = keep\n"
+    )
+    return str(tiny_engine)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"prefetch": 32, "batch_size": 1}, {"threads": 16, "batch_size": 1}, {"prefetch": 32}],
 )
 def test_no_depth_of_the_stages_makes_parent_and_worker_wait_for_each_other(
-    images: Path, changes: dict[str, int]
+    images: Path, slow_engine: str, changes: dict[str, int]
 ) -> None:
-    # The shipped engine is slow enough that no answer is ready when the stages are full.
     names = [name for name in ("last.png", "picture_00.jpg") for _ in range(30)]
-    rows = predict_files(images, names, ScoreOptions(**changes))  # type: ignore[arg-type]
+    rows = predict_files(images, names, ScoreOptions(engine=slow_engine, **changes))  # type: ignore[arg-type]
     assert [row.image for row in rows] == names
 
 
-def test_bad_files_behind_a_slow_one_do_not_stall_the_run(image_folder: Path) -> None:
+def test_bad_files_behind_a_slow_one_do_not_stall_the_run(
+    image_folder: Path, slow_engine: str
+) -> None:
     (image_folder / "empty.jpg").touch()
     names = ["last.png", *["empty.jpg"] * 60, "last.png"]
-    rows = predict_files(image_folder, names, ScoreOptions(batch_size=1, threads=8))
+    chosen = ScoreOptions(engine=slow_engine, batch_size=1, threads=8)
+    rows = predict_files(image_folder, names, chosen)
     assert [row.status for row in rows] == ["ok", *["failed"] * 60, "ok"]
 
 
