@@ -106,8 +106,6 @@ def test_the_cpu_does_the_rest_and_says_so_once(
         {"from": "Host-Memory GPU", "to": "the CPU", "why": "no NVIDIA driver is installed"}
     ]
     assert found(out, few) == set()
-    monkeypatch.setenv("HOST_GPUS", "1")
-    assert found(out, few) == set()
 
 
 def test_a_gpu_that_is_back_goes_on_with_what_the_cpu_did(

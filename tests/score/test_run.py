@@ -81,11 +81,24 @@ def test_bad_files_are_failed_rows_and_change_no_other_row(
     assert not outcome.complete
 
 
+@pytest.fixture(scope="module")
+def submission(
+    images: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """A submission that replaced another file; what that file held after a refusal."""
+    out = tmp_path_factory.mktemp("submission") / "isic.csv"
+    out.write_text("precious")
+    with pytest.raises(InputError, match="--overwrite"):
+        score(images, out, "isic", options(tiny_engine))
+    held = out.read_text()
+    score(images, out, "isic", options(tiny_engine), overwrite=True)
+    return held, out
+
+
 def test_the_isic_format_has_the_challenge_header(
-    images: Path, clean: Path, tiny_engine: Path, tmp_path: Path
+    submission: tuple[str, Path], clean: Path
 ) -> None:
-    score(images, tmp_path / "isic.csv", "isic", options(tiny_engine))
-    lines = (tmp_path / "isic.csv").read_text().splitlines()
+    lines = submission[1].read_text().splitlines()
     assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
     first = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
     wanted = read_rows(clean)[0]
@@ -93,15 +106,9 @@ def test_the_isic_format_has_the_challenge_header(
     assert all(first[name.upper()] == wanted[f"p_{name}"] for name in CLASSES)
 
 
-def test_an_existing_table_is_kept_without_overwrite(
-    images: Path, tiny_engine: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "preds.csv"
-    out.write_text("precious")
-    with pytest.raises(InputError, match="--overwrite"):
-        score(images, out, "csv", options(tiny_engine))
-    assert out.read_text() == "precious"
-    score(images, out, "csv", options(tiny_engine), overwrite=True)
+def test_an_existing_table_is_kept_without_overwrite(submission: tuple[str, Path]) -> None:
+    held, out = submission
+    assert held == "precious"
     assert len(read_rows(out)) == 24
 
 

@@ -133,19 +133,6 @@ def test_files_at_which_a_decoder_hangs_are_each_found_in_every_lane(
     assert len(bad) < len(lost) <= 2 * len(bad)
 
 
-def test_a_worker_killed_from_outside_changes_nothing(images: Path, job: Job) -> None:
-    with SupervisedWorker(job) as worker:
-        answers = worker.answers(in_pairs(images))
-        seen = next(answers).indices.tolist()
-        pid = worker._worker._process.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        for answer in answers:
-            seen += answer.indices.tolist()
-    assert seen == list(range(24))
-    assert worker.lost == ["died of signal 9"]
-
-
 def test_a_reader_that_hangs_stops_the_run_and_fails_no_file(
     images: Path, job: Job, tmp_path: Path, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,7 +274,9 @@ def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
     assert failed == [1, 2, 3]
 
 
-def test_a_worker_that_dies_between_two_files_fails_neither(images: Path, job: Job) -> None:
+def test_a_worker_killed_from_outside_changes_nothing_also_between_two_files(
+    images: Path, job: Job
+) -> None:
     with SupervisedWorker(job) as worker:
         answers = worker.answers(in_pairs(images))
         seen = []
@@ -299,8 +288,10 @@ def test_a_worker_that_dies_between_two_files_fails_neither(images: Path, job: J
             if number in (0, 3, 5):
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
+            if number in (3, 5):
                 worker._worker._process.join()
     assert seen == list(range(24))
+    assert worker.lost == ["died of signal 9"] * 3
 
 
 def test_a_worker_that_is_abandoned_while_its_process_is_replaced_ends_too(
