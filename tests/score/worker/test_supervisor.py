@@ -188,6 +188,8 @@ def test_a_worker_lost_at_a_sentinel_is_not_the_sentinels_fault(
     assert first.failures[0].index == -1
     assert second.indices.tolist() == [0]
     assert len(worker.lost) == 1 + 1 + 1
+    # One more did the rest of the batch; no process was started for nothing after it.
+    assert worker.started == len(worker.lost) + 1
 
 
 def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
