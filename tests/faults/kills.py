@@ -14,7 +14,7 @@ from tests.faults.command import Command
 from tests.faults.processes import orphans, session
 from tests.waiting import HANGS_S
 
-POLL_S = 0.0005
+POLL_S = 0.002
 ORPHAN_PATIENCE_S = HANGS_S
 """Loading an engine cannot be interrupted; afterwards a worker notices that it is alone."""
 

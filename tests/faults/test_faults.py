@@ -19,8 +19,8 @@ from tests.faults.soft_engine import write_soft_engine
 
 GOOD_FILES = 64
 A_ROUND = 500
-KILLED_OVER = 400
-"""Good files of the folder that is killed over: some hundred groups of journal records."""
+KILLED_OVER = 240
+"""Good files of the folder that is killed over: some eighty groups of journal records."""
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from hambatch.errors import BackendError, EngineError, InputError, SentinelError
 from hambatch.score.record import read_record
 from hambatch.score.sentinels.recording import record_sentinels
 from hambatch.sinks.publish import record_path
-from tests.backends.tensorrt.host_gpus import host_gpus
+from tests.backends.tensorrt.host_gpus import gpus_of_host_memory, host_gpus
 from tests.conftest import jpeg_bytes
 
 __all__ = ["host_gpus"]
@@ -88,10 +88,6 @@ def test_two_gpus_write_the_bytes_of_one(
     assert all(share["checked"] > 4 for share in shares.values())
 
 
-@pytest.mark.parametrize(
-    ("at", "device", "to", "do"),
-    [("1", "0,1", "GPU 0", "does"), ("4", "0,1,2", "GPU 0 and GPU 2", "do")],
-)
 def test_a_gpu_that_fails_hands_over_to_the_others(
     images: Path,
     tiny_engine: Path,
@@ -99,34 +95,28 @@ def test_a_gpu_that_fails_hands_over_to_the_others(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     by_cpu: bytes,
-    at: str,
-    device: str,
-    to: str,
-    do: str,
 ) -> None:
     monkeypatch.setenv("HOST_GPUS", "3")
-    monkeypatch.setenv("HOST_GPU_FAILS", f"1:{at}")
-    several, record = score(images, tiny_engine, tmp_path / "several.csv", "--device", device)
+    monkeypatch.setenv("HOST_GPU_FAILS", "1:4")
+    several, record = score(images, tiny_engine, tmp_path / "several.csv", "--device", "0,1,2")
     assert without_who(several) == by_cpu
     assert on_gpus(several)
     (handed,) = record["device"]["handed_over"]
-    assert (handed["from"], handed["to"]) == ("GPU 1", to)
+    assert (handed["from"], handed["to"]) == ("GPU 1", "GPU 0 and GPU 2")
     assert "Xid 79" in handed["why"]
-    assert f"{handed['why']}; {to} {do} the rest of its images" in caplog.text
+    assert f"{handed['why']}; GPU 0 and GPU 2 do the rest of its images" in caplog.text
 
 
-@pytest.mark.parametrize("device", ["0,1", "auto"])
 def test_where_every_gpu_fails_the_cpu_does_the_rest(
     images: Path,
     tiny_engine: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     by_cpu: bytes,
-    device: str,
 ) -> None:
     monkeypatch.setenv("HOST_GPU_FAILS", "*:4")
     out = tmp_path / "rows.csv"
-    table, record = score(images, tiny_engine, out, "--device", device)
+    table, record = score(images, tiny_engine, out, "--device", "0,1")
     assert without_who(table) == by_cpu
     assert b"openvino-fp32" in table
     assert {handed["to"] for handed in record["device"]["handed_over"]} == {"the CPU"}
@@ -139,7 +129,6 @@ def test_where_every_gpu_fails_the_cpu_does_the_rest(
 @pytest.mark.parametrize(
     ("device", "fails", "to"),
     [
-        ("0", "0:4:kill", "the CPU"),
         ("0,1", "1:4:kill", "GPU 0"),
         ("auto", "0:1:kill", "the CPU"),
         ("0", "0:1:hang", "the CPU"),
@@ -150,6 +139,7 @@ def test_a_gpu_whose_process_dies_or_hangs_hands_over(
     tiny_engine: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
     by_cpu: bytes,
     device: str,
     fails: str,
@@ -163,21 +153,9 @@ def test_a_gpu_whose_process_dies_or_hangs_hands_over(
     assert to == "the CPU" or on_gpus(table)
     (handed,) = record["device"]["handed_over"]
     assert (handed["from"], handed["to"]) == (f"GPU {fails[0]}", to)
+    assert f"{handed['why']}; {to} does the rest of its images" in caplog.text
     cause = "gave no answer for 2 s" if "hang" in fails else "died of signal 6"
     assert handed["why"].startswith(f"the worker process {cause}, at ")
-
-
-def test_a_file_that_kills_every_decoder_is_a_failed_row_and_costs_no_device(
-    images: Path, tiny_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killer = sha256((images / "03.jpg").read_bytes()).hexdigest()
-    for where in ("GPU", "CPU"):
-        monkeypatch.setenv(f"HOST_{where}_CRASHES_AT", killer)
-    table, record = score(images, tiny_engine, tmp_path / "rows.csv", "--device", "0")
-    failed = [line for line in table.splitlines() if line.startswith(b"03.jpg,failed")]
-    assert failed[0].endswith(b"the decoder died of signal 11")
-    assert table.count(b"tensorrt-fp32") == 37
-    assert not record["device"].get("handed_over")
 
 
 def test_a_gpu_that_fails_as_it_is_released_has_nothing_to_hand_over(
@@ -218,27 +196,43 @@ def test_a_gpu_whose_engine_is_refused_is_a_refusal_only_where_it_was_asked_for(
         score(images, tiny_engine, tmp_path / "asked.csv", "--device", "0")
 
 
-@pytest.mark.parametrize(("device", "each_may_lose"), [("0,1", 2)])
-def test_a_file_that_kills_a_gpus_decoder_is_left_to_the_cpu_and_costs_no_gpu(
-    images: Path,
-    tiny_engine: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    by_cpu: bytes,
-    device: str,
-    each_may_lose: int,
+@pytest.fixture(scope="module")
+def with_killers(
+    images: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bytes, dict[str, Any]]:
+    """A run on two GPUs, each of which gets a file that kills it; one of them kills the CPU too."""
+    out = tmp_path_factory.mktemp("killers") / "rows.csv"
+    with pytest.MonkeyPatch.context() as patch, gpus_of_host_memory(tmp_path_factory, patch):
+        patch.setattr("hambatch.score.worker.supervisor.REPLACEABLE_LOST_AT_MOST", 2)
+        hashes = {k: sha256((images / f"{k}.jpg").read_bytes()).hexdigest() for k in ("03", "35")}
+        patch.setenv("HOST_GPU_CRASHES_AT", " ".join(hashes.values()))
+        patch.setenv("HOST_CPU_CRASHES_AT", hashes["03"])
+        return score(images, tiny_engine, out, "--device", "0,1")
+
+
+def test_a_file_that_kills_every_decoder_is_a_failed_row_and_costs_no_device(
+    with_killers: tuple[bytes, dict[str, Any]], by_cpu: bytes
 ) -> None:
-    monkeypatch.setattr("hambatch.score.worker.supervisor.REPLACEABLE_LOST_AT_MOST", each_may_lose)
-    # Of two GPUs each has one of them.
-    names = ["03.jpg", "35.jpg"]
-    hashes = [sha256((images / name).read_bytes()).hexdigest() for name in names]
-    monkeypatch.setenv("HOST_GPU_CRASHES_AT", " ".join(hashes))
-    table, record = score(images, tiny_engine, tmp_path / "rows.csv", "--device", device)
-    assert without_who(table) == by_cpu
-    by_the_cpu = [line for line in table.splitlines() if b"openvino" in line]
-    assert [line.partition(b",")[0].decode() for line in by_the_cpu] == names
+    table, record = with_killers
+    failed = [line for line in table.splitlines() if line.startswith(b"03.jpg,failed")]
+    assert failed[0].endswith(b"the decoder died of signal 11")
+    others = without_who(table).splitlines()
+    assert [line for line in others if line not in failed] == [
+        line for line in by_cpu.splitlines() if not line.startswith(b"03.jpg")
+    ]
+    assert table.count(b"tensorrt-fp32") == 36
     assert not record["device"].get("handed_over")
-    assert record["timing"]["workers_lost"] == ["died of signal 11"] * 4
+
+
+def test_a_file_that_kills_a_gpus_decoder_is_left_to_the_cpu_and_costs_no_gpu(
+    with_killers: tuple[bytes, dict[str, Any]],
+) -> None:
+    table, record = with_killers
+    by_the_cpu = [line for line in table.splitlines() if b"openvino" in line]
+    assert [line.partition(b",")[0] for line in by_the_cpu] == [b"35.jpg"]
+    assert not record["device"].get("handed_over")
+    # Two a GPU, though none may lose more; and two of the CPU.
+    assert record["timing"]["workers_lost"] == ["died of signal 11"] * 6
 
 
 def test_a_gpu_that_answers_wrongly_stops_the_run_also_beside_a_good_one(

@@ -16,7 +16,7 @@ from hambatch.score.record import read_record
 from hambatch.score.run import score as run_score
 from hambatch.score.runner import Progressed
 from hambatch.sinks.publish import record_path
-from tests.backends.tensorrt.host_gpus import host_gpus
+from tests.backends.tensorrt.host_gpus import gpus_of_host_memory, host_gpus
 from tests.checks.verify.tampering import found
 from tests.conftest import jpeg_bytes
 
@@ -56,43 +56,69 @@ def stopped(images: Path, out: Path, options: ScoreOptions, backend: str = "") -
     return out
 
 
+def copied(stopped: Path, out: Path) -> Path:
+    shutil.copytree(journal_folder(stopped), journal_folder(out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def on_gpu(few: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped on the GPU, for tests to copy."""
+    out = tmp_path_factory.mktemp("on_gpu") / "rows.csv"
+    with pytest.MonkeyPatch.context() as patch, gpus_of_host_memory(tmp_path_factory, patch):
+        return stopped(few, out, options(tiny_engine))
+
+
+@pytest.fixture(scope="module")
+def then_on_cpu(
+    few: Path, tiny_engine: Path, on_gpu: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same, gone on without a GPU, and stopped once more."""
+    out = copied(on_gpu, tmp_path_factory.mktemp("then_on_cpu") / "rows.csv")
+    with pytest.MonkeyPatch.context() as patch, gpus_of_host_memory(tmp_path_factory, patch):
+        patch.setenv("HOST_GPUS", "0")
+        return stopped(few, out, options(tiny_engine))
+
+
 @pytest.fixture
-def begun(few: Path, tiny_engine: Path, tmp_path: Path) -> Path:
-    return stopped(few, tmp_path / "rows.csv", options(tiny_engine))
+def begun(on_gpu: Path, tmp_path: Path) -> Path:
+    return copied(on_gpu, tmp_path / "rows.csv")
 
 
 def test_the_cpu_does_the_rest_and_says_so_once(
     few: Path,
     tiny_engine: Path,
-    begun: Path,
+    then_on_cpu: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("HOST_GPUS", "0")
-    # Stopped once more: what one start noted the next does not note again.
-    stopped(few, begun, options(tiny_engine))
+    # Stopped once more before: what one start noted the next does not note again.
+    out = copied(then_on_cpu, tmp_path / "rows.csv")
     with caplog.at_level(logging.WARNING):
-        run_score(few, begun, "csv", options(tiny_engine))
+        run_score(few, out, "csv", options(tiny_engine))
     assert "the run began on a GPU (Host-Memory GPU): no NVIDIA driver is installed" in caplog.text
-    record = read_record(record_path(begun))
+    record = read_record(record_path(out))
     assert sorted(record["counts"]["backends"]) == ["openvino-fp32", "tensorrt-fp32"]
     assert record["fingerprint"]["backend"]["name"] == "tensorrt"
     assert record["device"]["handed_over"] == [
         {"from": "Host-Memory GPU", "to": "the CPU", "why": "no NVIDIA driver is installed"}
     ]
-    assert found(begun, few) == set()
-    monkeypatch.setenv("HOST_GPUS", "1")
-    assert found(begun, few) == set()
+    assert found(out, few) == set()
 
 
 def test_a_gpu_that_is_back_goes_on_with_what_the_cpu_did(
-    few: Path, tiny_engine: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+    few: Path,
+    tiny_engine: Path,
+    then_on_cpu: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HOST_GPUS", "0")
-    stopped(few, begun, options(tiny_engine))
     monkeypatch.setenv("HOST_GPUS", "1")
-    run_score(few, begun, "csv", options(tiny_engine))
-    record = read_record(record_path(begun))
+    out = copied(then_on_cpu, tmp_path / "rows.csv")
+    run_score(few, out, "csv", options(tiny_engine))
+    record = read_record(record_path(out))
     assert sorted(record["counts"]["backends"]) == ["openvino-fp32", "tensorrt-fp32"]
     assert len(record["device"]["handed_over"]) == 1
 

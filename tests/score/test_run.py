@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY
 from tests.score.conftest import Inject
 
 SHARED = REPOSITORY.parent / "shared" / "data"
-GOOD = 500
+GOOD = 100
 
 
 def options(engine: Path, **changes: object) -> ScoreOptions:
@@ -81,11 +81,24 @@ def test_bad_files_are_failed_rows_and_change_no_other_row(
     assert not outcome.complete
 
 
+@pytest.fixture(scope="module")
+def submission(
+    images: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """A submission that replaced another file; what that file held after a refusal."""
+    out = tmp_path_factory.mktemp("submission") / "isic.csv"
+    out.write_text("precious")
+    with pytest.raises(InputError, match="--overwrite"):
+        score(images, out, "isic", options(tiny_engine))
+    held = out.read_text()
+    score(images, out, "isic", options(tiny_engine), overwrite=True)
+    return held, out
+
+
 def test_the_isic_format_has_the_challenge_header(
-    images: Path, clean: Path, tiny_engine: Path, tmp_path: Path
+    submission: tuple[str, Path], clean: Path
 ) -> None:
-    score(images, tmp_path / "isic.csv", "isic", options(tiny_engine))
-    lines = (tmp_path / "isic.csv").read_text().splitlines()
+    lines = submission[1].read_text().splitlines()
     assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
     first = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
     wanted = read_rows(clean)[0]
@@ -93,15 +106,9 @@ def test_the_isic_format_has_the_challenge_header(
     assert all(first[name.upper()] == wanted[f"p_{name}"] for name in CLASSES)
 
 
-def test_an_existing_table_is_kept_without_overwrite(
-    images: Path, tiny_engine: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "preds.csv"
-    out.write_text("precious")
-    with pytest.raises(InputError, match="--overwrite"):
-        score(images, out, "csv", options(tiny_engine))
-    assert out.read_text() == "precious"
-    score(images, out, "csv", options(tiny_engine), overwrite=True)
+def test_an_existing_table_is_kept_without_overwrite(submission: tuple[str, Path]) -> None:
+    held, out = submission
+    assert held == "precious"
     assert len(read_rows(out)) == 24
 
 
@@ -125,23 +132,37 @@ def test_files_have_the_rights_that_the_umask_gives(clean: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.fixture
+def slow_engine(tiny_engine: Path, inject: Inject) -> str:
+    """An engine so slow that no answer is ready when the stages are full."""
+    inject(
+        "import time\nfrom hambatch.backends.openvino_cpu import OpenVinoBackend\n"
+        "real = OpenVinoBackend._keep\n"
+        "def keep(*given):\n    fired()\n    time.sleep(0.2)\n    real(*given)\n"
+        "OpenVinoBackend._keep = keep\n"
+    )
+    return str(tiny_engine)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"prefetch": 32, "batch_size": 1}, {"threads": 16, "batch_size": 1}, {"prefetch": 32}],
 )
 def test_no_depth_of_the_stages_makes_parent_and_worker_wait_for_each_other(
-    images: Path, changes: dict[str, int]
+    images: Path, slow_engine: str, changes: dict[str, int]
 ) -> None:
-    # The shipped engine is slow enough that no answer is ready when the stages are full.
     names = [name for name in ("last.png", "picture_00.jpg") for _ in range(30)]
-    rows = predict_files(images, names, ScoreOptions(**changes))  # type: ignore[arg-type]
+    rows = predict_files(images, names, ScoreOptions(engine=slow_engine, **changes))  # type: ignore[arg-type]
     assert [row.image for row in rows] == names
 
 
-def test_bad_files_behind_a_slow_one_do_not_stall_the_run(image_folder: Path) -> None:
+def test_bad_files_behind_a_slow_one_do_not_stall_the_run(
+    image_folder: Path, slow_engine: str
+) -> None:
     (image_folder / "empty.jpg").touch()
     names = ["last.png", *["empty.jpg"] * 60, "last.png"]
-    rows = predict_files(image_folder, names, ScoreOptions(batch_size=1, threads=8))
+    chosen = ScoreOptions(engine=slow_engine, batch_size=1, threads=8)
+    rows = predict_files(image_folder, names, chosen)
     assert [row.status for row in rows] == ["ok", *["failed"] * 60, "ok"]
 
 

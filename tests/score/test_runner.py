@@ -33,12 +33,12 @@ OpenVinoBackend.predict = predict
 ONE_SLOT = "fired(); scored.logits[5:6] = scored.logits[5:6, ::-1].copy()"
 FAULTS = {
     "one slot": ONE_SLOT,
-    "one batch": "if number == 7: fired(); scored.logits[:] = scored.logits[:, ::-1].copy()",
+    "one batch": "if number == 5: fired(); scored.logits[:] = scored.logits[:, ::-1].copy()",
     "one batch whose images change places": (
-        "if number == 7: fired(); scored.logits[:] = scored.logits[::-1].copy()"
+        "if number == 5: fired(); scored.logits[:] = scored.logits[::-1].copy()"
     ),
-    "one class from one batch on": "if number > 7: fired(); scored.logits[:, 3] += 1",
-    "no numbers": "if number == 7: fired(); scored.logits[:] = float('nan')",
+    "one class from one batch on": "if number > 5: fired(); scored.logits[:, 3] += 1",
+    "no numbers": "if number == 5: fired(); scored.logits[:] = float('nan')",
 }
 
 
@@ -46,14 +46,14 @@ FAULTS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = tmp_path_factory.mktemp("wrong") / "images"
     images.mkdir()
-    for k in range(300):
+    for k in range(120):
         (images / f"{k:03d}.jpg").write_bytes(jpeg_bytes(k))
     return images
 
 
 @pytest.fixture(scope="module")
 def options(tiny_engine: Path) -> ScoreOptions:
-    return ScoreOptions(engine=str(tiny_engine), batch_size=16)
+    return ScoreOptions(engine=str(tiny_engine), batch_size=8)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_rows_that_a_wrong_slot_gave_do_not_outlive_a_kill(
 ) -> None:
     out = tmp_path / "p.csv"
     marker = inject(WRONG.format(fault=f"{ONE_SLOT}; __import__('time').sleep(0.2)"))
-    named = ["score", folder, "--out", out, "--engine", options.engine, "--batch-size", 16]
+    named = ["score", folder, "--out", out, "--engine", options.engine, "--batch-size", 8]
     command = [sys.executable, "-m", "hambatch", *map(str, named)]
     run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     rows = journal_folder(out) / "rows"

@@ -167,8 +167,11 @@ class SupervisedWorker:
                     self._start()
                     continue
             yield from self._one_by_one(self._alone(unanswered, source))
-            if self.hurried:
+            # No process is started for nothing.
+            items = () if self.hurried else self._next_batch(source)
+            if not items:
                 return
+            self._waiting.appendleft(items)
             self._start()
 
     def _next_batch(self, source: Iterator[Sequence[Item]]) -> Sequence[Item]:

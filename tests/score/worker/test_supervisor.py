@@ -18,6 +18,7 @@ from hambatch.score.run import score
 from hambatch.score.worker.process import WorkerLost
 from hambatch.score.worker.protocol import Job
 from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.sinks.publish import record_path
 from hambatch.sources.reading import Item
 from tests.conftest import jpeg_bytes
 from tests.pipelines.odd import cut_in_the_samples
@@ -77,65 +78,59 @@ def rows_by_image(path: Path) -> dict[str, dict[str, str]]:
         return {row["image"]: row for row in csv.DictReader(stream)}
 
 
-@pytest.mark.usefixtures("faulty_decoder")
-@pytest.mark.parametrize("lane", ["main", "slow", "pillow"])
-@pytest.mark.parametrize(
-    ("mark", "reason"),
-    [
-        (b"crash-here", "cannot be decoded: the decoder died of signal 11"),
-        (b"hang-here", HUNG),
-    ],
-)
-def test_a_decoder_that_is_lost_costs_one_file_its_row(
-    image_folder: Path,
-    tiny_engine: Path,
-    tmp_path: Path,
-    clean: Path,
-    lane: str,
-    mark: bytes,
-    reason: str,
-) -> None:
-    options = ScoreOptions(engine=str(tiny_engine), batch_size=4, decode_seconds=2)
-    (image_folder / "b" / "bad.jpg").write_bytes(marked(70, mark, lane))
-    score(image_folder, tmp_path / "mixed.csv", "csv", options)
-    rows = rows_by_image(tmp_path / "mixed.csv")
-    bad = rows.pop("b/bad.jpg")
-    assert (bad["status"], bad["reason"]) == ("failed", reason)
-    # The parent has not read the file: the worker sent its hash before it was lost.
-    assert bad["sha256"] == sha256((image_folder / "b" / "bad.jpg").read_bytes()).hexdigest()
-    assert rows == rows_by_image(clean)
-    record = json.loads((tmp_path / "mixed.csv.run.json").read_text())
-    assert len(record["timing"]["workers_lost"]) == 2
+def run_with(
+    bad: dict[str, bytes], images: Path, engine: Path, out: Path, **options: int
+) -> dict[str, dict[str, str]]:
+    """Score the images with files that cost their decoder; the rows of the good ones, as alone."""
+    for name, content in bad.items():
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_bytes(content)
+    score(images, out, "csv", ScoreOptions(engine=str(engine), **options))  # type: ignore[arg-type]
+    rows = rows_by_image(out)
+    for name, content in bad.items():
+        assert rows[name]["status"] == "failed"
+        # The parent has not read the file: the worker sent its hash before it was lost.
+        assert rows[name]["sha256"] == sha256(content).hexdigest()
+    return rows
+
+
+def workers_lost(out: Path) -> list[str]:
+    found: list[str] = json.loads(record_path(out).read_text())["timing"]["workers_lost"]
+    return found
 
 
 @pytest.mark.usefixtures("faulty_decoder")
-def test_files_that_crash_are_each_found_and_cost_two_workers_each_at_most(
+def test_files_that_crash_are_each_found_in_every_lane_and_cost_two_workers_each_at_most(
     image_folder: Path, tiny_engine: Path, tmp_path: Path, clean: Path
 ) -> None:
     # Two in one batch, and one in the last.
-    bad = ["a/x1.jpg", "a/x2.jpg", "z.jpg"]
-    for k, name in enumerate(bad):
-        (image_folder / name).write_bytes(marked(80 + k, b"crash-here", "main"))
-    options = ScoreOptions(engine=str(tiny_engine), batch_size=8)
-    score(image_folder, tmp_path / "p.csv", "csv", options)
-    rows, wanted = rows_by_image(tmp_path / "p.csv"), rows_by_image(clean)
-    assert [name for name, row in rows.items() if row["status"] == "failed"] == bad
-    assert {name: rows[name] for name in wanted} == wanted
-    record = json.loads((tmp_path / "p.csv.run.json").read_text())
-    assert len(record["timing"]["workers_lost"]) <= 2 * len(bad)
+    lanes = {"a/x1.jpg": "main", "a/x2.jpg": "slow", "z.jpg": "pillow"}
+    bad = {
+        name: marked(80 + k, b"crash-here", lane) for k, (name, lane) in enumerate(lanes.items())
+    }
+    rows = run_with(bad, image_folder, tiny_engine, tmp_path / "p.csv", batch_size=8)
+    reasons = {rows.pop(name)["reason"] for name in bad}
+    assert reasons == {"cannot be decoded: the decoder died of signal 11"}
+    assert rows == rows_by_image(clean)
+    lost = workers_lost(tmp_path / "p.csv")
+    assert set(lost) == {"died of signal 11"}
+    assert len(bad) < len(lost) <= 2 * len(bad)
 
 
-def test_a_worker_killed_from_outside_changes_nothing(images: Path, job: Job) -> None:
-    with SupervisedWorker(job) as worker:
-        answers = worker.answers(in_pairs(images))
-        seen = next(answers).indices.tolist()
-        pid = worker._worker._process.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        for answer in answers:
-            seen += answer.indices.tolist()
-    assert seen == list(range(24))
-    assert worker.lost == ["died of signal 9"]
+@pytest.mark.usefixtures("faulty_decoder")
+def test_files_at_which_a_decoder_hangs_are_each_found_in_every_lane(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path, clean: Path
+) -> None:
+    lanes = ["main", "slow", "pillow"]
+    bad = {f"b/{lane}.jpg": marked(70, b"hang-here", lane) for lane in lanes}
+    out = tmp_path / "p.csv"
+    rows = run_with(bad, image_folder, tiny_engine, out, batch_size=4, decode_seconds=2)
+    assert {rows.pop(name)["reason"] for name in bad} == {HUNG}
+    assert rows == rows_by_image(clean)
+    lost = workers_lost(out)
+    # A batch has a second more for each image.
+    assert set(lost) == {"gave no answer for 6 s", "gave no answer for 2 s"}
+    assert len(bad) < len(lost) <= 2 * len(bad)
 
 
 def test_a_reader_that_hangs_stops_the_run_and_fails_no_file(
@@ -183,7 +178,7 @@ def test_the_limits_and_the_source_of_the_plan_hold_in_the_worker(
 def test_a_worker_lost_at_a_sentinel_is_not_the_sentinels_fault(
     images: Path, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hambatch.score.worker.supervisor.SENTINEL_LOST_AT_MOST", 2)
+    monkeypatch.setattr("hambatch.score.worker.supervisor.SENTINEL_LOST_AT_MOST", 1)
     # The mark stands for whatever kills the worker: here it does so every time.
     known = tmp_path / "known.jpg"
     known.write_bytes(marked(90, b"crash-here", "main"))
@@ -192,7 +187,9 @@ def test_a_worker_lost_at_a_sentinel_is_not_the_sentinels_fault(
         first, second = worker.answers([items])
     assert first.failures[0].index == -1
     assert second.indices.tolist() == [0]
-    assert len(worker.lost) == 1 + 1 + 2
+    assert len(worker.lost) == 1 + 1 + 1
+    # One more did the rest of the batch; no process was started for nothing after it.
+    assert worker.started == len(worker.lost) + 1
 
 
 def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
@@ -206,8 +203,8 @@ def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
         "import os\nfrom hambatch.pipelines import scoring\n"
         "scoring.ScoringPipeline.batches = lambda *a: (fired(), os._exit(7))\n"
     )
-    monkeypatch.setattr("hambatch.score.worker.supervisor.LOST_AT_MOST", 3)
-    next_step = r"(?s)4 workers were lost.*exit code 7.*Next: run the same command again.*are kept"
+    monkeypatch.setattr("hambatch.score.worker.supervisor.LOST_AT_MOST", 2)
+    next_step = r"(?s)3 workers were lost.*exit code 7.*Next: run the same command again.*are kept"
     with pytest.raises(BackendError, match=next_step):
         score(images, tmp_path / "p.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
     assert not (tmp_path / "p.csv").exists()
@@ -279,7 +276,9 @@ def test_troubles_and_times_are_added_up_over_the_workers_that_ended_well(
     assert failed == [1, 2, 3]
 
 
-def test_a_worker_that_dies_between_two_files_fails_neither(images: Path, job: Job) -> None:
+def test_a_worker_killed_from_outside_changes_nothing_also_between_two_files(
+    images: Path, job: Job
+) -> None:
     with SupervisedWorker(job) as worker:
         answers = worker.answers(in_pairs(images))
         seen = []
@@ -291,8 +290,10 @@ def test_a_worker_that_dies_between_two_files_fails_neither(images: Path, job: J
             if number in (0, 3, 5):
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
+            if number in (3, 5):
                 worker._worker._process.join()
     assert seen == list(range(24))
+    assert worker.lost == ["died of signal 9"] * 3
 
 
 def test_a_worker_that_is_abandoned_while_its_process_is_replaced_ends_too(
