@@ -1,24 +1,7 @@
 """GPUs made of host memory, for whole commands: in every process, the workers among them.
 
-What a machine with GPUs has is there: a driver that names them, a kept plan for each
-precision, DALI's ``mixed`` lane (the CPU's, whose batches lie "on the device"), and the
-``tensorrt`` backend on host memory that fails on misuse (``host_memory.py``).
-All else is the real code. Rows are those of the CPU path: the plan is the ONNX, run by OpenVINO.
-
-Variables of the environment:
-
-HOST_GPUS           how many there are; default 2
-HOST_GPU_FAILS      ``1:3``: GPU 1 fails at its third request of every process;
-                    ``*:3``: each does; ``1:3:kill``: its process dies of SIGABRT then;
-                    ``1:3:hang``: it never returns; ``1:close``: it fails as it is released;
-                    ``1:load``: its engine is refused; ``1:import``: its process ends
-                    with an ImportError
-HOST_GPU_CRASHES_AT SHA-256 of files: decoding one on a GPU kills the process
-HOST_CPU_CRASHES_AT likewise, on the CPU
-HOST_GPU_WRONG      ``1``: GPU 1 gives wrong scores
-HOST_GPU_BUILDS     ``refused``: no plan is kept
-
-A test whose fault never fires shows nothing, and fails.
+``host_gpu_doubles.py`` says what stands in for what, and which variables set it. It is a module
+of its own, as every worker imports it: none needs pytest.
 """
 
 import os
