@@ -23,7 +23,9 @@ NAMES = [f"{letter}.jpg" for letter in "abcdef"]
 
 # A worker changes its own limits when it opens the file; what fails then, fails in the kernel.
 AT_FILE = """
-import os, resource, sys
+import os, resource, signal, sys
+# Whoever starts the tests may have it ignored, as nohup does.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 try:
     from hambatch.sources import reading
     reading.WAITS = (0.01, 0.01, 0.01, 0.01)
