@@ -7,26 +7,35 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hambatch.errors import InputError
 from hambatch.sources.content import HEAD_BYTES, image_format
 from hambatch.sources.skipped import Skipped, describe_skipped, known_file, known_folder
 from hambatch.system.files import ABOUT_NO_FILE, open_regular
 from hambatch.system.locks import MARK
-from hambatch.system.text import encode_name
+from hambatch.system.text import encode_name, plural
 
 _NO_IMAGE = frozenset(
     # text, tables, documents, configuration
     ".txt .md .rst .csv .tsv .tab .json .jsonl .ndjson .xml .yaml .yml .html .htm .css .js .log"
     " .ini .cfg .conf .toml .pdf .doc .docx .odt .rtf .xls .xlsx .ods .ppt .pptx .url .lnk"
     # programs, data, weights
-    " .py .pyc .ipynb .r .sh .bat .exe .dll .so .db .sqlite .sqlite3 .parquet .npy .npz .h5"
+    " .py .pyc .ipynb .r .sh .bat .exe .dll .so .db .index .sqlite .sqlite3 .parquet .npy .npz .h5"
     " .hdf5 .pkl .pt .pth .onnx .mat"
+    # what WebDataset puts beside an image: classes, numbers, texts, arrays
+    " .cls .cls2 .class .count .index .inx .id .text .transcript .jsn .pyd .pickle .ten .tb .mp"
+    " .msg .msgpack .cbor"
     # what editors, telephones and cameras write beside an image
     " .xmp .aae .thm .dop .pp3 .on1 .arp .acr .vrd .dr4 .nksc .cos .cof .cot .cop .comask .exv"
     # archives, sums, sound, film
-    " .zip .tar .gz .tgz .bz2 .xz .zst .7z .rar .md5 .sha1 .sha256 .wav .mp3 .mp4 .avi .mov".split()
+    " .zip .tar .gz .tgz .bz2 .tbz2 .xz .txz .zst .tzst .7z .rar .md5 .sha1 .sha256"
+    " .wav .mp3 .mp4 .avi .mov".split()
+)
+
+_ARCHIVES = (
+    *(".zip", ".tar", ".tgz", ".tzst", ".tbz2", ".txz"),
+    *(".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz"),
 )
 
 _NAMES = frozenset("readme licence license copying makefile thumbs.db desktop.ini dicomdir".split())
@@ -44,7 +53,8 @@ DRAWN_PREFIX = "hambatch-"
 """How a folder in a journal begins that holds sentinels which hambatch has drawn."""
 
 _IN_JOURNALS = frozenset(
-    {JOURNAL_MARK, "listing", "listing.now", "rows", "table.tmp", "record.tmp"}
+    {JOURNAL_MARK, "listing", "listing.now", "rows", "stats", "before", "table.tmp", "record.tmp"}
+    | {"0.tmp", "1.tmp"}
 )
 """Files that a run keeps there; others of its files are named unlike an image anyway."""
 
@@ -65,6 +75,12 @@ class LeftOut:
         insort(self.names, encode_name(name))
         del self.names[NAMED_AT_MOST:]
 
+    def join(self, other: "LeftOut", prefix: str = "") -> None:
+        """Count what another one counted; ``prefix``, encoded, is put before its names."""
+        self.count += other.count
+        self.names = sorted([*self.names, *(f"{prefix}{name}" for name in other.names)])
+        del self.names[NAMED_AT_MOST:]
+
 
 @dataclass
 class Survey:
@@ -82,16 +98,33 @@ class Survey:
     skipped
         Thumbnails, deleted files and the like, by the name of their folder
         (:mod:`hambatch.sources.skipped`); they get no row.
+    archives
+        Zips and tars that were not looked into.
     """
 
     others: LeftOut = field(default_factory=LeftOut)
     unreadable: dict[str, str] = field(default_factory=dict)
     links_left: LeftOut = field(default_factory=LeftOut)
     skipped: dict[str, Skipped] = field(default_factory=dict)
+    archives: LeftOut = field(default_factory=LeftOut)
+
+    def join(self, other: "Survey", prefix: str = "") -> None:
+        """Count what another survey counted; ``prefix``, encoded, is put before its names."""
+        self.others.join(other.others, prefix)
+        self.links_left.join(other.links_left, prefix)
+        self.archives.join(other.archives, prefix)
+        self.unreadable |= {f"{prefix}{name}": why for name, why in other.unreadable.items()}
+        for name, found in other.skipped.items():
+            self.skipped.setdefault(name, Skipped(found.what)).join(found)
 
 
 def find_images(
-    root: Path, survey: Survey, *, follow_symlinks: bool = False, leave: Iterable[Path] = ()
+    root: Path,
+    survey: Survey,
+    *,
+    follow_symlinks: bool = False,
+    leave: Iterable[Path] = (),
+    archives: bool = False,
 ) -> Iterator[str]:
     """Yield every file that gets a row, in no order; each real folder is entered once.
 
@@ -99,13 +132,36 @@ def find_images(
     undecodable bytes. A symbolic link to a folder is followed only with ``follow_symlinks``,
     and never into a folder that was already seen. What is in ``leave``, such as the table itself
     and the run's own journal, gets no row and is counted; nor do thumbnails and deleted files,
-    unless ``root`` itself is their folder. Raises InputError if ``root`` is no folder.
+    unless ``root`` itself is their folder. A zip or tar, by its name, is yielded with ``archives``,
+    and else counted. Raises InputError if ``root`` is no folder.
     """
-    if not root.is_dir():
-        found, step = "does not exist", "name a folder that exists"
-        if root.exists():
-            found, step = "is a file", f"name its folder: {shlex.quote(str(root.parent))}"
-        raise InputError(f"{root} {found}, wanted a folder of images.\nNext: {step}")
+    _refuse_no_folder(root)
+    is_left = left_below(root, leave)
+    for name in _files(root, survey, follow_symlinks, is_left):
+        left_out = survey.others if is_left(name) else _left_out(root, name, survey, archives)
+        if left_out is None:
+            yield name
+        else:
+            left_out.add(name)
+
+
+def _left_out(root: Path, name: str, survey: Survey, archives: bool) -> "LeftOut | Skipped | None":
+    """Give what counts a file that gets no row; None for one that gets a row."""
+    last = name.rpartition("/")[2]
+    if known := known_file(last):
+        return survey.skipped.setdefault(known.name, Skipped(known.what))
+    if DRAWN_PREFIX in name and _is_drawn_sentinel(root / name):
+        return survey.others
+    if is_named_like_an_archive(name):
+        return None if archives or _has_image_content(root / name) else survey.archives
+    is_own = last in _IN_JOURNALS and _is_of_a_journal(root / name)
+    if is_own or is_named_unlike_an_image(name):
+        return None if _has_image_content(root / name) else survey.others
+    return None
+
+
+def left_below(root: Path, leave: Iterable[Path]) -> Callable[[str], bool]:
+    """Give a function that tells whether a path below ``root`` is one of ``leave``."""
     left = {os.path.realpath(path) for path in leave}
     names_left = {os.path.basename(path) for path in left}
 
@@ -114,21 +170,16 @@ def find_images(
         last = name.rpartition("/")[2]
         return last in names_left and os.path.realpath(root / name) in left
 
-    for name in _files(root, survey, follow_symlinks, is_left):
-        last = name.rpartition("/")[2]
-        if is_left(name):
-            survey.others.add(name)
-        elif known := known_file(last):
-            survey.skipped.setdefault(known.name, Skipped(known.what)).files += 1
-        elif DRAWN_PREFIX in name and _is_drawn_sentinel(root / name):
-            survey.others.add(name)
-        elif (
-            _is_named_unlike_an_image(name)
-            or (last in _IN_JOURNALS and _is_of_a_journal(root / name))
-        ) and not _has_image_content(root / name):
-            survey.others.add(name)
-        else:
-            yield name
+    return is_left
+
+
+def _refuse_no_folder(root: Path) -> None:
+    if root.is_dir():
+        return
+    found, step = "does not exist", "name a folder that exists"
+    if root.exists():
+        found, step = "is a file", f"name its folder: {shlex.quote(str(root.parent))}"
+    raise InputError(f"{root} {found}, wanted a folder of images.\nNext: {step}")
 
 
 class _Folders:
@@ -245,11 +296,19 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _is_named_unlike_an_image(name: str) -> bool:
+def is_named_like_an_archive(name: str) -> bool:
+    """Tell a zip or a tar by its name, hidden ones left out."""
+    return name.lower().endswith(_ARCHIVES) and not name.rpartition("/")[2].startswith(".")
+
+
+def is_named_unlike_an_image(name: str) -> bool:
+    """Tell a file that gets a row only if its content is that of an image."""
     # Hidden files count: file managers leave them beside every image.
-    path = PurePosixPath(name)
-    lowered = path.name.lower()
-    return lowered.startswith(".") or lowered in _NAMES or path.suffix.lower() in _NO_IMAGE
+    lowered = name.rpartition("/")[2].lower()
+    if lowered.startswith(".") or lowered in _NAMES:
+        return True
+    _, dot, suffix = lowered.rpartition(".")
+    return bool(dot) and f".{suffix}" in _NO_IMAGE
 
 
 def _has_image_content(path: Path) -> bool:
@@ -267,6 +326,8 @@ def nothing_found(root: Path, survey: Survey) -> InputError:
     seen += [f"not scored: {line}" for line in describe_skipped(survey.skipped)]
     if survey.unreadable:
         seen.append(f"unreadable folders: {', '.join(sorted(survey.unreadable)[:5])}")
+    if survey.archives.count:
+        seen.append(f"{plural(survey.archives.count, 'archive')}, scored with --archives")
     if survey.links_left.count:
         seen.append(f"{survey.links_left.count} linked folders, not followed")
     held = "; ".join(seen) or "it is empty"

@@ -93,6 +93,10 @@ class Skipped:
     files: int = 0
     not_counted: int = 0
 
+    def add(self, _: str) -> None:
+        """Count a file."""
+        self.files += 1
+
     def add_folder(self, folder: Path) -> None:
         """Count a folder, and the files in it unless it holds snapshots."""
         self.folders += 1
@@ -102,6 +106,12 @@ class Skipped:
         unread: list[OSError] = []
         self.files += sum(len(names) for _, _, names in os.walk(folder, onerror=unread.append))
         self.not_counted += bool(unread)
+
+    def join(self, other: "Skipped") -> None:
+        """Count what was counted elsewhere under the same name."""
+        self.folders += other.folders
+        self.files += other.files
+        self.not_counted += other.not_counted
 
 
 def known_folder(name: str) -> Known | None:

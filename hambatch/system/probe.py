@@ -1,6 +1,7 @@
 """Code that may crash or hang, run in a child process within a time limit.
 
-The parent calls :func:`run_probe`; the ``main`` that runs in the child calls :func:`report`.
+The parent calls :func:`run_probe`, or :func:`stream_probe` for long answers; the
+``main`` that runs in the child calls :func:`report`.
 """
 
 import importlib
@@ -10,10 +11,13 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import hambatch
 from hambatch.system.own_time import LOOK_EVERY, OwnTime
@@ -65,16 +69,8 @@ def run_probe(
 
     Raises KeyboardInterrupt, in any thread, if Ctrl-C ended the child: it is meant for both.
     """
-    root = str(Path(hambatch.__file__).resolve().parent.parent)
     try:
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, *flags, "-c", START, root, module, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # TensorFlow writes pages about its own start.
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
+        process = _start(module, arguments, flags, subprocess.DEVNULL, subprocess.PIPE)
     except OSError as error:
         return ProbeResult((), f"cannot start {sys.executable}: {error.strerror}")
     late = ""
@@ -92,6 +88,84 @@ def run_probe(
     if not (problem or sent["done"]):
         problem = _end_of(process.returncode, err)
     return ProbeResult(tuple(sent["report"]), problem)
+
+
+def end_with_parent() -> None:
+    """End this process when its parent ends, however that does; for :func:`stream_probe` only."""
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    # The parent holds the other end of the pipe, and writes nothing.
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+class ProbeFailed(Exception):
+    """A child that did not come to its end; the message says in a line what went wrong.
+
+    ``signal``: the number of the one that it died of, or 0.
+    """
+
+    def __init__(self, problem: str, signal: int = 0) -> None:
+        super().__init__(problem)
+        self.signal = signal
+
+
+def stream_probe(
+    module: str, *arguments: str, flags: tuple[str, ...] = WITH_PACKAGES
+) -> Iterator[Any]:
+    """Yield what ``main`` of a module reports in a child process, as it comes; nothing is kept.
+
+    There is no time limit. The child is killed when the iterator is closed. Raises ProbeFailed
+    after the last report if the child failed, OSError if it cannot be started, and
+    KeyboardInterrupt if Ctrl-C ended it.
+    """
+    with tempfile.TemporaryFile() as errors:
+        process = _start(module, arguments, flags, subprocess.PIPE, errors)
+        try:
+            assert process.stdout  # noqa: S101
+            ends: dict[str, Any] = {}
+            for line in process.stdout:
+                if line.startswith(MARK.encode()):
+                    for kind, value in json.loads(line[len(MARK) :]).items():
+                        if kind == "report":
+                            yield value
+                        else:
+                            ends[kind] = value
+            code = process.wait()
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream:
+                    stream.close()
+        if code == -signal.SIGINT:
+            raise KeyboardInterrupt
+        if "done" not in ends:
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - 10 * LONGEST))
+            error = ends.get("error")
+            problem = f"failed: {error}" if error else _end_of(code, errors.read())
+            raise ProbeFailed(problem, max(0, -code))
+
+
+def _start(
+    module: str,
+    arguments: Sequence[str],
+    flags: Sequence[str],
+    given: int,
+    errors: int | IO[bytes],
+) -> subprocess.Popen[bytes]:
+    root = str(Path(hambatch.__file__).resolve().parent.parent)
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, *flags, "-c", START, root, module, *arguments],
+        stdin=given,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        # TensorFlow writes pages about its own start.
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
 
 
 def _output(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
@@ -165,7 +239,9 @@ def report(value: Any) -> None:
 
 
 def _send(kind: str, value: Any) -> None:
-    os.write(1, f"\n{MARK}{json.dumps({kind: value})}\n".encode())
+    message = f"\n{MARK}{json.dumps({kind: value})}\n".encode()
+    while message:
+        message = message[os.write(1, message) :]
 
 
 def _send_error(

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.sources.listing import Listing, list_images
+from hambatch.sources.listing import Listing, list_sources
 from hambatch.sources.reading import Item, fetch
 from hambatch.sources.skipped import describe_skipped
+from hambatch.sources.source import folder_of_images
 from hambatch.system.locks import MARK
 from tests.conftest import jpeg_bytes, png_bytes
 
@@ -18,8 +20,9 @@ from tests.conftest import jpeg_bytes, png_bytes
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Listing]:
     """List a folder, keeping the listing elsewhere."""
 
-    def call(root: Path, **options: object) -> Listing:
-        return list_images(root, tmp_path_factory.mktemp("listing") / "listing", **options)
+    def call(root: Path, *, follow_symlinks: bool = False, **options: Any) -> Listing:
+        sources = folder_of_images(root, follow_symlinks=follow_symlinks)
+        return list_sources(sources, tmp_path_factory.mktemp("listing") / "listing", **options)
 
     return call
 
