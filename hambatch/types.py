@@ -175,7 +175,8 @@ class Row:
 
     ``probabilities`` has seven values, rounded to the six decimals that are
     written, in the order of the classes; it is empty for a failed image, and
-    so are ``prediction`` and ``backend``.
+    so are ``prediction`` and ``backend``. ``carried`` are the cells of the manifest's other
+    columns, None where there is nothing; a run of another source has none.
     """
 
     image: str
@@ -187,3 +188,4 @@ class Row:
     backend: str = ""
     sha256: str = ""
     reason: str = ""
+    carried: tuple[str | None, ...] = ()

@@ -30,3 +30,23 @@ HELD_APART: tuple[str, ...] = ("gate", "certify")
 precisions on, and to certify thresholds with."""
 
 PARTS: tuple[str, ...] = (*SPLITS, *HELD_APART)
+
+PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)
+
+NUMBERS: tuple[str, ...] = ("confidence", *PROBABILITIES, "p_malignant")
+"""Columns of probabilities in a table of scores; all others hold text."""
+
+COLUMNS: tuple[str, ...] = (
+    "image",
+    "status",
+    "prediction",
+    *NUMBERS,
+    "decoder",
+    "backend",
+    "sha256",
+    "reason",
+)
+"""The columns of a table of scores, in their order."""
+
+RESERVED: tuple[str, ...] = ("risk", "risk_reason", "ood", "quality")
+"""Columns that a table of scores will have: no column of a manifest has such a name."""

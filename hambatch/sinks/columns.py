@@ -2,33 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NoReturn
 
-from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
+from hambatch.engines.classes import CLASSES, ISIC_COLUMNS, RESERVED
+from hambatch.engines.classes import COLUMNS as COLUMNS
+from hambatch.engines.classes import NUMBERS as NUMBERS
+from hambatch.engines.classes import PROBABILITIES as PROBABILITIES
 from hambatch.engines.probabilities import DECIMALS
-from hambatch.errors import InputError
-from hambatch.system.files import open_regular
+from hambatch.system.malformed import MalformedTable as MalformedTable
+from hambatch.system.malformed import refusing_malformed as refusing_malformed
 from hambatch.system.text import COLUMNS_NAMED, decode_name, encode_name, excerpt, first_names
 from hambatch.types import Row
-
-PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)
-
-NUMBERS: tuple[str, ...] = ("confidence", *PROBABILITIES, "p_malignant")
-"""Columns of probabilities; all others hold text."""
-
-COLUMNS: tuple[str, ...] = (
-    "image",
-    "status",
-    "prediction",
-    *NUMBERS,
-    "decoder",
-    "backend",
-    "sha256",
-    "reason",
-)
 
 Value = str | float | None
 """What a cell holds; None is an empty cell of CSV, and null elsewhere."""
@@ -42,11 +27,33 @@ _SUM_TOLERANCE = 1e-5
 """Seven numbers, each rounded to six decimals, sum to 1 within 3.5e-6."""
 
 
-def record_of(row: Row) -> Record:
+def carried_names(carried: Sequence[str]) -> tuple[str, ...]:
+    """Encode the names of a manifest's columns as they are written, after ours.
+
+    Raises ValueError if one is empty, ours, or there twice: a manifest with such a one is refused.
+    """
+    names = tuple(map(encode_name, carried))
+    taken = {"", *COLUMNS, *RESERVED}
+    if taken.intersection(names) or len(set(names)) < len(names):
+        raise ValueError(f"found carried columns {first_names(names)}; wanted others, each once")
+    return names
+
+
+def record_of(row: Row, carried: Sequence[str] = ()) -> Record:
     """Lay a row out by column: encoded text, numbers of six decimals, None for nothing.
 
-    Raises ValueError if a number is no probability: a backend's bug, which no table may hide.
+    ``carried`` are the names of :func:`carried_names`, one for each of the row's carried cells.
+    Raises ValueError if there are more or fewer, or if a number is no probability: a backend's
+    bug, which no table may hide.
     """
+    record = _record_of(row)
+    if carried or row.carried:
+        cells = zip(carried, row.carried, strict=True)
+        record.update((name, _text(cell or "")) for name, cell in cells)
+    return record
+
+
+def _record_of(row: Row) -> Record:
     probabilities = row.probabilities or [None] * len(CLASSES)
     return {
         "image": encode_name(row.image),
@@ -80,39 +87,6 @@ def _probability(value: float | None) -> float | None:
     return rounded + 0.0  # a zero without a sign
 
 
-LONGEST_PATH = 3 * 4096
-"""Characters of a path, of which every byte is encoded."""
-
-
-class MalformedTable(Exception):
-    """A file, or a row, that hambatch did not write: what was found in it, and what was wanted.
-
-    ``image`` is what the row has in that column, encoded; empty if it has nothing there.
-    """
-
-    def __init__(self, found: str, wanted: str, image: object = "") -> None:
-        super().__init__(f"found {found}; wanted {wanted}")
-        self.found, self.wanted = found, wanted
-        self.image = excerpt(image, LONGEST_PATH) if isinstance(image, str) else ""
-
-
-@contextmanager
-def refusing_malformed(path: Path, next_step: str) -> Iterator[None]:
-    """Raise MalformedTable and OSError as an InputError that names the file and what to type."""
-    try:
-        # A pipe would make every reader wait, a device never end.
-        with open_regular(path):
-            pass
-        yield
-    except MalformedTable as error:
-        raise InputError(f"{path}: {error}.\nNext: {next_step}") from error
-    except OSError as error:
-        raise InputError(
-            f"{path}: found no readable table ({error.strerror or error}); wanted a file.\n"
-            f"Next: {next_step}"
-        ) from error
-
-
 def check_columns(found: Sequence[str], wanted: Sequence[str]) -> None:
     """Raise MalformedTable if a wanted column is missing or any column stands there twice."""
     missing = [name for name in wanted if name not in found]
@@ -134,17 +108,17 @@ def submission() -> MalformedTable:
     return MalformedTable(
         "an ISIC submission, which can be neither verified nor retried: "
         "it has neither folders, status nor sha256",
-        "a table written by hambatch score --format csv, jsonl or parquet",
+        "a table written by hambatch score --format csv, tsv, jsonl or parquet",
     )
 
 
-def row_of(record: Record, number: int) -> Row:
+def row_of(record: Record, number: int, carried: Sequence[str] = ()) -> Row:
     """Undo :func:`record_of`; ``number`` is the row's, from 1, for messages.
 
-    The record holds at least :data:`COLUMNS`. Raises MalformedTable, naming row, column and
-    value, if no run writes such a record.
+    The record holds at least :data:`COLUMNS` and ``carried``. Raises MalformedTable, naming row,
+    column and value, if no run writes such a record.
     """
-    return _Checked(record, number).row()
+    return _Checked(record, number).row(carried)
 
 
 class _Checked:
@@ -152,7 +126,7 @@ class _Checked:
         self._record = record
         self._number = number
 
-    def row(self) -> Row:
+    def row(self, carried: Sequence[str]) -> Row:
         scored = self._one_of("status", ("ok", "failed")) == "ok"
         numbers = self._scored() if scored else self._unscored()
         return Row(
@@ -165,6 +139,7 @@ class _Checked:
             backend=self._text("backend"),
             sha256=self._sha256(),
             reason=self._text("reason"),
+            carried=tuple(self._text(name) or None for name in carried),
         )
 
     def _scored(self) -> dict[str, float]:

@@ -12,6 +12,7 @@ from hambatch.sinks.columns import (
     MalformedTable,
     Record,
     Value,
+    carried_names,
     check_columns,
     number_text,
     record_of,
@@ -23,18 +24,25 @@ from hambatch.types import Row
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
 
 
-def open_table(path: Path) -> AbstractContextManager[Callable[[Row], None]]:
+def open_table(
+    path: Path, carried: Sequence[str] = (), delimiter: str = ","
+) -> AbstractContextManager[Callable[[Row], None]]:
     """Write rows; raises OSError when the file system refuses."""
-    return open_csv(path, COLUMNS, lambda row: record_of(row).values())
+    names = carried_names(carried)
+    header = (*COLUMNS, *names)
+    return open_csv(path, header, lambda row: record_of(row, names).values(), delimiter)
 
 
 @contextmanager
 def open_csv(
-    path: Path, header: Sequence[str], values_of: Callable[[Row], Iterable[Value]]
+    path: Path,
+    header: Sequence[str],
+    values_of: Callable[[Row], Iterable[Value]],
+    delimiter: str = ",",
 ) -> Iterator[Callable[[Row], None]]:
     """Write a CSV of any columns; raises OSError when the file system refuses."""
     with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
         writer.writerow(header)
         yield lambda row: writer.writerow(map(_cell, values_of(row)))
 
@@ -45,11 +53,13 @@ def _cell(value: Value) -> str:
     return value if isinstance(value, str) else number_text(value)
 
 
-def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
+def read_records(
+    path: Path, wanted: Sequence[str], delimiter: str = ","
+) -> Iterator[Record | MalformedTable]:
     """Yield one record a row: numbers, where a column of numbers holds one, else text."""
     # Spreadsheets write a byte-order mark.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        rows = _rows(stream)
+        rows = _rows(stream, delimiter)
         header = next(rows, [])
         if isinstance(header, MalformedTable):
             raise header
@@ -69,8 +79,8 @@ def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | Malform
                 yield {name: parse(text) for name, parse, text in values}
 
 
-def _rows(lines: Iterable[str]) -> Iterator[list[str] | MalformedTable]:
-    reader = csv.reader(lines, strict=True)
+def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str] | MalformedTable]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         try:
             cells = next(reader)

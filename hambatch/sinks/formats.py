@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import Protocol
 
 from hambatch.errors import InputError
-from hambatch.sinks import csv_table, isic_table, jsonl_table, parquet_table
-from hambatch.sinks.columns import COLUMNS, MalformedTable, Record, refusing_malformed, row_of
+from hambatch.sinks import csv_table, isic_table, jsonl_table, parquet_table, tsv_table
+from hambatch.sinks.columns import (
+    COLUMNS,
+    MalformedTable,
+    Record,
+    carried_names,
+    refusing_malformed,
+    row_of,
+)
 from hambatch.system.output_names import (
     COMPRESSED,
     FOREIGN,
@@ -29,8 +36,10 @@ from hambatch.types import Row
 class Format(Protocol):
     """What the module of a format holds; a missing package raises MissingDependency."""
 
-    def open_table(self, path: Path) -> AbstractContextManager[Callable[[Row], None]]:
-        """Write rows to exactly this path.
+    def open_table(
+        self, path: Path, carried: Sequence[str] = ()
+    ) -> AbstractContextManager[Callable[[Row], None]]:
+        """Write rows to exactly this path, with columns of a manifest after those of every table.
 
         Raises OSError when the file system refuses: on opening, writing, or as the block ends.
         A block that ends with an exception of its own raises that.
@@ -48,6 +57,7 @@ class Format(Protocol):
 
 FORMATS: dict[str, Format] = {
     "csv": csv_table,
+    "tsv": tsv_table,
     "parquet": parquet_table,
     "jsonl": jsonl_table,
     "isic": isic_table,
@@ -55,6 +65,8 @@ FORMATS: dict[str, Format] = {
 
 SUFFIXES = {
     ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".jsonl": "jsonl",
@@ -62,7 +74,13 @@ SUFFIXES = {
 }
 """The format that a suffix chooses; the first suffix of a format is the usual one."""
 
-NAMES = {"csv": "CSV", "parquet": "Parquet", "jsonl": "JSON lines", "isic": "CSV for ISIC"}
+NAMES = {
+    "csv": "CSV",
+    "tsv": "tab-separated text",
+    "parquet": "Parquet",
+    "jsonl": "JSON lines",
+    "isic": "CSV for ISIC",
+}
 
 
 def format_of(path: Path, kind: str = "auto") -> str:
@@ -107,9 +125,15 @@ def _plain(out: Path) -> Path:
     return inner if inner.suffix.lower() in SUFFIXES else out.with_suffix(".csv")
 
 
-def open_table(path: Path, kind: str) -> AbstractContextManager[Callable[[Row], None]]:
-    """Open a table of a format to write rows to; raises as :meth:`Format.open_table`."""
-    return FORMATS[kind].open_table(path)
+def open_table(
+    path: Path, kind: str, carried: Sequence[str] = ()
+) -> AbstractContextManager[Callable[[Row], None]]:
+    """Open a table of a format to write rows to; raises as :meth:`Format.open_table`.
+
+    ``carried`` names the columns of a manifest, as they stand there; every row holds a cell for
+    each of them.
+    """
+    return FORMATS[kind].open_table(path, carried)
 
 
 def read_records(path: Path, kind: str, next_step: str) -> Iterator[Record]:
@@ -122,32 +146,38 @@ def read_records(path: Path, kind: str, next_step: str) -> Iterator[Record]:
         yield from _whole(FORMATS[kind].read_records(path, ()))
 
 
-def read_rows(path: Path, kind: str) -> Iterator[Row]:
+def read_rows(path: Path, kind: str, carried: Sequence[str] = ()) -> Iterator[Row]:
     """Yield the rows that were written, one by one; the inverse of :func:`open_table`.
 
-    Columns that were added later are left out. Raises InputError, naming the file, the row
+    ``carried`` are the columns of :func:`~hambatch.sinks.publish.carried_columns`; all others
+    that follow ours were added later, and are left out. Raises InputError, naming the file, the row
     (from 1), the column and what was wanted, if it is not a table that hambatch wrote.
     """
     next_step = f"write it again: hambatch score IMAGES --out {path} --overwrite"
+    names = carried_names(carried)
     with refusing_malformed(path, next_step):
-        for number, record in enumerate(_whole(FORMATS[kind].read_records(path, COLUMNS)), 1):
-            yield row_of(record, number)
+        records = _whole(FORMATS[kind].read_records(path, (*COLUMNS, *names)))
+        for number, record in enumerate(records, 1):
+            yield row_of(record, number, names)
 
 
 def read_rows_leniently(
-    path: Path, kind: str, next_step: str
+    path: Path, kind: str, next_step: str, carried: Sequence[str] = ()
 ) -> Iterator[tuple[Record, Row] | MalformedTable]:
     """Yield each row, as it is written and read, or what is wrong with one that no run wrote.
 
-    Raises InputError if the file cannot be read in this format, or every row lacks a column.
+    ``carried`` as of :func:`read_rows`. Raises InputError if the file cannot be read in this
+    format, or every row lacks a column.
     """
+    names = carried_names(carried)
     with refusing_malformed(path, next_step):
-        for number, record in enumerate(FORMATS[kind].read_records(path, COLUMNS), 1):
+        found = FORMATS[kind].read_records(path, (*COLUMNS, *names))
+        for number, record in enumerate(found, 1):
             if isinstance(record, MalformedTable):
                 yield record
                 continue
             try:
-                yield record, row_of(record, number)
+                yield record, row_of(record, number, names)
             except MalformedTable as error:
                 yield error
 

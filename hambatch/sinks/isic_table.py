@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,13 +13,19 @@ from hambatch.system.text import encode_name, image_id_of, stem_of
 from hambatch.types import Row
 
 
-def open_table(path: Path) -> AbstractContextManager[Callable[[Row], None]]:
-    """Write rows, of a failed image the id alone; raises OSError when the file system refuses."""
+def open_table(
+    path: Path, carried: Sequence[str] = ()
+) -> AbstractContextManager[Callable[[Row], None]]:
+    """Write rows, of a failed image the id alone; raises OSError when the file system refuses.
+
+    Carried columns are left out: ISIC's server takes no other columns than these.
+    """
+    del carried
     return open_csv(path, ("image", *ISIC_COLUMNS), _values)
 
 
 def _values(row: Row) -> Iterator[Value]:
-    record = record_of(row)
+    record = record_of(replace(row, carried=()))
     yield stem_of(encode_name(row.image))
     yield from (record[f"p_{name.lower()}"] for name in ISIC_COLUMNS)
 

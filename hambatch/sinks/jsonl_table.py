@@ -9,24 +9,26 @@ from hambatch.sinks.columns import (
     MalformedTable,
     Record,
     Value,
+    carried_names,
     check_columns,
     number_text,
     record_of,
 )
+from hambatch.system import json_lines
 from hambatch.system.files import closed_at_the_end
-from hambatch.system.schema import decode
 from hambatch.types import Row
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[Callable[[Row], None]]:
+def open_table(path: Path, carried: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
     """Write rows; raises OSError when the file system refuses."""
+    names = carried_names(carried)
     with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
 
         def write(row: Row) -> None:
-            stream.write(_line(record_of(row)))
+            stream.write(_line(record_of(row, names)))
 
         yield write
 
@@ -45,36 +47,4 @@ def _json(value: Value) -> str:
 
 def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:
     """Yield one record a line; if no line holds one, raise MalformedTable at the end."""
-    first: MalformedTable | None = None
-    good = False
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
-        lines = (line for line in stream if line.strip())
-        for number, line in enumerate(lines, 1):
-            try:
-                record = _record(line, number, wanted)
-            except MalformedTable as error:
-                first = first or error
-                yield error
-            else:
-                good = True
-                yield record
-    if first and not good:
-        raise first
-
-
-def _record(line: str, number: int, wanted: Sequence[str]) -> Record:
-    try:
-        # NaN is a missing value in tables of other programs.
-        found = decode(line, strict=False)
-        # An escape such as \ud800 is JSON, but half a character; so is a byte that is no UTF-8.
-        json.dumps(found, ensure_ascii=False).encode()
-    except ValueError as error:
-        raise MalformedTable(f"no JSON in row {number} ({error})", "one object a line") from error
-    if not isinstance(found, dict):
-        raise MalformedTable(f"{line.strip()[:40]!r} in row {number}", "one object a line")
-    try:
-        check_columns(list(found), wanted)
-    except MalformedTable as error:
-        found_in = f"{error.found} in row {number}"
-        raise MalformedTable(found_in, error.wanted, found.get("image")) from error
-    return found
+    return json_lines.read_records(path, lambda found: check_columns(found, wanted))

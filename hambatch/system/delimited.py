@@ -138,29 +138,39 @@ def _cells(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> Ite
     return csv.reader(lines, delimiter=delimiter, strict=strict)
 
 
+def rows_of(stream: TextIO, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row below the header with its number, from 1; a blank line is a row without cells.
+
+    A row may be shorter than the header, and longer by empty cells. Raises NotDelimited, naming
+    the row, if it has other cells beyond the header, or a quote that is not closed.
+    """
+    wanted = len(layout.header)
+    rows = _cells(stream, layout.delimiter, strict=True)
+    number = 1
+    while True:
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            wanted_text = "cells whose quotes are closed"
+            raise NotDelimited(f"no cells in row {number} ({error})", wanted_text) from error
+        if any(cell.strip() for cell in cells[wanted:]):
+            found = f"rows with more cells than the header, the first: row {number}"
+            first = f"{excerpt(repr(cells[0]))} with {len(cells)} cells"
+            raise NotDelimited(f"{found} ({first})", f"{wanted}, one for each column")
+        yield number, cells
+        number += 1
+
+
 def width_of(path: Path) -> int:
     """Count the cells of the longest row, where cells beyond the header are all empty.
 
-    Raises NotDelimited, naming the row (from 1, below the header), if a row has other cells
-    beyond the header, or a quote that is not closed.
+    Raises NotDelimited as :func:`rows_of` does.
     """
     with open_delimited(path) as (stream, layout):
-        width = wanted = len(layout.header)
-        rows = _cells(stream, layout.delimiter, strict=True)
-        number = 1
-        while True:
-            try:
-                cells = next(rows)
-            except StopIteration:
-                return width
-            except csv.Error as error:
-                wanted_text = "cells whose quotes are closed"
-                raise NotDelimited(f"no cells in row {number} ({error})", wanted_text) from error
-            if any(cell.strip() for cell in cells[wanted:]):
-                found = f"rows with more cells than the header, the first: row {number}"
-                first = f"{excerpt(repr(cells[0]))} with {len(cells)} cells"
-                raise NotDelimited(f"{found} ({first})", f"{wanted}, one for each column")
-            width, number = max(width, len(cells)), number + 1
+        widths = (len(cells) for _, cells in rows_of(stream, layout))
+        return max(len(layout.header), max(widths, default=0))
 
 
 def _no_text(path: Path, encoding: str) -> NotDelimited:

@@ -18,6 +18,9 @@ _FORMULA = re.compile("((?:^|[;,|\"'])\\s*)([-=+@\uff0d\uff1d\uff0b\uff20])")
 
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
 
+_PLAIN = re.compile(r"[A-Za-z0-9_./][-A-Za-z0-9_./ ]*")
+"""Text that is written as it stands: to see that at once takes a fifth of the time."""
+
 
 def encode_name(name: str) -> str:
     r"""Make a file-system name (with surrogate escapes) text that is safe in a table.
@@ -27,6 +30,8 @@ def encode_name(name: str) -> str:
     >>> encode_name("caf\udce9 50%.jpg"), encode_name("a%20b.jpg"), encode_name("=1;-2 - 3.jpg")
     ('caf%E9 50%.jpg', 'a%2520b.jpg', '%3D1;%2D2 - 3.jpg')
     """
+    if _PLAIN.fullmatch(name):
+        return name
     escaped = _LOOKS_ENCODED.sub("%25", name)
     one_line = _UNPRINTABLE.sub(lambda found: _percent(found[0]), escaped)
     return _FORMULA.sub(lambda found: found[1] + _percent(found[2]), one_line)
@@ -34,6 +39,8 @@ def encode_name(name: str) -> str:
 
 def decode_name(text: str) -> str:
     """Undo :func:`encode_name`; the result names the file to the file system."""
+    if "%" not in text and text.isascii():
+        return text
     raw = _ENCODED.sub(lambda found: bytes([int(found[1], 16)]), text.encode("utf-8"))
     return raw.decode("utf-8", "surrogateescape")
 
@@ -45,8 +52,8 @@ def _percent(character: str) -> str:
 def stem_of(image: str) -> str:
     """Return the stem of the last component of an ``image`` that `score` wrote, encoded.
 
-    >>> stem_of("part_1/ISIC_0024306.jpg"), stem_of("a.zip!/b/c.d.png")
-    ('ISIC_0024306', 'c.d')
+    >>> stem_of("part_1/ISIC_0024306.jpg"), stem_of("a.zip!/b/c.d.png"), stem_of("a.jpg#2")
+    ('ISIC_0024306', 'c.d', 'a')
     """
     return encode_name(_stem(image))
 
@@ -86,6 +93,11 @@ def problem_with_cell(text: str) -> str:
     if _UNPRINTABLE.search(text):
         return "a control character"
     return "the start of a formula" if _FORMULA.search(text) else ""
+
+
+def loose_name(column: str) -> str:
+    """Bring a column's name to one form of those that people write: ``Image ID``, ``image_id``."""
+    return re.sub(r"[\s_-]+", "_", column.strip()).casefold()
 
 
 LONGEST_NAME = 255

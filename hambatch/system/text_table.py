@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from hambatch.errors import InputError
 from hambatch.system.delimited import Layout, NotDelimited, open_delimited, width_of
-from hambatch.system.text import COLUMNS_NAMED, NAMED, excerpt, first_names, problem_with_cell
+from hambatch.system.text import (
+    COLUMNS_NAMED,
+    NAMED,
+    excerpt,
+    first_names,
+    loose_name,
+    problem_with_cell,
+)
 
 MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "#n/a", "null", "none", "unknown"})
 """What programs write, in any case, for a value that is not known."""
@@ -64,12 +71,12 @@ class TextTable:
 
     def _names(self, found: list[str], wanted: tuple[str, ...]) -> list[str]:
         """Name the columns; empty for those that are left out."""
-        exact, loose = _places(found), _places(map(_loose, found), leave=_at(found, wanted))
+        exact, loose = _places(found), _places(map(loose_name, found), leave=_at(found, wanted))
         names = ["" for _ in found]
         for name, places in exact.items():
             names[places[0]] = name
         for column in wanted:
-            places = exact.get(column) or loose.get(_loose(column), [])
+            places = exact.get(column) or loose.get(loose_name(column), [])
             if len(places) > 1:
                 which = " and ".join(
                     f"{excerpt(repr(found[k]))} (column {k + 1})" for k in places[:NAMED]
@@ -249,8 +256,3 @@ def _places(names: Iterable[str], leave: Container[int] = ()) -> dict[str, list[
 def _at(names: Sequence[str], wanted: Iterable[str]) -> set[int]:
     exact = set(wanted)
     return {place for place, name in enumerate(names) if name in exact}
-
-
-def _loose(name: str) -> str:
-    """Bring names to one form that people write in several: ``Image ID``, ``image_id``."""
-    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()

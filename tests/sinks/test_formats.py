@@ -24,15 +24,17 @@ from hambatch.sinks.formats import (
     read_rows,
     read_rows_leniently,
 )
+from hambatch.system import parquet
 from hambatch.types import Row
 from tests.sinks.made_rows import random_rows, write_rows
 
 ROWS = random_rows(40)
 
-READABLE = ("csv", "jsonl", "parquet")
+READABLE = ("csv", "tsv", "jsonl", "parquet")
 
 READERS = {
     "csv": lambda path: pd.read_csv(path, keep_default_na=False, na_values=[""]),
+    "tsv": lambda path: pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""]),
     "jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, precise_float=True),
     "parquet": pd.read_parquet,
 }
@@ -44,6 +46,8 @@ READERS = {
         ("p.csv", "auto", "csv"),
         ("p.parquet", "auto", "parquet"),
         ("p.PQ", "auto", "parquet"),
+        ("p.tsv", "auto", "tsv"),
+        ("p.TAB", "auto", "tsv"),
         ("p.jsonl", "auto", "jsonl"),
         ("p.ndjson", "auto", "jsonl"),
         ("p", "auto", "csv"),
@@ -108,7 +112,7 @@ def test_failed_rows_have_no_prediction_and_no_numbers(tmp_path: Path, kind: str
         assert (table[column].isna() == (table["status"] == "failed")).all()
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "isic"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "isic"])
 def test_text_formats_have_one_line_a_row_and_six_decimals(tmp_path: Path, kind: str) -> None:
     text = write_rows(tmp_path / "table", kind, ROWS).read_text(encoding="utf-8")
     assert len(text.splitlines()) == len(ROWS) + (kind != "jsonl")
@@ -155,11 +159,12 @@ def test_zero_has_no_sign(tmp_path: Path) -> None:
     assert "-0" not in write_rows(tmp_path / "table", "csv", [row]).read_text()
 
 
-@pytest.mark.parametrize("kind", READABLE)
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_memory_does_not_grow_with_the_table(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet_table, "ROWS_A_GROUP", 200)
+    for module in (parquet_table, parquet):
+        monkeypatch.setattr(module, "ROWS_A_GROUP", 200)
     rows = random_rows(3_000)
     list(read_rows(write_rows(tmp_path / "warm", kind, rows[:9]), kind))
     tracemalloc.start()
@@ -207,6 +212,7 @@ def test_a_whole_table_holds_nothing_malformed(tmp_path: Path, kind: str) -> Non
     [
         ("csv", b"x.jpg,ok"),
         ("csv", b'"a"b,ok'),
+        ("tsv", b'"a"b\tok'),
         ("csv", b"x.jpg,failed" + b"," * 14 + b"\xff"),
         ("jsonl", b"{"),
         ("jsonl", b"[]"),
@@ -219,7 +225,7 @@ def test_one_malformed_row_hides_no_other(
 ) -> None:
     path = write_rows(tmp_path / "table", kind, ROWS)
     lines = path.read_bytes().splitlines()
-    rows = slice(kind == "csv", None)
+    rows = slice(kind != "jsonl", None)
     changed = lines[rows]
     changed[place] = line
     path.write_bytes(b"\n".join([*lines[: rows.start], *changed]))

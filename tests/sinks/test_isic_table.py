@@ -33,3 +33,11 @@ def test_ids_that_would_stand_there_twice_are_named_once() -> None:
         "1": ["1.png", "a/1.jpg", "b/1.jpg"],
     }
     assert repeated_ids(iter(names[:2])) == {}
+
+
+def test_members_of_archives_and_copies_have_the_id_of_their_file(tmp_path: Path) -> None:
+    names = ["night.zip!/sub/1.jpg", "night.zip!/2.jpg", "2.jpg#2"]
+    rows = [Row(name, "failed") for name in names]
+    lines = write_rows(tmp_path / "p.csv", "isic", rows).read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == ["1", "2", "2"]
+    assert repeated_ids(names) == {"2": names[:0:-1]}

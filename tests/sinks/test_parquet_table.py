@@ -67,7 +67,7 @@ def test_without_pyarrow_the_extra_is_named_and_the_other_formats_work(tmp_path:
         "from pathlib import Path\n"
         "from hambatch.errors import MissingDependency\n"
         "from hambatch.sinks.formats import open_table\n"
-        "for kind in ('csv', 'jsonl', 'isic'):\n"
+        "for kind in ('csv', 'tsv', 'jsonl', 'isic'):\n"
         "    with open_table(Path(kind), kind): pass\n"
         "try:\n"
         "    with open_table(Path('p'), 'parquet'): pass\n"
@@ -77,4 +77,4 @@ def test_without_pyarrow_the_extra_is_named_and_the_other_formats_work(tmp_path:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert "pip install 'hambatch[parquet]'" in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["csv", "isic", "jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["csv", "isic", "jsonl", "tsv"]
