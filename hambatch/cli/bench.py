@@ -33,9 +33,12 @@ ENGINE, PIPELINE, SCORE = BenchEngineOptions(), BenchPipelineOptions(), BenchSco
 BACKENDS = click.Choice(["openvino", "tensorrt", "keras"])
 SIZES, COUNTS = click.IntRange(1, 1024), click.IntRange(0, 1024)
 LOADS, READERS = FiniteRange(0, 1), click.IntRange(1, 256)
+PATH = click.Path(path_type=Path)
 
 DECODE_THREADS = "Decoding threads; 0: one per core."
 LOAD = "Share of a batch that the GPU's JPEG engine decodes."
+
+Words = tuple[Path, ...]
 
 Options = BenchEngineOptions | BenchPipelineOptions | BenchScoreOptions
 
@@ -61,7 +64,7 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
         option("--count", count, click.IntRange(1, 10**6)),
         option("--repeats", repeats, click.IntRange(1, REPEATS_AT_MOST)),
         option("--engine", "Name of an installed engine, or a folder.", click.STRING),
-        click.argument("source", required=False, type=click.Path(path_type=Path)),
+        click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=PATH),
     )
     return lambda command: reduce(lambda made, decorate: decorate(made), decorators, command)
 
@@ -78,11 +81,11 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
 @of_engine("--percentile", "Percentile of latencies, with 99 % confidence.", FiniteRange(1, 99.99))
 @of_engine("--samples", "Latencies to take; 0: what --percentile needs.", click.IntRange(0, 10**7))
 @of_engine("--max-seconds", "Most seconds of latencies per combination.", FiniteRange(0.01, 86_400))
-def engine(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
+def engine(sources: Words, out: Path | None, plots: Path | None, **options: object) -> None:
     """Inference alone, on arrays in memory; every combination of listed values."""
     from hambatch.bench.engine import bench_engine
 
-    run(bench_engine, source, BenchEngineOptions(**options), out, plots)  # type: ignore[arg-type]
+    run(bench_engine, sources, BenchEngineOptions(**options), out, plots)  # type: ignore[arg-type]
 
 
 @bench.command("pipeline", examples="hambatch bench pipeline ./images --decode-threads 1,2")
@@ -91,11 +94,11 @@ def engine(source: Path | None, out: Path | None, plots: Path | None, **options:
 @of_pipeline("--decode-threads", DECODE_THREADS, Listed(COUNTS))
 @of_pipeline("--readers", "Reading threads.", READERS)
 @of_pipeline("--hw-decoder-load", LOAD, Listed(LOADS))
-def pipeline(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
+def pipeline(sources: Words, out: Path | None, plots: Path | None, **options: object) -> None:
     """Read alone; read, decode and resize. Lists like 16,32: every combination is measured."""
     from hambatch.bench.pipeline import bench_pipeline
 
-    run(bench_pipeline, source, BenchPipelineOptions(**options), out, plots)  # type: ignore[arg-type]
+    run(bench_pipeline, sources, BenchPipelineOptions(**options), out, plots)  # type: ignore[arg-type]
 
 
 @bench.command("score", examples="hambatch bench score ./images --out score.json --plots plots")
@@ -108,16 +111,16 @@ def pipeline(source: Path | None, out: Path | None, plots: Path | None, **option
 @of_score("--decode-threads", DECODE_THREADS, COUNTS)
 @of_score("--readers", "Reading threads.", READERS)
 @of_score("--hw-decoder-load", LOAD, LOADS)
-def score(source: Path | None, out: Path | None, plots: Path | None, **options: object) -> None:
+def score(sources: Words, out: Path | None, plots: Path | None, **options: object) -> None:
     """The stages of a run apart, the whole run, and how near it is to its ceiling."""
     from hambatch.bench.score import bench_score
 
-    run(bench_score, source, BenchScoreOptions(**options), out, plots)  # type: ignore[arg-type]
+    run(bench_score, sources, BenchScoreOptions(**options), out, plots)  # type: ignore[arg-type]
 
 
 def run(
     measure: Callable[..., dict[str, Any]],
-    source: Path | None,
+    sources: Words,
     options: Options,
     out: Path | None,
     plots: Path | None,
@@ -128,7 +131,7 @@ def run(
     from hambatch.cli.progress import progress
 
     check_outputs(out, plots)
-    result = measure(source, options, progress("turns"))
+    result = measure(sources, options, progress("turns"))
     written = write_outputs(result, out, plots)
     click.echo("".join(f"Wrote {path}\n" for path in written), nl=False, err=True)
     click.echo(as_text(result))
@@ -146,8 +149,8 @@ class Replacement(click.ParamType[tuple[str, str]]):
 
 
 @bench.command("compare", examples="hambatch bench compare before.json after.json")
-@click.argument("a", metavar="A.json", type=click.Path(path_type=Path))
-@click.argument("b", metavar="B.json", type=click.Path(path_type=Path))
+@click.argument("a", metavar="A.json", type=PATH)
+@click.argument("b", metavar="B.json", type=PATH)
 @click.option(
     "--series",
     metavar="OLD=NEW",

@@ -39,9 +39,10 @@ hambatch evaluate preds.csv --truth labels.csv --against other.csv
 )
 @click.option(
     "--images",
-    metavar="DIR",
+    metavar="SOURCE",
+    multiple=True,
     type=PATH,
-    help="Folder of the evaluated images: their pictures are compared with those trained on.",
+    help="Where the evaluated images lie: their pictures are compared with those trained on.",
 )
 @click.option(
     "--exclude-trained", is_flag=True, help="Leave images out that the engine was trained on."

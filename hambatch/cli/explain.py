@@ -27,6 +27,7 @@ option = option_of(DEFAULTS)
 
 EXAMPLES = """
 hambatch explain ./images/one.jpg --out maps
+hambatch explain 'night.zip!/one.jpg' --out maps
 hambatch explain --from preds.csv --label mel --top 20 --out maps
 """
 
@@ -45,7 +46,13 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
     type=click.Choice(CLASSES),
     help="Class whose map is drawn; default: the predicted class (with --from: the table's).",
 )
-@click.option("--source", type=PATH, help="With --from: where the images lie now.")
+@click.option(
+    "--source",
+    metavar="SOURCE",
+    multiple=True,
+    type=PATH,
+    help="With --from: where the images lie now; once for each source of the run, in its order.",
+)
 @option("--label", "With --from: only images of this prediction.", click.Choice(CLASSES))
 @option("--top", "With --from: the N images with the highest probability.", click.IntRange(1))
 @click.pass_context
@@ -55,7 +62,7 @@ def explain(
     images: tuple[Path, ...],
     table: Path | None,
     out: Path,
-    source: Path | None,
+    source: tuple[Path, ...],
     **options: object,
 ) -> None:
     """Draw where each IMAGE, or image of a table, holds the evidence for a class.

@@ -22,7 +22,9 @@ hambatch parity ./images --device gpu --out parity.json
 
 
 @click.command(cls=Command, examples=EXAMPLES, context_settings={"show_default": True})
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument(
+    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @option("--engine", "Name of an installed engine, or a folder.")
 @option(
     "--device",
@@ -34,11 +36,13 @@ hambatch parity ./images --device gpu --out parity.json
     "auto: all that the engine and this machine have.",
     click.Choice(["auto", "fp32", "fp16", "int8"]),
 )
-@option("--count", "Images, spread evenly over the folder.", click.IntRange(1, 10_000))
+@option("--count", "Images, spread evenly over all that there are.", click.IntRange(1, 10_000))
 @click.option("--out", type=OutputFile(JSON, "JSON"), help="JSON result to write.")
 @click.pass_context
-def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: object) -> None:
-    """Score the same images of SOURCE by every path, and compare them with the CPU's FP32.
+def parity(
+    ctx: click.Context, /, sources: tuple[Path, ...], out: Path | None, **options: object
+) -> None:
+    """Score the same images of each SOURCE by every path, and compare them with the CPU's FP32.
 
     Paths are the decoder and backend of the CPU, those of a GPU, and Keras, each in its
     precisions; a path that cannot be taken here is named with the reason. Exit codes: 0 all
@@ -51,7 +55,7 @@ def parity(ctx: click.Context, /, source: Path, out: Path | None, **options: obj
 
     check_outputs(out, None)
     chosen = ParityOptions(**options)  # type: ignore[arg-type]
-    found = measure_parity(source, chosen, progress("runs"))
+    found = measure_parity(sources, chosen, progress("runs"))
     result = as_document(found)
     write_outputs(result, out, None)
     click.echo(as_text(result))

@@ -21,6 +21,9 @@ hambatch score ./images --out preds.csv
 hambatch score ./images --out preds.parquet --device gpu
 # the same command again resumes a run that was stopped
 hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
+# every night: a row for what came since, the other rows are kept
+hambatch score ./images old.zip --out preds.csv --update
+find ./images -newer last -print0 | hambatch score - -0 --out new.csv
 # a table that nobody can forge without the key
 openssl genpkey -algorithm ed25519 -out night.key
 hambatch score ./images --out preds.csv --sign night.key
@@ -28,13 +31,15 @@ hambatch score ./images --out preds.csv --sign night.key
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument(
+    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option("--out", required=True, type=OutputFile(), help="Table to write.")
 @click.option(
     "--format",
     "kind",
     default="auto",
-    type=click.Choice(["auto", "csv", "parquet", "jsonl", "isic"]),
+    type=click.Choice(["auto", "csv", "tsv", "parquet", "jsonl", "isic"]),
     help="Format of the table; auto: by the suffix of --out.",
 )
 @click.option(
@@ -45,12 +50,24 @@ hambatch score ./images --out preds.csv --sign night.key
 @click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
 @click.option("--retry-failed", is_flag=True, help="Score the failed rows of a table again.")
 @click.option(
+    "--update", is_flag=True, help="Score what is new or changed since the table; keep other rows."
+)
+@click.option(
+    "--rehash",
+    default=0.0,
+    metavar="PERCENT",
+    type=FiniteRange(0, 100),
+    help="With --update: read this share of the unchanged files too, to find damaged disks.",
+)
+@click.option(
     "--sign",
     metavar="KEY",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Ed25519 private key (PEM): seal table and record, for `verify --key`.",
 )
 @option("--follow-symlinks", "Follow symbolic links that lead out of SOURCE.")
+@option("--archives", "Score archives inside SOURCE too, one level deep.")
+@click.option("-0", "null", is_flag=True, help="Paths on stdin end with NUL, as of find -print0.")
 @option("--engine", "Name of an installed engine, or a folder.")
 @option(
     "--device",
@@ -81,6 +98,11 @@ hambatch score ./images --out preds.csv --sign night.key
 @option("--max-megabytes", "A larger file is a failed row.", FiniteRange(0.1, 1e6))
 @option(
     "--max-megapixels", "A larger image, by its header, is a failed row.", FiniteRange(0.1, 1e6)
+)
+@option(
+    "--max-ratio",
+    "An archive or member that inflates more than X-fold is a failed row.",
+    FiniteRange(1, 1e9),
 )
 @option(
     "--min-side",
@@ -144,20 +166,25 @@ hambatch score ./images --out preds.csv --sign night.key
 def score(
     ctx: click.Context,
     /,
-    source: Path,
+    sources: tuple[Path, ...],
     out: Path,
     kind: str,
     journal_dir: Path | None,
     overwrite: bool,
     retry_failed: bool,
+    update: bool,
+    rehash: float,
+    null: bool,
     sign: Path | None,
     hw_decoder_load: float,
     preallocate: tuple[int, int],
     **options: object,
 ) -> None:
-    """Score every JPEG and PNG below SOURCE into a table, one row per image.
+    """Score every JPEG and PNG of each SOURCE into a table, one row per image.
 
-    After any interruption, the same command resumes.
+    A SOURCE is a folder, an image, a quoted glob, a zip, a tar (.gz, .zst), a manifest (.csv,
+    .tsv, .parquet, .jsonl with a column `image`), or - for paths on stdin. After any
+    interruption, the same command resumes.
 
     Exit codes: 0 all scored; 1 the run failed; 2 wrong command line; 3 done, but
     some images failed or have no row, or folders could not be read; 130 interrupted.
@@ -167,11 +194,16 @@ def score(
 
     if overwrite and retry_failed:
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")
+    if update and (overwrite or retry_failed):
+        raise click.UsageError("--update goes with neither --overwrite nor --retry-failed")
+    if rehash and not update:
+        raise click.UsageError("--rehash goes with --update")
     decoder = DecoderOptions(hw_decoder_load, *preallocate)
     chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
-    how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed, "sign": sign}
+    how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed}
+    how |= {"sign": sign, "null": null, "update": update, "rehash": rehash}
     outcome = run(
-        source, out, kind, chosen, journal_dir, **how, progress=show_rows, on_plan=show_plan
+        sources, out, kind, chosen, journal_dir, **how, progress=show_rows, on_plan=show_plan
     )
     click.echo(describe(outcome, out), err=True)
     ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)

@@ -11,6 +11,7 @@ from hambatch.score.plan import RunPlan
 from hambatch.score.record import ChangedSince, Tally
 from hambatch.score.run import Outcome
 from hambatch.score.runner import Progressed
+from hambatch.sources.folder import Survey
 from hambatch.sources.skipped import describe_skipped
 from hambatch.system.cpu import available_cores, named_cores
 from hambatch.system.text import encode_name, plural
@@ -86,6 +87,25 @@ def describe(outcome: Outcome, out: Path) -> str:
     if outcome.without_row:
         files = plural(outcome.without_row, "file")
         lines.append(f"  no row in the submission: {files} whose image id another file has")
+    lines += _without_a_row(survey)
+    lines += _of_update(outcome)
+    lines += _since_begun(outcome.changes, updates=outcome.updated is not None)
+    if outcome.seal:
+        lines.append(f"  {outcome.seal}")
+    if outcome.out != out:
+        link, target = encode_name(str(out)), encode_name(str(outcome.out))
+        lines.append(f"  {link} is a link: written to {target}")
+    if not has_dali():
+        lines.append("  DALI is not installed here: Pillow decoded, more slowly")
+    return "\n".join(lines)
+
+
+def _without_a_row(survey: Survey) -> list[str]:
+    """Say what the sources hold beside their images."""
+    lines = []
+    if survey.archives.count:
+        found = f"{plural(survey.archives.count, 'archive')}{_first(survey.archives.names)}"
+        lines.append(f"  not looked into, no row: {found} (--archives scores what is in them)")
     if survey.others.count:
         lines.append(f"  not images, no row: {plural(survey.others.count, 'file')}")
     lines += [
@@ -98,18 +118,36 @@ def describe(outcome: Outcome, out: Path) -> str:
     lines += [f"  not scored: {line}" for line in describe_skipped(survey.skipped)]
     if any(found.folders for found in survey.skipped.values()):
         lines.append("    (to score such a folder, name it as SOURCE)")
-    lines += _since_begun(outcome.changes)
-    if outcome.seal:
-        lines.append(f"  {outcome.seal}")
-    if outcome.out != out:
-        link, target = encode_name(str(out)), encode_name(str(outcome.out))
-        lines.append(f"  {link} is a link: written to {target}")
-    if not has_dali():
-        lines.append("  DALI is not installed here: Pillow decoded, more slowly")
-    return "\n".join(lines)
+    return lines
 
 
-def _since_begun(changes: ChangedSince) -> list[str]:
+def _of_update(outcome: Outcome) -> list[str]:
+    """Say what an update changed, and what it could not build on."""
+    updated, name = outcome.updated, encode_name(outcome.out.name)
+    if updated is None:
+        return []
+    said = [f"{count:,} {what}" for what, count in updated.changes.items() if count]
+    said = said or ["nothing new"]
+    lines = [f"  update: {', '.join(said)}, {updated.kept:,} rows kept ({name}.changes.csv)"]
+    if updated.rescored_because:
+        lines.append(f"  no row was kept: {updated.rescored_because}")
+    if updated.index_not_used:
+        lines.append(
+            f"  {name}.index was not used ({updated.index_not_used}): every file was read to "
+            "compare its bytes"
+        )
+    if updated.rehashed:
+        lines.append(f"  read again (--rehash): {plural(updated.rehashed, 'file')}")
+    if updated.other_bytes.count:
+        files = plural(updated.other_bytes.count, "file")
+        lines.append(
+            f"  other bytes, though size, times and inode are the same: {files}"
+            f"{_first(updated.other_bytes.names)}: check this disk"
+        )
+    return lines
+
+
+def _since_begun(changes: ChangedSince, *, updates: bool) -> list[str]:
     """Say what became of SOURCE since the run began, and how to score what has no row."""
     if changes.problem:
         return [
@@ -127,7 +165,12 @@ def _since_begun(changes: ChangedSince) -> list[str]:
     )
     lines += [f"  {what}: {plural(n, 'file')}{_first(names)}" for what, n, names in counted if n]
     if changes.added or changes.changed:
-        lines.append("  Next: add --overwrite to score all files again, or name another --out")
+        lines.append(
+            "  Next: the same command again scores them"
+            if updates
+            else "  Next: add --update to score them, --overwrite to score all files again, or "
+            "name another --out"
+        )
     return lines
 
 

@@ -17,6 +17,7 @@ option = option_of(DEFAULTS)
 
 EXAMPLES = """
 hambatch verify preds.csv ./images
+hambatch verify preds.csv ./images more.zip
 hambatch verify preds.csv ./images --sample 500 --seed 7
 # a table of `hambatch score --sign night.key`
 openssl pkey -in night.key -pubout -out night.pub
@@ -26,14 +27,17 @@ hambatch verify preds.csv ./images --key night.pub
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("table", metavar="PREDS", type=click.Path(path_type=Path))
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument(
+    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "--format",
     "kind",
     default="auto",
-    type=click.Choice(["auto", "csv", "parquet", "jsonl", "isic"]),
+    type=click.Choice(["auto", "csv", "tsv", "parquet", "jsonl", "isic"]),
     help="Format of the table; auto: by its suffix. Of isic only record and seal are checked.",
 )
+@click.option("-0", "null", is_flag=True, help="Paths on stdin end with NUL, as of find -print0.")
 @option("--engine", "Name or folder; default: that of the record.")
 @option("--sample", "Scored rows, and failed rows, to score again.", click.IntRange(0))
 @option("--seed", "Repeats a sample; default: a random one, which is printed.", click.IntRange(0))
@@ -44,8 +48,10 @@ hambatch verify preds.csv ./images --key night.pub
     metavar="PUBLIC_KEY",
 )
 @click.pass_context
-def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **options: object) -> None:
-    """Compare the table PREDS with its record, the images of SOURCE and the engine.
+def verify(
+    ctx: click.Context, /, table: Path, sources: tuple[Path, ...], kind: str, **options: object
+) -> None:
+    """Compare the table PREDS with its record, the images of each SOURCE and the engine.
 
     Every file is hashed again, and every row checked; a random sample is scored
     again. Who can write table and record can forge both, unless a key sealed them
@@ -55,7 +61,7 @@ def verify(ctx: click.Context, /, table: Path, source: Path, kind: str, **option
     from hambatch.checks.verify.table import as_csv
     from hambatch.checks.verify.verify import verify as run
 
-    verdict = run(table, source, kind, VerifyOptions(**options), progress("files"))  # type: ignore[arg-type]
+    verdict = run(table, sources, kind, VerifyOptions(**options), progress("files"))  # type: ignore[arg-type]
     if verdict.differences:
         click.echo(as_csv(verdict.differences), nl=False)
     click.echo(verdict.proven, err=True)

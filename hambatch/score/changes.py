@@ -18,14 +18,16 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from hambatch.errors import InputError
-from hambatch.score.plan import RunPlan
 from hambatch.score.record import ChangedSince, utc_now
 from hambatch.score.runner import Run
-from hambatch.score.start import list_source
+from hambatch.score.start import list_for_run
+from hambatch.sources.entry import Entry
 from hambatch.sources.folder import LeftOut
-from hambatch.sources.listing import Changes, Listing, compare, refuse_no_images
+from hambatch.sources.images import refuse_no_images
+from hambatch.sources.listing import Changes, compare
 from hambatch.sources.reading import Item, read_ahead
-from hambatch.system.text import encode_name
+from hambatch.sources.reading_order import in_reading_order
+from hambatch.system.text import decode_name, encode_name
 
 CLOCK_S = 2
 """A file changed so shortly before the beginning is read again as well: FAT counts by two seconds,
@@ -45,16 +47,16 @@ def take_back_missing(run: Run) -> bool:
     """
     if not (failed := set(run.log.failures())):
         return False
-    with_names = ((index, name) for index, name in enumerate(run.listing) if index in failed)
+    images = enumerate(run.listing.entries())
     missing = [
-        (index, os.path.exists(run.source / name))
-        for index, name in with_names
-        if run.log.row(index, name).reason == MISSING
+        (index, run.sources.path_of(entry).exists())
+        for index, entry in images
+        if index in failed and run.log.row(index, decode_name(entry.name)).reason == MISSING
     ]
     if not missing:
         return False
     try:
-        refuse_no_images(run.source, follow_symlinks=run.plan.used.follow_symlinks)
+        refuse_no_images(run.sources)
     except InputError as error:
         run.log.void(index for index, _ in missing)
         found, *_ = str(error).splitlines()
@@ -67,13 +69,48 @@ def take_back_missing(run: Run) -> bool:
     return bool(back)
 
 
+class _Touched:
+    """Which files were touched since a time."""
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        # Members of one archive follow one another, and so do files of one folder.
+        self.is_touched = lru_cache(maxsize=1)(self._is_touched)
+        self._was_renamed = lru_cache(maxsize=64)(self._above_was_renamed)
+
+    def is_untouched_file(self, path: Path) -> bool:
+        """Tell whether a file is there and was left alone."""
+        return path.is_file() and not self.is_touched(str(path))
+
+    def images(self, run: Run) -> Iterator[tuple[int, Entry]]:
+        """Yield images whose file, bytes or entry, changed; missing ones are left out."""
+        for index, entry in enumerate(run.listing.entries()):
+            if self.is_touched(run.sources.where(entry)):
+                yield index, entry
+
+    def _is_touched(self, path: str) -> bool:
+        try:
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode) and status.st_ctime < self._since:
+                status = os.stat(path)
+        except OSError:
+            return False
+        # ctime, not mtime: a copy may keep the time of its original.
+        return status.st_ctime >= self._since or self._was_renamed(os.path.dirname(path))
+
+    def _above_was_renamed(self, folder: str) -> bool:
+        above = os.path.dirname(folder)
+        return _was_renamed(folder, self._since) or (above != folder and self._was_renamed(above))
+
+
 def look_again(run: Run) -> ChangedSince:
     """List SOURCE again and compare it with the run's listing and rows; never raises for SOURCE."""
     began = run.journal.begun_with
     looked = ChangedSince(since_utc=began.oldest_row_utc or began.begun_utc, looked_utc=utc_now())
     try:
-        changes, unreadable = _came_and_went(run.listing, run.source, run.plan, run.out)
-        changed = _of_other_bytes(run, _reading_since(run, looked))
+        touched = _Touched(_reading_since(run, looked))
+        changes, unreadable = _came_and_went(run, touched)
+        changed = _of_other_bytes(run, touched)
     except (InputError, OSError, ValueError) as error:
         first, *_ = str(error).splitlines()
         return replace(looked, problem=encode_name(first))
@@ -88,37 +125,49 @@ def look_again(run: Run) -> ChangedSince:
     )
 
 
-def _came_and_went(
-    listing: Listing, source: Path, plan: RunPlan, out: Path
-) -> tuple[Changes, dict[str, str]]:
-    """Compare two listings; besides, folders that could be read when the first was made."""
-    path = listing.path.with_name("listing.now")
+def _came_and_went(run: Run, touched: _Touched) -> tuple[Changes, dict[str, str]]:
+    """Compare two listings; besides, folders that could be read when the first was made.
+
+    An archive that nobody touched is not looked through again.
+    """
+    if not run.sources.can_be_listed_again:
+        return Changes(), {}
+    path = run.listing.path.with_name("listing.now")
     try:
-        now = list_source(source, path, plan, out)
-        before = listing.survey.unreadable
+        now = list_for_run(run.sources, path, run.out, leave_out=touched.is_untouched_file)
+        before = run.listing.survey.unreadable
         lost = {n: why for n, why in now.survey.unreadable.items() if n not in before}
-        return compare(listing, now), lost
+        return compare(_others(run, touched), now.encoded()), lost
     finally:
         path.unlink(missing_ok=True)
 
 
-def _of_other_bytes(run: Run, since: float) -> LeftOut:
+def _others(run: Run, touched: _Touched) -> Iterator[str]:
+    """Yield the names of all images but those in archives that nobody touched."""
+    for entry in run.listing.entries():
+        if not (entry.cut and touched.is_untouched_file(run.sources.path_of(entry))):
+            yield entry.name
+
+
+def _of_other_bytes(run: Run, touched: _Touched) -> LeftOut:
     """Find rows whose file has other bytes now; only files that were touched are read."""
     found = LeftOut()
-    touched = _touched(run.listing, run.source, since)
-    batches = iter(lambda: list(islice(touched, READ_AT_ONCE)), [])
-    names: dict[int, str] = {}
+    waiting = in_reading_order(touched.images(run))
+    batches = iter(lambda: list(islice(waiting, READ_AT_ONCE)), [])
+    images: dict[int, Entry] = {}
 
     def items() -> Iterator[list[Item]]:
         for batch in batches:
-            names.update(batch)
-            yield [Item(index, run.source / name) for index, name in batch]
+            images.update(batch)
+            yield [run.sources.item(index, entry) for index, entry in batch]
 
     for fetched in read_ahead(items(), READERS, bounds=run.plan.job.bounds):
         for file in fetched:
-            name = names.pop(file.index)
+            entry = images.pop(file.index)
+            name = decode_name(entry.name)
             scored = run.log.row(file.index, name).sha256
-            if scored and file.sha256 != scored and os.path.lexists(run.source / name):
+            is_there = os.path.lexists(run.sources.path_of(entry))
+            if scored and file.sha256 != scored and is_there:
                 found.add(name)
     return found
 
@@ -133,27 +182,6 @@ def _reading_since(run: Run, looked: ChangedSince) -> float:
     seconds = [_seconds(utc) for utc in times]
     was_set_back = any(later < earlier - CLOCK_S for earlier, later in pairwise(seconds))
     return -math.inf if was_set_back else seconds[0] - CLOCK_S
-
-
-def _touched(listing: Listing, source: Path, since: float) -> Iterator[tuple[int, str]]:
-    """Yield the files whose bytes or entry changed after a time; missing ones are left out."""
-    root = os.path.join(os.path.realpath(source), "")
-
-    @lru_cache(maxsize=64)
-    def was_renamed(folder: str) -> bool:
-        above = os.path.dirname(folder)
-        return _was_renamed(folder, since) or (above != folder and was_renamed(above))
-
-    for index, name in enumerate(listing):
-        try:
-            status = os.lstat(root + name)
-            if stat.S_ISLNK(status.st_mode) and status.st_ctime < since:
-                status = os.stat(root + name)
-        except OSError:
-            continue
-        # ctime, not mtime: a copy may keep the time of its original.
-        if status.st_ctime >= since or was_renamed(os.path.dirname(root + name)):
-            yield index, name
 
 
 def _was_renamed(folder: str, since: float) -> bool:

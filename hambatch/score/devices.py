@@ -32,6 +32,8 @@ class Device(NamedTuple):
 class DevicePool:
     """A worker for each device of a run; they load their engine from the moment it is made.
 
+    Not so with ``at_once`` False: then they are started when there is work for them.
+
     A GPU that fails is not used again: the other GPUs do what it has left, or the CPU where
     there is none. That happens once: a run that loses another device later ends with its
     error, and finished rows are kept.
@@ -47,7 +49,7 @@ class DevicePool:
         For each GPU that failed: ``from``, ``to`` and ``why``.
     """
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, *, at_once: bool = True) -> None:
         self._plan = plan
         self.left: dict[int, str] = {}
         self.handed_over: list[dict[str, str]] = []
@@ -58,7 +60,7 @@ class DevicePool:
         self._failed: dict[str, HambatchError] = {}
         self._used: list[SupervisedWorker] = []
         self._devices, self._jobs = plan.devices, dict(plan.jobs)
-        self._started = {name: self._start(name) for name in self._devices}
+        self._started = {name: self._start(name) for name in self._devices if at_once}
 
     def __enter__(self) -> "DevicePool":
         """Return the pool, whose workers are loading."""

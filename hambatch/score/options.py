@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.pipelines.options import DecoderOptions
+from hambatch.sources.options import MAX_RATIO
 
 Threads = Annotated[int, Meta(ge=0, le=1024)]
 VIEWS_AT_MOST = 8
@@ -22,7 +23,8 @@ class ScoreOptions:
     ``threads``, ``streams`` and ``decode_threads`` 0 mean: chosen from the cores of
     this machine (:mod:`hambatch.system.cpu`). ``max_megabytes`` (10^6 bytes),
     ``max_megapixels``, ``min_side`` (pixels), ``max_aspect`` (longer by shorter side) and
-    ``decode_seconds`` are limits of one file; ``fail_over`` is the
+    ``decode_seconds`` are limits of one file; an archive that inflates more than ``max_ratio``-fold
+    is not read, and ``archives`` reads those inside a source too; ``fail_over`` is the
     percentage of failed images above which a run stops. Probabilities are the mean over
     ``tta`` views of an image (:mod:`hambatch.backends.test_time_augmentation`);
     ``calibration`` applies the engine's fitted temperature, if it has one; every
@@ -46,6 +48,8 @@ class ScoreOptions:
     readers: Annotated[int, Meta(ge=1, le=256)] = 2
     prefetch: Annotated[int, Meta(ge=1, le=32)] = 2
     follow_symlinks: bool = False
+    archives: bool = False
+    max_ratio: Annotated[float, Meta(ge=1, le=1e9)] = MAX_RATIO
     max_megabytes: Amount = 64.0
     max_megapixels: Amount = 100.0
     min_side: Annotated[int, Meta(ge=1, le=10**9)] = 28

@@ -1,7 +1,6 @@
 """The run plan: device, backend, precision and cores, resolved once before a run starts."""
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from hambatch.errors import BackendError, HambatchError, InputError
 from hambatch.score.options import ScoreOptions
 from hambatch.score.worker.protocol import Job
 from hambatch.sources.reading import Limits
+from hambatch.sources.source import Sources, find_sources
 from hambatch.system.cache import problem_with
 from hambatch.system.cpu import available_cores, instruction_set, share_cores
 from hambatch.system.gpus import Gpu, Probe, chosen_gpu, probe_gpus
@@ -51,6 +51,20 @@ class Placement:
     def named(self) -> str:
         """For people: ``cpu``, or ``gpu 0,1``."""
         return f"gpu {self.device}" if self.gpus else CPU
+
+
+def sources_of(words: Sequence[Path], options: ScoreOptions, *, null: bool = False) -> Sources:
+    """Find what a command line names, to be looked through as the options say.
+
+    Raises InputError as :func:`find_sources`.
+    """
+    return find_sources(
+        words,
+        archives=options.archives,
+        follow_symlinks=options.follow_symlinks,
+        null=null,
+        max_ratio=options.max_ratio,
+    )
 
 
 def place(device: str, backend: str, probe: Callable[[], Probe] | None = None) -> Placement:
@@ -188,7 +202,7 @@ class RunPlan:
 def plan_run(
     engine: Path,
     options: ScoreOptions,
-    source: Path | None = None,
+    sources: Sources | None = None,
     *,
     began_on_gpu: bool = False,
     build: bool = True,
@@ -199,9 +213,9 @@ def plan_run(
     ----------
     engine
         The engine's folder.
-    source
-        Only files that really lie below it are read, unless the options follow symbolic
-        links; None: files anywhere.
+    sources
+        Only files that really lie in them are read, unless they follow symbolic links; None: files
+        anywhere.
     began_on_gpu
         Whether the run resumes one that began on a GPU. Where that was chosen by ``auto`` and
         is gone, the CPU does the rest.
@@ -226,7 +240,7 @@ def plan_run(
         wanted = cpu_precision(options.precision) if takes_over else options.precision
         choice = choose_precision(manifest, placement.backend, wanted, force=options.force)
         choice = replace(choice, wanted=options.precision)
-    jobs = _jobs(engine, options, source, placement, choice.used)
+    jobs = _jobs(engine, options, sources, placement, choice.used)
     cache = None if placement.gpus else jobs[CPU].model_cache
     used = replace(options, device=placement.device, backend=placement.backend)
     return RunPlan(
@@ -259,10 +273,21 @@ def _with_tensorrt_plan(
 
 
 def _jobs(
-    engine: Path, options: ScoreOptions, source: Path | None, placement: Placement, precision: str
+    engine: Path,
+    options: ScoreOptions,
+    sources: Sources | None,
+    placement: Placement,
+    precision: str,
 ) -> dict[str, Job]:
     """Make the job of every device, and of the CPU, which scores the rest if every GPU fails."""
     shared = share_cores(options.threads, options.streams, options.decode_threads)
+    limits = Limits(
+        max_bytes=int(options.max_megabytes * 1e6),
+        max_pixels=int(options.max_megapixels * 1e6),
+        salvage_truncated=options.salvage_truncated,
+        min_side=options.min_side,
+        max_aspect=options.max_aspect,
+    )
     job = partial(
         Job,
         engine=engine,
@@ -272,16 +297,9 @@ def _jobs(
         decode_threads=shared.decode_threads,
         readers=options.readers,
         prefetch=options.prefetch,
-        limits=Limits(
-            max_bytes=int(options.max_megabytes * 1e6),
-            max_pixels=int(options.max_megapixels * 1e6),
-            salvage_truncated=options.salvage_truncated,
-            min_side=options.min_side,
-            max_aspect=options.max_aspect,
-        ),
+        limits=limits,
         decode_seconds=options.decode_seconds,
-        root=Path(os.path.realpath(source)) if source else None,
-        follow_symlinks=options.follow_symlinks,
+        roots=sources.bounds(limits).roots if sources else (),
         decoder=options.decoder,
         tta=options.tta,
         double_check=options.double_check,

@@ -23,7 +23,7 @@ from hambatch.score.journal.begun import DeviceHistory, survey_of
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import numbers_in
 from hambatch.score.runner import Run
-from hambatch.sinks.publish import stopped_path
+from hambatch.sinks.publish import carried_by, carried_in, stopped_path
 from hambatch.system.cpu import available_cores
 from hambatch.system.files import open_regular, write_json
 from hambatch.system.packages import library_versions
@@ -127,6 +127,7 @@ def describe_run(
     tally: Tally,
     changes: ChangedSince,
     timing: dict[str, Any],
+    update: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything the record says, in the order in which it is read."""
     plan, devices = run.plan, run.journal.devices
@@ -134,10 +135,15 @@ def describe_run(
         "hambatch": __version__,
         "state": "finished",
         "source": _fingerprint(run)["listing"]["source"],
-        "output": {"file": encode_name(run.out.name), "sha256": output_sha256},
+        "output": {
+            "file": encode_name(run.out.name),
+            "sha256": output_sha256,
+            **carried_by(run.listing.columns),
+        },
         "counts": tally.to_json(),
         "not_scored": asdict(run.listing.survey),
         "changed_since_begun": asdict(changes),
+        **({} if update is None else {"update": update}),
         "sentinels": run.devices.sentinels(),
         "double_check": double_check.summary(plan.used.double_check, run.devices.twice()),
         "engine": _engine(run),
@@ -275,6 +281,7 @@ def _check(record: dict[str, Any]) -> None:
     found = convert(record, _Record)
     convert(record["fingerprint"], dict[str, dict[str, Any]])
     survey_of(found.not_scored, "not_scored")
+    carried_in(record)
     options_of(found.options)
     stated, used = found.calibration.temperature, found.fingerprint.calibration.temperature
     if stated != used:
@@ -285,6 +292,12 @@ def temperature_used(record: dict[str, Any]) -> float | None:
     """Give the temperature of a run's rows; None: none was applied, as before there were any."""
     temperature: float | None = record.get("calibration", {}).get("temperature")
     return temperature
+
+
+def update_in(record: dict[str, Any]) -> dict[str, Any]:
+    """Give what a record says of ``--update``; nothing where the run was none."""
+    found = record.get("update")
+    return found if isinstance(found, dict) else {}
 
 
 def history_of(record: dict[str, Any]) -> DeviceHistory:

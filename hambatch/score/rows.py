@@ -17,7 +17,11 @@ from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import plan_run
 from hambatch.score.worker.protocol import Answer
 from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.sources.entry import Entry
 from hambatch.sources.reading import Item
+from hambatch.sources.reading_order import in_reading_order
+from hambatch.sources.source import Sources, folder_of_images
+from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
 
 IndexedRow = tuple[int, Row]
@@ -128,8 +132,8 @@ class Unwatched:
 
 def rows_of(
     worker: SupervisedWorker,
-    names: Iterable[tuple[int, str]],
-    root: Path,
+    images: Iterable[tuple[int, Entry]],
+    sources: Sources,
     manifest: Manifest,
     watch: Watch,
 ) -> Iterator[tuple[int, list[IndexedRow]]]:
@@ -140,9 +144,9 @@ def rows_of(
 
     Parameters
     ----------
-    names
-        Index and name, relative to ``root``, of every file to score; a name is kept in memory
-        only until its row is there.
+    images
+        Index and place of every image to score; a name is kept in memory only until its row is
+        there.
     manifest
         Its calibration, if it has one, is applied.
 
@@ -154,9 +158,9 @@ def rows_of(
     process = worker.started
 
     def items() -> Iterator[Item]:
-        for index, name in names:
-            sent[index] = name
-            yield Item(index, root / name)
+        for index, entry in images:
+            sent[index] = decode_name(entry.name)
+            yield sources.item(index, entry)
 
     for answer in worker.answers(watch.batches(items())):
         if process != worker.started:
@@ -189,12 +193,20 @@ def predict_files(
 
     Unless ``anywhere``, links that lead out of ``root`` are failed rows, as in a run.
     """
+    follow = anywhere or options.follow_symlinks
+    sources = folder_of_images(root, follow_symlinks=follow)
+    return predict_images(sources, [Entry(encode_name(name)) for name in names], options)
+
+
+def predict_images(sources: Sources, images: Sequence[Entry], options: ScoreOptions) -> list[Row]:
+    """Score images of some sources as a run does, without sentinels; in their order."""
     folder = find_engine(options.engine)
     # What differs would have to be refused, and nothing is: each is computed once.
     once = replace(options, double_check=0.0)
-    plan = plan_run(folder, once, None if anywhere else root)
+    plan = plan_run(folder, once, sources)
+    ordered = in_reading_order(enumerate(images))
     with SupervisedWorker(plan.job) as worker:
         manifest = as_wanted(read_manifest(folder), options.calibration)
-        found = rows_of(worker, enumerate(names), root, manifest, Unwatched(options.batch_size))
+        found = rows_of(worker, ordered, sources, manifest, Unwatched(options.batch_size))
         rows = dict(row for _, proven in found for row in proven)
-    return [rows[index] for index in range(len(names))]
+    return [rows[index] for index in range(len(images))]

@@ -1,10 +1,9 @@
 """The story of a run: plan, start, work, look again, publish; a journal keeps every row."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from hambatch.score.devices import DevicePool
 from hambatch.score.journal.folder import Journal, open_journal
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import RunPlan, plan_run
+from hambatch.score.plan import RunPlan, plan_run, sources_of
 from hambatch.score.record import ChangedSince, Tally, describe_run, utc_now, write_stopped
 from hambatch.score.runner import Progress, Run, score_missing
 from hambatch.score.signing import bind_key, is_sealed, read_key, settle_seal
@@ -24,16 +23,19 @@ from hambatch.score.start import (
     check_output,
     is_published,
     refuse_existing,
+    refuse_own_output,
     refuse_repeated_ids,
     refused_id,
 )
+from hambatch.score.update.begin import begin_update
+from hambatch.score.update.finish import Updated, finish_update
 from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
-from hambatch.sinks.publish import open_outputs, stopped_path
+from hambatch.sinks.publish import beside_update, drop_update, open_outputs, stopped_path
 from hambatch.sources.listing import Listing
-from hambatch.system.files import followed, showing_refusals, without_links
+from hambatch.system.files import followed, showing_refusals
 from hambatch.system.interrupts import stopping
-from hambatch.types import DoubleChecked
+from hambatch.types import DoubleChecked, Row
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Outcome:
     starts; ``changes`` are SOURCE's since the first of them; ``seconds`` are of this start. A
     submission has one row for every id: ``without_row`` counts the images whose id stands for
     another one there. ``seal`` says what became of it; ``twice`` counts what this start computed
-    twice.
+    twice; ``updated`` is what a run with ``--update`` did.
     """
 
     out: Path
@@ -56,6 +58,7 @@ class Outcome:
     without_row: int = 0
     seal: str = ""
     twice: DoubleChecked = field(default_factory=DoubleChecked)
+    updated: Updated | None = None
 
     @property
     def complete(self) -> bool:
@@ -65,22 +68,27 @@ class Outcome:
 
 
 def score(
-    source: Path,
+    sources: Sequence[Path],
     out: Path,
     kind: str,
     options: ScoreOptions,
     journal_dir: Path | None = None,
     *,
+    null: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
+    update: bool = False,
+    rehash: float = 0.0,
     sign: Path | None = None,
     progress: Progress | None = None,
     on_plan: Callable[[RunPlan], None] | None = None,
 ) -> Outcome:
-    """Score a folder of images into a table and its record; a run that was stopped is resumed.
+    """Score images of sources into a table and its record; a run that was stopped is resumed.
 
     Parameters
     ----------
+    sources
+        As :func:`hambatch.sources.source.find_sources` takes them; ``null`` too.
     kind
         A key of :data:`hambatch.sinks.formats.FORMATS`, or ``auto``: by the suffix.
     journal_dir
@@ -89,6 +97,9 @@ def score(
         Replace ``out`` if it exists, and forget what an earlier start finished.
     retry_failed
         Score only the failed rows of the finished table ``out`` again.
+    update
+        Keep the rows of the finished table ``out`` whose images have the same bytes; without one,
+        score all. ``rehash`` percent of the files that look as before are read all the same.
     sign
         The Ed25519 private key that seals table and record (:mod:`hambatch.sinks.seal`).
     on_plan
@@ -102,32 +113,38 @@ def score(
         If a signal stopped it: what is finished within five seconds is kept.
     """
     started, kind = (time.monotonic(), utc_now()), format_to_write(out, kind)
-    # A link that is switched under way would give a table of two archives.
-    source, out = without_links(source), followed(out)
-    check_output(out, kind)
+    out = followed(out)
+    check_output(out, kind, update=update)
     key = read_key(sign, out)
+    found = sources_of(sources, options, null=null)
+    refuse_own_output(found, out)
     with open_journal(out, journal_dir, forgotten=overwrite) as journal:
         # A kill may have come before the seal: then the journal makes all three again.
         if retry_failed and is_published(journal, out) and (not key or is_sealed(out, key.public)):
             journal.clear()
-        refuse_existing(journal, out, replace=overwrite or retry_failed)
-        bind_key(journal, out, key, retry_failed=retry_failed)
+        updates = update and not journal.begun and out.exists()
+        refuse_existing(journal, out, replace=overwrite or retry_failed or updates)
+        bind_key(journal, out, key, keeps_rows=retry_failed or updates)
 
         folder = find_engine(options.engine)
-        plan = plan_run(folder, options, source, began_on_gpu=journal.began_on_gpu)
+        plan = plan_run(folder, options, found, began_on_gpu=journal.began_on_gpu)
         if on_plan:
             on_plan(plan)
 
-        # The workers load while the parent lists: both take a second or more.
-        with DevicePool(plan) as devices:
+        # The workers load while the parent lists: both take a second or more. An update may need
+        # none.
+        with DevicePool(plan, at_once=not (updates or journal.is_update)) as devices:
             engine = load_engine(folder, plan.job.engine_sha256)
-            begin(journal, source, engine, plan, out, kind, key, retry_failed=retry_failed)
+            parts = (journal, found, engine, plan, out, kind, key)
+            rows = begin_update(*parts, rehash) if updates else None
+            if not updates:
+                begin(*parts, retry_failed=retry_failed, indexed=update)
             listing = journal.listing()
-            with closing(journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
-                refuse_repeated_ids(listing, kind, source, plan.job.bounds)
+            with closing(rows or journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
+                refuse_repeated_ids(listing, kind, found, plan.job.bounds)
                 devices.add_sentinels(engine, journal.folder)
-                parts = (engine, journal, listing, log, devices)
-                run = Run(source, out, kind, plan, *parts, *started, key)
+                taking_part = (engine, journal, listing, log, devices)
+                run = Run(found, out, kind, plan, *taking_part, *started, key)
                 return _work_and_publish(run, progress)
 
 
@@ -145,12 +162,12 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     changes = look_again(run)
     seconds = time.monotonic() - run.started
     left = _without_a_row(run)
-    tally = _publish(run, changes, _timing(run, seconds, run.listing.count - kept), left)
+    tally, updated = _publish(run, changes, _timing(run, seconds, run.listing.count - kept), left)
     seal = settle_seal(run.out, run.key)
     stopped_path(run.out).unlink(missing_ok=True)
     run.journal.done()
     twice = run.devices.twice()
-    parts = (tally, run.listing, kept, changes, seconds, len(left), seal, twice)
+    parts = (tally, run.listing, kept, changes, seconds, len(left), seal, twice, updated)
     return Outcome(run.out, *parts)
 
 
@@ -163,26 +180,54 @@ def _without_a_row(run: Run) -> set[str]:
         raise refused_id(str(error)) from error
 
 
-def _publish(run: Run, changes: ChangedSince, timing: dict[str, Any], left: set[str]) -> Tally:
-    """Turn the journal into the table and its record."""
-    tally = Tally()
-    with open_outputs(run.out, run.kind, run.journal.staging, run.key) as outputs:
-        for row in run.log.rows(run.listing):
+def _publish(
+    run: Run, changes: ChangedSince, timing: dict[str, Any], left: set[str]
+) -> tuple[Tally, Updated | None]:
+    """Turn the journal into the table and its record; after an update, say what it did."""
+    tally, updating, updated = Tally(), run.journal.begun_with.updating, list[Updated]()
+    others = beside_update(run.out) if updating else ()
+    how = (run.out, run.kind, run.journal.staging, run.key, run.listing.columns, others)
+    with open_outputs(*how) as outputs:
+        for row in _whole_rows(run):
             if row.image not in left:
                 outputs.write(row)
             tally.count(row)
-        outputs.describe = partial(_describe, run, tally, changes, timing)
-    return tally
+
+        def describe(sha256: str) -> dict[str, Any]:
+            if updating:
+                updated.append(finish_update(run, updating, sha256, outputs.staged))
+            return _describe(run, tally, changes, timing, updated, sha256)
+
+        outputs.describe = describe
+    if not updating:
+        drop_update(run.out)
+    return tally, updated[0] if updated else None
+
+
+def _whole_rows(run: Run) -> Iterator[Row]:
+    """Yield the rows of the table: a journal has no cells of manifests."""
+    rows = run.log.rows(run.listing)
+    if not run.listing.columns:
+        return rows
+    nothing = (None,) * len(run.listing.columns)
+    images = zip(rows, run.listing.entries(), strict=True)
+    return (replace(row, carried=entry.carried or nothing) for row, entry in images)
 
 
 def _describe(
-    run: Run, tally: Tally, changes: ChangedSince, timing: dict[str, Any], sha256: str
+    run: Run,
+    tally: Tally,
+    changes: ChangedSince,
+    timing: dict[str, Any],
+    updated: Sequence[Updated],
+    sha256: str,
 ) -> dict[str, Any]:
     """Make the record of the table that is about to appear, unless a file came to its path."""
     refuse_existing(run.journal, run.out, replace=False)
     run.log.sync()
     run.journal.note_table(sha256)
-    return describe_run(sha256, run=run, tally=tally, changes=changes, timing=timing)
+    update = asdict(updated[0]) if updated else None
+    return describe_run(sha256, run=run, tally=tally, changes=changes, timing=timing, update=update)
 
 
 def _timing(run: Run, seconds: float, images: int) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from hambatch.score.journal.folder import Journal
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import RunPlan
 from hambatch.score.rows import IndexedRow, rows_of
+from hambatch.sources.entry import Entry
 from hambatch.sources.listing import Listing
+from hambatch.sources.reading_order import in_reading_order
+from hambatch.sources.source import Sources
 from hambatch.system.interrupts import Interrupted, Stop
 from hambatch.system.signing_keys import SigningKey
 
@@ -46,7 +49,7 @@ class Run:
     :func:`time.monotonic`, and ``started_utc`` in words; ``key`` signs what comes out.
     """
 
-    source: Path
+    sources: Sources
     out: Path
     kind: str
     plan: RunPlan
@@ -156,22 +159,23 @@ def _arrange_stop(stop: Stop, devices: Sequence[Device], abandon: Callable[[], N
 
 def _missing(
     run: Run, stop: Stop, skipped: Container[int], share: int, shares: int
-) -> Iterator[tuple[int, str]]:
+) -> Iterator[tuple[int, Entry]]:
     """Yield what one of the devices is to score: every n-th batch of the listing."""
-    for index, name in enumerate(run.listing):
+    images = in_reading_order(enumerate(run.listing.entries()))
+    for place, (index, entry) in enumerate(images):
         if stop.requested:
             return
-        ours = index // run.plan.used.batch_size % shares == share
+        ours = place // run.plan.used.batch_size % shares == share
         if ours and index not in run.log and index not in skipped:
-            yield index, name
+            yield index, entry
 
 
 def _rows(
-    run: Run, stop: Stop, device: Device, missing: Iterable[tuple[int, str]]
+    run: Run, stop: Stop, device: Device, missing: Iterable[tuple[int, Entry]]
 ) -> Iterator[tuple[int, list[IndexedRow]]]:
     """Score a device's share; where the device fails, the rest is left to the next pass."""
     manifest = as_wanted(run.engine.manifest, run.plan.used.calibration)
-    scored = rows_of(device.worker, missing, run.source, manifest, device.watch)
+    scored = rows_of(device.worker, missing, run.sources, manifest, device.watch)
     try:
         for answered, rows in scored:
             kept = run.devices.without_left(device, rows)

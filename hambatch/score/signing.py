@@ -39,13 +39,14 @@ def is_sealed(out: Path, key: PublicKey) -> bool:
         return False
 
 
-def bind_key(journal: Journal, out: Path, key: SigningKey | None, *, retry_failed: bool) -> None:
+def bind_key(journal: Journal, out: Path, key: SigningKey | None, *, keeps_rows: bool) -> None:
     """Let the journal mark rows with the key, and refuse to sign rows that it did not seal.
 
-    The journal of a retry keeps which key sealed the rows that it begins with. Raises InputError.
+    The journal of a run that keeps the rows of a table keeps which key sealed them. Raises
+    InputError.
     """
     journal.secret = key.secret(b"rows of a journal") if key else b""
-    if not journal.begun and retry_failed:
+    if not journal.begun and keeps_rows:
         sealed = key is not None and is_sealed(out, key.public)
         journal.kept_under = key.public.sha256 if key and sealed else ""
     if key is not None and journal.kept_under not in (None, key.public.sha256):
@@ -54,16 +55,16 @@ def bind_key(journal: Journal, out: Path, key: SigningKey | None, *, retry_faile
 
 def _refused_unsealed(out: Path) -> InputError:
     return InputError(
-        f"{out} had no seal that fits it, of the key that --sign names, when its failed rows began "
-        "to be scored again: the scored rows, which are kept, may be forged.\n"
-        "Next: add --overwrite instead of --retry-failed to score all of it again, or leave --sign "
-        "out"
+        f"{out} had no seal that fits it, of the key that --sign names, when --retry-failed or "
+        "--update began: the scored rows, which are kept, may be forged.\n"
+        "Next: add --overwrite instead of --retry-failed or --update to score all of it again, or "
+        "leave --sign out"
     )
 
 
 @contextmanager
 def table_to_keep(out: Path, key: SigningKey | None) -> Iterator[Path]:
-    """Give the table, its record beside it, whose scored rows a retry keeps.
+    """Give the table, its record beside it, whose rows a retry or an update keeps.
 
     With a key it is a private copy, of which the key has sealed every byte: what lies at ``out``
     may be replaced after any look at it. Raises InputError if the seal does not fit.

@@ -1,8 +1,10 @@
 """How a run starts: fresh, resumed or as a retry; and what is refused before any work."""
 
 import logging
+import os
 import shlex
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -11,10 +13,11 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.precision import choose_precision
 from hambatch.errors import InputError
 from hambatch.pipelines.header import is_cut_off, refusal
-from hambatch.score.journal.begun import DeviceHistory, survey_of
+from hambatch.score.journal.begun import DeviceHistory, Updating, survey_of
 from hambatch.score.journal.fingerprint import (
     Fingerprint,
     fingerprint_of,
+    other_than_listing,
     refuse_other,
     refuse_stricter,
     without_limits,
@@ -23,11 +26,14 @@ from hambatch.score.journal.folder import Journal
 from hambatch.score.plan import ON_GPU, RunPlan
 from hambatch.score.record import history_of, oldest_row_utc, options_of, read_record, utc_now
 from hambatch.score.signing import table_to_keep
+from hambatch.score.update.index import keep_stats
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.isic_table import repeated_ids
-from hambatch.sinks.publish import outputs_of, record_path, seal_path
-from hambatch.sources.listing import Listing, list_images, refuse_no_images, store
-from hambatch.sources.reading import Bounds, Item, Limits, fetch
+from hambatch.sinks.publish import beside_update, outputs_of, record_path, seal_path
+from hambatch.sources.images import refuse_no_images
+from hambatch.sources.listing import Listing, list_names, list_sources
+from hambatch.sources.reading import Bounds, Limits, fetch
+from hambatch.sources.source import Kind, Sources
 from hambatch.system.files import refusing, sha256_of_file
 from hambatch.system.packages import require
 from hambatch.system.signing_keys import SigningKey
@@ -40,20 +46,22 @@ ROWS_AT_ONCE = 1000
 """Rows of a table that a retry copies into its journal at a time."""
 
 
-def check_output(out: Path, kind: str) -> None:
+def check_output(out: Path, kind: str, *, update: bool = False) -> None:
     """Find an output that can never be written, before anything is made beside it.
 
     Raises
     ------
     InputError
-        If ``out``, its record or its seal is no file, or it lies in none, or has no possible name.
+        If ``out``, its record or its seal is no file, or it lies in none, or has no possible name;
+        or with ``update``, if the format is one that cannot be read back.
     MissingDependency
         If the format needs a package that is not installed.
     """
     try:
         is_folder, has_parent = not out.name or out.is_dir(), out.parent.is_dir()
-        beside = () if is_folder else (record_path(out), seal_path(out))
+        beside = () if is_folder else _companions(out, update=update)
         blocked = [path for path in beside if path.exists() and not path.is_file()]
+        linked = [path for path in beside if path.is_symlink()]
         is_other = out.exists() and not (is_folder or out.is_file())
     except OSError as error:
         raise InputError(
@@ -70,21 +78,48 @@ def check_output(out: Path, kind: str) -> None:
             f"{blocked[0]} is a folder, a device or a pipe, wanted a file of this run or nothing.\n"
             "Next: name another --out"
         )
+    if linked:
+        # Nobody has named them: through such a link a run would replace a file of somebody else.
+        raise InputError(
+            f"{linked[0]} is a symbolic link, wanted a file of this run or nothing.\n"
+            f"Next: rm {shlex.quote(str(linked[0]))}, or name another --out"
+        )
+    if update and kind == "isic":
+        raise InputError(
+            "a submission cannot be updated: it has neither status nor sha256.\n"
+            "Next: update a .csv, and write the submission from time to time"
+        )
     if kind == "parquet":
         require("pyarrow", extra="parquet", purpose="a Parquet table")
 
 
+def refuse_own_output(sources: Sources, out: Path) -> None:
+    """Raise InputError if a source is a file that the run would replace."""
+    own = set(map(os.path.realpath, outputs_of(out)))
+    for part in sources.parts:
+        if part.kind in (Kind.FILE, Kind.ARCHIVE, Kind.MANIFEST) and str(part.word) in own:
+            raise InputError(
+                f"{part.named} is a SOURCE and would be replaced by an output of --out {out}; "
+                "wanted another file to write.\nNext: name another --out"
+            )
+
+
+def _companions(out: Path, *, update: bool) -> tuple[Path, ...]:
+    return (record_path(out), seal_path(out), *(beside_update(out) if update else ()))
+
+
 def refuse_existing(journal: Journal, out: Path, *, replace: bool) -> None:
-    """Raise InputError if ``out``, its record or a seal exists, unless this run may replace it.
+    """Raise InputError if ``out`` or what belongs to it exists, unless this run may replace it.
 
     A run that has not begun may replace all with ``replace``, and its journal keeps which files
     these are. A run that began may replace those, and the table that it has written itself.
     """
-    existing = [path for path in (out, record_path(out), seal_path(out)) if path.exists()]
+    existing = [path for path in (out, *_companions(out, update=True)) if path.exists()]
     if not journal.begun and existing and not replace:
+        again = "--update to bring it up to date, " if existing[0] == out else ""
         raise InputError(
-            f"{existing[0]} exists already.\nNext: add --overwrite to replace it, --retry-failed "
-            "to score its failed rows again, or name another --out"
+            f"{existing[0]} exists already.\nNext: add {again}--overwrite to replace it, "
+            "--retry-failed to score its failed rows again, or name another --out"
         )
     found = {_sha256_of(path): path for path in existing}
     if not journal.begun:
@@ -105,19 +140,21 @@ def _sha256_of(path: Path) -> str:
         return sha256_of_file(path)
 
 
-def refuse_repeated_ids(listing: Listing, kind: str, source: Path, bounds: Bounds) -> None:
+def refuse_repeated_ids(listing: Listing, kind: str, sources: Sources, bounds: Bounds) -> None:
     """Refuse different images of one id, where the table names images by their id alone.
 
     Such files are read, but not decoded: what is no whole image will fail, and copies of the same
     bytes are one image. Raises InputError, naming the first two.
     """
     repeated = repeated_ids(listing) if kind == "isic" else {}
-    for image_id, names in repeated.items():
+    names = {encode_name(name) for several in repeated.values() for name in several}
+    entries = {e.name: e for e in listing.entries() if e.name in names} if names else {}
+    for image_id, several in repeated.items():
         files: dict[str, str] = {}
-        for name in names:
-            file = fetch(Item(0, source / name), bounds)
+        for name in map(encode_name, several):
+            file = fetch(sources.item(0, entries[name]), bounds)
             if not (file.problem or _will_fail(file.content, bounds.limits)):
-                files.setdefault(file.sha256, encode_name(name))
+                files.setdefault(file.sha256, name)
         if len(files) > 1:
             raise refused_id(f"{image_id} is {' and '.join(list(files.values())[:2])}")
 
@@ -150,7 +187,7 @@ def is_published(journal: Journal, out: Path) -> bool:
 
 def begin(
     journal: Journal,
-    source: Path,
+    sources: Sources,
     engine: Engine,
     plan: RunPlan,
     out: Path,
@@ -158,25 +195,44 @@ def begin(
     key: SigningKey | None,
     *,
     retry_failed: bool,
+    indexed: bool = False,
 ) -> None:
-    """Resume what the journal holds; where it holds nothing, begin a retry or a new run."""
+    """Resume what the journal holds; where it holds nothing, begin a retry or a new run.
+
+    ``indexed``: a new run leaves an index beside its table, for ``--update``.
+    """
     if journal.begun:
-        resume(journal, source, engine, plan)
+        resume(journal, sources, engine, plan)
     elif retry_failed:
         with table_to_keep(out, key) as kept:
-            retry(journal, source, engine, plan, kept, kind)
+            retry(journal, sources, engine, plan, kept, kind)
     else:
-        fresh(journal, source, engine, plan, out)
+        fresh(journal, sources, engine, plan, out, indexed=indexed)
 
 
-def fresh(journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path) -> None:
-    """List the folder for a new run."""
+def fresh(
+    journal: Journal,
+    sources: Sources,
+    engine: Engine,
+    plan: RunPlan,
+    out: Path,
+    *,
+    indexed: bool = False,
+) -> None:
+    """List the sources for a new run."""
     journal.clear()
-    listing = list_source(source, journal.listing_path, plan, out)
-    journal.begin(fingerprint_of(source, listing, engine, plan), listing.survey, utc_now())
+    listed_ns = time.time_ns()
+    listing = list_for_run(sources, journal.listing_path, out)
+    stats = keep_stats(journal, sources, listing) if indexed else ""
+    journal.begin(
+        fingerprint_of(sources, listing, engine, plan),
+        listing.survey,
+        utc_now(),
+        updating=Updating(listed_ns, stats) if indexed else None,
+    )
 
 
-def resume(journal: Journal, source: Path, engine: Engine, plan: RunPlan) -> None:
+def resume(journal: Journal, sources: Sources, engine: Engine, plan: RunPlan) -> None:
     """Make sure that the run that began is the one that is wanted now.
 
     The listing stays as it was, so that a resumed run gives what an uninterrupted one gives;
@@ -184,7 +240,7 @@ def resume(journal: Journal, source: Path, engine: Engine, plan: RunPlan) -> Non
     the CPU does the rest. Raises InputError if anything that decides a row differs, naming it.
     """
     listing, began = journal.listing(), journal.begun_with.fingerprint
-    now = fingerprint_of(source, listing, engine, plan)
+    now = fingerprint_of(sources, listing, engine, plan)
     refuse_other(
         began,
         _as_on_gpu(began, now, engine, plan) if plan.takes_over else now,
@@ -193,7 +249,7 @@ def resume(journal: Journal, source: Path, engine: Engine, plan: RunPlan) -> Non
     )
     if plan.takes_over:
         _note_take_over(journal, plan)
-    refuse_no_images(source, follow_symlinks=plan.used.follow_symlinks)
+    refuse_no_images(sources)
 
 
 def _as_on_gpu(began: Fingerprint, now: Fingerprint, engine: Engine, plan: RunPlan) -> Fingerprint:
@@ -218,7 +274,7 @@ def _note_take_over(journal: Journal, plan: RunPlan) -> None:
 
 
 def retry(
-    journal: Journal, source: Path, engine: Engine, plan: RunPlan, out: Path, kind: str
+    journal: Journal, sources: Sources, engine: Engine, plan: RunPlan, out: Path, kind: str
 ) -> None:
     """Begin with the scored rows of a finished table; its failed ones are what is missing.
 
@@ -227,17 +283,20 @@ def retry(
     """
     journal.clear()
     record = read_record(record_path(out))
-    _refuse_changed(out, record["output"]["sha256"])
-    listing = store((row.image for row in read_rows(out, kind)), journal.listing_path)
-    began, now = record["fingerprint"], fingerprint_of(source, listing, engine, plan)
+    refuse_changed(out, _sha256_of_table(out), record["output"]["sha256"])
+    names = (encode_name(row.image) for row in read_rows(out, kind))
+    path = journal.listing_path
+    listing = list_names(sources, names, path, leave=_own(out, path))
+    began, now = record["fingerprint"], fingerprint_of(sources, listing, engine, plan)
     refuse_other(
         without_limits(began),
         without_limits(now),
         f"{out} was made with other settings",
-        f"{_restored(began, now)}, or add --overwrite to score all of it again",
+        f"{_restored(began, now)},{_updated(began, now)} or add --overwrite to score all of it "
+        "again",
     )
     refuse_stricter(options_of(record["options"]), plan.used, f"{out} was made with other limits")
-    refuse_no_images(source, follow_symlinks=plan.used.follow_symlinks)
+    refuse_no_images(sources)
     with closing(journal.rows(listing, now)) as rows:
         scored = ((k, row) for k, row in enumerate(read_rows(out, kind)) if row.status == "ok")
         for some in _parts(scored):
@@ -255,20 +314,42 @@ def _restored(found: Fingerprint, now: Fingerprint) -> str:
     return "give the settings it began with"
 
 
-def list_source(source: Path, path: Path, plan: RunPlan, out: Path) -> Listing:
-    """List SOURCE into the file ``path`` of the journal, without what is the run's own."""
-    follow, own = plan.used.follow_symlinks, (*outputs_of(out), path.parent)
-    return list_images(source, path, follow_symlinks=follow, leave=own)
+def _updated(found: Fingerprint, now: Fingerprint) -> str:
+    """Name the option that takes other images, if these are all that differs."""
+    if other_than_listing(without_limits(found), without_limits(now)):
+        return ""
+    return " write --update instead of --retry-failed to score what changed,"
 
 
-def _refuse_changed(out: Path, wanted: str) -> None:
+def list_for_run(
+    sources: Sources,
+    path: Path,
+    out: Path,
+    leave_out: Callable[[Path], bool] | None = None,
+) -> Listing:
+    """List the sources into the file ``path`` of the journal, without what is the run's own.
+
+    ``leave_out``: archives that are not looked through.
+    """
+    return list_sources(sources, path, leave=_own(out, path), leave_out=leave_out)
+
+
+def _own(out: Path, path: Path) -> tuple[Path, ...]:
+    return (*outputs_of(out), path.parent)
+
+
+def _sha256_of_table(out: Path) -> str:
     try:
-        found = sha256_of_file(out)
+        return sha256_of_file(out)
     except OSError as error:
         raise InputError(
             f"{out} cannot be read: {error.strerror}.\n"
             "Next: leave --retry-failed away to score the folder"
         ) from error
+
+
+def refuse_changed(out: Path, found: str, wanted: str) -> None:
+    """Raise InputError if a table's sha256 is not the one that its record states."""
     if found != wanted:
         raise InputError(
             f"{out} is not the table that {record_path(out).name} describes: "

@@ -6,7 +6,8 @@ which spills to disk, and read from the stored file as they are needed.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from heapq import merge
@@ -14,34 +15,51 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from hambatch.errors import InputError
-from hambatch.sources.folder import NAMED_AT_MOST, Survey, find_images, nothing_found
+from hambatch.sources.entry import Entry, entry_of
+from hambatch.sources.folder import NAMED_AT_MOST, Survey
+from hambatch.sources.images import carried_columns, images_in, none_found
+from hambatch.sources.sorting import Digests, Sorting
+from hambatch.sources.source import Sources
 from hambatch.system.files import refusing, replacing
 from hambatch.system.text import decode_name, encode_name
-
-CACHE_KIB = 2000
-"""Memory that sorting may use, in KiB."""
 
 
 @dataclass(frozen=True)
 class Listing:
     """The images of a run, in the order of their names as written in the output.
 
-    The file at ``path``, of that ``sha256``, holds one percent-encoded name a line, in UTF-8. It is
-    checked whenever it is read to the end: InputError is raised then if it has changed.
-    ``survey`` is what else the folder held; empty for a listing that was read back.
+    The file at ``path``, of that ``sha256``, holds one image a line, in UTF-8: its name, and where
+    its bytes lie if the name alone does not say it (:mod:`hambatch.sources.entry`). It is checked
+    whenever it is read to the end: InputError is raised then if it has changed. ``survey`` is what
+    else the sources held; empty for a listing that was read back. ``names_sha256`` is the hash of
+    the names alone, a line each; ``columns`` are the carried ones.
     """
 
     path: Path
     count: int
     sha256: str
     survey: Survey = field(default_factory=Survey)
+    names_sha256: str = ""
+    columns: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[str]:
-        """Yield names relative to the root, with surrogate escapes."""
+        """Yield names as the file system has them, with surrogate escapes."""
         return map(decode_name, self.encoded())
 
     def encoded(self) -> Iterator[str]:
         """Yield names as they are written in the output; never more than ``count``."""
+        for line in self._lines():
+            yield line.partition("\t")[0]
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield names with the places of their bytes; never more than ``count``."""
+        for line in self._lines():
+            try:
+                yield entry_of(*line.split("\t"))
+            except (ValueError, TypeError) as error:
+                raise self._changed("a line is not as a listing writes it") from error
+
+    def _lines(self) -> Iterator[str]:
         digest = hashlib.sha256()
         try:
             with self.path.open("rb") as stream:
@@ -73,38 +91,83 @@ class Changes:
     added_names: list[str] = field(default_factory=list)
 
 
-def list_images(
-    root: Path, path: Path, *, follow_symlinks: bool = False, leave: Iterable[Path] = ()
+def list_sources(
+    sources: Sources,
+    path: Path,
+    *,
+    leave: Iterable[Path] = (),
+    leave_out: Callable[[Path], bool] | None = None,
 ) -> Listing:
-    """List a folder recursively into the file ``path``; files and folders of ``leave`` get no row.
+    """List the images of the sources into the file ``path``; what is in ``leave`` gets no row.
 
-    Raises InputError if ``root`` is no folder or holds no image, or ``path`` cannot be written.
+    With ``leave_out``, which chooses archives that are not looked through, there may be no image.
+    Raises InputError if a source is gone, there is no image, or ``path`` cannot be written.
     """
-    survey = Survey()
-    found = find_images(root, survey, follow_symlinks=follow_symlinks, leave=leave)
-    listing = store(found, path)
-    if not listing.count:
+    survey, columns = Survey(), carried_columns(sources)
+    found = images_in(sources, survey, leave=leave, columns=columns, leave_out=leave_out)
+    listing = store(found, path, sources)
+    if not (listing.count or leave_out):
         path.unlink()
-        raise nothing_found(root, survey)
-    return replace(listing, survey=survey)
+        raise none_found(sources, survey)
+    return replace(listing, survey=survey, columns=columns)
 
 
-def refuse_no_images(root: Path, *, follow_symlinks: bool = False) -> None:
-    """Raise InputError if ``root`` is no folder, or no file in it gets a row; stops at the first.
+def entries_of(listing: Listing, names: Collection[str]) -> dict[str, Entry]:
+    """Give the entries of some images by name, as the file system has it."""
+    encoded = {encode_name(name): name for name in names}
+    return {encoded[e.name]: e for e in listing.entries() if e.name in encoded}
 
-    An archive that is not mounted would otherwise be a hundred thousand failed rows.
+
+def find_images_named(sources: Sources, names: Collection[str]) -> dict[str, Entry]:
+    """Find images by name, as the file system has it; those that are gone are left out.
+
+    Images of one folder need no look at it, and are never left out. Raises InputError as
+    :func:`list_sources`.
     """
-    survey = Survey()
-    if not any(find_images(root, survey, follow_symlinks=follow_symlinks)):
-        raise nothing_found(root, survey)
+    if sources.are_paths:
+        return {name: Entry(encode_name(name)) for name in names}
+    with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
+        return entries_of(list_sources(sources, Path(place) / "listing"), names)
 
 
-def store(names: Iterable[str], path: Path) -> Listing:
-    """Sort names into a stored listing; raises InputError if the file cannot be written."""
+def list_names(
+    sources: Sources, names: Iterable[str], path: Path, *, leave: Iterable[Path] = ()
+) -> Listing:
+    """List images of the sources by their encoded names, which come in order, into ``path``.
+
+    Images of one folder need no look at it: a file that is gone is found so when it is read. Of
+    other sources those that are gone are left out.
+    """
+    if sources.are_paths:
+        return store(map(Entry, names), path, sources)
+    now = path.with_name("listing.now")
+    try:
+        listing = list_sources(sources, now, leave=leave)
+        wanted = iter(names)
+        found = store(_chosen(listing.entries(), wanted), path, sources)
+    finally:
+        now.unlink(missing_ok=True)
+    return replace(found, columns=listing.columns)
+
+
+def _chosen(entries: Iterable[Entry], names: Iterator[str]) -> Iterator[Entry]:
+    """Yield the entries of some names; both are in the order of a listing."""
+    name = next(names, None)
+    for entry in entries:
+        while name is not None and name < entry.name:
+            name = next(names, None)
+        if entry.name == name:
+            yield entry
+
+
+def store(entries: Iterable[Entry], path: Path, sources: Sources) -> Listing:
+    """Sort images of sources into a stored listing; raises InputError if it cannot be written."""
     with replacing(path, mode=0o600) as temporary, refusing(path):
         try:
             with closing(sqlite3.connect(f"{temporary}.sort")) as base:
-                count, digest = _sort(names, base, temporary)
+                lines = Sorting(base, sources)
+                lines.add(entries)
+                written = lines.write(temporary)
         except sqlite3.Error as error:
             raise InputError(
                 f"cannot sort the names of the images in {path.parent}: {error}.\n"
@@ -112,43 +175,26 @@ def store(names: Iterable[str], path: Path) -> Listing:
             ) from error
         finally:
             Path(f"{temporary}.sort").unlink(missing_ok=True)
-    return Listing(path, count, digest)
-
-
-def _sort(names: Iterable[str], base: sqlite3.Connection, path: Path) -> tuple[int, str]:
-    """Write the names in their order; gives their number, and the hash of what was written."""
-    # The database is deleted at once: neither a journal nor a sync is worth its time.
-    for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
-        base.execute(f"PRAGMA {setting}")
-    base.execute("CREATE TABLE names (name TEXT)")
-    base.executemany("INSERT INTO names VALUES (?)", ((encode_name(name),) for name in names))
-    count, digest = 0, hashlib.sha256()
-    with path.open("wb") as stream:
-        # BINARY order of UTF-8 is the order of code points, as Python sorts text.
-        for (name,) in base.execute("SELECT name FROM names ORDER BY name"):
-            line = f"{name}\n".encode()
-            stream.write(line)
-            digest.update(line)
-            count += 1
-    return count, digest.hexdigest()
+    return Listing(path, written.count, written.sha256, names_sha256=written.names_sha256)
 
 
 def read_listing(path: Path) -> Listing:
     """Count and hash a stored listing."""
-    count, digest = 0, hashlib.sha256()
+    count, digests = 0, Digests()
     with path.open("rb") as stream:
         for line in stream:
             count += 1
-            digest.update(line)
-    return Listing(path, count, digest.hexdigest())
+            digests.update(line)
+    return Listing(path, count, digests.sha256, names_sha256=digests.names_sha256)
 
 
-def compare(before: Listing, after: Listing) -> Changes:
-    """Count what only one of two listings holds, and name the first that only ``after`` holds."""
-    if before.sha256 == after.sha256:
-        return Changes()
-    # Both are sorted by the encoded name: one pass, nothing kept in memory.
-    old, new = ((name, 0) for name in before.encoded()), ((name, 1) for name in after.encoded())
+def compare(before: Iterable[str], after: Iterable[str]) -> Changes:
+    """Count what only one of two listings holds, and name the first that only ``after`` holds.
+
+    Both are encoded names in the order of a listing.
+    """
+    # One pass, nothing kept in memory.
+    old, new = ((name, 0) for name in before), ((name, 1) for name in after)
     counts = [0, 0]
     names: list[str] = []
     for name, entries in groupby(merge(old, new), key=lambda entry: entry[0]):

@@ -4,14 +4,17 @@ import math
 import os
 import stat
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+from hambatch.sources.archives.member import Member, Unreadable
+from hambatch.sources.archives.reading import Archives, reads_in_order
 from hambatch.system.files import sha256_of_bytes
 from hambatch.system.shortages import is_of_the_machine, shortage_at
 
@@ -89,6 +92,8 @@ ALIVE_SECONDS = 0.5
 # Non-blocking: should a FIFO take the file's place after the first look, opening it returns.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
+OTHER_SHA256 = "its sha256 is not the one that the manifest states"
+
 OUTSIDE = "symbolic link out of the folder (--follow-symlinks reads it)"
 
 
@@ -99,11 +104,19 @@ class Item:
     A ``sentinel`` belongs to the engine and may lie outside the source. A process reads it once
     and keeps it: there are few, they are small, and a disk that fails for a moment in the middle
     of a run says nothing about the images.
+
+    ``source``: number of the source that it belongs to; ``member``: where it lies in the archive
+    ``path``; ``problem``: why it is not to be read; ``sha256``: what it has to hash to, if not
+    empty.
     """
 
     index: int
     path: Path
     sentinel: bool = False
+    source: int = 0
+    member: Member | None = None
+    problem: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,12 +133,15 @@ class Fetched:
 class Bounds:
     """Which files may be read: of the limits only ``max_bytes`` counts here.
 
-    ``root`` is a folder, itself free of symbolic links, that the files really have to lie below;
-    None for no such check.
+    ``roots`` has for each source the folder, itself free of symbolic links, that its files really
+    have to lie below, or None for no such check; empty: no check at all.
     """
 
-    root: Path | None = None
+    roots: tuple[Path | None, ...] = ()
     limits: Limits = UNLIMITED
+
+
+_Reading = tuple[Item, Future["Fetched | None"]]
 
 
 def read_ahead(
@@ -137,51 +153,90 @@ def read_ahead(
 ) -> Iterator[list[Fetched]]:
     """Yield each batch's bytes in order, reading up to ``depth`` later batches meanwhile.
 
-    ``alive`` is called while a file is waited for that the machine could not read. Raises
-    Shortage as :func:`fetch`, after all batches before.
+    ``alive`` is called, by the thread that draws, while a file is waited for that the machine
+    could not read, and while a compressed tar is inflated. Raises Shortage as :func:`fetch`, after
+    all batches before.
     """
+    with _Readers(readers, bounds, alive) as reading:
+        ahead: deque[list[_Reading]] = deque()
+        for batch in batches:
+            ahead.append(reading.begun(batch))
+            if len(ahead) > depth:
+                yield reading.finished(ahead.popleft())
+        while ahead:
+            yield reading.finished(ahead.popleft())
 
-    def read(item: Item) -> Fetched | None:
+
+class _Readers:
+    """Threads that read, and the archives that they have open."""
+
+    def __init__(self, readers: int, bounds: Bounds, alive: Callable[[], None] | None) -> None:
+        self._bounds, self._alive = bounds, alive
+        self._archives, self._inflating = Archives(), threading.Event()
+        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="reader")
+        # What is uncompressed from front to back is read by one thread.
+        self._in_order = ThreadPoolExecutor(1, thread_name_prefix="uncompressing")
+
+    def __enter__(self) -> "_Readers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for threads in (self._threads, self._in_order):
+            threads.shutdown()
+        self._archives.close()
+
+    def begun(self, batch: Sequence[Item]) -> list[_Reading]:
+        """Begin to read a batch."""
+        return [(item, self._submitted(item)) for item in batch]
+
+    def finished(self, batch: list[_Reading]) -> list[Fetched]:
+        """Wait for a batch; raises Shortage as :func:`fetch`."""
+        again = partial(fetch, bounds=self._bounds, alive=self._alive, archives=self._archives)
+        return [self._awaited(future) or again(item) for item, future in batch]
+
+    def _submitted(self, item: Item) -> Future[Fetched | None]:
+        in_order = item.member and reads_in_order(item.member)
+        return (self._in_order if in_order else self._threads).submit(self._read, item)
+
+    def _read(self, item: Item) -> Fetched | None:
         # Readers do not wait: the files are tried again in their order, one at a time.
         try:
-            return _fetched(item, bounds)
+            return _fetched(item, self._bounds, self._archives, self._inflating.set)
         except (OSError, MemoryError):
             return None
 
-    Reading = tuple[Item, Future[Fetched | None]]
-
-    def finished(batch: list[Reading]) -> list[Fetched]:
-        return [future.result() or fetch(item, bounds, alive) for item, future in batch]
-
-    with ThreadPoolExecutor(readers, thread_name_prefix="reader") as pool:
-        ahead: deque[list[Reading]] = deque()
-        for batch in batches:
-            ahead.append([(item, pool.submit(read, item)) for item in batch])
-            if len(ahead) > depth:
-                yield finished(ahead.popleft())
-        while ahead:
-            yield finished(ahead.popleft())
-
-
-class _Unreadable(Exception):
-    """The message is the row's reason."""
+    def _awaited(self, future: Future[Fetched | None]) -> Fetched | None:
+        while True:
+            try:
+                return future.result(ALIVE_SECONDS)
+            except TimeoutError:
+                # Signs of life are for the thread that draws to give.
+                if self._alive and self._inflating.is_set():
+                    self._inflating.clear()
+                    self._alive()
 
 
 def fetch(
-    item: Item, bounds: Bounds = Bounds(), alive: Callable[[], None] | None = None
+    item: Item,
+    bounds: Bounds = Bounds(),
+    alive: Callable[[], None] | None = None,
+    archives: Archives | None = None,
 ) -> Fetched:
     """Read one file whole and hash it; what is wrong with the file is data.
+
+    ``archives`` are those that are open already.
 
     What is wrong with the machine is none: the file is tried again after each of :data:`WAITS`.
     Raises Shortage if that was in vain. ``alive`` is called meanwhile.
     """
+    archives = archives or Archives()
     for seconds in WAITS:
         try:
-            return _fetched(item, bounds)
+            return _fetched(item, bounds, archives, alive)
         except (OSError, MemoryError):
             _wait(seconds, alive)
     try:
-        return _fetched(item, bounds)
+        return _fetched(item, bounds, archives, alive)
     except (OSError, MemoryError) as error:
         raise shortage_at(item.path, error) from error
 
@@ -194,20 +249,28 @@ def _wait(seconds: float, alive: Callable[[], None] | None) -> None:
         time.sleep(min(left, ALIVE_SECONDS))
 
 
-def _fetched(item: Item, bounds: Bounds) -> Fetched:
+def _fetched(
+    item: Item, bounds: Bounds, archives: Archives, alive: Callable[[], None] | None
+) -> Fetched:
     """Read one file; raises only what is the machine's: OSError or MemoryError."""
     try:
         if item.sentinel:
             return Fetched(item.index, *_kept(item.path, bounds))
-        content = _read(item, bounds)
-    except _Unreadable as error:
+        if item.member:
+            content = archives.read(item.path, item.member, bounds.limits.max_bytes, alive)
+        else:
+            content = _read(item, bounds)
+    except Unreadable as error:
         return Fetched(item.index, b"", "", str(error))
     except (OSError, ValueError) as error:
         if is_of_the_machine(error):
             raise
         reason = getattr(error, "strerror", None) or str(error)
         return Fetched(item.index, b"", "", f"cannot be read: {reason}")
-    return Fetched(item.index, content, sha256_of_bytes(content))
+    sha256 = sha256_of_bytes(content)
+    if item.sha256 and sha256 != item.sha256:
+        return Fetched(item.index, b"", sha256, OTHER_SHA256)
+    return Fetched(item.index, content, sha256)
 
 
 @lru_cache(maxsize=64)
@@ -218,29 +281,32 @@ def _kept(path: Path, bounds: Bounds) -> tuple[bytes, str]:
 
 
 def _read(item: Item, bounds: Bounds) -> bytes:
+    if item.problem:
+        raise Unreadable(item.problem)
     # The look before opening: to open a device can have effects.
     _check_regular(os.stat(item.path))
     descriptor = os.open(item.path, _OPEN_FLAGS)
     try:
         before = os.fstat(descriptor)
         _check_regular(before)
-        if bounds.root and not item.sentinel:
-            _check_inside(descriptor, item.path, bounds.root)
+        root = bounds.roots[item.source] if bounds.roots and not item.sentinel else None
+        if root:
+            _check_inside(descriptor, item.path, root)
         if reason := bounds.limits.too_many_bytes(before.st_size):
-            raise _Unreadable(reason)
+            raise Unreadable(reason)
         content = _read_at_most(descriptor, before.st_size + 1)
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
     found = len(content), after.st_size, after.st_mtime_ns
     if found != (before.st_size, before.st_size, before.st_mtime_ns):
-        raise _Unreadable("changed while it was read")
+        raise Unreadable("changed while it was read")
     return content
 
 
 def _check_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise _Unreadable("cannot be read: not a regular file")
+        raise Unreadable("cannot be read: not a regular file")
 
 
 def _check_inside(descriptor: int, path: Path, root: Path) -> None:
@@ -250,7 +316,7 @@ def _check_inside(descriptor: int, path: Path, root: Path) -> None:
     except OSError:
         real = os.path.realpath(path)
     if not real.startswith(os.path.join(root, "")):
-        raise _Unreadable(OUTSIDE)
+        raise Unreadable(OUTSIDE)
 
 
 def _read_at_most(descriptor: int, size: int) -> bytes:

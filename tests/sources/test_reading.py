@@ -11,7 +11,7 @@ from hambatch.sources.reading import OUTSIDE, Bounds, Item, Limits, fetch, read_
 
 
 def bounds(root: Path | None = None, max_bytes: int = 1000) -> Bounds:
-    return Bounds(root.resolve() if root else None, Limits(max_bytes, 10**8))
+    return Bounds((root.resolve(),) if root else (), Limits(max_bytes, 10**8))
 
 
 def test_the_hash_is_of_the_bytes_that_are_handed_on(tmp_path: Path) -> None:

@@ -4,17 +4,21 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
+from hambatch.checks.verify.row import carried_differences
 from hambatch.checks.verify.table import Difference
-from hambatch.score.options import ScoreOptions
 from hambatch.sinks.publish import outputs_of
-from hambatch.sources.listing import Listing, list_images
-from hambatch.sources.reading import Bounds, Item, fetch
-from hambatch.system.text import decode_name
+from hambatch.sources.archives.reading import Archives
+from hambatch.sources.entry import Entry
+from hambatch.sources.listing import Listing, list_sources
+from hambatch.sources.reading import Bounds, Fetched, Item, fetch
+from hambatch.sources.reading_order import in_reading_order
+from hambatch.sources.source import Sources
+from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
 
 Progress = Callable[[Iterable[Difference | None], int], Iterable[Difference | None]]
@@ -29,47 +33,53 @@ FOLDERS_KEPT = 16
 
 
 @contextmanager
-def listed(source: Path, table: Path, options: ScoreOptions) -> Iterator[Listing]:
-    """List the images of the folder now, without the outputs of the run."""
+def listed(sources: Sources, table: Path) -> Iterator[Listing]:
+    """List the images of the sources now, without the outputs of the run."""
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
-        yield list_images(
-            source,
-            Path(place) / "listing",
-            follow_symlinks=options.follow_symlinks,
-            leave=outputs_of(table),
-        )
+        yield list_sources(sources, Path(place) / "listing", leave=outputs_of(table))
 
 
 def compare_files(
-    rows: Mapping[str, Row], listing: Listing, bounds: Bounds, source: Path, progress: Progress
+    rows: Mapping[str, Row],
+    listing: Listing,
+    bounds: Bounds,
+    sources: Sources,
+    progress: Progress,
 ) -> Iterator[Difference]:
     """Yield what differs between the rows and the files, which are read within ``bounds``."""
     for name, why in sorted(listing.survey.unreadable.items()):
         yield Difference(decode_name(name), "folder cannot be read now", found=why)
-    compared = _compared(rows, listing, source, partial(_compare_bytes, source, bounds))
-    yield from filter(None, progress(compared, listing.count))
+    with closing(Archives()) as archives:
+        fetched = partial(fetch, bounds=bounds, archives=archives)
+        compared = _compared(rows, listing, sources, partial(_compare_bytes, sources, fetched))
+        yield from filter(None, progress(compared, listing.count))
 
 
 def _compared(
     rows: Mapping[str, Row],
-    listing: Iterable[str],
-    source: Path,
-    compare: Callable[[str, Row | None], Difference | None],
+    listing: Listing,
+    sources: Sources,
+    compare: Callable[[Entry, Row | None], Difference | None],
 ) -> Iterator[Difference | None]:
     """Yield, for every listed file and every row without one, a difference or None."""
-    seen = set()
-    waiting = iter(listing)
+    seen, nothing = set(), (None,) * len(listing.columns)
+    waiting = (entry for _, entry in in_reading_order(enumerate(listing.entries())))
     with ThreadPoolExecutor(READERS) as pool:
-        while names := list(islice(waiting, READ_AT_ONCE)):
+        while images := list(islice(waiting, READ_AT_ONCE)):
+            names = [decode_name(entry.name) for entry in images]
             seen.update(names)
-            yield from pool.map(compare, names, [rows.get(name) for name in names])
-    entries = lru_cache(maxsize=FOLDERS_KEPT)(_entries)
+            found = [rows.get(name) for name in names]
+            yield from pool.map(compare, images, found)
+            for entry, row in zip(images, found, strict=True):
+                if row and listing.columns:
+                    yield from carried_differences(row, entry.carried or nothing)
+    source, entries = sources.only_folder, lru_cache(maxsize=FOLDERS_KEPT)(_entries)
     for name, row in rows.items():
         if name in seen:
             continue
-        if _is_there(source, name, entries):
+        if source and _is_there(source, name, entries):
             # Earlier versions gave rows to files that are left out now, thumbnails for one.
-            yield compare(name, row)
+            yield compare(Entry(encode_name(name)), row)
         else:
             yield Difference(name, "row without a file", row.sha256 or row.reason)
 
@@ -102,10 +112,13 @@ def _entries(folder: str) -> frozenset[str]:
     return frozenset(os.listdir(folder))
 
 
-def _compare_bytes(source: Path, bounds: Bounds, name: str, row: Row | None) -> Difference | None:
+def _compare_bytes(
+    sources: Sources, fetched: Callable[[Item], Fetched], entry: Entry, row: Row | None
+) -> Difference | None:
+    name = decode_name(entry.name)
     if row is None:
         return Difference(name, "file without a row")
-    now = fetch(Item(0, source / name), bounds)
+    now = fetched(sources.item(0, entry))
     if now.sha256 == row.sha256:
         return None
     if not row.sha256:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -15,14 +16,18 @@ from hambatch.pipelines.options import RULES
 from hambatch.score.journal.begun import DeviceHistory
 from hambatch.score.journal.fingerprint import PIPELINE
 from hambatch.score.plan import ON_GPU
-from hambatch.score.record import ChangedSince, Tally, history_of
+from hambatch.score.record import ChangedSince, Tally, history_of, update_in
+from hambatch.sinks.publish import CARRIED, changes_path, index_path
+from hambatch.sources.folder import LeftOut
+from hambatch.system.files import sha256_of_file
 from hambatch.system.schema import convert
 from hambatch.system.text import encode_name, first_names
 from hambatch.types import Row
 
 UNCHECKED = (
     "timing, machine, options of speed, how often sentinels and double checks were computed, "
-    "why a device or a precision was chosen, and files without a row"
+    "why a device or a precision was chosen, what an update kept and changed, and files without a "
+    "row"
 )
 """Parts of a record that describe what is gone: only their form is checked."""
 
@@ -93,6 +98,39 @@ class _DoubleCheck:
 
 
 @dataclass(frozen=True)
+class _Update:
+    """Only runs with ``--update`` have it."""
+
+    added: _Count
+    removed: _Count
+    changed: _Count
+    moved: _Count
+    rescored: _Count
+    reused_by_stat: _Count
+    reused_by_sha256: _Count
+    refused: _Count
+    scored: _Count
+    rehashed: _Count
+    other_bytes: LeftOut
+    rescored_because: str
+    index_not_used: str
+    before_sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+    changes_sha256: Sha256
+    index_sha256: Sha256
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if rows were kept of no table, or all are said to be scored again."""
+        kept = self.reused_by_stat + self.reused_by_sha256
+        if kept and (self.rescored_because or not self.before_sha256):
+            raise ValueError(f"update keeps {kept} rows, and says that there are none to keep")
+
+    @property
+    def images(self) -> int:
+        """All images of the run."""
+        return self.reused_by_stat + self.reused_by_sha256 + self.refused + self.scored
+
+
+@dataclass(frozen=True)
 class _Precision:
     wanted: Literal["auto", "fp32", "fp16", "int8"]
     used: Literal["fp32", "fp16", "int8"]
@@ -140,7 +178,7 @@ class _Form:
     """
 
     hambatch: _Version
-    source: Annotated[str, Meta(min_length=1)]
+    source: Annotated[str, Meta(min_length=1)] | list[str]
     output: _Output
     counts: dict[str, Any]
     fingerprint: _Ran
@@ -151,7 +189,17 @@ class _Form:
     versions: dict[str, _Version]
     precision: _Precision | None = None
     double_check: _DoubleCheck | None = None
+    update: _Update | None = None
     changed_since_begun: ChangedSince = field(default_factory=ChangedSince)
+
+
+def compare_beside(record: dict[str, Any], table: Path) -> Iterator[Difference]:
+    """Yield the files of an update beside its table that are not those that were recorded."""
+    wanted = update_in(record)
+    for path, key in ((changes_path(table), "changes_sha256"), (index_path(table), "index_sha256")):
+        if key in wanted and path.is_file() and (found := sha256_of_file(path)) != wanted[key]:
+            what = f"{encode_name(path.name)} is not the one that was recorded"
+            yield Difference("", what, wanted[key], found)
 
 
 def _names_of(*kinds: Any) -> set[str]:
@@ -160,11 +208,12 @@ def _names_of(*kinds: Any) -> set[str]:
 
 _KEYS = {
     "": _names_of(_Form) | {"state", "not_scored", "calibration", "options"},
-    "output": _names_of(_Output),
+    "output": _names_of(_Output) | {CARRIED},
     "counts": set(Tally().to_json()),
     "changed_since_begun": _names_of(ChangedSince),
     "sentinels": _names_of(_Sentinels),
     "double_check": _names_of(_DoubleCheck),
+    "update": _names_of(_Update),
     "engine": {"name", "version", "engine_json_sha256", "graph", "graph_sha256"},
     "precision": _names_of(_Precision),
     "calibration": {"temperature"},
@@ -214,10 +263,13 @@ def _within(record: dict[str, Any], form: _Form) -> Pairs:
         "sentinels.every": (form.sentinels.every, options.get("sentinel_every", 1)),
         "options.tta": (options.get("tta", 1), backend.get("tta", 1)),
         "options.follow_symlinks": (options["follow_symlinks"], listing.get("follow_symlinks")),
+        "options.archives": (options.get("archives", False), listing.get("archives", False)),
     }
     rules = ran.get(PIPELINE, {}).get("rules", 1)
     if rules not in range(1, RULES + 1):
         pairs[f"fingerprint.{PIPELINE}.rules"] = rules, f"1 to {RULES}"
+    if form.update:
+        pairs["update"] = form.update.images, record["counts"].get("images")
     if form.double_check:
         given = options.get("double_check", 0.0)
         pairs["double_check.percent"] = form.double_check.percent, given
@@ -277,7 +329,9 @@ def _with_rows(record: dict[str, Any], rows: list[Row]) -> Pairs:
     wanted, counts, ran = tally.to_json(), record["counts"], record["fingerprint"]
     pairs: Pairs = {f"counts.{key}": (counts.get(key), value) for key, value in wanted.items()}
     pairs["fingerprint.listing.images"] = ran["listing"].get("images"), tally.images
-    pairs["fingerprint.listing.sha256"] = ran["listing"]["sha256"], names.hexdigest()
+    # Where a listing says more than names, it has a hash of those alone.
+    key = "names_sha256" if "names_sha256" in ran["listing"] else "sha256"
+    pairs[f"fingerprint.listing.{key}"] = ran["listing"][key], names.hexdigest()
     if record["timing"]["images"] > tally.images:
         pairs["timing.images"] = record["timing"]["images"], f"at most {tally.images}"
     return pairs

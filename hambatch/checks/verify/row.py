@@ -1,7 +1,8 @@
 """What a row says of itself, checked without scoring: its arithmetic and its words."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,18 @@ from hambatch.engines.probabilities import DECIMALS
 from hambatch.pipelines.header import NO_IMAGE
 from hambatch.score.plan import ON_CPU, ON_GPU
 from hambatch.score.record import history_of
-from hambatch.sources.reading import OUTSIDE
+from hambatch.sources.reading import OTHER_SHA256, OUTSIDE
 from hambatch.types import Row
 
-NOT_READ = ("cannot be read: ", OUTSIDE, "changed while it was read", "too large: ")
+NOT_READ = (
+    *("cannot be read: ", OUTSIDE, "changed while it was read", "too large: "),
+    *("archive ", "member "),
+)
 """How the reason of a row begins whose file was not read whole: it has no sha256."""
 
 REASONS = (
     *NOT_READ,
+    OTHER_SHA256,
     NO_IMAGE,
     "empty file",
     "the header says ",
@@ -85,6 +90,21 @@ class RowRules:
             yield "reason is none that a run gives", row.reason, ", ".join(REASONS)
         elif not row.sha256 and not row.reason.startswith((*NOT_READ, "cannot be scored: ")):
             yield "row of a file that was read, without its sha256", row.reason, "a sha256"
+
+
+def carried_differences(row: Row, wanted: Sequence[str | None]) -> Iterator[Difference]:
+    """Yield a difference if a row does not carry what the manifest has for its image.
+
+    ``wanted`` are the cells of the manifest's carried columns, in their order.
+    """
+    # A table holds nothing, and not an empty text, for a cell of a manifest without a value.
+    cells = tuple(cell or None for cell in wanted)
+    if row.carried != cells:
+        yield Difference(row.image, "carried columns differ", _line(row.carried), _line(cells))
+
+
+def _line(cells: Sequence[str | None]) -> str:
+    return json.dumps(cells, ensure_ascii=False)
 
 
 def rules_of(record: dict[str, Any], manifest: Manifest) -> RowRules:

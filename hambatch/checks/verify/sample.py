@@ -4,7 +4,6 @@ import random
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from hambatch.checks.verify.table import Difference
@@ -12,7 +11,9 @@ from hambatch.engines.sentinels import precision_of
 from hambatch.pipelines.header import NO_IMAGE
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import CPU, ON_CPU, ON_GPU
-from hambatch.score.rows import predict_files
+from hambatch.score.rows import predict_images
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import Sources
 from hambatch.types import Row
 
 
@@ -57,13 +58,18 @@ def draw(rows: Mapping[str, Row], count: int, seed: int) -> list[Row]:
 
 
 def score_again(
-    root: Path, sample: list[Row], options: ScoreOptions, tolerance: Tolerance
+    sources: Sources,
+    sample: list[Row],
+    entries: Mapping[str, Entry],
+    options: ScoreOptions,
+    tolerance: Tolerance,
 ) -> ScoredAgain:
-    """Score the sample's files and compare whole rows."""
+    """Score the sample's images, whose ``entries`` are by name, and compare whole rows."""
     found, widest = [], tolerance.usual
     for chosen, rows in _by_device(sample, options):
-        again = predict_files(root, [row.image for row in rows], chosen, anywhere=False)
+        again = predict_images(sources, [entries[row.image] for row in rows], chosen)
         for row, now in zip(rows, again, strict=True):
+            now = replace(now, carried=row.carried)  # what a manifest says is not scored
             allowed = tolerance.between(row, now)
             widest = max(widest, allowed)
             if _differ_in_request_size(row, now):

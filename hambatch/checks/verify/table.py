@@ -3,13 +3,20 @@
 import csv
 import io
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from hambatch.sinks.columns import COLUMNS, MalformedTable, Record, record_of, refusing_malformed
+from hambatch.sinks.columns import (
+    COLUMNS,
+    MalformedTable,
+    Record,
+    carried_names,
+    record_of,
+    refusing_malformed,
+)
 from hambatch.sinks.formats import open_table, read_rows_leniently
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name, encode_name
@@ -61,9 +68,12 @@ class ReadTable(NamedTuple):
     whole: bool
 
 
-def read_table(path: Path, kind: str, recorded_sha256: str) -> ReadTable:
+def read_table(
+    path: Path, kind: str, recorded_sha256: str, carried: Sequence[str] = ()
+) -> ReadTable:
     """Read a table that may have been changed since it was written.
 
+    ``carried`` are the columns that its record names after ours.
     Raises InputError if it does not exist, or is no table of that format at all.
     """
     rows: dict[str, Row] = {}
@@ -73,13 +83,18 @@ def read_table(path: Path, kind: str, recorded_sha256: str) -> ReadTable:
     if sha256 != recorded_sha256:
         what = "the table is not the one that was recorded"
         found.append(Difference("", what, recorded_sha256, sha256))
-    malformed = list(_read_into(rows, path, kind)) or list(_rewritten(rows, path, kind))
+    malformed = list(_read_into(rows, path, kind, carried))
+    malformed = malformed or list(_rewritten(rows, path, kind, carried))
     return ReadTable(rows, [*found, *malformed], whole=not malformed)
 
 
-def _read_into(rows: dict[str, Row], path: Path, kind: str) -> Iterator[Difference]:
-    before, columns = "", COLUMNS
-    for read in read_rows_leniently(path, kind, NEXT):
+def _read_into(
+    rows: dict[str, Row], path: Path, kind: str, carried: Sequence[str]
+) -> Iterator[Difference]:
+    names = carried_names(carried)
+    wanted = (*COLUMNS, *names)
+    before, columns = "", wanted
+    for read in read_rows_leniently(path, kind, NEXT, carried):
         if isinstance(read, MalformedTable):
             # What it quotes of the table is encoded there.
             image = decode_name(read.image) if read.image else ""
@@ -89,8 +104,8 @@ def _read_into(rows: dict[str, Row], path: Path, kind: str) -> Iterator[Differen
         if tuple(record) != columns:
             # Once for all rows of the same columns.
             columns = tuple(record)
-            yield Difference(row.image, "columns", ", ".join(columns), ", ".join(COLUMNS))
-        if wrong := _otherwise_written(record, row):
+            yield Difference(row.image, "columns", ", ".join(columns), ", ".join(wanted))
+        if wrong := _otherwise_written(record, row, names):
             yield wrong
         here = encode_name(row.image)
         if row.image in rows:
@@ -101,22 +116,24 @@ def _read_into(rows: dict[str, Row], path: Path, kind: str) -> Iterator[Differen
         rows.setdefault(row.image, row)
 
 
-def _otherwise_written(record: Record, row: Row) -> Difference | None:
-    for column, wanted in record_of(row).items():
+def _otherwise_written(record: Record, row: Row, carried: Sequence[str]) -> Difference | None:
+    for column, wanted in record_of(row, carried).items():
         if record[column] != wanted:
             found = decode_name(str(record[column]))
             return Difference(row.image, f"{column} is not as a run writes it", found, str(wanted))
     return None
 
 
-def _rewritten(rows: dict[str, Row], path: Path, kind: str) -> Iterator[Difference]:
+def _rewritten(
+    rows: dict[str, Row], path: Path, kind: str, carried: Sequence[str]
+) -> Iterator[Difference]:
     """Write the rows again: a run gives the same bytes, in the formats that are text."""
     if kind == "parquet":
         # Its bytes are those of one version of pyarrow.
         return
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
         again = Path(place) / "table"
-        with open_table(again, kind) as write:
+        with open_table(again, kind, carried) as write:
             for row in rows.values():
                 write(row)
         if sha256_of_file(again) == sha256_of_file(path):

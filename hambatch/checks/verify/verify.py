@@ -1,5 +1,6 @@
 """`hambatch verify`: the table, its record, the files and the engine, against one another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from hambatch.checks.options import VerifyOptions
 from hambatch.checks.verify.files import Progress, compare_files, listed
 from hambatch.checks.verify.proof import Drawn, Proof
-from hambatch.checks.verify.record import compare_record
+from hambatch.checks.verify.record import compare_beside, compare_record
 from hambatch.checks.verify.row import rules_of
 from hambatch.checks.verify.sample import Tolerance, chosen_seed, draw, score_again
 from hambatch.checks.verify.sealing import SealCheck, check_seal
@@ -24,10 +25,13 @@ from hambatch.score.journal.fingerprint import (
     other_rules,
 )
 from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_run
+from hambatch.score.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_run, sources_of
 from hambatch.score.record import options_of, read_record
 from hambatch.sinks.formats import format_of
-from hambatch.sinks.publish import record_path
+from hambatch.sinks.publish import carried_in, record_path
+from hambatch.sources.entry import Entry
+from hambatch.sources.listing import entries_of
+from hambatch.sources.source import Sources
 from hambatch.system.files import sha256_of_file
 from hambatch.system.signing_keys import read_public_key
 from hambatch.system.text import encode_name, excerpt, plural
@@ -51,14 +55,15 @@ class Verdict:
 
 def verify(
     table: Path,
-    source: Path,
+    words: Sequence[Path],
     kind: str,
     options: VerifyOptions,
     progress: Progress = lambda compared, total: compared,
 ) -> Verdict:
     """Compare a finished table with its record, its files and its engine.
 
-    Raises HambatchError if there is no table, no record or no folder to compare.
+    ``words`` name the sources, as for `score`. Raises HambatchError if there is no table, no
+    record or no source to compare.
     """
     key = read_public_key(options.key) if options.key else None
     record = read_record(record_path(table))
@@ -68,22 +73,29 @@ def verify(
     recorded: Fingerprint = record["fingerprint"]
     as_recorded = _as_recorded(record, options.engine)
     engine = load_engine(find_engine(as_recorded.engine))
-    plan, other_machine = _plan(engine, as_recorded, source)
-    rows, unfit, whole = read_table(table, format_of(table, kind), record["output"]["sha256"])
+    sources = sources_of(words, as_recorded, null=options.null)
+    plan, other_machine = _plan(engine, as_recorded, sources)
+    rows, unfit, whole = read_table(
+        table, format_of(table, kind), record["output"]["sha256"], carried_in(record)
+    )
     differences = seal.differences + unfit + _unscored_differences(record, rows, whole, engine)
-    with listed(source, table, plan.used) as listing:
-        differences += compare_files(rows, listing, plan.job.bounds, source, progress)
-        now = fingerprint_of(source, listing, engine, plan)
-    other_engine = _engine_differences(recorded, now)
-    differences += other_engine
-    # Another engine gives other rows: one line is clearer than a sample of them.
-    count, seed = 0 if other_engine else options.sample, chosen_seed(options.seed)
-    sample = draw(_unsuspected(rows, differences), count, seed)
+    differences += compare_beside(record, table)
+    with listed(sources, table) as listing:
+        differences += compare_files(rows, listing, plan.job.bounds, sources, progress)
+        now = fingerprint_of(sources, listing, engine, plan)
+        other_engine = _engine_differences(recorded, now)
+        differences += other_engine
+        # Another engine gives other rows: one line is clearer than a sample of them.
+        count, seed = 0 if other_engine else options.sample, chosen_seed(options.seed)
+        sample = draw(_unsuspected(rows, differences), count, seed)
+        # Earlier versions gave rows to files that are left out now, thumbnails for one.
+        entries = {row.image: Entry(encode_name(row.image)) for row in sample}
+        entries |= entries_of(listing, entries)
     tolerance = _tolerance(recorded, now, plan.used, engine, other_machine)
-    again = score_again(source, sample, plan.used, tolerance)
+    again = score_again(sources, sample, entries, plan.used, tolerance)
     differences += again.differences
     proof = Proof(
-        _compared(table, source, rows),
+        _compared(table, sources, rows),
         f"{encode_name(engine.manifest.name)} {engine.manifest_sha256[:12]}",
         _drawn("ok", sample, rows),
         _drawn("failed", sample, rows),
@@ -133,11 +145,11 @@ def _unsuspected(rows: dict[str, Row], differences: list[Difference]) -> dict[st
     return {image: row for image, row in rows.items() if image not in wrong}
 
 
-def _compared(table: Path, source: Path, rows: dict[str, Row]) -> str:
+def _compared(table: Path, sources: Sources, rows: dict[str, Row]) -> str:
     hashed = sum(1 for row in rows.values() if row.sha256)
     return (
         f"{encode_name(str(table))}: compared {len(rows)} rows with the files of "
-        f"{encode_name(str(source))}, {hashed} by their sha256"
+        f"{sources.named}, {hashed} by their sha256"
     )
 
 
@@ -203,7 +215,7 @@ def _as_recorded(record: dict[str, Any], engine: str | None) -> ScoreOptions:
     return replace(recorded, engine=named if engine is None else engine)
 
 
-def _plan(engine: Engine, options: ScoreOptions, source: Path) -> tuple[RunPlan, float]:
+def _plan(engine: Engine, options: ScoreOptions, sources: Sources) -> tuple[RunPlan, float]:
     """Resolve the options; without such a GPU, or a TensorRT plan, the CPU scores again.
 
     Besides the run plan, what a probability may differ by on another machine or in another batch.
@@ -212,12 +224,12 @@ def _plan(engine: Engine, options: ScoreOptions, source: Path) -> tuple[RunPlan,
     if _depends_on_batches(options):
         tolerance = max(tolerance, OTHER_DECODER)
     try:
-        plan = plan_run(engine.folder, options, source, build=False)
+        plan = plan_run(engine.folder, options, sources, build=False)
         computing_device(engine, plan)
     except (BackendError, MissingDependency):
         precision = graph_precision(options.precision)
         on_cpu = replace(options, device=CPU, backend=ON_CPU, precision=precision)
-        return plan_run(engine.folder, on_cpu, source), max(tolerance, OTHER_DECODER)
+        return plan_run(engine.folder, on_cpu, sources), max(tolerance, OTHER_DECODER)
     return plan, tolerance
 
 

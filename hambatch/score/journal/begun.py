@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hambatch.errors import InputError
 from hambatch.score.journal.fingerprint import other_rules
-from hambatch.sources.folder import Survey
+from hambatch.sources.folder import LeftOut, Survey
 from hambatch.system.files import CHECKSUM, as_json, showing_refusals, with_checksum
 from hambatch.system.schema import MOST_BYTES, convert, read_json
 
@@ -28,6 +28,45 @@ class DeviceHistory:
 
 
 @dataclass(frozen=True)
+class Updating:
+    """What a run with ``--update`` knew before it scored anything.
+
+    Attributes
+    ----------
+    listed_ns
+        Before the images were listed; nanoseconds since 1970.
+    stats_sha256
+        Of what their files looked like (:mod:`hambatch.score.update.index`).
+    before_sha256
+        Of the table that is brought up to date; empty if there was none.
+    reused_by_stat, reused_by_sha256
+        Rows of that table that are kept, by how it was shown that they are of the bytes that are
+        there now.
+    refused
+        Images that got their failed row without a worker: nothing could be read.
+    rehashed
+        Files that were read although they looked as at the last run (``--rehash``).
+    other_bytes
+        Those of them that had other bytes.
+    rescored_because
+        Why no row could be kept; empty if rows could.
+    index_not_used
+        Why every file had to be read; empty if that was not so.
+    """
+
+    listed_ns: int
+    stats_sha256: str
+    before_sha256: str = ""
+    reused_by_stat: int = 0
+    reused_by_sha256: int = 0
+    refused: int = 0
+    rehashed: int = 0
+    other_bytes: LeftOut = field(default_factory=LeftOut)
+    rescored_because: str = ""
+    index_not_used: str = ""
+
+
+@dataclass(frozen=True)
 class Begun:
     """``run.json``: what the rows of the journal belong to.
 
@@ -36,6 +75,7 @@ class Begun:
     ``--overwrite`` or ``--retry-failed`` was given for, and the run's own table.
     ``kept_under``: of a retry, the key (its sha256) that sealed the rows that it began with, empty
     if none is known to; None: every row is this run's own.
+    ``updating``: of a run with ``--update``.
     """
 
     format: Literal[1]
@@ -46,6 +86,7 @@ class Begun:
     oldest_row_utc: str = ""
     may_replace: list[str] = field(default_factory=list)
     kept_under: str | None = None
+    updating: Updating | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if the fingerprint names no listing, or the survey is not whole."""
@@ -60,8 +101,9 @@ def survey_of(raw: Any, place: str) -> Survey:
         survey = convert(raw, Survey, exact=True)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
-    # ``skipped`` came later: earlier versions scored what it counts.
-    missing = [name for name in asdict(survey) if name not in raw and name != "skipped"]
+    # These came later: earlier versions scored what is skipped, and counted archives as others.
+    later = ("skipped", "archives")
+    missing = [name for name in asdict(survey) if name not in raw and name not in later]
     if missing:
         raise ValueError(f"{place}.{missing[0]} is missing")
     return survey

@@ -1,6 +1,5 @@
 """What a run's rows depend on: a journal begun with anything else cannot be resumed."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,11 @@ from hambatch.errors import InputError
 from hambatch.pipelines.options import RULES
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import ON_GPU, RunPlan
+from hambatch.sinks.publish import carried_by
 from hambatch.sources.listing import Listing
+from hambatch.sources.options import MAX_RATIO
+from hambatch.sources.source import Sources
 from hambatch.system.packages import BINDINGS, library_versions
-from hambatch.system.text import encode_name
 
 LIBRARIES = {
     "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
@@ -23,10 +24,16 @@ LIBRARIES = {
 """What decodes and computes with a backend: another version may change a row. OpenVINO scores
 the rest where GPUs fail."""
 
+LISTING = "listing"
+"""The part that names the images and where they are."""
+
 LIMITS = "limits"
 """The part that decides which files fail: with higher ones, every scored row stays as it is."""
 
-HIGHER_IS_LOOSER = ("max_megabytes", "max_megapixels", "max_aspect", "decode_seconds")
+HIGHER_IS_LOOSER = (
+    *("max_megabytes", "max_megapixels", "max_aspect", "decode_seconds"),
+    "max_ratio",
+)
 LOWER_IS_LOOSER = ("min_side",)
 
 CALIBRATION = "calibration"
@@ -39,7 +46,7 @@ Fingerprint = dict[str, dict[str, Any]]
 
 
 def fingerprint_of(
-    root: os.PathLike[str], listing: Listing, engine: Engine, plan: RunPlan
+    sources: Sources, listing: Listing, engine: Engine, plan: RunPlan
 ) -> Fingerprint:
     """Collect everything that decides a row: JSON values, in named parts."""
     options, manifest, versions = plan.used, engine.manifest, library_versions()
@@ -48,12 +55,14 @@ def fingerprint_of(
     # Old journals know nothing of views and temperatures: one view and none are not written.
     views = {"tta": options.tta} if options.tta > 1 else {}
     calibration = {} if temperature is None else {CALIBRATION: {"temperature": temperature}}
+    ratio = {} if options.max_ratio == MAX_RATIO else {"max_ratio": options.max_ratio}
     return {
-        "listing": {
-            "source": encode_name(os.path.realpath(root)),
+        LISTING: {
+            "source": sources.recorded,
             "images": listing.count,
             "sha256": listing.sha256,
             "follow_symlinks": options.follow_symlinks,
+            **_of_sources(sources, listing),
         },
         "engine": {
             "name": manifest.name,
@@ -71,9 +80,18 @@ def fingerprint_of(
             "max_aspect": options.max_aspect,
             "decode_seconds": options.decode_seconds,
             "salvage_truncated": options.salvage_truncated,
+            **ratio,
         },
         **calibration,
     }
+
+
+def _of_sources(sources: Sources, listing: Listing) -> dict[str, Any]:
+    """Give what only some listings have; those of one folder are as they always were."""
+    found: dict[str, Any] = {"archives": True} if sources.archives else {}
+    if listing.names_sha256 != listing.sha256:
+        found["names_sha256"] = listing.names_sha256
+    return found | carried_by(listing.columns)
 
 
 def computing_device(engine: Engine, plan: RunPlan) -> dict[str, Any]:
@@ -111,14 +129,23 @@ def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: 
             f"{what}: {was}; a table of both would mix them.\n"
             "Next: add --overwrite to score all of it again, or name another --out"
         )
-    differing = [
+    if differing := _differing(found, wanted):
+        raise InputError(f"{what}: {'; '.join(differing)}.\nNext: {next_step}")
+
+
+def other_than_listing(found: Fingerprint, wanted: Fingerprint) -> str:
+    """Say why rows of other images cannot be kept beside new ones; empty if they can."""
+    parts = [{part: of[part] for part in of if part != LISTING} for of in (found, wanted)]
+    return other_rules(found) or "; ".join(_differing(*parts))
+
+
+def _differing(found: Fingerprint, wanted: Fingerprint) -> list[str]:
+    return [
         f"{part} {key} was {_shown(found, part, key)}, is {_shown(wanted, part, key)}"
         for part in sorted(found.keys() | wanted.keys())
         for key in sorted({**found.get(part, {}), **wanted.get(part, {})})
         if _shown(found, part, key) != _shown(wanted, part, key)
     ]
-    if differing:
-        raise InputError(f"{what}: {'; '.join(differing)}.\nNext: {next_step}")
 
 
 def other_rules(found: Fingerprint) -> str:

@@ -9,6 +9,8 @@ link in it is followed. Where a file system cannot hold owner and mode, it lies 
         lock               held by the run that writes preds.csv
         listing            the names of the images, sorted (hambatch.sources.listing)
         rows               finished rows, append-only (hambatch.score.journal.rows)
+        stats              of --update: what the file of each image looked like when it was listed
+        before             of --update: the table that is brought up to date
         run.json           fingerprint, what else the folder held, and what became of devices,
                            with a sha256 of all that; written last, and again when a device
                            hands over
@@ -26,12 +28,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hambatch.errors import HambatchError, InputError, refusal_of
-from hambatch.score.journal.begun import Begun, DeviceHistory, content_of, read_begun, survey_of
+from hambatch.score.journal.begun import (
+    Begun,
+    DeviceHistory,
+    Updating,
+    content_of,
+    read_begun,
+    survey_of,
+)
 from hambatch.score.journal.rows import RowLog
 from hambatch.score.plan import ON_GPU
+from hambatch.sinks.publish import CARRIED
 from hambatch.sources.folder import DRAWN_PREFIX, JOURNAL_MARK, JOURNAL_SUFFIX, Survey
 from hambatch.sources.listing import Listing, read_listing
 from hambatch.system.cache import (
@@ -43,16 +53,18 @@ from hambatch.system.cache import (
 )
 from hambatch.system.files import (
     ABOUT_NO_FILE,
+    closed_at_the_end,
     refusing,
     sha256_of_bytes,
     showing_refusals,
     sync,
+    sync_open,
 )
 from hambatch.system.locks import locked, refuse_lost
-from hambatch.system.text import encode_name
+from hambatch.system.text import decode_name, encode_name
 
-_KEPT = frozenset({JOURNAL_MARK, "listing", "rows", "run.json"})
-_FILES = _KEPT | {"listing.now", "table.tmp", "record.tmp", "seal.tmp"}
+_KEPT = frozenset({JOURNAL_MARK, "listing", "rows", "stats", "before", "run.json"})
+_FILES = _KEPT | {"listing.now", "table.tmp", "record.tmp", "seal.tmp", "0.tmp", "1.tmp"}
 
 
 def journal_folder(output: Path, journal_dir: Path | None = None) -> Path:
@@ -76,6 +88,9 @@ class Journal:
         Where the table is made until it is whole; None: beside the output.
     listing_path
         Where the listing belongs, before :meth:`begin`.
+    stats_path, before_path
+        Of a run with ``--update``: where :meth:`new_file` puts what the files looked like, and a
+        copy of the table that is brought up to date.
     about
         What the run began with; None before :meth:`begin`.
     devices
@@ -97,6 +112,7 @@ class Journal:
     ) -> None:
         self.folder, self.place, self.about, self.staging = folder, place, about, staging
         self.listing_path = folder / "listing"
+        self.stats_path, self.before_path = folder / "stats", folder / "before"
         self.devices = self._earlier = about.devices if about else DeviceHistory()
         self.may_replace = about.may_replace if about else []
         self.kept_under = about.kept_under if about else None
@@ -118,6 +134,11 @@ class Journal:
         return self.about
 
     @property
+    def is_update(self) -> bool:
+        """Whether an earlier start began a run with ``--update``."""
+        return bool(self.about and self.about.updating)
+
+    @property
     def began_on_gpu(self) -> bool:
         """Whether the run began with the backend of GPUs."""
         backend = self.about.fingerprint.get("backend", {}) if self.about else {}
@@ -130,13 +151,25 @@ class Journal:
         begun_utc: str,
         devices: DeviceHistory | None = None,
         oldest_row_utc: str = "",
+        updating: Updating | None = None,
     ) -> None:
         """Bind the listing and the rows in the folder to a run; ``devices``: what made them."""
         self.devices = self._earlier = devices or DeviceHistory()
         parts = (fingerprint, asdict(survey), self.devices, oldest_row_utc)
-        self._write(Begun(1, begun_utc, *parts, self.may_replace, self.kept_under))
+        self._write(Begun(1, begun_utc, *parts, self.may_replace, self.kept_under, updating))
         with refusing(self.folder.parent):
             sync(self.folder.parent)
+
+    @contextmanager
+    def new_file(self, name: str) -> Iterator[BinaryIO]:
+        """Write a file of the folder anew, before :meth:`begin`; on the disk when it is closed."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with refusing(self.folder / name):
+            descriptor = os.open(name, flags, 0o600, dir_fd=self.place)
+            with closed_at_the_end(open(descriptor, "wb")) as stream:
+                yield stream
+                stream.flush()
+                sync_open(descriptor)
 
     @property
     def is_kept(self) -> bool:
@@ -182,9 +215,9 @@ class Journal:
                 f"{self.listing_path} is not the listing that the run began with: "
                 f"sha256 {found.sha256}, wanted {wanted}.\nNext: add --overwrite to start afresh"
             )
-        return Listing(
-            found.path, found.count, found.sha256, survey_of(self.begun_with.survey, "survey")
-        )
+        columns = tuple(map(decode_name, self.begun_with.fingerprint["listing"].get(CARRIED, ())))
+        survey = survey_of(self.begun_with.survey, "survey")
+        return replace(found, survey=survey, columns=columns)
 
     def rows(self, listing: Listing, fingerprint: dict[str, Any] | None = None) -> RowLog:
         """Open the file of rows; before :meth:`begin`, those of a run with a fingerprint.
@@ -213,7 +246,7 @@ class Journal:
         """Forget what an earlier start left."""
         with refusing(self.folder):
             # First what makes it a journal: a kill in between leaves nothing to resume.
-            for name in ("run.json", "rows", "listing"):
+            for name in ("run.json", "rows", "listing", "stats", "before"):
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self.place)
         self.about, self.resumed = None, False

@@ -11,6 +11,8 @@ from hambatch.sources.reading import Item
 from hambatch.system.shortages import MOVE_AWAY
 from hambatch.types import Failure
 
+_LOST = "decoded: the decoder", "read: the reader"
+
 
 def too_little(lost: WorkerLost, what: Path | str) -> Shortage:
     """Make the error of a run that cannot go on with one file alone."""
@@ -40,11 +42,16 @@ def device_lost(lost: WorkerLost, item: Item) -> DeviceLost:
     )
 
 
+def is_of_a_loss(reason: str) -> bool:
+    """Tell the reason of a failed row that :func:`failed_row` made: another try may end well."""
+    return reason.startswith(tuple(f"cannot be {what} " for what in _LOST))
+
+
 def failed_row(item: Item, lost: WorkerLost, touched: Touched | None, after: int) -> Answer:
     """Make the answer of a file that a worker was lost at, ``after`` so many others, if any."""
     hurried = f" after {after} files that lost their decoders" if after and touched else ""
     limit = f", the limit{hurried} (--decode-seconds)" if lost.hung else ""
-    what = "decoded: the decoder" if touched else "read: the reader"
+    what = _LOST[0] if touched else _LOST[1]
     reason = f"cannot be {what} {lost.cause}{limit}"
     failure = Failure(item.index, touched.sha256 if touched else "", reason)
     return Answer(

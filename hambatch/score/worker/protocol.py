@@ -26,8 +26,8 @@ class Job:
 
     ``streams`` and ``decode_threads`` are at least 1. A file that takes its decoder longer than
     ``decode_seconds`` is a failed row.
-    Unless ``follow_symlinks``, files that really lie outside ``root``, a path free of
-    symbolic links, are not read; None switches the check off.
+    Files that really lie outside the folder that ``roots`` has for their source are not read; as
+    in :class:`Bounds`.
     ``tta`` views of every image are scored (:mod:`hambatch.backends.test_time_augmentation`), and
     ``double_check`` percent of the requests twice (:mod:`hambatch.backends.double_check`).
     ``gpu`` is the number of the GPU that decodes and computes; None: the CPU does.
@@ -46,8 +46,7 @@ class Job:
     prefetch: int
     limits: Limits
     decode_seconds: float
-    root: Path | None = None
-    follow_symlinks: bool = True
+    roots: tuple[Path | None, ...] = ()
     one_by_one: bool = False
     model_cache: Path | None = None
     gpu: int | None = None
@@ -64,7 +63,7 @@ class Job:
     @property
     def bounds(self) -> Bounds:
         """Which files may be read."""
-        return Bounds(None if self.follow_symlinks else self.root, self.limits)
+        return Bounds(self.roots, self.limits)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def scored(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "images" / "empty.jpg").touch()
     (place / "images" / "gone.jpg").symlink_to("nowhere")
     out = place / "preds.csv"
-    score(place / "images", out, "csv", ScoreOptions(engine=str(tiny_engine)))
+    score([place / "images"], out, "csv", ScoreOptions(engine=str(tiny_engine)))
     return place
 
 
@@ -42,7 +42,7 @@ def table(scored: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def scored_jsonl(scored: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("jsonl") / "preds.jsonl"
-    score(scored / "images", out, "auto", ScoreOptions(engine=str(tiny_engine)))
+    score([scored / "images"], out, "auto", ScoreOptions(engine=str(tiny_engine)))
     return out
 
 

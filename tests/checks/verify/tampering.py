@@ -18,7 +18,7 @@ EVERY, HASHES = VerifyOptions(sample=100), VerifyOptions(sample=0)
 
 
 def found(table: Path, source: Path, options: VerifyOptions = EVERY) -> set[tuple[str, str]]:
-    return {(d.image, d.what) for d in verify(table, source, "auto", options).differences}
+    return {(d.image, d.what) for d in verify(table, [source], "auto", options).differences}
 
 
 def edit(table: Path, change: Callable[[list[str]], None]) -> None:

@@ -10,6 +10,8 @@ from hambatch.checks.verify.sample import Tolerance, score_again
 from hambatch.checks.verify.verify import verify
 from hambatch.score.options import ScoreOptions
 from hambatch.score.run import score
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import folder_of_images
 from hambatch.types import Row
 from tests.backends.tensorrt.host_gpus import host_gpus
 from tests.checks.verify.tampering import EVERY, edit, found, record_anew
@@ -30,14 +32,14 @@ def test_rows_of_halved_requests_are_compared_within_a_tolerance(
     images.mkdir()
     for k in range(6):
         (images / f"{k}.jpg").write_bytes(jpeg_bytes(k))
-    score(images, table, "csv", ScoreOptions(engine=str(tiny_engine), device="0"))
-    whole = verify(table, images, "auto", EVERY)
+    score([images], table, "csv", ScoreOptions(engine=str(tiny_engine), device="0"))
+    whole = verify(table, [images], "auto", EVERY)
     assert (whole.differences, "to the last digit" in whole.proven) == ([], True)
 
     # The rows of a GPU whose memory was full, as the record then says.
     edit(table, lambda lines: lines.__setitem__(slice(None), map(halved, lines)))
     record_anew(table)
-    of_halves = verify(table, images, "auto", EVERY)
+    of_halves = verify(table, [images], "auto", EVERY)
     assert of_halves.differences == []
     assert "all agree, the probabilities within 1e-04" in of_halves.proven
 
@@ -75,7 +77,13 @@ def test_only_another_size_of_requests_may_move_a_probability(
     def predicted(*arguments: Any, **named: Any) -> list[Row]:
         return [row(now, 0.4 + off)]
 
-    monkeypatch.setattr(sample, "predict_files", predicted)
+    monkeypatch.setattr(sample, "predict_images", predicted)
     options = ScoreOptions(device="0", backend="tensorrt", precision="fp32")
-    again = score_again(Path(), [row(then, 0.4)], options, Tolerance(0.0, 1e-4))
+    again = score_again(
+        folder_of_images(Path()),
+        [row(then, 0.4)],
+        {"a.jpg": Entry("a.jpg")},
+        options,
+        Tolerance(0.0, 1e-4),
+    )
     assert (not again.differences) == holds

@@ -52,10 +52,10 @@ def test_a_run_of_split_batches_is_verified_within_a_tolerance(
     (images / "text.jpg").write_bytes(b"no picture")
     half = options(tiny_engine, 0.5, batch_size=2)
     with pytest.raises(InputError, match="--fail-over"):
-        score(images, out, "csv", options(tiny_engine, 0.5, batch_size=2, fail_over=1))
+        score([images], out, "csv", options(tiny_engine, 0.5, batch_size=2, fail_over=1))
     with pytest.raises(InputError, match="device batch_size was 2, is 4"):
-        score(images, out, "csv", options(tiny_engine, 0.5, batch_size=4))
-    score(images, out, "csv", half)
-    verdict = verify(out, images, "auto", EVERY)
+        score([images], out, "csv", options(tiny_engine, 0.5, batch_size=4))
+    score([images], out, "csv", half)
+    verdict = verify(out, [images], "auto", EVERY)
     assert verdict.differences == []
     assert "within 2e-02" in verdict.proven

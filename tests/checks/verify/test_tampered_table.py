@@ -93,7 +93,7 @@ def test_a_malformed_row_of_a_csv_is_no_row(table: Path, images: Path, place: in
 def test_what_a_malformed_row_holds_is_encoded_once(table: Path, images: Path) -> None:
     edit(table, lambda lines: lines.insert(1, "%3D1.jpg,=2" + "," * 14 + "\n"))
     record_anew(table)
-    (line,) = as_csv(verify(table, images, "auto", HASHES).differences).splitlines()[1:]
+    (line,) = as_csv(verify(table, [images], "auto", HASHES).differences).splitlines()[1:]
     assert line.startswith("%3D1.jpg,no row,status '%3D2' in row 1 (image '%3D1.jpg'),")
 
 
@@ -102,4 +102,4 @@ def test_a_table_without_its_columns_is_none(table: Path, jsonl: Path, images: P
     edit_objects(jsonl, lambda objects: [one.pop("status") for one in objects])
     for path in (table, jsonl):
         with pytest.raises(InputError, match="wanted also the columns status"):
-            verify(path, images, "auto", EVERY)
+            verify(path, [images], "auto", EVERY)

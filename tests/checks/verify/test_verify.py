@@ -23,7 +23,7 @@ from tests.conftest import jpeg_bytes
 
 
 def test_a_true_table_is_found_true_in_one_line(table: Path, images: Path) -> None:
-    verdict = verify(table, images, "auto", EVERY)
+    verdict = verify(table, [images], "auto", EVERY)
     assert verdict.differences == []
     assert "\n" not in verdict.proven
     assert "26 rows" in verdict.proven
@@ -68,7 +68,7 @@ def test_jsonl_can_be_verified(images: Path, jsonl: Path) -> None:
 
 def test_parquet_can_be_verified(images: Path, tiny_engine: Path, tmp_path: Path) -> None:
     out = tmp_path / "preds.parquet"
-    score(images, out, "auto", ScoreOptions(engine=str(tiny_engine)))
+    score([images], out, "auto", ScoreOptions(engine=str(tiny_engine)))
     check_format(out, images)
 
 
@@ -163,16 +163,16 @@ def test_a_new_file_and_one_that_can_be_read_by_now_are_found(table: Path, image
 def test_a_table_without_a_record_cannot_be_verified(table: Path, images: Path) -> None:
     record_path(table).unlink()
     with pytest.raises(InputError, match="cannot be used as the record"):
-        verify(table, images, "auto", EVERY)
+        verify(table, [images], "auto", EVERY)
 
 
 def test_a_table_that_is_not_there_cannot_be_verified(table: Path, images: Path) -> None:
     table.unlink()
     with pytest.raises(InputError, match="found no readable table"):
-        verify(table, images, "auto", EVERY)
+        verify(table, [images], "auto", EVERY)
     table.mkdir()
     with pytest.raises(InputError, match="found no readable table"):
-        verify(table, images, "auto", EVERY)
+        verify(table, [images], "auto", EVERY)
 
 
 def test_a_folder_that_cannot_be_read_now_is_a_difference(
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_read_now_is_a_difference(
         return real(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    (difference,) = verify(table, images, "auto", HASHES).differences
+    (difference,) = verify(table, [images], "auto", HASHES).differences
     assert (difference.image, difference.what) == ("=locked", "folder cannot be read now")
     assert difference.found == "Permission denied"
 
@@ -206,7 +206,7 @@ def test_an_engine_given_by_path_is_found_from_any_folder(
 ) -> None:
     monkeypatch.chdir(tiny_engine.parent)
     out = tmp_path / "preds.csv"
-    score(images, out, "csv", ScoreOptions(engine=tiny_engine.name))
+    score([images], out, "csv", ScoreOptions(engine=tiny_engine.name))
     assert json.loads(record_path(out).read_text())["options"]["engine"] == str(tiny_engine)
     monkeypatch.chdir(tmp_path)
     assert found(out, images, HASHES) == set()
@@ -221,7 +221,7 @@ def test_a_folder_called_like_an_installed_engine_is_not_taken_for_it(
     shutil.copytree(tiny_engine, installed / "small")
     monkeypatch.setattr(store, "engines_folder", lambda: installed)
     out = tmp_path / "preds.csv"
-    score(images, out, "csv", ScoreOptions(engine="small"))
+    score([images], out, "csv", ScoreOptions(engine="small"))
     assert json.loads(record_path(out).read_text())["options"]["engine"] == "small"
     other = tmp_path / "elsewhere" / "small"
     shutil.copytree(tiny_engine, other)
@@ -232,6 +232,6 @@ def test_a_folder_called_like_an_installed_engine_is_not_taken_for_it(
 
 def test_a_submission_is_called_one(images: Path, tiny_engine: Path, tmp_path: Path) -> None:
     out = tmp_path / "preds.csv"
-    score(images, out, "isic", ScoreOptions(engine=str(tiny_engine)))
+    score([images], out, "isic", ScoreOptions(engine=str(tiny_engine)))
     with pytest.raises(InputError, match="an ISIC submission, which can be neither verified nor"):
-        verify(out, images, "auto", HASHES)
+        verify(out, [images], "auto", HASHES)

@@ -1,0 +1,104 @@
+"""One image of a listing: its name, and where its bytes lie; and how a line says both.
+
+A line is ``name``, or ``name<TAB>place``, or ``name<TAB>place<TAB>carried``. Without a place, the
+name is the path below the only source. A place is one of::
+
+    S                   below source number S, by the rest of the name
+    S=PATH              below source number S, at another path than the name says
+    S,CUT,METHOD,OFFSET,STORED,SIZE,HEAD,CRC
+                        a member of an archive, whose path is the first CUT characters of the name
+    S!REASON            it cannot be scored, and why; or S,CUT!REASON
+
+Names, paths and reasons are percent-encoded as in the output. ``carried`` is a JSON list: the
+sha256 that a manifest states, and the manifest's other cells.
+"""
+
+import json
+import re
+from dataclasses import dataclass, replace
+
+from hambatch.sources.archives.member import Member, Method
+from hambatch.system.text import decode_name, encode_name
+
+Cells = tuple[str | None, ...]
+
+_MARK = re.compile("[!=]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image of a listing.
+
+    Attributes
+    ----------
+    name
+        Encoded, as in the output.
+    source
+        Number of its source among those of the command line.
+    path
+        Of the file below the source, with surrogate escapes, where the name does not say it.
+    cut
+        How many characters of ``name`` name the archive that it is a member of; 0: no archive.
+    member
+        Where in the archive its bytes lie.
+    problem
+        Why it cannot be scored, in a line; empty for what is read.
+    sha256
+        What the bytes have to hash to; empty: anything.
+    carried
+        Cells of a manifest that go to the output.
+    """
+
+    name: str
+    source: int = 0
+    path: str = ""
+    cut: int = 0
+    member: Member | None = None
+    problem: str = ""
+    sha256: str = ""
+    carried: Cells = ()
+
+    def place(self, *, alone: bool) -> str:
+        """Write where it lies; ``alone``: nothing for a file of the only source."""
+        number = f"{self.source},{self.cut}" if self.cut else f"{self.source}"
+        if self.problem:
+            return f"{number}!{encode_name(self.problem)}"
+        if self.member:
+            m = self.member
+            crc32 = "" if m.crc32 is None else f"{m.crc32:x}"
+            return f"{number},{m.method:d},{m.offset},{m.stored},{m.size},{m.head:x},{crc32}"
+        if self.path:
+            return f"{number}={encode_name(self.path)}"
+        return "" if alone else number
+
+    def cells(self) -> str:
+        """Write what a manifest says of it; empty if there is nothing."""
+        return json.dumps([self.sha256, *self.carried]) if self.sha256 or self.carried else ""
+
+
+def entry_of(name: str, place: str = "", cells: str = "") -> Entry:
+    """Read the parts of a line back; raises ValueError if no listing writes such a one."""
+    entry = _placed(name, place)
+    if not cells:
+        return entry
+    sha256, *carried = json.loads(cells)
+    return replace(entry, sha256=sha256, carried=tuple(carried))
+
+
+def _placed(name: str, place: str) -> Entry:
+    if not place:
+        return Entry(name)
+    # The first one counts: a path or a reason may hold the other.
+    if mark := _MARK.search(place):
+        number, _, cut = place[: mark.start()].partition(",")
+        text = decode_name(place[mark.end() :])
+        if mark[0] == "!":
+            return Entry(name, int(number), cut=int(cut or 0), problem=text)
+        return Entry(name, int(number), text)
+    if "," not in place:
+        return Entry(name, int(place))
+    number, cut, *numbers, head, crc32 = place.split(",")
+    method, offset, stored, size = map(int, numbers)
+    checked = int(crc32, 16) if crc32 else None
+    member = Member(Method(method), offset, stored, size, int(head, 16), checked)
+    return Entry(name, int(number), cut=int(cut), member=member)
