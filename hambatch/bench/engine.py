@@ -27,9 +27,11 @@ PIXELS_AT_MOST = 256
 
 
 def bench_engine(
-    source: Path | None, options: BenchEngineOptions, show: Show = unseen
+    words: Sequence[Path], options: BenchEngineOptions, show: Show = unseen
 ) -> dict[str, Any]:
     """Measure throughput and single-stream latency; returns the result.
+
+    Without a word, which names a source, with generated images.
 
     Raises HambatchError if the images, the engine or a combination cannot be used.
     """
@@ -38,7 +40,7 @@ def bench_engine(
     settings = combinations(options, engine.manifest)
     gpu = ready_gpu(engine, settings)
     scoring = ScoreOptions.on_cpu(engine=str(folder))
-    with open_images(source, min(options.count, PIXELS_AT_MOST), scoring) as images:
+    with open_images(words, min(options.count, PIXELS_AT_MOST), scoring) as images:
         pixels = unpack(folder, images)
         offline = [Offline(folder, setting, pixels, options.count).case() for setting in settings]
         throughput = [throughput_entry(*done) for done in measure(offline, options.repeats, show)]
@@ -124,7 +126,7 @@ def ready_gpu(engine: Engine, settings: Sequence[Setting]) -> Mapping[str, Any] 
 def unpack(engine: Path, images: BenchImages) -> Path:
     """Decode the images once; gives the file of arrays."""
     pixels = images.scratch / "pixels.npy"
-    batches = images.batches(len(images.names), BATCH)
+    batches = images.batches(len(images.entries), BATCH)
     threads = share_cores().decode_threads
     task = Unpacking(engine, batches, ScoreOptions.readers, threads, pixels=pixels)
     with child_of(task) as decode:

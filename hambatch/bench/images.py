@@ -1,7 +1,7 @@
 """The images that are measured with: the user's own, or generated ones."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,9 +15,12 @@ from hambatch.engines.synthetic import jpeg_of, synthesize
 from hambatch.errors import InputError
 from hambatch.pipelines.header import read_header
 from hambatch.score.options import ScoreOptions
-from hambatch.score.rows import predict_files
-from hambatch.sources.listing import list_images
-from hambatch.sources.reading import Item
+from hambatch.score.rows import predict_images
+from hambatch.sources.entry import Entry
+from hambatch.sources.listing import list_sources
+from hambatch.sources.reading import Item, fetch
+from hambatch.sources.reading_order import in_reading_order
+from hambatch.sources.source import Sources, find_sources, folder_of_images
 
 WIDTH, HEIGHT, QUALITY = 600, 450, 95
 """Of generated JPEGs: those of HAM10000."""
@@ -35,43 +38,49 @@ class BenchImages:
 
     Attributes
     ----------
-    names
-        Relative to ``root``, in the order of a run.
+    entries
+        Images of the ``sources``, in the order in which a run reads them.
     facts
         What the result says of them, read before anything is measured.
     """
 
-    root: Path
-    names: tuple[str, ...]
+    sources: Sources
+    entries: tuple[Entry, ...]
     scratch: Path
     facts: dict[str, Any]
 
     def first(self, count: int) -> "BenchImages":
         """Leave out all but the first ``count``."""
-        return replace(self, names=self.names[:count])
+        return replace(self, entries=self.entries[:count])
+
+    def cycle(self, count: int) -> tuple[Entry, ...]:
+        """Take ``count`` images, the first again after the last."""
+        return tuple(self.entries[k % len(self.entries)] for k in range(count))
 
     def batches(self, count: int, size: int) -> tuple[tuple[Item, ...], ...]:
-        """Cut ``count`` files into batches, the first file again after the last."""
-        items = [Item(k, self.root / self.names[k % len(self.names)]) for k in range(count)]
+        """Cut ``count`` images into batches, the first again after the last."""
+        items = [self.sources.item(k, entry) for k, entry in enumerate(self.cycle(count))]
         return tuple(tuple(items[start : start + size]) for start in range(0, count, size))
 
 
 @contextmanager
-def open_images(source: Path | None, count: int, options: ScoreOptions) -> Iterator[BenchImages]:
-    """Choose at most ``count`` images of a folder that can be scored, or draw some.
+def open_images(words: Sequence[Path], count: int, options: ScoreOptions) -> Iterator[BenchImages]:
+    """Choose at most ``count`` images of sources that can be scored; without a word, draw some.
 
-    Raises InputError if the folder is missing, or holds no image that can be scored.
+    Raises InputError if a source is missing, or none has an image that can be scored.
     """
     with tempfile.TemporaryDirectory(prefix="hambatch-bench-") as place:
         scratch, left_out = Path(place), 0
-        if source is None:
-            root = scratch / "images"
-            names = generate(root, min(count, GENERATED_AT_MOST))
+        if words:
+            sources = find_sources(words)
+            entries, left_out = _scorable(sources, count, options, scratch / "listing")
         else:
-            root = source
-            names, left_out = _scorable(source, count, options, scratch / "listing")
-        facts = {"images": len(names), "generated": source is None, "left_out": left_out}
-        yield BenchImages(root, names, scratch, facts | _sizes([root / name for name in names]))
+            folder = scratch / "images"
+            entries = tuple(map(Entry, generate(folder, min(count, GENERATED_AT_MOST))))
+            sources = folder_of_images(folder)
+        facts = {"images": len(entries), "generated": not words, "left_out": left_out}
+        images = BenchImages(sources, entries, scratch, facts)
+        yield replace(images, facts=facts | _sizes(images))
 
 
 def generate(folder: Path, count: int) -> tuple[str, ...]:
@@ -85,28 +94,31 @@ def generate(folder: Path, count: int) -> tuple[str, ...]:
 
 
 def _scorable(
-    source: Path, count: int, options: ScoreOptions, listing: Path
-) -> tuple[tuple[str, ...], int]:
+    sources: Sources, count: int, options: ScoreOptions, listing: Path
+) -> tuple[tuple[Entry, ...], int]:
     """Give the first ``count`` images that can be scored, and how many others were met."""
-    waiting, good, left_out = iter(list_images(source, listing)), list[str](), 0
+    listed = list_sources(sources, listing).entries()
+    waiting = (entry for _, entry in in_reading_order(enumerate(listed)))
+    # Reading alone and decoding alone, which are measured, have no bounds.
+    anywhere, good, left_out = replace(sources, follow_symlinks=True), list[Entry](), 0
     while len(good) < count:
         wanted = max(count - len(good), CHECKED_AT_LEAST)
-        if not (names := list(islice(waiting, wanted))):
+        if not (entries := list(islice(waiting, wanted))):
             break
         # As a run does it: a file that kills its decoder makes no other one fail.
-        found = [row.status == "ok" for row in predict_files(source, names, options)]
-        good += [name for name, is_good in zip(names, found, strict=True) if is_good]
+        found = [row.status == "ok" for row in predict_images(anywhere, entries, options)]
+        good += [entry for entry, is_good in zip(entries, found, strict=True) if is_good]
         left_out += found.count(False)
     if not good:
         raise InputError(
-            f"none of the {left_out} images in {source} can be scored.\n"
-            f"Next: hambatch score {source} --out preds.csv, whose rows say why"
+            f"none of the {left_out} images in {sources.named} can be scored.\n"
+            f"Next: hambatch score {sources.quoted} --out preds.csv, whose rows say why"
         )
     return tuple(good[:count]), left_out
 
 
-def _sizes(paths: list[Path]) -> dict[str, float]:
-    contents = [path.read_bytes() for path in paths]
+def _sizes(images: BenchImages) -> dict[str, float]:
+    contents = [fetch(images.sources.item(0, entry)).content for entry in images.entries]
     headers = filter(None, map(read_header, contents))
     megapixels = [header.pixels / 1e6 for header in headers] or [0.0]
     return {

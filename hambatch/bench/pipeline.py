@@ -1,5 +1,6 @@
 """`hambatch bench pipeline`: reading alone; reading, decoding and resizing."""
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from hambatch.system.cpu import share_cores
 
 
 def bench_pipeline(
-    source: Path | None, options: BenchPipelineOptions, show: Show = unseen
+    words: Sequence[Path], options: BenchPipelineOptions, show: Show = unseen
 ) -> dict[str, Any]:
     """Measure both over every combination; returns the result.
+
+    Without a word, which names a source, with generated images.
 
     Raises HambatchError if the images, the engine or the device cannot be used.
     """
@@ -30,7 +33,7 @@ def bench_pipeline(
     gpu = measured_gpu(options.device, AUTO)
     number, facts = (gpu.ordinal, gpu_facts(gpu.ordinal, engine)) if gpu else (None, None)
     scoring = ScoreOptions.on_cpu(engine=str(folder))
-    with open_images(source, options.count, scoring) as images:
+    with open_images(words, options.count, scoring) as images:
         cases = cases_of(folder, images, options, number)
         entries = [throughput_entry(*done) for done in measure(cases, options.repeats, show)]
         read, *decoded = entries

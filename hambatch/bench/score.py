@@ -1,5 +1,6 @@
 """`hambatch bench score`: the stages of a run apart, and the run."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from hambatch.system.text import plural
 
 
 def bench_score(
-    source: Path | None, options: BenchScoreOptions, show: Show = unseen
+    words: Sequence[Path], options: BenchScoreOptions, show: Show = unseen
 ) -> dict[str, Any]:
     """Measure the stages and the whole, and how near that comes to its ceiling.
+
+    Without a word, which names a source, with generated images.
 
     Raises HambatchError if the images, the engine or the settings cannot be used.
     """
@@ -42,7 +45,7 @@ def bench_score(
         gpu=_gpu(resolved),
     )
     gpu = ready_gpu(engine, [setting])
-    with open_images(source, options.count, resolved) as images:
+    with open_images(words, options.count, resolved) as images:
         pixels = unpack(folder, images.first(PIXELS_AT_MOST))
         inference = Offline(folder, setting, pixels, options.count).case()
         cases = _cases(folder, images, resolved, inference, options.count)
@@ -96,14 +99,13 @@ def _cases(
     batches = images.batches(count, size)
     decoding = Decoding(engine, batches, options.readers, threads, gpu, options.decoder)
     decode = decoding.case(size)
-    names = tuple(images.names[k % len(images.names)] for k in range(count))
     backend, streams = f"{options.backend}-{options.precision}", plural(options.streams, "stream")
     whole = Case(
         f"score, {backend}, batch {size}, {streams}, {decoding.how}",
         "score",
         # The batch size of a run is that of decoding.
         {**inference.settings, **decode.settings},
-        Whole(engine, images.root, names, options, images.scratch),
+        Whole(engine, images.sources, images.cycle(count), options, images.scratch),
     )
     writing = Writing(images.scratch / "table.csv", count)
     return [Reading(batches, options.readers).case(), decode, inference, writing.case(), whole]

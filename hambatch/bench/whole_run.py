@@ -20,6 +20,8 @@ from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.protocol import Job
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sinks.formats import open_table
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import Sources
 from hambatch.system.own_time import cpu_seconds
 from hambatch.types import Row
 
@@ -64,15 +66,15 @@ class Writing:
 
 @dataclass(frozen=True)
 class Whole:
-    """Score every file into a journal, in a worker that starts anew each turn.
+    """Score every image into a journal, in a worker that starts anew each turn.
 
     The clock runs from the first batch sent to the last row received. Loading the
     engine, before it, is the turn's ``start_s``. Sentinels cost time and are no images.
     """
 
     engine: Path
-    root: Path
-    names: tuple[str, ...]
+    sources: Sources
+    entries: tuple[Entry, ...]
     options: ScoreOptions
     scratch: Path
 
@@ -85,7 +87,7 @@ class Whole:
         begun = time.perf_counter()
         with (
             tempfile.TemporaryDirectory(dir=self.scratch) as place,
-            closing(RowLog(Path(place) / "rows", len(self.names))) as log,
+            closing(RowLog(Path(place) / "rows", len(self.entries))) as log,
             SupervisedWorker(job) as worker,
         ):
             ready = worker.wait_ready()
@@ -94,19 +96,22 @@ class Whole:
             with SentinelWatch(engine, *how, Path(place)) as watch:
                 cpu, started = _cpu_seconds(), time.perf_counter()
                 seconds, busy, peak = 0.0, 0.0, 0.0
-                rows = rows_of(worker, enumerate(self.names), self.root, engine.manifest, watch)
+                rows = rows_of(
+                    worker, enumerate(self.entries), self.sources, engine.manifest, watch
+                )
                 for _, proven in rows:
                     log.append(proven)
                     # Now, and not after the loop: with its last answer given, the worker ends.
                     seconds, busy = time.perf_counter() - started, _cpu_seconds() - cpu
                     peak = max(peak, sum(map(peak_rss_mb, _processes())))
-            if worker.lost or log.failed or log.done < len(self.names):
+            if worker.lost or log.failed or log.done < len(self.entries):
                 raise InputError(
-                    f"{log.failed} of {len(self.names)} images failed, "
+                    f"{log.failed} of {len(self.entries)} images failed, "
                     f"{len(worker.lost)} workers were lost; wanted a run without trouble.\n"
-                    f"Next: hambatch score {self.root} --out preds.csv, which says what it was"
+                    f"Next: hambatch score {self.sources.quoted} --out preds.csv, which says what "
+                    "it was"
                 )
-            return Turn(len(self.names), seconds, busy, peak, (), started - begun, watch.checked)
+            return Turn(len(self.entries), seconds, busy, peak, (), started - begun, watch.checked)
 
 
 def _processes() -> list[int]:

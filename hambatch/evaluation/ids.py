@@ -16,6 +16,8 @@ _SUFFIX = re.compile(
     r"\.(?:jpe?g|jpe|jfif|png|tiff?|bmp|gif|webp|jp2|j2k|heic|heif|avif|dcm)", re.IGNORECASE
 )
 
+_ARCHIVE = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]+!$")
+
 
 class Aligned(NamedTuple):
     """The ids of the truth, each as the predictions have it.
@@ -63,6 +65,8 @@ def bare_id(image_id: str) -> str:
 
     >>> bare_id("part_1/ISIC_1.jpg"), bare_id("C:\\scans\\a.b.PNG"), bare_id("a.b")
     ('ISIC_1', 'a.b', 'a.b')
+    >>> bare_id("a.zip!/sub/ISIC_1.jpg"), bare_id("ISIC_1.jpg#2")
+    ('ISIC_1', 'ISIC_1')
     """
     name = re.split(r"[/\\]", decode_name(image_id))[-1]
     suffix = _SUFFIX.search(name, name.rfind(".")) if "." in name else None
@@ -76,8 +80,9 @@ def _apart(one: str, other: str) -> bool:
 
 
 def _folders(path: str) -> list[str]:
-    """Give the folders of a path, the innermost first."""
-    return re.split(r"[/\\]", canonical_id(decode_name(path)))[-2::-1]
+    """Give the folders of a path, the innermost first; an archive is the folder it unpacks to."""
+    parts = re.split(r"[/\\]", canonical_id(decode_name(path)))[-2::-1]
+    return [_ARCHIVE.sub("", part) for part in parts]
 
 
 def one_row_each(predictions: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Where the files of evaluated images lie."""
 
+import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,54 +10,80 @@ import pandas as pd
 
 from hambatch.errors import InputError
 from hambatch.evaluation.tables import NEXT_PREDICTIONS, read_text_table
-from hambatch.sources.listing import list_images
-from hambatch.system.files import sha256_of_file
-from hambatch.system.text import decode_name, encode_name, image_id_of
+from hambatch.score.options import ScoreOptions
+from hambatch.score.plan import sources_of
+from hambatch.score.record import options_of
+from hambatch.score.recorded_sources import recorded_sources
+from hambatch.sources.entry import Entry
+from hambatch.sources.listing import find_images_named, list_sources
+from hambatch.sources.reading import Item, fetch
+from hambatch.sources.reading_order import in_reading_order
+from hambatch.sources.source import Sources
+from hambatch.system.text import decode_name, image_id_of
+
+Files = dict[str, Item]
+"""Images by the sha256 of their bytes, in the order in which they are read."""
 
 
-def files_of_run(record: Mapping[str, Any], table: Path, wanted: set[str]) -> dict[str, Path]:
-    """Give the images that a run scored by sha256, as far as they are wanted."""
-    source, rows = record.get("source"), read_text_table(table, NEXT_PREDICTIONS)
-    if not isinstance(source, str) or not rows.has(["image", "sha256"]):
+def files_of_run(record: Mapping[str, Any], table: Path, wanted: set[str]) -> Files:
+    """Give the images that a run scored by sha256, as far as they are wanted and still there."""
+    rows = read_text_table(table, NEXT_PREDICTIONS)
+    if not rows.has(["image", "sha256"]):
         return {}
-    folder = Path(decode_name(source))
-    names = zip(rows.rows["sha256"], rows.rows["image"], strict=True)
-    return {digest: folder / decode_name(name) for digest, name in names if digest in wanted}
+    both = zip(rows.rows["sha256"], rows.rows["image"], strict=True)
+    hashes = {decode_name(name): digest for digest, name in both if digest in wanted}
+    try:
+        sources = recorded_sources(record, options_of(record["options"]))
+        found = find_images_named(sources, hashes)
+    except InputError:
+        return {}  # They are not where the record says.
+    items = _in_order(sources, found.values())
+    return {hashes[decode_name(entry.name)]: item for entry, item in items}
 
 
-def files_in(images: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Path]]:
-    """Find the files of evaluated images in a folder, by image_id and, if it is known, sha256.
+def files_in(
+    images: pd.DataFrame, words: Sequence[Path], record: Mapping[str, Any] | None = None
+) -> tuple[pd.DataFrame, Files]:
+    """Find the files of evaluated images in sources, by image_id and, if it is known, sha256.
+
+    The options of the run's ``record``, where there is one, say whether archives in folders count.
 
     Returns
     -------
     The images, with the sha256 of their files where they had none; and the files by sha256.
 
-    Raises InputError if the folder holds none of them.
+    Raises InputError if the sources hold none of them.
     """
+    sources = sources_of(words, options_of(record["options"]) if record else ScoreOptions())
     wanted = dict(zip(images["image_id"], images["sha256"], strict=True))
-    files, own = dict[str, Path](), dict[str, str]()
-    for path in _listed(folder):
-        image_id = image_id_of(encode_name(path.name))
-        if image_id not in wanted:
-            continue
-        try:
-            digest = sha256_of_file(path)
-        except OSError:
+    files, own = Files(), dict[str, str]()
+    for image_id, item in _with_ids(sources, wanted):
+        file = fetch(item)
+        if file.problem:
             continue  # no file of an image that was scored
-        if wanted[image_id] in ("", digest):
-            files[digest] = path
-            own.setdefault(image_id, digest)
+        if wanted[image_id] in ("", file.sha256):
+            files[file.sha256] = item
+            own.setdefault(image_id, file.sha256)
     if not files:
         raise InputError(
-            f"--images {folder}: found none of the {len(images)} evaluated images, such as "
-            f"{images['image_id'].iloc[0]}, with the bytes of the predictions; wanted the folder "
-            "that was scored.\nNext: name that folder, or leave --images away"
+            f"--images {shlex.join(map(str, words))}: found none of the {len(images)} evaluated "
+            f"images, such as {images['image_id'].iloc[0]}, with the bytes of the predictions; "
+            "wanted what was scored.\n"
+            "Next: name the sources of the run, --images for each, or leave --images away"
         )
     found = images["sha256"].mask(images["sha256"] == "", images["image_id"].map(own).fillna(""))
     return images.assign(sha256=found), files
 
 
-def _listed(folder: Path) -> list[Path]:
-    """List the images of a folder as `score` does."""
+def _with_ids(sources: Sources, wanted: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
+    """List the images of sources as `score` does, and yield those with one of these ids."""
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
-        return [folder / name for name in list_images(folder, Path(place) / "listing")]
+        listed = list_sources(sources, Path(place) / "listing").entries()
+        for entry, item in _in_order(sources, listed):
+            if (image_id := image_id_of(entry.name)) in wanted:
+                yield image_id, item
+
+
+def _in_order(sources: Sources, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Item]]:
+    for index, entry in in_reading_order(enumerate(entries)):
+        yield entry, sources.item(index, entry)

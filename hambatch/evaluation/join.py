@@ -12,7 +12,7 @@ from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.evaluation.ids import align, among, one_row_each
 from hambatch.evaluation.sample import Sample
-from hambatch.evaluation.tables import P_COLUMNS
+from hambatch.evaluation.tables import LESION, P_COLUMNS
 from hambatch.system.text import NAMED
 
 
@@ -30,9 +30,10 @@ class Joined:
         ``[n]``, text: what is photographed. The lesion_id; the image_id where
         no lesion_id is known.
     grouped_by
-        ``lesion`` if the truth has a lesion_id, else ``image``.
+        ``lesion`` if the truth has a lesion_id, or else the predictions, else ``image``.
     images
-        The n rows: the columns of the truth, and ``sha256`` of the predictions.
+        The n rows: the columns of the truth, ``sha256`` of the predictions, and their
+        ``lesion_id`` where the truth has none.
     counts
         Of the truth's images: ``truth`` in all, of which ``scored``, ``failed``
         and ``missing`` from the predictions, the first of these by name;
@@ -75,7 +76,9 @@ def join(truth: pd.DataFrame, predictions: pd.DataFrame, path: Path) -> Joined:
     truth = truth.assign(image_id=ids)
     named = among(predictions["image_id"], ids)
     rows, repeats = one_row_each(predictions[named], path)
-    rows = rows.drop(columns="image")
+    # What a manifest said of the lesions counts where the truth says nothing.
+    unused = ["image", LESION] if LESION in truth.columns else ["image"]
+    rows = rows.drop(columns=unused, errors="ignore")
     joined = truth.merge(rows, on="image_id", how="left", validate="one_to_one")
     status = joined["status"].fillna("missing")
     scored = joined[status == "ok"]
@@ -87,16 +90,17 @@ def join(truth: pd.DataFrame, predictions: pd.DataFrame, path: Path) -> Joined:
     counts |= repeats
     if by_case:
         counts |= {"other_case": len(by_case), "other_case_named": by_case[:NAMED]}
-    groups, by_lesion = scored["image_id"], "lesion_id" in truth.columns
+    groups, by_lesion = scored["image_id"], LESION in scored.columns
     if by_lesion:
-        groups = scored["lesion_id"].mask(scored["lesion_id"] == "", groups)
+        groups = scored[LESION].mask(scored[LESION] == "", groups)
+    columns = dict.fromkeys([*truth.columns, *([LESION] if by_lesion else [])])
     return Joined(
         truth=_positions(scored["dx"]),
         predicted=_positions(scored["prediction"]),
         probabilities=scored[list(P_COLUMNS)].to_numpy(np.float64),
         groups=groups.to_numpy(),
         grouped_by="lesion" if by_lesion else "image",
-        images=scored[[*truth.columns, "sha256"]].reset_index(drop=True),
+        images=scored[[*columns, "sha256"]].reset_index(drop=True),
         counts=counts,
     )
 

@@ -1,6 +1,7 @@
 """The leak check of `evaluate`: images that the engine was trained on are refused, or left out."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from hambatch.evaluation.out_of_fold import read_out_of_fold_record
 from hambatch.evaluation.scored_by import ScoredBy, scored_by
 from hambatch.evaluation.trained_images import Training, listed_by, training_of
 from hambatch.ham10000.training_images import pictures_of, with_keys
+from hambatch.sources.reading import Item
 
 OUT_OF_FOLD = "out of fold: no image is by a network that saw its lesion"
 
@@ -76,14 +78,14 @@ def _with_keys(
     by: ScoredBy,
     training: Training | None,
     predictions: Path,
-    folder: Path | None,
+    words: Sequence[Path],
 ) -> pd.DataFrame:
     """Add what the images are compared by, as far as it is known.
 
-    A split table tells the lesion and the hash of images that have none, and its images and those
-    of the run are looked for where the records say.
+    ``words`` name sources of the images. A split table tells the lesion and the hash of images that
+    have none, and its images and those of the run are looked for where the records say.
     """
-    files: dict[str, Path] = {}
+    files: dict[str, Path | Item] = {}
     if "lesion_id" not in images.columns:
         images = images.assign(lesion_id="")
     if training is not None and training.file is not None:
@@ -94,8 +96,8 @@ def _with_keys(
         files |= training.files
         if by.record is not None:
             files |= files_of_run(by.record, predictions, set(images["sha256"]))
-    if folder is not None:
-        images, found = files_in(images, folder)
+    if words:
+        images, found = files_in(images, words, by.record)
         files |= found
     wanted = set(images["sha256"])
     return with_keys(images, pictures_of({k: file for k, file in files.items() if k in wanted}))

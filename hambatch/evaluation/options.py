@@ -12,13 +12,13 @@ class LeakOptions:
     """How evaluated images are compared with those that the engine was trained on.
 
     ``data`` is the split table of the training; ``engine`` made predictions that have no record;
-    ``images`` is the folder with the evaluated images; with ``exclude_trained`` images that were
+    ``images`` are the sources of the evaluated images; with ``exclude_trained`` images that were
     trained on are left out, else they stop the command.
     """
 
     data: Path | None = None
     engine: str | None = None
-    images: Path | None = None
+    images: tuple[Path, ...] = ()
     exclude_trained: bool = False
 
 

@@ -79,9 +79,9 @@ def without_interval(spans: dict[str, Any]) -> list[str]:
 
 
 HINTS = {
-    SAME_LESION: "the truth has no lesion_id",
+    SAME_LESION: "neither truth nor predictions have a lesion_id",
     SAME_BYTES: "the predictions have no sha256",
-    SAME_PICTURE: "give --images DIR",
+    SAME_PICTURE: "give --images SOURCE",
 }
 """Why a check was not made, or what makes it possible."""
 

@@ -16,6 +16,8 @@ from hambatch.system.text_table import TextTable, read_csv
 
 P_COLUMNS = PROBABILITIES
 
+LESION = "lesion_id"
+
 ROWS_AT_ONCE = 10_000
 
 
@@ -32,7 +34,7 @@ def read_text_table(path: Path, next_step: str, columns: Iterable[str] = ()) -> 
         If it is Parquet, and pyarrow is not installed.
     """
     kind = format_of(path)
-    if kind == "csv":
+    if kind in ("csv", "tsv"):
         return read_csv(path, next_step, columns)
     texts = (
         {name: "" if value is None else str(value) for name, value in record.items()}
@@ -66,7 +68,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     The columns ``image_id``, ``status`` (``ok`` or ``failed``), ``prediction``
     (text), the seven ``P_COLUMNS`` (float64, 0 to 1; 0 in a failed row), ``sha256``
     of the image's bytes (empty where the table does not say) and ``image`` as it
-    stands there. One row an image, in file order; several may have one ``image_id``.
+    stands there; and ``lesion_id``, decoded, if the table has it, as from a manifest. One row an
+    image, in file order; several may have one ``image_id``.
 
     Raises InputError if the file is no such table, an image_id is empty, or a row that
     is ``ok`` has no known prediction or no valid probabilities.
@@ -94,6 +97,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     probabilities = _probabilities(table, columns, failed)
     if prediction is None:
         prediction = _classes_at(probabilities.argmax(axis=1))
+    lesions = {LESION: table.known_in(LESION).map(decode_name)} if table.has([LESION]) else {}
     return pd.DataFrame(
         {
             "image_id": ids,
@@ -102,6 +106,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
             **dict(zip(P_COLUMNS, probabilities.T, strict=True)),
             "sha256": hashes,
             "image": rows["image"],
+            **lesions,
         }
     )
 
@@ -151,7 +156,7 @@ def read_truth(path: Path, split: str | None = None) -> pd.DataFrame:
     Raises InputError if the file is no such table, an image_id is empty or repeated, a diagnosis is
     unknown, or the split does not exist.
     """
-    metadata = ("lesion_id", *PATIENT_COLUMNS)
+    metadata = (LESION, *PATIENT_COLUMNS)
     columns = ("image_id", "dx", "split", *metadata, "image", *ISIC_COLUMNS)
     table = read_text_table(path, NEXT_TRUTH, columns)
     if table.has(["image_id", "dx"]):

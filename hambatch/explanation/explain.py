@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from hambatch.score.plan import plan_run
 from hambatch.score.rows import Unwatched, rows_of_answer
 from hambatch.score.worker.protocol import Answer, Job
 from hambatch.score.worker.supervisor import SupervisedWorker
-from hambatch.sources.reading import Item, fetch
+from hambatch.sources.reading import fetch
+from hambatch.sources.reading_order import in_reading_order
 from hambatch.system.files import refusing, write_bytes, write_json
 from hambatch.system.interrupts import Interrupted, Stop, stopping
 from hambatch.system.plotting import require_matplotlib
-from hambatch.system.text import encode_name, stem_of
+from hambatch.system.text import decode_name, encode_name, stem_of
 from hambatch.types import Row
 
 DOCUMENT = "explain.json"
@@ -30,7 +32,10 @@ DOCUMENT = "explain.json"
 ID_AT_MOST = 80
 """Characters of an image_id in the name of its PNG; file systems take 255 bytes."""
 
-Progress = Callable[[Iterable[Explanation], int], Iterable[Explanation]]
+Indexed = tuple[int, Explanation]
+"""An explanation, and its place in the selection."""
+
+Progress = Callable[[Iterable[Indexed], int], Iterable[Indexed]]
 """Wraps the stream of explanations to show how many are done."""
 
 
@@ -86,31 +91,34 @@ def explain(
         backend = worker.wait_ready().backend
         with refusing(out):
             out.mkdir(parents=True, exist_ok=True)
-        found = list(progress(_explanations(run, worker, backend, stop), len(selection.names)))
-    if len(found) != len(selection.names):
+        found = list(progress(_explanations(run, worker, backend, stop), len(selection.entries)))
+    if len(found) != len(selection.entries):
         # Images out = images in: anything else is a bug.
-        raise AssertionError(f"{len(found)} of {len(selection.names)} images were answered")
-    document = as_document(selection, engine, backend, found)
+        raise AssertionError(f"{len(found)} of {len(selection.entries)} images were answered")
+    explanations = [one for _, one in sorted(found, key=itemgetter(0))]
+    document = as_document(selection, engine, backend, explanations)
     write_json(out / DOCUMENT, document)
-    return Outcome(found, document)
+    return Outcome(explanations, document)
 
 
 def _job(selection: Selection, engine: Engine) -> Job:
     """Take the job of a run in FP32 on the CPU, in small batches, by the backend that explains."""
     how = replace(selection.options, precision=FP32, batch_size=REQUEST_SIZE)
-    return replace(plan_run(engine.folder, how, selection.boundary).job, backend=MAPS)
+    return replace(plan_run(engine.folder, how, selection.sources).job, backend=MAPS)
 
 
 def _explanations(
     run: _Run, worker: SupervisedWorker, backend: str, stop: Stop
-) -> Iterator[Explanation]:
-    names = dict(enumerate(run.selection.names))
-    items = (Item(index, run.selection.root / name) for index, name in names.items())
+) -> Iterator[Indexed]:
+    sources, entries = run.selection.sources, run.selection.entries
+    names = {index: decode_name(entry.name) for index, entry in enumerate(entries)}
+    ordered = in_reading_order(enumerate(entries))
+    items = (sources.item(index, entry) for index, entry in ordered)
     for answer in worker.answers(Unwatched(REQUEST_SIZE).batches(items)):
         for index, row in rows_of_answer(answer, names, run.engine.manifest, backend):
             if stop.requested:
                 raise Interrupted
-            yield _explanation(run, index, row, answer)
+            yield index, _explanation(run, index, row, answer)
 
 
 def _explanation(run: _Run, index: int, row: Row, answer: Answer) -> Explanation:
@@ -139,7 +147,8 @@ def _explanation(run: _Run, index: int, row: Row, answer: Answer) -> Explanation
 
 def _size(run: _Run, index: int, row: Row) -> tuple[int, int] | None:
     """Read it from the header of the very bytes that were scored; None if they are gone."""
-    file = fetch(Item(index, run.selection.root / row.image), run.job.bounds)
+    item = run.selection.sources.item(index, run.selection.entries[index])
+    file = fetch(item, run.job.bounds)
     upright = run.engine.manifest.preprocessing.exif_orientation
     same = file.sha256 == row.sha256
     return shown_size(file.content, exif_orientation=upright) if same else None

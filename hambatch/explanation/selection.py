@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,57 +13,85 @@ from hambatch.errors import InputError
 from hambatch.explanation.options import ExplainOptions
 from hambatch.score.options import ScoreOptions
 from hambatch.score.record import options_of, read_record
+from hambatch.score.recorded_sources import recorded_sources
 from hambatch.sinks.formats import format_of, read_rows
 from hambatch.sinks.publish import record_path
+from hambatch.sources.entry import Entry
+from hambatch.sources.listing import find_images_named
+from hambatch.sources.source import Kind, Source, Sources, find_sources
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
 
 OF_THE_RUN = (
-    *("engine", "follow_symlinks", "max_megabytes", "max_megapixels"),
+    *("engine", "follow_symlinks", "archives", "max_ratio", "max_megabytes", "max_megapixels"),
     *("min_side", "max_aspect", "decode_seconds", "salvage_truncated", "calibration"),
 )
 """Options of a table's run that say which files can be read, and how their scores are meant; the
 others depend on its machine."""
 
+MEMBER = "!/"
+"""Between the name of an archive and that of a member."""
+
 
 @dataclass(frozen=True)
 class Selection:
-    """Names of images below ``root``, and how they are read.
+    """Images of some sources, and how they are read.
 
-    ``rows`` are those of the table, one a name, or none; ``table`` says which table that was.
+    ``rows`` are those of the table, one an entry, or none; ``table`` says which table that was.
     """
 
-    root: Path
-    names: tuple[str, ...]
+    sources: Sources
+    entries: tuple[Entry, ...]
     options: ScoreOptions
     rows: tuple[Row, ...] = ()
     table: dict[str, Any] | None = None
 
-    @property
-    def boundary(self) -> Path | None:
-        """Folder that the files have to lie in, unless the options say otherwise.
-
-        Images that are named one by one may lie anywhere.
-        """
-        return self.root if self.table else None
-
 
 def named_images(paths: Sequence[Path], options: ExplainOptions) -> Selection:
-    """Take these files, wherever they lie; one that is not there will be a failed image."""
+    """Take these images, wherever they lie; one that is not there will be a failed image.
+
+    A path is that of a file, or of an archive, ``!/`` and the member as a table names it.
+    """
     how = ScoreOptions.on_cpu(engine=options.engine or ScoreOptions.engine)
-    return Selection(Path(), tuple(map(str, paths)), how)
+    # Below the current folder, and an absolute path is itself.
+    anywhere = Sources((Source(Kind.FOLDER, Path()),), follow_symlinks=True)
+    members = _members(paths)
+    entries = (members.get(path) or Entry(encode_name(str(path))) for path in paths)
+    return Selection(anywhere, tuple(entries), how)
 
 
-def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -> Selection:
+def _members(paths: Sequence[Path]) -> dict[Path, Entry]:
+    """Find those that are members of an archive; each archive is looked through once."""
+    inside: dict[Path, dict[Path, str]] = {}
+    for path in paths:
+        archive, mark, member = str(path).partition(MEMBER)
+        if mark and Path(archive).is_file() and not path.exists():
+            inside.setdefault(Path(archive), {})[path] = member
+    return {path: e for archive, wanted in inside.items() for path, e in _found(archive, wanted)}
+
+
+def _found(archive: Path, wanted: Mapping[Path, str]) -> Iterator[tuple[Path, Entry]]:
+    """Yield the members of an archive that are wanted, by the paths that name them."""
+    nested = any(MEMBER in member for member in wanted.values())
+    sources = find_sources([archive], archives=nested)
+    prefix = f"{sources.parts[0].label}{MEMBER}"
+    names = {f"{prefix}{decode_name(member)}": path for path, member in wanted.items()}
+    for name, entry in find_images_named(sources, names).items():
+        typed = encode_name(str(archive))
+        yield names[name], replace(entry, name=typed + entry.name[entry.cut :], cut=len(typed))
+
+
+def images_of_table(table: Path, words: Sequence[Path], options: ExplainOptions) -> Selection:
     """Take the rows of the highest probability, of a table that `score` wrote.
 
     Parameters
     ----------
-    source
-        Where the images lie now; None: where the record says that they were.
+    words
+        Sources where the images lie now; none: where the record says that they were.
 
-    Raises InputError if table or record cannot be read, or no row is of that class.
+    Raises InputError if table or record cannot be read, no row is of that class, or the sources
+    are not there, or have none of the images.
     """
     record, sha256 = read_record(record_path(table)), sha256_of_file(table)
     if sha256 != record["output"]["sha256"]:
@@ -76,18 +104,38 @@ def images_of_table(table: Path, source: Path | None, options: ExplainOptions) -
     # The record has the name of an engine that is installed, else its folder.
     installed = {folder.name: str(folder) for folder in installed_engines()}
     how = replace(how, engine=options.engine or installed.get(run.engine, run.engine))
-    root = source or Path(decode_name(str(record.get("source"))))
+    sources = recorded_sources(record, run, words)
     rows = _highest(table, options)
+    entries = _entries(table, rows, sources)
     about = {
         "file": encode_name(str(table)),
         "sha256": sha256,
-        "source": encode_name(str(root)),
+        "source": sources.recorded,
         "label": options.label,
         "top": options.top,
         "engine_json_sha256": record["fingerprint"]["engine"].get("engine_json_sha256"),
         "precision": record["fingerprint"]["backend"]["precision"],
     }
-    return Selection(root, tuple(row.image for row in rows), how, rows, about)
+    return Selection(sources, entries, how, rows, about)
+
+
+def _entries(table: Path, rows: Sequence[Row], sources: Sources) -> tuple[Entry, ...]:
+    """Find the images of rows; one that is gone will be a failed image.
+
+    Raises InputError if all are gone.
+    """
+    found = find_images_named(sources, [row.image for row in rows])
+    if not found:
+        raise InputError(
+            f"{sources.named} has none of the images that {table} names, such as "
+            f"{encode_name(rows[0].image)}.\nNext: give the sources of the run to --source, in the "
+            "same order"
+        )
+    return tuple(found.get(row.image) or _gone(row.image) for row in rows)
+
+
+def _gone(image: str) -> Entry:
+    return Entry(encode_name(image), problem="cannot be read: not found in the sources")
 
 
 def _highest(table: Path, options: ExplainOptions) -> tuple[Row, ...]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,8 +72,10 @@ Thumbnails = dict[str, NDArray[np.uint8]]
 """Grey ``[32, 32]`` by the sha256 of the file's bytes."""
 
 
-def thumbnails(files: Mapping[str, Path]) -> Thumbnails:
+def thumbnails(files: Mapping[str, Path | Item]) -> Thumbnails:
     """Decode files, by the sha256 of their bytes, as scoring does; each file once.
+
+    An item may lie in an archive. Files are read in the order in which they come.
 
     Thumbnails are kept in the user's cache folder, a kilobyte each: the comparison needs them, so
     a cache of hashes is not enough. A file that is unreadable, or has changed, has none.
@@ -95,7 +97,7 @@ def thumbnails(files: Mapping[str, Path]) -> Thumbnails:
     return dict(zip(known, rows.reshape(-1, SIDE, SIDE), strict=True))
 
 
-def _decoded(files: Mapping[str, Path]) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+def _decoded(files: Mapping[str, Path | Item]) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
     """Yield hashes and flat thumbnails ``[n, 1024]``, a batch at a time."""
     if not files:
         return
@@ -111,11 +113,15 @@ def _decoded(files: Mapping[str, Path]) -> Iterator[tuple[list[str], NDArray[np.
             yield list(batch.sha256), images.reshape(len(images), -1)
 
 
-def _fetched(hashes: Sequence[str], files: Mapping[str, Path]) -> list[Fetched]:
+def _fetched(hashes: Sequence[str], files: Mapping[str, Path | Item]) -> list[Fetched]:
     bounds = Bounds(limits=LIMITS)
-    found = [fetch(Item(index, files[sha256]), bounds) for index, sha256 in enumerate(hashes)]
+    found = [fetch(_item(index, files[sha256]), bounds) for index, sha256 in enumerate(hashes)]
     # A hash stands for its bytes; what lies in that file now may be another image.
     return [file for file, sha256 in zip(found, hashes, strict=True) if file.sha256 == sha256]
+
+
+def _item(index: int, file: Path | Item) -> Item:
+    return replace(file, index=index) if isinstance(file, Item) else Item(index, file)
 
 
 MOST_BITS = 6

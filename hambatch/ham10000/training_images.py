@@ -10,6 +10,7 @@ import pandas as pd
 from hambatch.engines.training_images import DIGITS, LISTED, TrainingImage, TrainingImages, hashed
 from hambatch.ham10000.perceptual_hash import packed, thumbnails
 from hambatch.ham10000.table import files_of
+from hambatch.sources.reading import Item
 from hambatch.system.text import canonical_id
 
 KEYS = ("image", "lesion", "content", "picture")
@@ -19,7 +20,7 @@ Pictures = Mapping[str, bytes]
 """Packed thumbnails by the sha256 of the file's bytes."""
 
 
-def pictures_of(files: Mapping[str, Path]) -> Pictures:
+def pictures_of(files: Mapping[str, Path | Item]) -> Pictures:
     """Decode files by the sha256 of their bytes; one that cannot be decoded has none."""
     found = thumbnails(files)
     if not found:

@@ -39,7 +39,7 @@ def engine_result(bench_folder: Path, tiny_engine: Path) -> dict[str, Any]:
         percentile=90.0,
         samples=SAMPLES,
     )
-    return bench_engine(bench_folder, options)
+    return bench_engine([bench_folder], options)
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +48,11 @@ def pipeline_result(bench_folder: Path, tiny_engine: Path) -> dict[str, Any]:
     options = BenchPipelineOptions(
         engine=str(tiny_engine), batch_size=(2, 4), decode_threads=(2,), repeats=2, count=10
     )
-    return bench_pipeline(bench_folder, options)
+    return bench_pipeline([bench_folder], options)
 
 
 @pytest.fixture(scope="session")
 def score_result(bench_folder: Path, tiny_engine: Path) -> dict[str, Any]:
     """A run of ten images in batches of four, two repeats."""
     options = BenchScoreOptions(engine=str(tiny_engine), batch_size=4, repeats=2, count=10)
-    return bench_score(bench_folder, options)
+    return bench_score([bench_folder], options)

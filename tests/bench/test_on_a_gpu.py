@@ -26,6 +26,8 @@ from hambatch.cli import hambatch
 from hambatch.engines.loading import load_engine
 from hambatch.errors import BackendError, EngineError, InputError
 from hambatch.pipelines.options import DecoderOptions
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import folder_of_images
 from tests.backends.contract import pictures, scores
 from tests.backends.tensorrt.host_gpus import host_gpus
 from tests.backends.tensorrt.on_host import OnHost
@@ -74,7 +76,7 @@ def test_a_run_on_a_gpu_is_in_fp32_and_decodes_with_the_load_that_was_asked_for(
     options = BenchScoreOptions(str(tiny_engine), "gpu", batch_size=4, hw_decoder_load=0.5)
     resolved = resolve(tiny_engine, options)
     assert (resolved.backend, resolved.precision) == ("tensorrt", "fp32")
-    images = BenchImages(Path("images"), ("a.jpg",), Path("scratch"), {})
+    images = BenchImages(folder_of_images(Path("images")), (Entry("a.jpg"),), Path("scratch"), {})
     setting = Setting("tensorrt", "fp32", 64, 2, 1, 0)
     inference = Offline(tiny_engine, setting, Path("pixels.npy"), 5).case()
     cases = {case.stage: case for case in _cases(tiny_engine, images, resolved, inference, 5)}

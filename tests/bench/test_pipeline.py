@@ -7,6 +7,8 @@ import pytest
 from hambatch.bench.images import BenchImages
 from hambatch.bench.options import BenchPipelineOptions
 from hambatch.bench.pipeline import cases_of
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import folder_of_images
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,7 @@ from hambatch.bench.pipeline import cases_of
 def test_the_load_of_the_jpeg_engine_is_swept_on_a_gpu_only(
     gpu: int | None, loads: list[str]
 ) -> None:
-    images = BenchImages(Path("images"), ("a.jpg",), Path("scratch"), {})
+    images = BenchImages(folder_of_images(Path("images")), (Entry("a.jpg"),), Path("scratch"), {})
     options = BenchPipelineOptions(
         batch_size=(2, 4), decode_threads=(1, 2), hw_decoder_load=(1.0, 0.5), count=5
     )

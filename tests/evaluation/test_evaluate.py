@@ -8,6 +8,8 @@ from hambatch.evaluation.report import format_report
 from hambatch.evaluation.tables import read_predictions
 from hambatch.sinks.columns import COLUMNS
 
+TRUTH = "image_id,dx,lesion_id"
+
 
 def write_predictions(path, images, failed=()):
     """Every image of ``images`` (name to class) is predicted, with certainty."""
@@ -32,6 +34,27 @@ def test_rows_meet_by_stem_whatever_their_order(tmp_path):
     assert report["n"] == 2
     assert report["accuracy"] == 1
     assert report["intervals"]["grouped_by"] == "image"
+
+
+def test_members_of_archives_meet_by_stem_and_copies_count_once(tmp_path):
+    names = ("night.zip!/sub/a.jpg", "new/tapes.tar.gz!/b.jpg", "c.jpg", "c.jpg#2")
+    predictions = write_predictions(tmp_path / "p.csv", dict.fromkeys(names, "nv"))
+    rows = ["a,nv", "tapes/b.jpg,nv", "c.jpg,nv", "other/sub/a.jpg,mel"]
+    report = compare(predictions, write_truth(tmp_path / "t.csv", rows))
+    assert (report["n"], report["counts"]["copies_named"]) == (3, ["c.jpg#2"])
+    assert report["counts"]["missing_named"] == ["other/sub/a.jpg"]
+
+
+def test_lesions_that_the_predictions_carry_count_where_the_truth_has_none(tmp_path):
+    path = write_predictions(tmp_path / "p.csv", {f"i{k}.jpg": "nv" for k in range(4)})
+    header, *lines = path.read_text().splitlines()
+    lines = [f"{line},{lesion}" for line, lesion in zip(lines, ("L1", "L1", "", "NA"), strict=True)]
+    path.write_text("\n".join([f"{header},lesion_id", *lines]) + "\n")
+    rows = [f"i{k},nv" for k in range(4)]
+    intervals = compare(path, write_truth(tmp_path / "t.csv", rows))["intervals"]
+    assert (intervals["grouped_by"], intervals["groups"]) == ("lesion", 3)
+    truth = write_truth(tmp_path / "t.csv", [f"{row},{k}" for k, row in enumerate(rows)], TRUTH)
+    assert compare(path, truth)["intervals"]["groups"] == 4, "the truth's own lesions come first"
 
 
 def test_images_that_were_not_scored_are_counted_and_named(tmp_path):

@@ -1,6 +1,7 @@
 """An evaluated image that shares anything with a training image is refused."""
 
 import json
+import zipfile
 
 import pandas as pd
 import pytest
@@ -96,14 +97,18 @@ def test_nearly_the_same_picture_as_a_training_images_stops_it(tmp_path, data):
         compare(table, data, "test", leaks=LeakOptions(data=data))
 
 
-def test_images_from_elsewhere_are_read_where_the_run_found_them(tmp_path, data, engine):
+@pytest.mark.parametrize("image", ["new", "scans.zip!/x/new"])
+def test_images_from_elsewhere_are_read_where_the_run_found_them(tmp_path, data, engine, image):
     with_images(data, i1=encoded(picture(0)))
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     copy = COPIES["compressed at 75"](picture(0))
     (folder / "new.jpg").write_bytes(copy)
-    table = record(predictions(tmp_path / "p.csv", ["new"], [sha256_of_bytes(copy)]), engine)
-    about = json.loads((tmp_path / "p.csv.run.json").read_text()) | {"source": str(folder)}
+    with zipfile.ZipFile(tmp_path / "scans.zip", "w") as archive:
+        archive.write(folder / "new.jpg", "x/new.jpg")
+    source = tmp_path / "scans.zip" if "!" in image else folder
+    table = record(predictions(tmp_path / "p.csv", [image], [sha256_of_bytes(copy)]), engine)
+    about = json.loads((tmp_path / "p.csv.run.json").read_text()) | {"source": str(source)}
     about["engine"] = about["fingerprint"]["engine"] = {"engine_json_sha256": digest(0)}
     (tmp_path / "p.csv.run.json").write_text(json.dumps(about))
     labels = truth(tmp_path / "t.csv", ["new"], ["own"])

@@ -40,7 +40,7 @@ def scored(headed_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     (place / "images" / "last.png").write_bytes(png_bytes(99, 120, 40))
     (place / "images" / "broken.jpg").write_bytes(jpeg_bytes(1)[:700])
     options = ScoreOptions.on_cpu(engine=str(headed_engine), precision="fp32")
-    score(place / "images", place / "preds.csv", "csv", options)
+    score([place / "images"], place / "preds.csv", "csv", options)
     return place
 
 

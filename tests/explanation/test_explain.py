@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import tarfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +19,13 @@ from hambatch.explanation.document import as_text
 from hambatch.explanation.explain import explain
 from hambatch.explanation.options import ExplainOptions
 from hambatch.explanation.selection import images_of_table, named_images
+from hambatch.score.options import ScoreOptions
+from hambatch.score.run import score
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.publish import record_path
+from hambatch.sources.reading import fetch
 from hambatch.system.files import sha256_of_file
+from hambatch.system.text import decode_name
 from hambatch.types import Row
 from tests.conftest import jpeg_bytes
 from tests.explanation.conftest import Explained
@@ -107,7 +113,7 @@ def test_a_table_gives_its_highest_rows_of_a_label(explained: Explained, tmp_pat
     assert 2 < len(fitting) < len(rows), "an example in which label and number choose"
     wanted = sorted(fitting, key=lambda row: -max(row.probabilities))[:2]
     options = ExplainOptions(label=label, top=2, of_class="df")
-    selection = images_of_table(explained.table, None, options)
+    selection = images_of_table(explained.table, [], options)
     changed = explained.images / wanted[1].image
     kept = changed.read_bytes()
     try:
@@ -129,26 +135,26 @@ def test_a_table_gives_its_highest_rows_of_a_label(explained: Explained, tmp_pat
 def test_the_table_s_engine_and_limits_are_taken_unless_options_say_otherwise(
     explained: Explained, headed_engine: Path, tmp_path: Path
 ) -> None:
-    selection = images_of_table(explained.table, None, ExplainOptions())
+    selection = images_of_table(explained.table, [], ExplainOptions())
     assert selection.options.engine == str(headed_engine)
-    assert selection.root == explained.images
-    assert len(selection.names) == 12
-    other = images_of_table(explained.table, tmp_path, ExplainOptions(engine="other"))
-    assert (other.options.engine, other.root) == ("other", tmp_path)
+    assert selection.sources.only_folder == explained.images
+    assert len(selection.entries) == 12
+    other = images_of_table(explained.table, [tmp_path], ExplainOptions(engine="other"))
+    assert (other.options.engine, other.sources.only_folder) == ("other", tmp_path)
 
 
 def test_a_label_that_nothing_has_is_refused_with_what_there_is(explained: Explained) -> None:
     predicted = {row.prediction for row in rows_by_name(explained).values()}
     absent = next(name for name in CLASSES if name not in predicted)
     with pytest.raises(InputError, match=f"wanted one predicted {absent}.*\nNext: ") as refused:
-        images_of_table(explained.table, None, ExplainOptions(label=absent))
+        images_of_table(explained.table, [], ExplainOptions(label=absent))
     assert any(f" {name}" in str(refused.value) for name in predicted - {""})
 
 
 def test_a_table_without_its_record_is_refused(explained: Explained, tmp_path: Path) -> None:
     shutil.copy(explained.table, tmp_path / "preds.csv")
     with pytest.raises(InputError, match=r"preds\.csv\.run\.json cannot be used as the record"):
-        images_of_table(tmp_path / "preds.csv", None, ExplainOptions())
+        images_of_table(tmp_path / "preds.csv", [], ExplainOptions())
 
 
 def test_a_table_that_was_changed_is_refused(explained: Explained, tmp_path: Path) -> None:
@@ -156,7 +162,7 @@ def test_a_table_that_was_changed_is_refused(explained: Explained, tmp_path: Pat
     changed.write_bytes(explained.table.read_bytes().replace(b",ok,", b",ok ,", 1))
     shutil.copy(record_path(explained.table), record_path(changed))
     with pytest.raises(InputError, match=r"is not the table that preds\.csv\.run\.json describes"):
-        images_of_table(changed, None, ExplainOptions())
+        images_of_table(changed, [], ExplainOptions())
 
 
 def test_an_engine_in_another_state_than_the_table_s_is_named(
@@ -166,7 +172,7 @@ def test_an_engine_in_another_state_than_the_table_s_is_named(
     shutil.copytree(headed_engine, other)
     write_manifest(other, replace(read_manifest(other), version="2"))
     options = ExplainOptions(engine=str(other), top=1)
-    outcome = explain(images_of_table(explained.table, None, options), tmp_path / "out", options)
+    outcome = explain(images_of_table(explained.table, [], options), tmp_path / "out", options)
     assert "scored with another engine, or another state" in as_text(outcome.document, tmp_path)
 
 
@@ -178,3 +184,76 @@ def test_an_engine_with_another_head_is_refused_before_anything_is_written(
     with pytest.raises(EngineError, match="cannot be explained: its head has"):
         explain(selection, tmp_path / "out", options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def of_archives(
+    explained: Explained, headed_engine: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The images in two archives, one of them compressed as a whole, and their table."""
+    place = tmp_path_factory.mktemp("archives")
+    images = sorted(path for path in explained.images.rglob("*.*") if path.name != "broken.jpg")
+    with zipfile.ZipFile(place / "scans.zip", "w") as scans:
+        for path in images[:6]:
+            scans.write(path, path.relative_to(explained.images))
+    with tarfile.open(place / "more.tar.gz", "w:gz") as more:
+        for path in reversed(images[6:]):
+            more.add(path, path.relative_to(explained.images))
+    options = ScoreOptions.on_cpu(engine=str(headed_engine), precision="fp32")
+    score([place / "scans.zip", place / "more.tar.gz"], place / "preds.csv", "csv", options)
+    return place
+
+
+def test_images_of_archives_are_found_by_their_table_and_explained(
+    of_archives: Path, explained: Explained, tmp_path: Path
+) -> None:
+    table = of_archives / "preds.csv"
+    selection = images_of_table(table, [], ExplainOptions())
+    assert {row.image.partition("/")[0] for row in selection.rows} == {"scans.zip!", "more.tar.gz!"}
+    outcome = explain(selection, tmp_path / "out", ExplainOptions())
+    assert outcome.complete
+    assert [one.row.image for one in outcome.explanations] == [row.image for row in selection.rows]
+    assert outcome.document["table"]["source"] == [
+        str(of_archives / "scans.zip"),
+        str(of_archives / "more.tar.gz"),
+    ]
+    of_files = entries(explained)["last.png"]
+    (of_member,) = (one for one in outcome.document["images"] if one["image"].endswith("last.png"))
+    assert of_member["maps"] == of_files["maps"]
+    assert of_member["size"] == of_files["size"]
+
+
+def test_archives_that_were_moved_are_asked_for(of_archives: Path, tmp_path: Path) -> None:
+    table = tmp_path / "preds.csv"
+    shutil.copy(of_archives / "preds.csv", table)
+    record = json.loads(record_path(of_archives / "preds.csv").read_text())
+    gone = [str(tmp_path / "scans.zip"), str(tmp_path / "more.tar.gz")]
+    record_path(table).write_text(json.dumps(record | {"source": gone}))
+    with pytest.raises(InputError, match=r"scans\.zip does not exist.*\nNext: add --source SOURCE"):
+        images_of_table(table, [], ExplainOptions())
+    words = [of_archives / "scans.zip", of_archives / "more.tar.gz"]
+    found = images_of_table(table, words, ExplainOptions())
+    assert all(entry.member for entry in found.entries)
+    some = images_of_table(table, [words[0], tmp_path], ExplainOptions())
+    problems = {entry.problem for entry in some.entries if not entry.member}
+    assert problems == {"cannot be read: not found in the sources"}
+    (tmp_path / "other.jpg").write_bytes(jpeg_bytes(4))
+    with pytest.raises(InputError, match=r"has none of the images that .*preds\.csv names"):
+        images_of_table(table, [tmp_path, tmp_path], ExplainOptions())
+
+
+def test_a_member_is_named_by_its_archive(of_archives: Path, explained: Explained) -> None:
+    names = [
+        f"{of_archives}/scans.zip!/a/picture_3.jpg",
+        f"{of_archives}/more.tar.gz!/turned.jpg",
+        f"{of_archives}/scans.zip!/gone.jpg",
+        f"{explained.images}/last.png",
+    ]
+    selection = named_images(list(map(Path, names)), ExplainOptions())
+    items = [selection.sources.item(k, entry) for k, entry in enumerate(selection.entries)]
+    first, second, gone, file = map(fetch, items)
+    assert first.content == (explained.images / "a" / "picture_3.jpg").read_bytes()
+    assert second.content == (explained.images / "turned.jpg").read_bytes()
+    assert gone.problem == "cannot be read: No such file or directory"
+    assert file.content == (explained.images / "last.png").read_bytes()
+    assert [decode_name(entry.name) for entry in selection.entries] == names

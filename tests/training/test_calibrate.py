@@ -141,14 +141,14 @@ def test_a_table_of_score_gives_the_same_and_a_calibrated_one_is_refused(
     direct, out = temperature(engine), tmp_path / "preds.csv"
     for calibration in (True, False):
         options = ScoreOptions(engine=str(engine), calibration=calibration)
-        score(tmp_path / "ham", out, "csv", options, overwrite=True)
+        score([tmp_path / "ham"], out, "csv", options, overwrite=True)
         done = calibrate(engine, table, "--predictions", out)
         if calibration:
             assert isinstance(done.exception, InputError)
             assert f"found probabilities of temperature {direct:g}" in str(done.exception)
     assert done.exit_code == 0, done.exception
     views = ScoreOptions(engine=str(engine), calibration=False, tta=2)
-    score(tmp_path / "ham", tmp_path / "views.csv", "csv", views)
+    score([tmp_path / "ham"], tmp_path / "views.csv", "csv", views)
     done = calibrate(engine, table, "--predictions", tmp_path / "views.csv")
     assert "found means over 2 views" in str(done.exception)
     found = read_manifest(engine).calibration

@@ -23,7 +23,8 @@ from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import HambatchError, InputError
 from hambatch.score.plan import ON_GPU
-from hambatch.sources.listing import list_images
+from hambatch.sources.listing import list_sources
+from hambatch.sources.source import Sources, find_sources
 from hambatch.system.text import encode_name
 from hambatch.types import Row
 
@@ -37,9 +38,11 @@ Outcomes = Mapping[str, Outcome]
 
 
 def measure_parity(
-    source: Path, options: ParityOptions, progress: Progress = lambda runs, total: runs
+    words: Sequence[Path], options: ParityOptions, progress: Progress = lambda runs, total: runs
 ) -> Parity:
     """Score the same images by every path that can be taken here, each in a worker of its own.
+
+    ``words`` name their sources, as for `score`.
 
     Raises
     ------
@@ -50,13 +53,15 @@ def measure_parity(
     """
     engine = load_engine(find_engine(options.engine))
     reference, others = reference_path(engine), other_paths(engine, options)
-    taken = take_images(source, options.count)
-    images = scorable(usual_run(reference).rows(source, taken.names), source)
+    sources = find_sources(words)
+    taken = take_images(sources, options.count)
+    images = scorable(usual_run(reference).rows(sources, taken.entries), sources)
+    good = taken.of(images.names)
     found: dict[str, dict[str, Outcome]] = {path.name: {} for path in others}
     found[reference.name] = {USUAL: list(images.rows)}
     runs = runs_after(reference, others)
     for run in progress(runs, len(runs)):
-        found[run.path.name][run.name] = run.outcome(source, images.names)
+        found[run.path.name][run.name] = run.outcome(sources, good)
     sentinels = engine.manifest.sentinels
     judged = (judge(path, images, found[path.name], sentinels) for path in others)
     on_gpu = _first_on_gpu(others)
@@ -65,20 +70,20 @@ def measure_parity(
     return Parity(engine, options, taken, images, (first, *judged), load)
 
 
-def take_images(source: Path, count: int) -> Taken:
+def take_images(sources: Sources, count: int) -> Taken:
     """Take every n-th image, so that of a folder sorted by class every class is compared.
 
-    Raises InputError if ``source`` is missing, no folder, or holds no image.
+    Raises InputError if a source is missing, or none holds an image.
     """
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
-        listing = list_images(source, Path(place) / "listing")
+        listing = list_sources(sources, Path(place) / "listing")
         taken = min(count, listing.count)
         places = {k * listing.count // taken for k in range(taken)}
-        names = tuple(name for k, name in enumerate(listing) if k in places)
-    return Taken(names, listing.count)
+        entries = tuple(entry for k, entry in enumerate(listing.entries()) if k in places)
+    return Taken(entries, listing.count)
 
 
-def scorable(rows: Sequence[Row], source: Path) -> Scorable:
+def scorable(rows: Sequence[Row], sources: Sources) -> Scorable:
     """Leave out what the reference could not score: a bad image says nothing about a path.
 
     Raises InputError if no image is left.
@@ -88,7 +93,7 @@ def scorable(rows: Sequence[Row], source: Path) -> Scorable:
     if not good:
         ((reason, _),) = reasons.most_common(1)
         raise InputError(
-            f"none of the {len(rows)} images taken of {encode_name(str(source))} can be scored: "
+            f"none of the {len(rows)} images taken of {sources.named} can be scored: "
             f"{reason}.\nNext: name a folder of intact images, or {NEXT}"
         )
     return Scorable(good, reasons)

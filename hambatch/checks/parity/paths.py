@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from hambatch.backends.keras_network import WEIGHTS_NAME
 from hambatch.backends.tensorrt.requests import REQUEST_SIZE
@@ -14,7 +13,9 @@ from hambatch.errors import BackendError, HambatchError
 from hambatch.pipelines.decode import has_dali
 from hambatch.score.options import ScoreOptions
 from hambatch.score.plan import CPU, ON_CPU, ON_GPU, Placement, place
-from hambatch.score.rows import predict_files
+from hambatch.score.rows import predict_images
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import Sources
 from hambatch.system.cpu import share_cores
 from hambatch.system.gpus import Gpu
 from hambatch.system.text import plural
@@ -160,22 +161,25 @@ def _refuse_none(paths: Sequence[ScoringPath], where: str) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One pass over the images in a worker; ``backwards``: the last name first."""
+    """One pass over the images in a worker; ``backwards``: the last first.
+
+    What a compressed tar holds is read from front to back all the same.
+    """
 
     path: ScoringPath
     name: str
     options: ScoreOptions
     backwards: bool = False
 
-    def rows(self, root: Path, names: Sequence[str]) -> list[Row]:
-        """Score; rows in the order of the names, either way."""
+    def rows(self, sources: Sources, entries: Sequence[Entry]) -> list[Row]:
+        """Score; rows in the order of the entries, either way."""
         step = -1 if self.backwards else 1
-        return predict_files(root, names[::step], self.options, anywhere=False)[::step]
+        return predict_images(sources, entries[::step], self.options)[::step]
 
-    def outcome(self, root: Path, names: Sequence[str]) -> Outcome:
+    def outcome(self, sources: Sources, entries: Sequence[Entry]) -> Outcome:
         """Score, or say why not, so that the other runs still take place."""
         try:
-            return self.rows(root, names)
+            return self.rows(sources, entries)
         except HambatchError as error:
             return error
 

@@ -13,15 +13,22 @@ from hambatch.checks.parity.decoder_load import LoadEffect
 from hambatch.checks.parity.paths import ScoringPath
 from hambatch.engines.loading import Engine
 from hambatch.score.record import utc_now
+from hambatch.sources.entry import Entry
+from hambatch.system.text import decode_name
 from hambatch.types import Row
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Names of images, of how many there are in the folder."""
+    """Images, of how many the sources have."""
 
-    names: tuple[str, ...]
+    entries: tuple[Entry, ...]
     listed: int
+
+    def of(self, names: Sequence[str]) -> tuple[Entry, ...]:
+        """Give the entries of some of them."""
+        named = {decode_name(entry.name): entry for entry in self.entries}
+        return tuple(named[name] for name in names)
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def as_document(found: Parity) -> dict[str, Any]:
         "options": asdict(found.options),
         "source": {
             "listed": found.taken.listed,
-            "taken": len(found.taken.names),
+            "taken": len(found.taken.entries),
             "compared": len(images.rows),
             "left_out": images.left_out.total(),
             "reasons": dict(images.left_out),

@@ -1,5 +1,7 @@
 """Images are taken and left out; paths are judged: on the CPU, and on GPUs of host memory."""
 
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from hambatch.checks.parity.paths import (
 from hambatch.checks.parity.results import Parity, PathResult, Scorable
 from hambatch.engines.loading import load_engine
 from hambatch.errors import DeviceLost, InputError
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import find_sources, folder_of_images
 from tests.backends.tensorrt.host_gpus import host_gpus
 from tests.checks.parity.made_parity import failed, path, row
 from tests.engines.int8_engine import with_int8
@@ -28,7 +32,7 @@ COUNT = 9
 
 
 def measured(source: Path, engine: Path, **options: str) -> Parity:
-    return measure_parity(source, ParityOptions(engine=str(engine), count=COUNT, **options))
+    return measure_parity([source], ParityOptions(engine=str(engine), count=COUNT, **options))
 
 
 @pytest.mark.slow
@@ -52,16 +56,19 @@ def test_gpus_that_work_give_the_rows_of_the_cpu(image_folder: Path, tiny_engine
     assert found.holds
 
 
+ENTRIES = [Entry(f"picture_{k:02d}.jpg") for k in range(0, 21, 3)]
+
+
 def by_reference(folder: Path, source: Path) -> Scorable:
-    names = [f"picture_{k:02d}.jpg" for k in range(0, 21, 3)]
-    return scorable(usual_run(reference_path(load_engine(folder))).rows(source, names), source)
+    run, sources = usual_run(reference_path(load_engine(folder))), folder_of_images(source)
+    return scorable(run.rows(sources, ENTRIES), sources)
 
 
 def usual_rows(folder: Path, source: Path, images: Scorable, **options: str) -> PathResult:
     """Judge by the usual runs alone: the first path that is taken."""
     engine = load_engine(folder)
     taken = next(p for p in other_paths(engine, ParityOptions(**options)) if p.taken)
-    rows = usual_run(taken).outcome(source, images.names)
+    rows = usual_run(taken).outcome(folder_of_images(source), ENTRIES)
     found: dict[str, Outcome] = {USUAL: rows} | {run.name: rows for run in varied_runs(taken)}
     return judge(taken, images, found, engine.manifest.sentinels)
 
@@ -92,7 +99,7 @@ def test_a_gpu_that_fails_is_no_path_that_was_not_taken(
 
 def test_a_row_that_changes_with_its_batch_is_noticed(tiny_engine: Path) -> None:
     rows = [row("a.jpg"), row("b.jpg")]
-    images = scorable(rows, tiny_engine)
+    images = scorable(rows, folder_of_images(tiny_engine))
     keras = path(tiny_engine, "keras", "fp32")
     steady: dict[str, Outcome] = {run.name: rows for run in varied_runs(keras)} | {USUAL: rows}
     moved = steady | {"backwards": [row("a.jpg", 1e-6), row("b.jpg")]}
@@ -115,20 +122,21 @@ def test_every_path_is_scored_in_other_batches_streams_and_places(tiny_engine: P
 
 
 def test_images_are_spread_evenly_over_the_listing(image_folder: Path) -> None:
-    every = take_images(image_folder, 1000)
-    assert (len(every.names), every.listed) == (24, 24)
-    some = take_images(image_folder, 6)
-    assert (some.names, some.listed) == (every.names[::4], 24)
-    assert len(take_images(image_folder, 17).names) == 17
+    sources = folder_of_images(image_folder)
+    every = take_images(sources, 1000)
+    assert (len(every.entries), every.listed) == (24, 24)
+    some = take_images(sources, 6)
+    assert (some.entries, some.listed) == (every.entries[::4], 24)
+    assert len(take_images(sources, 17).entries) == 17
 
 
 def test_an_empty_folder_is_refused_with_the_next_command(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no JPEG or PNG image in .*\nNext: "):
-        take_images(tmp_path, 64)
+        take_images(folder_of_images(tmp_path), 64)
 
 
 def test_bad_images_are_left_out_by_reason(tmp_path: Path) -> None:
-    found = scorable([row("a.jpg"), failed("b.jpg"), failed("c.jpg")], tmp_path)
+    found = scorable([row("a.jpg"), failed("b.jpg"), failed("c.jpg")], folder_of_images(tmp_path))
     assert found.names == ("a.jpg",)
     assert dict(found.left_out) == {"cannot be decoded: junk": 2}
 
@@ -137,4 +145,21 @@ def test_a_folder_of_bad_images_is_refused_with_the_reason(tmp_path: Path) -> No
     with pytest.raises(
         InputError, match=r"none of the 1 images .* cannot be decoded: junk\.\nNext:"
     ):
-        scorable([failed("b.jpg")], tmp_path)
+        scorable([failed("b.jpg")], folder_of_images(tmp_path))
+
+
+def test_members_of_an_archive_are_taken_and_scored_like_files(
+    image_folder: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "scans.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in image_folder.rglob("*.*"):
+            archive.write(path, path.relative_to(image_folder))
+    folder, scans = folder_of_images(image_folder), find_sources([tmp_path / "scans.zip"])
+    files, members = take_images(folder, 6), take_images(scans, 6)
+    assert members.listed == files.listed
+    run = usual_run(reference_path(load_engine(tiny_engine)))
+    wanted = run.rows(folder, files.entries)
+    found = replace(run, backwards=True).rows(scans, members.entries)
+    assert [row.image for row in found] == [f"scans.zip!/{row.image}" for row in wanted]
+    assert [replace(row, image="") for row in found] == [replace(row, image="") for row in wanted]
+    assert members.of([found[2].image]) == members.entries[2:3]

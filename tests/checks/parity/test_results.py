@@ -18,6 +18,7 @@ from hambatch.checks.parity.results import (
     as_text,
 )
 from hambatch.engines.loading import load_engine
+from hambatch.sources.entry import Entry
 from hambatch.system.files import as_json
 from tests.checks.parity.made_parity import failed, path, row
 from tests.conftest import REPOSITORY
@@ -29,7 +30,7 @@ SAME = (Varied("batches of 1, 1 stream"), Varied("backwards"))
 def parity(folder: Path, *others: PathResult, load: LoadEffect | None = None) -> Parity:
     """Two images of three, by the reference and by others."""
     reference = PathResult(path(folder, "openvino", "fp32"), {"dali-cpu": 2}, {}, varied=SAME)
-    taken = Taken(("a.jpg", "b.jpg", "c.jpg"), 30)
+    taken = Taken((Entry("a.jpg"), Entry("b.jpg"), Entry("c.jpg")), 30)
     images = Scorable(ROWS, Counter({"empty file": 1}))
     results = (reference, *others)
     return Parity(load_engine(folder), ParityOptions(), taken, images, results, load)
