@@ -26,7 +26,7 @@ def clean(images: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("clean") / "clean.csv"
     before = os.umask(0o027)
     try:
-        outcome = score(images, out, "csv", ScoreOptions(engine=str(tiny_engine)))
+        outcome = score([images], out, "csv", ScoreOptions(engine=str(tiny_engine)))
     finally:
         os.umask(before)
     assert outcome.complete

@@ -43,7 +43,7 @@ def test_what_came_went_and_changed_is_counted_and_what_was_only_touched_is_not(
         (source / "to_a").symlink_to("a")
 
     options = ScoreOptions(engine=str(tiny_engine))
-    outcome = score(source, source / "p.csv", "csv", options, progress=at_the_end(change))
+    outcome = score([source], source / "p.csv", "csv", options, progress=at_the_end(change))
     changes = outcome.changes
     assert (changes.added, changes.gone, changes.changed) == (7, 7, 1)
     assert changes.added_names[0] == "renamed/c/picture_02.jpg"
@@ -58,7 +58,7 @@ def test_a_source_that_is_gone_at_the_end_costs_no_row_and_is_not_called_unchang
 
     unmount = at_the_end(lambda: source.rename(tmp_path / "elsewhere"))
     options = ScoreOptions(engine=str(tiny_engine))
-    outcome = score(source, tmp_path / "p.csv", "csv", options, progress=unmount)
+    outcome = score([source], tmp_path / "p.csv", "csv", options, progress=unmount)
     assert outcome.tally.scored == 24
     assert not outcome.complete
     recorded = json.loads(record_path(tmp_path / "p.csv").read_text())["changed_since_begun"]
@@ -71,5 +71,5 @@ def test_links_to_one_table_have_one_lock(images: Path, tiny_engine: Path, tmp_p
     out.parent.mkdir()
     link.symlink_to(out)
     with open_journal(out), pytest.raises(InputError, match="another run is writing"):
-        score(images, link, "auto", ScoreOptions(engine=str(tiny_engine)))
+        score([images], link, "auto", ScoreOptions(engine=str(tiny_engine)))
     assert not journal_folder(out).exists()

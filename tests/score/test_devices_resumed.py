@@ -52,7 +52,7 @@ def stopped(images: Path, out: Path, options: ScoreOptions, backend: str = "") -
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_score(images, out, "csv", options, progress=progress)
+        run_score([images], out, "csv", options, progress=progress)
     return out
 
 
@@ -97,7 +97,7 @@ def test_the_cpu_does_the_rest_and_says_so_once(
     # Stopped once more before: what one start noted the next does not note again.
     out = copied(then_on_cpu, tmp_path / "rows.csv")
     with caplog.at_level(logging.WARNING):
-        run_score(few, out, "csv", options(tiny_engine))
+        run_score([few], out, "csv", options(tiny_engine))
     assert "the run began on a GPU (Host-Memory GPU): no NVIDIA driver is installed" in caplog.text
     record = read_record(record_path(out))
     assert sorted(record["counts"]["backends"]) == ["openvino-fp32", "tensorrt-fp32"]
@@ -117,7 +117,7 @@ def test_a_gpu_that_is_back_goes_on_with_what_the_cpu_did(
 ) -> None:
     monkeypatch.setenv("HOST_GPUS", "1")
     out = copied(then_on_cpu, tmp_path / "rows.csv")
-    run_score(few, out, "csv", options(tiny_engine))
+    run_score([few], out, "csv", options(tiny_engine))
     record = read_record(record_path(out))
     assert sorted(record["counts"]["backends"]) == ["openvino-fp32", "tensorrt-fp32"]
     assert len(record["device"]["handed_over"]) == 1
@@ -130,8 +130,8 @@ def test_of_fp16_the_cpu_makes_fp32(
     out = stopped(few, tmp_path / "rows.csv", fp16)
     monkeypatch.setenv("HOST_GPUS", "0")
     with pytest.raises(InputError, match="precision was fp16, is fp32"):
-        run_score(few, out, "csv", options(tiny_engine))
-    run_score(few, out, "csv", fp16)
+        run_score([few], out, "csv", options(tiny_engine))
+    run_score([few], out, "csv", fp16)
     record = json.loads(record_path(out).read_text())
     assert sorted(record["counts"]["backends"]) == ["openvino-fp32", "tensorrt-fp16"]
     assert record["precision"]["wanted"] == "fp16"
@@ -141,7 +141,7 @@ def test_without_its_tensorrt_plan_the_cpu_does_the_rest_too(
     few: Path, tiny_engine: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST_GPU_BUILDS", "refused")
-    run_score(few, begun, "csv", options(tiny_engine))
+    run_score([few], begun, "csv", options(tiny_engine))
     (handed,) = json.loads(record_path(begun).read_text())["device"]["handed_over"]
     assert "Host-Memory GPU is there, but the fp32 plan" in handed["why"]
 
@@ -153,15 +153,15 @@ def test_what_else_has_changed_and_a_gpu_that_is_wanted_are_refused(
         other.setattr("tests.backends.tensorrt.host_gpu_doubles.NAME", "Other GPU")
         wanted = r"gpu was Host-Memory GPU, is Other GPU.*\nNext: run it where its GPU \(Host-"
         with pytest.raises(InputError, match=wanted):
-            run_score(few, begun, "csv", options(tiny_engine))
+            run_score([few], begun, "csv", options(tiny_engine))
     monkeypatch.setenv("HOST_GPUS", "0")
     with pytest.raises(InputError, match="backend tta was absent, is 2"):
-        run_score(few, begun, "csv", options(tiny_engine, tta=2))
+        run_score([few], begun, "csv", options(tiny_engine, tta=2))
     with pytest.raises(BackendError, match="no NVIDIA driver"):
-        run_score(few, begun, "csv", options(tiny_engine, device="0"))
+        run_score([few], begun, "csv", options(tiny_engine, device="0"))
     # The CPU, where it is wanted, is another setting.
     with pytest.raises(InputError, match=r"--overwrite to start afresh"):
-        run_score(few, begun, "csv", options(tiny_engine, device="cpu"))
+        run_score([few], begun, "csv", options(tiny_engine, device="cpu"))
 
 
 def test_a_hand_over_is_recorded_by_later_starts_and_by_a_retry(
@@ -177,7 +177,7 @@ def test_a_hand_over_is_recorded_by_later_starts_and_by_a_retry(
     assert "Xid 79" in kept["why"]
     (images / "23.jpg").write_bytes(b"no picture")
     for again in (False, True):
-        run_score(images, out, "csv", options(tiny_engine), retry_failed=again)
+        run_score([images], out, "csv", options(tiny_engine), retry_failed=again)
         record = json.loads(record_path(out).read_text())
         assert sorted(record["counts"]["backends"]) == ["openvino-fp32", "tensorrt-fp32"]
         assert "openvino" in record["fingerprint"]["versions"]

@@ -22,6 +22,7 @@ from hambatch.score.run import score
 from hambatch.score.sentinels.recording import record_sentinels
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.publish import record_path
+from hambatch.sources.source import folder_of_images
 from hambatch.system.cpu import available_cores, int8_kernels
 from hambatch.system.gpus import Gpu, Probe
 from tests.backends.tensorrt.host_gpus import host_gpus
@@ -147,15 +148,15 @@ def test_the_job_of_the_cpu_has_the_options_and_the_cores(
     tiny_engine: Path, tmp_path: Path
 ) -> None:
     options = ScoreOptions(engine=str(tiny_engine), threads=3, streams=2, max_megabytes=1.5)
-    plan = plan_run(tiny_engine, options, tmp_path)
+    plan = plan_run(tiny_engine, options, folder_of_images(tmp_path))
     assert (plan.devices, [*plan.jobs]) == (("cpu",), ["cpu"])
     assert (plan.job.streams, plan.job.decode_threads) == (2, 3)
     assert plan.cores == min(3, available_cores())
-    assert (plan.job.limits.max_bytes, plan.job.root) == (1_500_000, tmp_path.resolve())
+    assert (plan.job.limits.max_bytes, plan.job.roots) == (1_500_000, (tmp_path.resolve(),))
     assert plan.given == options
     used = {"device": "cpu", "backend": "openvino", "precision": "fp32"}
     assert plan.used == replace(options, **used)
-    assert plan_run(tiny_engine, options).job.root is None
+    assert plan_run(tiny_engine, options).job.roots == ()
 
 
 @pytest.mark.usefixtures("host_gpus")
@@ -211,7 +212,7 @@ def int8_table(images: Path, made: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def run(images: Path, out: Path, engine: Path, *, again: bool = False, **options: Any) -> Path:
-    score(images, out, "csv", ScoreOptions(engine=str(engine), **options), retry_failed=again)
+    score([images], out, "csv", ScoreOptions(engine=str(engine), **options), retry_failed=again)
     return out
 
 
@@ -256,7 +257,7 @@ def test_int8_that_was_forced_is_in_every_record_and_verified_as_it_is(
     record = read_record(record_path(out))
     assert (record["precision"]["gate"], record["precision"]["forced"]) == ("failed", True)
     assert backends(out) == {"openvino-int8"}
-    verdict = verify(out, images, "csv", VerifyOptions(sample=5))
+    verdict = verify(out, [images], "csv", VerifyOptions(sample=5))
     assert verdict.differences == []
     assert "to the last digit" in verdict.proven
 
@@ -281,5 +282,5 @@ def test_a_record_of_before_there_was_a_choice_is_still_verified(
     whole = json.loads(record_path(clean).read_text())
     del whole["precision"], whole["options"]["force"]
     record_path(out).write_text(json.dumps(whole))
-    verdict = verify(out, images, "csv", VerifyOptions(sample=2))
+    verdict = verify(out, [images], "csv", VerifyOptions(sample=2))
     assert verdict.differences == []

@@ -60,7 +60,7 @@ def test_every_image_has_one_row_sorted_with_probabilities_that_sum_to_one(
 def test_no_option_of_speed_changes_a_byte(
     images: Path, clean: Path, tiny_engine: Path, tmp_path: Path, changes: dict[str, int]
 ) -> None:
-    score(images, tmp_path / "p.csv", "csv", options(tiny_engine, **changes))
+    score([images], tmp_path / "p.csv", "csv", options(tiny_engine, **changes))
     assert (tmp_path / "p.csv").read_bytes() == clean.read_bytes()
 
 
@@ -72,7 +72,7 @@ def test_bad_files_are_failed_rows_and_change_no_other_row(
     cut = (image_folder / "picture_00.jpg").read_bytes()[:900]
     (image_folder / "cut.jpg").write_bytes(cut)
     (image_folder / "gone.jpg").symlink_to("nowhere.jpg")
-    outcome = score(image_folder, tmp_path / "mixed.csv", "csv", options(tiny_engine))
+    outcome = score([image_folder], tmp_path / "mixed.csv", "csv", options(tiny_engine))
     rows = read_rows(tmp_path / "mixed.csv")
     failed = {row["image"]: row["reason"] for row in rows if row["status"] == "failed"}
     assert sorted(failed) == ["a/empty.jpg", "cut.jpg", "gone.jpg", "junk.png"]
@@ -89,9 +89,9 @@ def submission(
     out = tmp_path_factory.mktemp("submission") / "isic.csv"
     out.write_text("precious")
     with pytest.raises(InputError, match="--overwrite"):
-        score(images, out, "isic", options(tiny_engine))
+        score([images], out, "isic", options(tiny_engine))
     held = out.read_text()
-    score(images, out, "isic", options(tiny_engine), overwrite=True)
+    score([images], out, "isic", options(tiny_engine), overwrite=True)
     return held, out
 
 
@@ -123,7 +123,7 @@ def test_nothing_is_left_behind_when_the_run_cannot_be_done(
     place = tmp_path / "place"
     place.mkdir()
     with pytest.raises(EngineError, match="sha256"):
-        score(images, place / "preds.csv", "csv", options(broken))
+        score([images], place / "preds.csv", "csv", options(broken))
     assert list(place.iterdir()) == []
 
 
@@ -173,7 +173,7 @@ def test_without_dali_pillow_scores_everything_to_nearly_the_same(
         "from hambatch.pipelines import decode, scoring\n"
         "scoring.has_dali = decode.has_dali = lambda: bool(fired())\n"
     )
-    outcome = score(images, tmp_path / "pillow.csv", "csv", options(tiny_engine))
+    outcome = score([images], tmp_path / "pillow.csv", "csv", options(tiny_engine))
     assert outcome.tally.decoders == {"pillow": 24}
     for a, b in zip(read_rows(clean), read_rows(tmp_path / "pillow.csv"), strict=True):
         assert (b["image"], b["decoder"]) == (a["image"], "pillow")
@@ -189,7 +189,7 @@ def test_odd_names_stay_one_line_a_row_and_lead_back_to_their_files(
     raw = [b"a,b.png", b'quo"te.png', b"cr\rlf\n.png", b"caf\xe9.png", b"=1+1.png", b"%41.png"]
     for name in raw:
         (root / os.fsdecode(name)).write_bytes(content)
-    score(root, tmp_path / "p.csv", "csv", options(tiny_engine))
+    score([root], tmp_path / "p.csv", "csv", options(tiny_engine))
     text = (tmp_path / "p.csv").read_bytes().decode("utf-8")
     assert len(text.splitlines()) == len(raw) + 1
     found = {os.fsencode(decode_name(row["image"])) for row in read_rows(tmp_path / "p.csv")}
@@ -202,11 +202,11 @@ def test_a_record_without_its_table_is_kept_too(
     record = tmp_path / "p.csv.run.json"
     record.write_text("precious")
     with pytest.raises(InputError, match=r"run\.json exists already"):
-        score(images, tmp_path / "p.csv", "csv", options(tiny_engine))
+        score([images], tmp_path / "p.csv", "csv", options(tiny_engine))
     record.unlink()
     record.mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        score(images, tmp_path / "p.csv", "csv", options(tiny_engine))
+        score([images], tmp_path / "p.csv", "csv", options(tiny_engine))
     assert not (tmp_path / "p.csv").exists()
 
 
@@ -220,9 +220,9 @@ def test_every_file_of_the_mixture_has_its_row_and_good_ones_the_same_as_alone(
     folder.mkdir()
     for path in islice(sorted(SHARED.glob("ham10000/*_part_1/*.jpg")), GOOD):
         shutil.copy(path, folder)
-    assert score(folder, tmp_path / "clean.csv", "csv", chosen).complete
+    assert score([folder], tmp_path / "clean.csv", "csv", chosen).complete
     shutil.copytree(SHARED / "odd_images", folder / "ISIC_0025000_odd")
-    outcome = score(folder, tmp_path / "mixed.csv", "csv", chosen)
+    outcome = score([folder], tmp_path / "mixed.csv", "csv", chosen)
     assert not outcome.complete
     clean = {row["image"]: row for row in read_rows(tmp_path / "clean.csv")}
     mixed = {row["image"]: row for row in read_rows(tmp_path / "mixed.csv")}

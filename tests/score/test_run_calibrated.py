@@ -45,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(place: Path, out: Path, kind: str = "auto", **more: object) -> None:
     options = ScoreOptions(engine=str(place / "soft"), **more)  # type: ignore[arg-type]
-    score(place / "images", out, kind, options)
+    score([place / "images"], out, kind, options)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_rows_are_calibrated_unless_switched_off_and_labels_are_the_same(
     # Without the section the bytes are those of an engine of before.
     old = Path(shutil.copytree(place / "soft", tmp_path / "soft"))
     write_manifest(old, replace(read_manifest(old), calibration=None))
-    score(place / "images", tmp_path / "old.csv", "csv", ScoreOptions(engine=str(old)))
+    score([place / "images"], tmp_path / "old.csv", "csv", ScoreOptions(engine=str(old)))
     assert (tmp_path / "old.csv").read_bytes() == plain.read_bytes()
     assert "calibration" not in read_record(record_path(tmp_path / "old.csv"))["fingerprint"]
 
@@ -108,7 +108,7 @@ def test_a_run_cannot_be_resumed_the_other_way(
     out = tmp_path / "p.csv"
     options = ScoreOptions(engine=str(place / "soft"), calibration=begun_with)
     with pytest.raises(KeyboardInterrupt):
-        score(place / "images", out, "csv", options, progress=interrupted)
+        score([place / "images"], out, "csv", options, progress=interrupted)
     was, now = (f"{T}", "absent") if begun_with else ("absent", f"{T}")
     with pytest.raises(InputError, match=f"calibration temperature was {was}, is {now}"):
         run(place, out, calibration=not begun_with)

@@ -60,7 +60,7 @@ def options(tiny_engine: Path) -> ScoreOptions:
 def whole(folder: Path, options: ScoreOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The table of a run without faults."""
     out = tmp_path_factory.mktemp("whole") / "whole.csv"
-    score(folder, out, "csv", options)
+    score([folder], out, "csv", options)
     return out
 
 
@@ -86,7 +86,7 @@ def test_sentinels_stop_the_run_and_name_what_is_suspect(
     rows = {row.image: row for row in read_rows(whole, "csv")}
     inject(WRONG.format(fault=FAULTS[fault]))
     with pytest.raises(SentinelError, match=r"in batch \d+") as error:
-        score(folder, out, "csv", options)
+        score([folder], out, "csv", options)
     assert not out.exists()
     record = json.loads(stopped.read_text())
     assert record["state"] == "stopped by a sentinel"
@@ -100,7 +100,7 @@ def test_sentinels_stop_the_run_and_name_what_is_suspect(
     if fault != "one slot":
         return
     monkeypatch.delenv("PYTHONPATH")
-    outcome = score(folder, out, "csv", options)
+    outcome = score([folder], out, "csv", options)
     assert outcome.kept == len(kept)
     assert out.read_bytes() == whole.read_bytes()
     assert not stopped.exists()
@@ -129,7 +129,7 @@ def test_rows_that_a_wrong_slot_gave_do_not_outlive_a_kill(
     assert kept
     assert kept == {name: right[name] for name in kept}
     monkeypatch.delenv("PYTHONPATH")
-    score(folder, out, "csv", options)
+    score([folder], out, "csv", options)
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -149,7 +149,7 @@ def test_rows_that_a_lost_worker_gave_are_scored_again_unless_they_are_proven(
             "            fired(); first.unlink(); os.kill(os.getpid(), 11)"
         )
     )
-    score(folder, out, "csv", options)
+    score([folder], out, "csv", options)
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -159,11 +159,11 @@ def test_a_share_of_failures_that_is_allowed_does_not_stop_a_run(
     for k in range(6):
         (image_folder / f"empty_{k}.jpg").touch()
     limit = ScoreOptions(engine=str(tiny_engine), batch_size=8, fail_over=20.0)
-    assert score(image_folder, tmp_path / "p.csv", "csv", limit).tally.failed == 6
+    assert score([image_folder], tmp_path / "p.csv", "csv", limit).tally.failed == 6
     (image_folder / "empty_6.jpg").touch()
     (image_folder / "empty_7.jpg").touch()
     with pytest.raises(InputError, match="8 of 32 images failed"):
-        score(image_folder, tmp_path / "q.csv", "csv", limit)
+        score([image_folder], tmp_path / "q.csv", "csv", limit)
     assert not (tmp_path / "q.csv").exists()
 
 

@@ -47,7 +47,7 @@ def all_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(all_images: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their table, by a run that nothing stopped."""
     out = tmp_path_factory.mktemp("whole") / "whole.csv"
-    score(all_images, out, "csv", options(tiny_engine))
+    score([all_images], out, "csv", options(tiny_engine))
     return out
 
 
@@ -72,7 +72,7 @@ def stopped(all_images: Path, tiny_engine: Path, tmp_path_factory: pytest.TempPa
     """The output of a run that was stopped: its journal is there, its table is not."""
     out = tmp_path_factory.mktemp("stopped") / "p.csv"
     with pytest.raises(KeyboardInterrupt):
-        score(all_images, out, "csv", options(tiny_engine), progress=interrupted)
+        score([all_images], out, "csv", options(tiny_engine), progress=interrupted)
     assert (journal_folder(out) / "rows").stat().st_size
     return out
 
@@ -124,7 +124,7 @@ def test_a_run_ended_by_a_signal_goes_on_to_the_same_bytes(
     if number != signal.SIGKILL:
         assert run.returncode == 130
         assert f"{kept} of {IMAGES + 1} images are done and kept" in said
-    outcome = score(all_images, out, "csv", options(tiny_engine, threads=1, readers=1))
+    outcome = score([all_images], out, "csv", options(tiny_engine, threads=1, readers=1))
     assert outcome.kept == kept
     assert out.read_bytes() == whole.read_bytes()
     assert not journal_folder(out).exists()
@@ -135,14 +135,14 @@ def test_what_would_change_a_row_is_refused_and_named(
 ) -> None:
     before = (journal_folder(begun) / "rows").read_bytes()
     with pytest.raises(InputError, match=r"max_megapixels was 100\.0, is 5"):
-        score(all_images, begun, "csv", options(tiny_engine, max_megapixels=5))
+        score([all_images], begun, "csv", options(tiny_engine, max_megapixels=5))
     with pytest.raises(InputError, match="engine name was tiny, is ham10000-resnet50"):
-        score(all_images, begun, "csv", ScoreOptions())
+        score([all_images], begun, "csv", ScoreOptions())
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="listing source was"):
-        score(tmp_path / "other", begun, "csv", options(tiny_engine))
+        score([tmp_path / "other"], begun, "csv", options(tiny_engine))
     assert (journal_folder(begun) / "rows").read_bytes() == before
-    score(all_images, begun, "csv", options(tiny_engine, max_megapixels=5), overwrite=True)
+    score([all_images], begun, "csv", options(tiny_engine, max_megapixels=5), overwrite=True)
     assert len(begun.read_text().splitlines()) == 1 + IMAGES + 1
 
 
@@ -151,10 +151,10 @@ def test_what_came_and_went_since_the_run_began_is_counted(
 ) -> None:
     out = tmp_path / "p.csv"
     with pytest.raises(KeyboardInterrupt):
-        score(many, out, "csv", options(tiny_engine), progress=interrupted)
+        score([many], out, "csv", options(tiny_engine), progress=interrupted)
     (many / "00001x.jpg").write_bytes(jpeg_bytes(1))
     (many / "00159.jpg").unlink()
-    outcome = score(many, out, "csv", options(tiny_engine))
+    outcome = score([many], out, "csv", options(tiny_engine))
     assert (outcome.changes.added, outcome.changes.gone) == (1, 1)
     rows = {row.image: row for row in read_rows(out, "csv")}
     assert "00001x.jpg" not in rows
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_error_and_loses_nothing_finished(
     assert "cannot write" in said
     assert "Traceback" not in said
     assert not out.exists()
-    outcome = score(all_images, out, "csv", options(tiny_engine))
+    outcome = score([all_images], out, "csv", options(tiny_engine))
     assert 20 < outcome.kept < IMAGES
     assert f"{outcome.kept} of {IMAGES + 1} images are done and kept" in said
     assert out.read_bytes() == whole.read_bytes()
@@ -199,10 +199,10 @@ def test_a_run_that_dies_while_it_publishes_loses_nothing_and_scores_nothing_aga
         patch.setattr(os, "replace", die)
         for renamed_before in (False, True):
             with pytest.raises(InputError, match="No space left"):
-                score(all_images, begun, "csv", options(tiny_engine))
+                score([all_images], begun, "csv", options(tiny_engine))
             assert begun.exists() == renamed_before
     assert len(seen) == 3
-    outcome = score(all_images, begun, "csv", options(tiny_engine))
+    outcome = score([all_images], begun, "csv", options(tiny_engine))
     assert outcome.kept == IMAGES + 1
     assert begun.read_bytes() == whole.read_bytes()
     assert json.loads(record_path(begun).read_text())["counts"]["images"] == IMAGES + 1
@@ -214,9 +214,9 @@ def test_a_run_that_could_not_begin_to_score_does_not_bind_the_next_one(
     out = tmp_path / "p.csv"
     chosen = {"engine": str(tiny_engine), "precision": "fp32"}
     with pytest.raises(HambatchError, match=r"model\.weights\.h5"):
-        score(images, out, "csv", ScoreOptions(backend="keras", **chosen))
+        score([images], out, "csv", ScoreOptions(backend="keras", **chosen))
     assert not journal_folder(out).exists()
-    score(images, out, "csv", ScoreOptions(backend="openvino", **chosen))
+    score([images], out, "csv", ScoreOptions(backend="openvino", **chosen))
     assert out.read_bytes() == clean.read_bytes()
 
 
@@ -228,22 +228,22 @@ def test_a_broken_mount_stops_the_run_and_mends_when_it_is_back(
     with monkeypatch.context() as patch:
         _when_listed(patch, lambda: many.rename(away))
         with pytest.raises(InputError, match=r"more than --fail-over 5 %: .* x cannot be read"):
-            score(many, out, "csv", options(tiny_engine, fail_over=5.0))
+            score([many], out, "csv", options(tiny_engine, fail_over=5.0))
     away.rename(many)
-    outcome = score(many, out, "csv", options(tiny_engine, fail_over=5.0))
+    outcome = score([many], out, "csv", options(tiny_engine, fail_over=5.0))
     assert outcome.tally.failed == 1
     assert out.read_bytes() == whole.read_bytes()
 
 
 def _when_listed(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    real = starting.list_images
+    real = starting.list_sources
 
     def list_then_act(*arguments: object, **named: object) -> object:
         listing = real(*arguments, **named)  # type: ignore[arg-type]
         act()
         return listing
 
-    patch.setattr(starting, "list_images", list_then_act)
+    patch.setattr(starting, "list_sources", list_then_act)
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def table(finished: Path, tmp_path: Path) -> Path:
 def run(
     folder: Path, out: Path, engine: Path, *, kind: str = "csv", again: bool = False, **more: object
 ) -> Outcome:
-    return score(folder, out, kind, options(engine, **more), retry_failed=again)
+    return score([folder], out, kind, options(engine, **more), retry_failed=again)
 
 
 def test_only_failed_rows_are_scored_again(
@@ -288,12 +288,12 @@ def test_only_failed_rows_are_scored_again(
     (many / "00007.jpg").write_bytes(content[:500])
     (many / "00008.jpg").rename(tmp_path / "away.jpg")
     (many / "00008.jpg").symlink_to("away")
-    assert score(many, out, "csv", options(tiny_engine)).tally.failed == 3
+    assert score([many], out, "csv", options(tiny_engine)).tally.failed == 3
     (many / "00007.jpg").write_bytes(content)
     (tmp_path / "away.jpg").replace(many / "00008.jpg")
     # A change to a scored file would show if it were read again.
     (many / "00009.jpg").write_bytes(b"junk")
-    outcome = score(many, out, "csv", options(tiny_engine), retry_failed=True)
+    outcome = score([many], out, "csv", options(tiny_engine), retry_failed=True)
     assert (outcome.kept, outcome.tally.failed) == (IMAGES - 2, 1)
     assert out.read_bytes() == whole.read_bytes()
 
@@ -304,8 +304,8 @@ def test_a_retry_may_lift_a_limit_in_other_formats_too(
 ) -> None:
     out, wanted = tmp_path / f"p.{kind}", tmp_path / f"wanted.{kind}"
     low = options(tiny_engine, max_megapixels=0.1)
-    assert score(all_images, out, "auto", low).tally.failed > 30
-    outcome = score(all_images, out, "auto", options(tiny_engine), retry_failed=True)
+    assert score([all_images], out, "auto", low).tally.failed > 30
+    outcome = score([all_images], out, "auto", options(tiny_engine), retry_failed=True)
     assert outcome.tally.failed == 1
     with open_table(wanted, kind) as write:
         for row in read_rows(whole, "csv"):
@@ -340,7 +340,7 @@ def test_a_table_of_other_settings_or_a_changed_one_is_not_retried(
     with pytest.raises(InputError, match=r"run\.json cannot be used"):
         run(holed, tmp_path / "none.csv", tiny_engine, again=True)
     with pytest.raises(InputError, match="engine name was tiny"):
-        score(holed, table, "csv", ScoreOptions(**salvage), retry_failed=True)
+        score([holed], table, "csv", ScoreOptions(**salvage), retry_failed=True)
     with pytest.raises(InputError, match="listing follow_symlinks was False, is True"):
         run(holed, table, tiny_engine, again=True, follow_symlinks=True, **salvage)
     before = table.read_bytes()

@@ -52,5 +52,5 @@ def test_a_run_that_no_gpu_can_do_leaves_nothing_behind(
     monkeypatch.setattr("hambatch.score.plan.probe_gpus", lambda: NONE)
     options = ScoreOptions(engine=str(tiny_engine), backend="tensorrt")
     with pytest.raises(BackendError, match="no NVIDIA driver"):
-        score(images, tmp_path / "rows.csv", "csv", options)
+        score([images], tmp_path / "rows.csv", "csv", options)
     assert [*tmp_path.iterdir()] == []

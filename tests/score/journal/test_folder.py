@@ -12,9 +12,11 @@ import pytest
 from hambatch.errors import InputError
 from hambatch.score.journal.begun import DeviceHistory
 from hambatch.score.journal.folder import journal_folder, open_journal
+from hambatch.sources.entry import Entry
 from hambatch.sources.folder import LeftOut, Survey
 from hambatch.sources.listing import store
 from hambatch.sources.skipped import Skipped
+from hambatch.sources.source import folder_of_images
 from hambatch.system.files import as_json
 
 SURVEY = Survey(
@@ -27,7 +29,7 @@ SURVEY = Survey(
 
 def begun(out: Path, names: tuple[str, ...] = ("a.jpg", "b.jpg")) -> None:
     with open_journal(out) as journal:
-        listing = store(names, journal.listing_path)
+        listing = store(map(Entry, names), journal.listing_path, folder_of_images(out.parent))
         about = {"listing": {"sha256": listing.sha256, "images": listing.count}}
         journal.begin(about, SURVEY, "2026-01-01T00:00:00+00:00")
 
@@ -145,7 +147,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
 def test_notes_of_an_earlier_start_are_kept(tmp_path: Path) -> None:
     out = tmp_path / "rows.csv"
     with open_journal(out) as journal:
-        store(["a.jpg"], journal.listing_path)
+        store([Entry("a.jpg")], journal.listing_path, folder_of_images(tmp_path))
         journal.begin({"listing": {"sha256": "ab"}}, SURVEY, "2026-01-01T00:00:00+00:00")
         journal.note_devices(DeviceHistory({"0": "requests hold 32 images"}))
     for _ in range(2):

@@ -20,6 +20,7 @@ from hambatch.score.worker.protocol import Job
 from hambatch.score.worker.supervisor import SupervisedWorker
 from hambatch.sinks.publish import record_path
 from hambatch.sources.reading import Item
+from hambatch.sources.source import folder_of_images
 from tests.conftest import jpeg_bytes
 from tests.pipelines.odd import cut_in_the_samples
 from tests.score.conftest import Inject
@@ -85,7 +86,7 @@ def run_with(
     for name, content in bad.items():
         (images / name).parent.mkdir(exist_ok=True)
         (images / name).write_bytes(content)
-    score(images, out, "csv", ScoreOptions(engine=str(engine), **options))  # type: ignore[arg-type]
+    score([images], out, "csv", ScoreOptions(engine=str(engine), **options))  # type: ignore[arg-type]
     rows = rows_by_image(out)
     for name, content in bad.items():
         assert rows[name]["status"] == "failed"
@@ -164,7 +165,9 @@ def test_the_limits_and_the_source_of_the_plan_hold_in_the_worker(
     items = [Item(k, image_folder / name) for k, name in enumerate(names)]
     sentinel = Item(-1, tmp_path / "elsewhere.jpg", sentinel=True)
     options = ScoreOptions(engine=str(tiny_engine), max_megabytes=0.1, max_megapixels=1)
-    with SupervisedWorker(plan_run(tiny_engine, options, image_folder).job) as worker:
+    with SupervisedWorker(
+        plan_run(tiny_engine, options, folder_of_images(image_folder)).job
+    ) as worker:
         (answer,) = worker.answers([[*items, sentinel]])
     assert answer.indices.tolist() == [3, -1]
     assert [f.reason for f in answer.failures] == [
@@ -206,7 +209,7 @@ def test_a_machine_on_which_workers_keep_dying_is_a_bad_set_up(
     monkeypatch.setattr("hambatch.score.worker.supervisor.LOST_AT_MOST", 2)
     next_step = r"(?s)3 workers were lost.*exit code 7.*Next: run the same command again.*are kept"
     with pytest.raises(BackendError, match=next_step):
-        score(images, tmp_path / "p.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
+        score([images], tmp_path / "p.csv", "csv", ScoreOptions(engine=str(tiny_engine)))
     assert not (tmp_path / "p.csv").exists()
 
 
