@@ -72,7 +72,7 @@ def scored(contents: list[bytes], folder: Path, engine: str) -> list[Row]:
         (folder / f"{number:03d}.jpg").write_bytes(content)
     out = folder.with_suffix(".csv")
     options = ScoreOptions.on_cpu(engine=engine, precision="fp32")
-    outcome = score(folder, out, "csv", options)
+    outcome = score([folder], out, "csv", options)
     if outcome.tally.failed:
         raise SystemExit(f"{outcome.tally.failed} images failed: {outcome.tally.reasons}")
     return list(read_rows(out, "csv"))

@@ -66,7 +66,7 @@ def measure(images: list[bytes], place: Path, seed: int) -> dict[str, dict[str, 
             for k, content in enumerate(contents):
                 (folder / coding / kind / f"{k:05d}.jpg").write_bytes(damage(rng, content))
     options = ScoreOptions.on_cpu(engine=str(write_soft_engine(place / "engine")))
-    score(folder, place / "p.csv", "csv", options)
+    score([folder], place / "p.csv", "csv", options)
     failed: Counter[tuple[str, str]] = Counter()
     for row in read_rows(place / "p.csv", "csv"):
         coding, kind, _ = row.image.split("/")

@@ -39,7 +39,10 @@ from hambatch.score.sentinels.recording import record_sentinels
 from hambatch.score.sentinels.reference import Reference
 from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.protocol import Answer, Ready
+from hambatch.sources.entry import Entry
 from hambatch.sources.reading import Item
+from hambatch.sources.source import folder_of_images
+from hambatch.system.text import encode_name
 from hambatch.types import Batch
 from tests.conftest import jpeg_bytes
 from tests.faults.soft_engine import write_soft_engine
@@ -262,9 +265,10 @@ class Run:
     def _noticed(self, backend: Faulty) -> bool:
         worker: Any = InThisProcess(backend, self._pixels)
         with SentinelWatch(self._engine, BATCH_SIZE, backend=backend.name) as watch:
-            names = enumerate(self._names)
+            images = enumerate(Entry(encode_name(name)) for name in self._names)
+            sources = folder_of_images(self._root)
             try:
-                for _ in rows_of(worker, names, self._root, self._engine.manifest, watch):
+                for _ in rows_of(worker, images, sources, self._engine.manifest, watch):
                     pass
             except (SentinelError, DoubleCheckError):
                 return True

@@ -17,6 +17,9 @@ from hambatch.score.plan import plan_run
 from hambatch.score.rows import rows_of
 from hambatch.score.sentinels.watch import SentinelWatch
 from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.sources.entry import Entry
+from hambatch.sources.source import folder_of_images
+from hambatch.system.text import encode_name
 
 
 def settings(task: Task) -> list[Setting]:
@@ -31,14 +34,17 @@ def build(task: Task, setting: Setting) -> Callable[[], float]:
     )
     engine = load_engine(task.engine)
 
+    sources = folder_of_images(task.root)
+
     def seconds(names: tuple[str, ...]) -> float:
+        images = [Entry(encode_name(name)) for name in names]
         with SupervisedWorker(plan_run(engine.folder, options).job) as worker:
             worker.wait_ready()
             started = time.perf_counter()
             backend = f"openvino-{task.precision}"
             watched = engine, options.batch_size, options.sentinel_every, backend
             with SentinelWatch(*watched) as watch:
-                groups = rows_of(worker, enumerate(names), task.root, engine.manifest, watch)
+                groups = rows_of(worker, enumerate(images), sources, engine.manifest, watch)
                 rows = [row for _, group in groups for _, row in group]
             found = time.perf_counter() - started
         assert [row.status for row in rows] == ["ok"] * len(names)
