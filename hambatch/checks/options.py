@@ -12,10 +12,11 @@ class VerifyOptions:
     """`hambatch verify`.
 
     ``engine`` None: the one that the record names; ``seed`` None: random; ``key`` None: a seal is
-    not checked.
+    not checked. ``null``: paths on stdin end with NUL, as for `score`.
     """
 
     engine: str | None = None
+    null: bool = False
     sample: int = 32
     seed: int | None = None
     key: Path | None = None

@@ -31,7 +31,7 @@ def run(*arguments: object) -> Result:
 )
 def test_every_option_is_a_field_of_the_config_with_its_default(name: str, config: Any) -> None:
     command: click.Command = command_line.bench.commands[name]
-    own = {"source", "out", "plots"}
+    own = {"sources", "out", "plots"}
     options = {p.name: p.default for p in command.params if p.name not in own}
     assert options == {field.name: field.default for field in fields(config)}
 

@@ -85,7 +85,10 @@ def test_every_command_has_help() -> None:
 
 
 def test_every_score_option_is_a_field_of_the_config_with_its_default() -> None:
-    own = {"source", "out", "kind", "journal_dir", "overwrite", "retry_failed", "sign"}
+    own = {"sources", "null", "out", "kind", "journal_dir", "overwrite", "retry_failed", "sign"} | {
+        "update",
+        "rehash",
+    }
     options = {p.name: p.default for p in score.params if p.name not in own}
     decoder, chosen = DecoderOptions(), vars(ScoreOptions())
     assert chosen.pop("decoder") == decoder
@@ -145,10 +148,11 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["score", "nowhere", "--out", "p.csv"], 1, "does not exist"),
     (["score", ".", "--out", "p.csv"], 1, "hambatch samples"),
     (["score", "some", "--out", "no/such/p.csv"], 1, "no folder"),
-    (["score", "some", "--out", "p.csv", "--engine", "nope"], 1, "hambatch engines list"),
+    (["score", "some", "--out", "p.csv"], 1, "some does not exist"),
+    (["score", ".", "--out", "p.csv", "--engine", "nope"], 1, "hambatch engines list"),
     (["score", "some", "--out", "p.csv", "--batch-size", "0"], 2, "batch-size"),
     (["score", "some", "--out", "p.csv.gz"], 1, "--out p.csv"),
-    (["score", "some", "--out", "p.csv", "--retry-failed"], 1, "No such file"),
+    (["score", ".", "--out", "p.csv", "--retry-failed"], 1, "No such file"),
     (["verify", "p.csv", "some"], 1, "hambatch score SOURCE"),
     (["score", "some", "--out", "."], 1, "is a folder"),
     (["score", "some", "--out", "/dev/null"], 1, "is a device"),

@@ -132,7 +132,7 @@ def test_they_are_left_out_and_counted_in_the_first_line(place):
     assert result.exit_code == 0, result.output
     first = result.stdout.splitlines()[0]
     assert first.startswith("3 of 8 images were trained on, and are left out")
-    assert "not checked: nearly the same picture (give --images DIR)" in first
+    assert "not checked: nearly the same picture (give --images SOURCE)" in first
     found = json.loads(evaluate(place.table, place.labels, "--exclude-trained", "--json").stdout)
     assert (found["n"], found["leak_check"]["evaluated"], found["leak_check"]["excluded"]) == (
         5,

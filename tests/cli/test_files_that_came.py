@@ -64,7 +64,7 @@ def test_a_file_that_comes_after_a_kill_has_no_row_and_the_resumed_run_says_so(
     assert "new.jpg" not in out.read_text()
     assert result.exit_code == NOT_ALL, result.output
     assert "came since the run began, no row: 1 file (new.jpg)" in result.output
-    assert "Next: add --overwrite" in result.output
+    assert "Next: add --update" in result.output
     assert since_begun(out)["added"] == 1
 
 

@@ -45,7 +45,7 @@ def said(result: Result) -> str:
     [
         ("p.xlsx", "has the suffix .xlsx"),
         ("p.json", "has the suffix .json"),
-        ("p.tsv", "Next: --out p.csv"),
+        ("p.psv", "Next: --out p.csv"),
         ("p.v2", "add --format csv to keep .v2"),
         ("-", "standard output"),
         ("results/", "the name of a folder"),

@@ -19,7 +19,7 @@ __all__ = ["host_gpus"]
 
 
 def test_every_option_is_a_field_of_the_config_with_its_default() -> None:
-    own = {"source", "out"}
+    own = {"sources", "out"}
     options = {option.name: option.default for option in parity.params if option.name not in own}
     assert options == {field.name: field.default for field in fields(ParityOptions)}
 
