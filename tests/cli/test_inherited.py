@@ -124,7 +124,7 @@ def test_settings_of_libraries_change_no_row_and_write_nothing(
 ) -> None:
     """By the default engine: one with few weights has the same scores from all kernels."""
     plain, other = tmp_path / "plain.csv", tmp_path / "other.csv"
-    score(images, plain, "auto", ScoreOptions())
+    score([images], plain, "auto", ScoreOptions())
     variables = {"OV_CPU_MAX_ISA": "sse41", "ONEDNN_VERBOSE": "2"}
     done = hambatch("score", str(images), "--out", str(other), **variables)
     assert done.returncode == 0, done.stderr

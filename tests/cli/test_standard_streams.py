@@ -58,7 +58,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, tiny_engine: Path) -> Pat
     for seed in range(2):
         (place / "some" / f"{seed}.jpg").write_bytes(jpeg_bytes(seed))
     out = place / "expected.csv"
-    score(place / "some", out, "auto", ScoreOptions(engine=str(tiny_engine)))
+    score([place / "some"], out, "auto", ScoreOptions(engine=str(tiny_engine)))
     return out
 
 

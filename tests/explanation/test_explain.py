@@ -234,10 +234,10 @@ def test_archives_that_were_moved_are_asked_for(of_archives: Path, tmp_path: Pat
     words = [of_archives / "scans.zip", of_archives / "more.tar.gz"]
     found = images_of_table(table, words, ExplainOptions())
     assert all(entry.member for entry in found.entries)
+    (tmp_path / "other.jpg").write_bytes(jpeg_bytes(4))
     some = images_of_table(table, [words[0], tmp_path], ExplainOptions())
     problems = {entry.problem for entry in some.entries if not entry.member}
     assert problems == {"cannot be read: not found in the sources"}
-    (tmp_path / "other.jpg").write_bytes(jpeg_bytes(4))
     with pytest.raises(InputError, match=r"has none of the images that .*preds\.csv names"):
         images_of_table(table, [tmp_path, tmp_path], ExplainOptions())
 

@@ -59,7 +59,7 @@ def test_rows_of_any_image_are_left_out_of_what_is_scored_again(jsonl: Path, ima
             one.update(image=image)
 
     edit_objects(jsonl, spoil)
-    differences = verify(jsonl, images, "auto", EVERY).differences
+    differences = verify(jsonl, [images], "auto", EVERY).differences
     assert [d.what for d in differences].count("no row") == len([*NO_NAMES, ""])
     assert {"\0.jpg", "../../x", "/", "\udcff"} <= {d.image for d in differences}
     assert not [d for d in differences if "scored again" in d.what]
