@@ -41,6 +41,10 @@ ADDED = {
     "double_check.images": "what was computed twice",
     "double_check.differences": "what was computed twice",
     "not_scored.skipped": "folders of thumbnails and deleted files",
+    "not_scored.archives.count": "archives that were not looked into",
+    "not_scored.archives.names": "archives that were not looked into",
+    "options.archives": "an option",
+    "options.max_ratio": "a limit of archives",
 }
 """Keys that run records have since 463d216."""
 
