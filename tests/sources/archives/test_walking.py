@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from hambatch.sources.archives.walking import ArchiveLimits, kind_of_archive, wa
 from hambatch.sources.folder import Survey
 from tests.conftest import jpeg_bytes
 from tests.sources.archives.making import read, tar_of, walked, zip_of
+from tests.waiting import wait_for
 
 ONE = jpeg_bytes(1)
 
@@ -126,8 +126,7 @@ def test_the_child_ends_with_its_parent(tmp_path: Path, monkeypatch: pytest.Monk
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    while os.path.exists(f"/proc/{pid}") and "State:\tZ" not in status(pid):
-        time.sleep(0.01)
+    wait_for(lambda: "State:\tZ" in status(pid), "the child ends with its parent")
 
 
 def status(pid: int) -> str:
