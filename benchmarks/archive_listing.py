@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 from result import parser_of, publish
 
 from hambatch.bench.measuring import peak_rss_mb
-from hambatch.score.journal.rows import RowLog
+from hambatch.scoring.journal.rows import RowLog
 from hambatch.sources.listing import list_sources
 from hambatch.sources.source import find_sources
 

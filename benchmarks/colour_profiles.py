@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from result import parser_of, publish
 
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from hambatch.sinks.formats import read_rows
 from hambatch.types import Row
 from tests.faults.corpus import found_jpegs

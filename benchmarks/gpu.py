@@ -35,8 +35,8 @@ from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.precision import FP16, FP32, INT8
 from hambatch.errors import HambatchError
-from hambatch.score.plan import ON_GPU
-from hambatch.score.record import utc_now
+from hambatch.scoring.plan import ON_GPU
+from hambatch.scoring.record import utc_now
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions
 

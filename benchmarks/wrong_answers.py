@@ -34,11 +34,11 @@ from hambatch.engines.probabilities import softmax
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import DoubleCheckError, SentinelError
 from hambatch.pipelines.decode import decode
-from hambatch.score.rows import rows_of
-from hambatch.score.sentinels.recording import record_sentinels
-from hambatch.score.sentinels.reference import Reference
-from hambatch.score.sentinels.watch import SentinelWatch
-from hambatch.score.worker.protocol import Answer, Ready
+from hambatch.scoring.rows import rows_of
+from hambatch.scoring.sentinels.recording import record_sentinels
+from hambatch.scoring.sentinels.reference import Reference
+from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.worker.protocol import Answer, Ready
 from hambatch.sources.entry import Entry
 from hambatch.sources.reading import Item
 from hambatch.sources.source import folder_of_images

@@ -153,7 +153,7 @@ class _Reader(ast.NodeVisitor):
 
 
 def unit_of(module: str) -> str:
-    """Give the top-level entry that a module belongs to: ``hambatch.score.run`` -> ``score``."""
+    """Give a module's top-level entry: ``hambatch.scoring.run`` -> ``scoring``."""
     return [*module.split("."), "__init__"][1]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contenders.task import Setting, Task
 from hambatch.engines.manifest import read_manifest
 from hambatch.pipelines.scoring import build_pipeline
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from hambatch.sources.reading import Item, read_ahead
 
 

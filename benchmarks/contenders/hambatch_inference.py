@@ -8,7 +8,7 @@ import numpy as np
 from contenders.task import SIDE, Setting, Task
 from hambatch.backends import load_backend
 from hambatch.engines.loading import load_engine
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from hambatch.types import Batch
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from contenders.task import Setting, Task
 from hambatch.engines.loading import load_engine
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import plan_run
-from hambatch.score.rows import rows_of
-from hambatch.score.sentinels.watch import SentinelWatch
-from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import plan_run
+from hambatch.scoring.rows import rows_of
+from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sources.entry import Entry
 from hambatch.sources.source import folder_of_images
 from hambatch.system.text import encode_name

@@ -18,7 +18,7 @@ from hambatch.bench.result import document, key_of, latency_entry, samples_neede
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.precision import AUTO, BACKEND_OF_GPU, FP16, choose_precision
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from hambatch.system.cpu import share_cores
 from hambatch.system.gpus import usable_gpu
 

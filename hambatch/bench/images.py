@@ -14,8 +14,8 @@ import numpy as np
 from hambatch.engines.synthetic import jpeg_of, synthesize
 from hambatch.errors import InputError
 from hambatch.pipelines.header import read_header
-from hambatch.score.options import ScoreOptions
-from hambatch.score.rows import predict_images
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.rows import predict_images
 from hambatch.sources.entry import Entry
 from hambatch.sources.listing import list_sources
 from hambatch.sources.reading import Item, fetch

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hambatch.pipelines.options import DecoderOptions
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 
 REPEATS_AT_MOST = 1000
 """A machine on which these do not show a change cannot show it."""

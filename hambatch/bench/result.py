@@ -15,7 +15,7 @@ from hambatch.bench.measuring import Case, Measured
 from hambatch.bench.options import BenchEngineOptions, BenchPipelineOptions, BenchScoreOptions
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
-from hambatch.score.record import utc_now
+from hambatch.scoring.record import utc_now
 from hambatch.system.files import refusing, write_json
 from hambatch.system.plotting import require_matplotlib
 

@@ -18,8 +18,8 @@ from hambatch.bench.result import document, throughput_entry
 from hambatch.bench.whole_run import Whole, Writing
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.pipelines.options import DecoderOptions
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import numbers_in, plan_run
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import numbers_in, plan_run
 from hambatch.system.cpu import available_cores
 from hambatch.system.text import plural
 
@@ -68,7 +68,7 @@ def resolve(engine: Path, options: BenchScoreOptions) -> ScoreOptions:
     InputError
         If several GPUs are named.
     HambatchError
-        As :func:`hambatch.score.plan.plan_run` says.
+        As :func:`hambatch.scoring.plan.plan_run` says.
     """
     refuse_several(options.device)
     given = ScoreOptions(

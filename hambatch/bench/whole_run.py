@@ -12,13 +12,13 @@ from hambatch.bench.inference import refuse_other
 from hambatch.bench.measuring import Case, Loaded, Turn, peak_rss_mb, timed
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import InputError
-from hambatch.score.journal.rows import RowLog
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import plan_run
-from hambatch.score.rows import rows_of
-from hambatch.score.sentinels.watch import SentinelWatch
-from hambatch.score.worker.protocol import Job
-from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.scoring.journal.rows import RowLog
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import plan_run
+from hambatch.scoring.rows import rows_of
+from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.worker.protocol import Job
+from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sinks.formats import open_table
 from hambatch.sources.entry import Entry
 from hambatch.sources.source import Sources

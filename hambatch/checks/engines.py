@@ -6,7 +6,7 @@ from hambatch.backends import load_backend
 from hambatch.engines.loading import Engine, engines_folder, installed_engines, load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.precision import AUTO, choose_precision
-from hambatch.score.sentinels.recording import score_sentinels
+from hambatch.scoring.sentinels.recording import score_sentinels
 
 
 def engine_lines() -> list[str]:

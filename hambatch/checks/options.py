@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hambatch.engines.options import DEFAULT_ENGINE
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import click
 OTHER = "Other options"
 
 HEADINGS: Mapping[str, str] = {
-    "Input": "data images archives null follow_symlinks source truth split table label top "
-    "of_class predictions count series out_of_fold",
-    "Output": "out kind journal_dir overwrite retry_failed update rehash sign html as_json plots "
-    "dry_run rebuild",
+    "Input": "data images archives all_formats null follow_symlinks source truth split table label "
+    "top of_class predictions count series out_of_fold",
+    "Output": "out kind journal_dir overwrite retry_failed update rehash keep_ids sign html "
+    "as_json plots dry_run rebuild",
     "Limits": "max_megabytes max_megapixels max_ratio min_side max_aspect decode_seconds "
     "salvage_truncated fail_over",
     "Engine and device": "engine device backend precision force tta calibration max_batch int8 "

@@ -9,7 +9,7 @@ from hambatch.cli.help import Command
 from hambatch.cli.parameters import Device, FiniteRange, OutputFile, Percent, option_of
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
-from hambatch.score.options import VIEWS_AT_MOST, ScoreOptions
+from hambatch.scoring.options import VIEWS_AT_MOST, ScoreOptions
 
 DEFAULTS = ScoreOptions()
 DECODER = DEFAULTS.decoder
@@ -67,6 +67,11 @@ hambatch score ./images --out preds.csv --sign night.key
 )
 @option("--follow-symlinks", "Follow symbolic links that lead out of SOURCE.")
 @option("--archives", "Score archives inside SOURCE too, one level deep.")
+@option("--keep-ids", "Carry patient and study of DICOM files into the table.")
+@option(
+    "--all-formats/--no-all-formats",
+    "Score WebP, TIFF, BMP, GIF, JPEG 2000, HEIC and AVIF too.",
+)
 @click.option("-0", "null", is_flag=True, help="Paths on stdin end with NUL, as of find -print0.")
 @option("--engine", "Name of an installed engine, or a folder.")
 @option(
@@ -190,7 +195,7 @@ def score(
     some images failed or have no row, or folders could not be read; 130 interrupted.
     """
     from hambatch.cli.summary import describe, show_plan, show_rows
-    from hambatch.score.run import score as run
+    from hambatch.scoring.run import score as run
 
     if overwrite and retry_failed:
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")

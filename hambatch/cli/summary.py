@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from hambatch.pipelines.decode import has_dali
-from hambatch.score.plan import RunPlan
-from hambatch.score.record import ChangedSince, Tally
-from hambatch.score.run import Outcome
-from hambatch.score.runner import Progressed
+from hambatch.scoring.plan import RunPlan
+from hambatch.scoring.record import ChangedSince, Tally
+from hambatch.scoring.run import Outcome
+from hambatch.scoring.runner import Progressed
 from hambatch.sources.folder import Survey
 from hambatch.sources.skipped import describe_skipped
 from hambatch.system.cpu import available_cores, named_cores

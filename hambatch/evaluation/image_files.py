@@ -10,10 +10,10 @@ import pandas as pd
 
 from hambatch.errors import InputError
 from hambatch.evaluation.tables import NEXT_PREDICTIONS, read_text_table
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import sources_of
-from hambatch.score.record import options_of
-from hambatch.score.recorded_sources import recorded_sources
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import sources_of
+from hambatch.scoring.record import options_of
+from hambatch.scoring.recorded_sources import recorded_sources
 from hambatch.sources.entry import Entry
 from hambatch.sources.listing import find_images_named, list_sources
 from hambatch.sources.reading import Item, fetch

@@ -15,7 +15,7 @@ from hambatch.engines.manifest import (
 )
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.options import NONE
-from hambatch.score.record import read_record
+from hambatch.scoring.record import read_record
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name

@@ -15,10 +15,10 @@ from hambatch.explanation.document import as_document
 from hambatch.explanation.heat_map import PURPOSE, Explanation, explanation_png, shown_size
 from hambatch.explanation.options import ExplainOptions
 from hambatch.explanation.selection import Selection
-from hambatch.score.plan import plan_run
-from hambatch.score.rows import Unwatched, rows_of_answer
-from hambatch.score.worker.protocol import Answer, Job
-from hambatch.score.worker.supervisor import SupervisedWorker
+from hambatch.scoring.plan import plan_run
+from hambatch.scoring.rows import Unwatched, rows_of_answer
+from hambatch.scoring.worker.protocol import Answer, Job
+from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import fetch
 from hambatch.sources.reading_order import in_reading_order
 from hambatch.system.files import refusing, write_bytes, write_json

@@ -11,9 +11,9 @@ from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import installed_engines
 from hambatch.errors import InputError
 from hambatch.explanation.options import ExplainOptions
-from hambatch.score.options import ScoreOptions
-from hambatch.score.record import options_of, read_record
-from hambatch.score.recorded_sources import recorded_sources
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.record import options_of, read_record
+from hambatch.scoring.recorded_sources import recorded_sources
 from hambatch.sinks.formats import format_of, read_rows
 from hambatch.sinks.publish import record_path
 from hambatch.sources.entry import Entry
@@ -25,7 +25,8 @@ from hambatch.types import Row
 
 OF_THE_RUN = (
     *("engine", "follow_symlinks", "archives", "max_ratio", "max_megabytes", "max_megapixels"),
-    *("min_side", "max_aspect", "decode_seconds", "salvage_truncated", "calibration"),
+    *("min_side", "max_aspect", "decode_seconds", "salvage_truncated", "all_formats"),
+    "calibration",
 )
 """Options of a table's run that say which files can be read, and how their scores are meant; the
 others depend on its machine."""

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-RULES = 2
+RULES = 3
 """Version of the rules by which files become pixels or failed rows.
 
 Raise it when the same file gets another row; rows of different rules are not put into one table.
 2: colour profiles are applied, pictures that hold nothing or lack a part fail. Records of before
-have no such number.
+have no such number. 3: DICOM and other formats than JPEG and PNG are decoded.
 """
 
 

@@ -7,7 +7,10 @@ name is the path below the only source. A place is one of::
     S=PATH              below source number S, at another path than the name says
     S,CUT,METHOD,OFFSET,STORED,SIZE,HEAD,CRC
                         a member of an archive, whose path is the first CUT characters of the name
+    S,CUT@FRAME         a frame of the DICOM file whose path is the first CUT characters
     S!REASON            it cannot be scored, and why; or S,CUT!REASON
+
+``@FRAME`` may follow a member, too.
 
 Names, paths and reasons are percent-encoded as in the output. ``carried`` is a JSON list: the
 sha256 that a manifest states, and the manifest's other cells.
@@ -38,13 +41,16 @@ class Entry:
     path
         Of the file below the source, with surrogate escapes, where the name does not say it.
     cut
-        How many characters of ``name`` name the archive that it is a member of; 0: no archive.
+        How many characters of ``name`` name the archive that it is a member of, or the DICOM file
+        that it is a frame of; 0: the name is the file's.
     member
         Where in the archive its bytes lie.
     problem
         Why it cannot be scored, in a line; empty for what is read.
     sha256
         What the bytes have to hash to; empty: anything.
+    frame
+        Number of a frame of a DICOM file of several, from 1; 0 for a file that is one image.
     carried
         Cells of a manifest that go to the output.
     """
@@ -57,6 +63,7 @@ class Entry:
     problem: str = ""
     sha256: str = ""
     carried: Cells = ()
+    frame: int = 0
 
     def place(self, *, alone: bool) -> str:
         """Write where it lies; ``alone``: nothing for a file of the only source."""
@@ -66,7 +73,10 @@ class Entry:
         if self.member:
             m = self.member
             crc32 = "" if m.crc32 is None else f"{m.crc32:x}"
-            return f"{number},{m.method:d},{m.offset},{m.stored},{m.size},{m.head:x},{crc32}"
+            where = f"{number},{m.method:d},{m.offset},{m.stored},{m.size},{m.head:x},{crc32}"
+            return f"{where}@{self.frame}" if self.frame else where
+        if self.frame:
+            return f"{number}@{self.frame}"
         if self.path:
             return f"{number}={encode_name(self.path)}"
         return "" if alone else number
@@ -95,10 +105,15 @@ def _placed(name: str, place: str) -> Entry:
         if mark[0] == "!":
             return Entry(name, int(number), cut=int(cut or 0), problem=text)
         return Entry(name, int(number), text)
-    if "," not in place:
-        return Entry(name, int(place))
-    number, cut, *numbers, head, crc32 = place.split(",")
-    method, offset, stored, size = map(int, numbers)
+    where, _, frame = place.partition("@")
+    number, *rest = where.split(",")
+    cut = rest.pop(0) if rest else "0"
+    member = _member(rest) if rest else None
+    return Entry(name, int(number), cut=int(cut), member=member, frame=int(frame or 0))
+
+
+def _member(parts: list[str]) -> Member:
+    method, offset, stored, size, head, crc32 = parts
     checked = int(crc32, 16) if crc32 else None
-    member = Member(Method(method), offset, stored, size, int(head, 16), checked)
-    return Entry(name, int(number), cut=int(cut), member=member)
+    numbers = int(offset), int(stored), int(size), int(head, 16)
+    return Member(Method(int(method)), *numbers, checked)

@@ -35,6 +35,8 @@ class Limits:
         Fewest pixels of the shorter side: a smaller picture shows no lesion.
     max_aspect
         Longer side by shorter side: the network sees every picture as a square.
+    all_formats
+        Decode what is neither JPEG, PNG nor DICOM, too, where a decoder is installed.
     """
 
     max_bytes: int
@@ -42,6 +44,7 @@ class Limits:
     salvage_truncated: bool = False
     min_side: int = 1
     max_aspect: float = math.inf
+    all_formats: bool = True
 
     def too_many_bytes(self, found: int) -> str:
         """Give the reason to refuse a file of ``found`` bytes, or an empty string."""
@@ -106,8 +109,9 @@ class Item:
     of a run says nothing about the images.
 
     ``source``: number of the source that it belongs to; ``member``: where it lies in the archive
-    ``path``; ``problem``: why it is not to be read; ``sha256``: what it has to hash to, if not
-    empty.
+    ``path``; ``frame``: which one of a DICOM file is scored, from 1, 0 for its only one;
+    ``problem``: why it is not to be read; ``sha256``: what it has to hash to, if not empty;
+    ``content``: the bytes themselves, for an image that lies in no file.
     """
 
     index: int
@@ -117,16 +121,22 @@ class Item:
     member: Member | None = None
     problem: str = ""
     sha256: str = ""
+    frame: int = 0
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file's bytes; ``problem`` says in a line why there are none."""
+    """A file's bytes; ``problem`` says in a line why there are none.
+
+    ``frame`` is that of :class:`Item`.
+    """
 
     index: int
     content: bytes
     sha256: str
     problem: str = ""
+    frame: int = 0
 
 
 @dataclass(frozen=True)
@@ -270,7 +280,7 @@ def _fetched(
     sha256 = sha256_of_bytes(content)
     if item.sha256 and sha256 != item.sha256:
         return Fetched(item.index, b"", sha256, OTHER_SHA256)
-    return Fetched(item.index, content, sha256)
+    return Fetched(item.index, content, sha256, frame=item.frame)
 
 
 @lru_cache(maxsize=64)
@@ -283,6 +293,10 @@ def _kept(path: Path, bounds: Bounds) -> tuple[bytes, str]:
 def _read(item: Item, bounds: Bounds) -> bytes:
     if item.problem:
         raise Unreadable(item.problem)
+    if item.content is not None:
+        if reason := bounds.limits.too_many_bytes(len(item.content)):
+            raise Unreadable(reason)
+        return item.content
     # The look before opening: to open a device can have effects.
     _check_regular(os.stat(item.path))
     descriptor = os.open(item.path, _OPEN_FLAGS)

@@ -95,7 +95,7 @@ class Sources:
 
     ``archives``: archives inside are scored too; ``follow_symlinks``: links out of a source are
     followed; ``null``: paths on stdin end with NUL instead of a line end; ``max_ratio``: an archive
-    that inflates further is not read.
+    that inflates further is not read; ``keep_ids``: identifiers of DICOM files are carried.
     """
 
     parts: tuple[Source, ...]
@@ -103,6 +103,7 @@ class Sources:
     follow_symlinks: bool = False
     null: bool = False
     max_ratio: float = MAX_RATIO
+    keep_ids: bool = False
 
     @property
     def only_folder(self) -> Path | None:
@@ -163,6 +164,7 @@ class Sources:
             member=entry.member,
             problem=entry.problem,
             sha256=entry.sha256,
+            frame=entry.frame,
         )
 
     def bounds(self, limits: Limits) -> Bounds:
@@ -178,6 +180,7 @@ def find_sources(
     follow_symlinks: bool = False,
     null: bool = False,
     max_ratio: float = MAX_RATIO,
+    keep_ids: bool = False,
 ) -> Sources:
     """Tell what each word of the command line is.
 
@@ -189,7 +192,7 @@ def find_sources(
     if sum(part.kind is Kind.STDIN for part in found) > 1:
         raise InputError(f"{STDIN} stands there twice, wanted once.\nNext: remove one of them")
     labelled = tuple(_labelled(found)) if len(found) > 1 else (_by_itself(found[0]),)
-    return Sources(labelled, archives, follow_symlinks, null, max_ratio)
+    return Sources(labelled, archives, follow_symlinks, null, max_ratio, keep_ids)
 
 
 def folder_of_images(root: Path, *, follow_symlinks: bool = False) -> Sources:

@@ -27,7 +27,7 @@ from hambatch.evaluation.out_of_fold import (
 )
 from hambatch.evaluation.plots import confusion_png
 from hambatch.ham10000.prepare import count
-from hambatch.score.sentinels.recording import record_sentinels
+from hambatch.scoring.sentinels.recording import record_sentinels
 from hambatch.system.files import sync, write_bytes, write_text
 from hambatch.system.packages import library_versions
 from hambatch.training.calibrate import fit_calibration

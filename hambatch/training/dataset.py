@@ -23,8 +23,8 @@ from hambatch.ham10000.near_duplicates import (
 from hambatch.ham10000.split import group_lesions
 from hambatch.ham10000.table import dataset_root, prepared_with, read_split
 from hambatch.ham10000.training_images import training_images_of
-from hambatch.score.options import ScoreOptions
-from hambatch.score.rows import predict_files
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.rows import predict_files
 from hambatch.system.files import sha256_of_bytes, sha256_of_file
 from hambatch.types import Row
 

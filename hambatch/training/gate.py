@@ -24,7 +24,7 @@ from hambatch.evaluation.bootstrap import difference
 from hambatch.evaluation.intervals import spans_of
 from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.sample import Place, drawn, once
-from hambatch.score.journal.fingerprint import LIBRARIES
+from hambatch.scoring.journal.fingerprint import LIBRARIES
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions

@@ -19,7 +19,7 @@ from hambatch.evaluation.out_of_fold import (
     refuse_other_networks,
 )
 from hambatch.evaluation.tables import read_predictions
-from hambatch.score.record import read_record, temperature_used
+from hambatch.scoring.record import read_record, temperature_used
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import canonical_id

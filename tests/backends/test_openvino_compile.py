@@ -11,8 +11,8 @@ import pytest
 from hambatch.backends import load_backend
 from hambatch.backends.openvino_compile import KEPT, cache_folder, compiled_or_kept
 from hambatch.engines.loading import load_engine
-from hambatch.score.options import ScoreOptions
-from hambatch.score.rows import predict_files
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.rows import predict_files
 from hambatch.system.cache import key_of, problem_with
 from tests.backends.contract import pictures, scores
 from tests.engines.int8_engine import with_int8

@@ -11,7 +11,7 @@ from hambatch.backends import MAPS, Backend, load_backend
 from hambatch.backends.openvino_maps import Head, evidence, find_head, grad_cam, load
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.errors import EngineError
-from hambatch.score.worker.protocol import Answer
+from hambatch.scoring.worker.protocol import Answer
 from hambatch.types import Explained
 from tests.backends.contract import BackendContract, batch_of, scores
 from tests.explanation.made_engine import FORMS, OTHER_FORMS, make_engine, weights_of, write_graph

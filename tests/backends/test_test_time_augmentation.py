@@ -13,7 +13,7 @@ from PIL import Image
 
 from hambatch.backends.test_time_augmentation import SYMMETRIES, view_of
 from hambatch.cli import hambatch
-from hambatch.score.options import VIEWS_AT_MOST
+from hambatch.scoring.options import VIEWS_AT_MOST
 from tests.conftest import jpeg_bytes
 
 SIDE = 224

@@ -10,7 +10,7 @@ from hambatch.bench.images import open_images
 from hambatch.bench.whole_run import Whole
 from hambatch.errors import InputError
 from hambatch.pipelines.header import read_header
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from hambatch.sources.reading import fetch
 
 

@@ -77,7 +77,7 @@ if __name__ == "__main__":
     # What commands import at use.
     for used in ("multiprocessing.connection", "sqlite3", "numpy"):
         importlib.import_module(used)
-    for used in ("hambatch.cli.score", "hambatch.score.run", "hambatch.cli.verify"):
+    for used in ("hambatch.cli.score", "hambatch.scoring.run", "hambatch.cli.verify"):
         importlib.import_module(used)
     from hambatch.__main__ import main
 

@@ -13,7 +13,7 @@ from hambatch.cli import COMMANDS, hambatch
 from hambatch.cli.score import score
 from hambatch.errors import ExitCode
 from hambatch.pipelines.options import DecoderOptions
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from tests.cli.forks import Ended, run_all
 from tests.conftest import jpeg_bytes
 from tests.waiting import HANGS_S

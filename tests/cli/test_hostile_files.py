@@ -39,7 +39,7 @@ GOOD = {f"{letter}9.jpg": jpeg_bytes(seed) for seed, letter in enumerate("abz")}
 def supervision(monkeypatch: pytest.MonkeyPatch, **numbers: float) -> None:
     """Let few lost workers count as many: a worker takes a second to start."""
     try:
-        module = importlib.import_module("hambatch.score.worker.supervisor")
+        module = importlib.import_module("hambatch.scoring.worker.supervisor")
     except ModuleNotFoundError:
         module = importlib.import_module("hambatch.supervision")
     for name, value in numbers.items():

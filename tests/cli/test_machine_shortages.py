@@ -71,7 +71,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop at the first loss of a worker that has one file: each start takes a second."""
     for name in ("short_memory", "supervisor"):
         try:
-            module = importlib.import_module(f"hambatch.score.worker.{name}")
+            module = importlib.import_module(f"hambatch.scoring.worker.{name}")
         except ModuleNotFoundError:
             continue  # an earlier version
         monkeypatch.setattr(module, "SHORT_WAITS", (), raising=False)

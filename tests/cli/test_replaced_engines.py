@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hambatch.cli import hambatch
 from hambatch.engines.loading import Engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
-from hambatch.score import run as run_module
+from hambatch.scoring import run as run_module
 from tests.conftest import jpeg_bytes, write_tiny_graph
 
 GRAPH = "model.onnx"

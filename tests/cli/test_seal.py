@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
-from hambatch.score.journal.begun import Begun, content_of
+from hambatch.scoring.journal.begun import Begun, content_of
 from hambatch.system.schema import read_json
 from tests.cli.test_forged_tables import as_failed, as_melanoma, edit_record, forge
 from tests.conftest import jpeg_bytes

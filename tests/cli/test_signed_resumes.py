@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hambatch.engines.loading import Engine, load_engine
-from hambatch.score.record import oldest_row_utc
+from hambatch.scoring.record import oldest_row_utc
 from hambatch.sinks.seal import Flaw, find_flaws
 from tests.cli.test_forged_tables import as_melanoma, forge
 from tests.cli.test_seal import place, run_killed_before, score, scored, verify
@@ -66,7 +66,7 @@ def test_a_retry_signs_no_table_that_came_after_the_look_at_its_seal(
         forge(place / "preds.csv", lambda rows: as_melanoma(rows[1]))
         return load_engine(folder, sha256)
 
-    monkeypatch.setattr("hambatch.score.run.load_engine", loaded_meanwhile)
+    monkeypatch.setattr("hambatch.scoring.run.load_engine", loaded_meanwhile)
     code, said = score(place, tiny_engine, "--retry-failed", "--sign", place / "night.key")
     assert (code, "the scored rows, which are kept, may be forged" in said) == (1, True), said
 
@@ -88,8 +88,8 @@ def test_a_retry_reads_the_very_bytes_whose_seal_it_checked(
             shutil.copy(kept / name, place)
         return oldest_row_utc(record)
 
-    monkeypatch.setattr("hambatch.score.signing.find_flaws", forged_after_the_last_look)
-    monkeypatch.setattr("hambatch.score.start.oldest_row_utc", put_back)
+    monkeypatch.setattr("hambatch.scoring.signing.find_flaws", forged_after_the_last_look)
+    monkeypatch.setattr("hambatch.scoring.start.oldest_row_utc", put_back)
     code, said = score(place, tiny_engine, "--retry-failed", "--sign", place / "night.key")
     assert (code, len(forged)) == (3, 1), said
     assert (place / "preds.csv").read_bytes() == true

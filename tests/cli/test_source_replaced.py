@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from hambatch.errors import InputError
-from hambatch.score.journal.begun import content_of, read_begun
+from hambatch.scoring.journal.begun import content_of, read_begun
 from tests.cli.test_journal_attacks import killed, score
 from tests.conftest import jpeg_bytes
 from tests.faults.holding import Hold
@@ -75,7 +75,7 @@ def test_rows_of_a_folder_that_another_replaced_are_named(
     place: Path, tiny_engine: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     # The files of the other folder are older than the run.
-    monkeypatch.setattr("hambatch.score.changes.CLOCK_S", 0)
+    monkeypatch.setattr("hambatch.scoring.changes.CLOCK_S", 0)
     wait_for(lambda: datetime.now(UTC).timestamp() > _newest(place) + 1, "a second has passed")
     result = score_while(lambda: swap(place, name), place, tiny_engine, monkeypatch)
     assert result.exit_code == NOT_ALL, result.output

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from tests.conftest import jpeg_bytes
 from tests.waiting import HANGS_S
 

@@ -6,8 +6,8 @@ import pytest
 
 from hambatch.cli.summary import show_plan
 from hambatch.engines.manifest import read_manifest
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import plan_run
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import plan_run
 from hambatch.system.cpu import available_cores, int8_kernels
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
 

@@ -22,8 +22,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from hambatch.cli import hambatch
-from hambatch.score import run as run_module
-from hambatch.score.update import index as index_module
+from hambatch.scoring import run as run_module
+from hambatch.scoring.update import index as index_module
 from hambatch.sinks.formats import FORMATS, read_rows
 from tests.cli.test_seal import NIGHT
 from tests.conftest import jpeg_bytes
@@ -307,7 +307,7 @@ def _no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: object, **named: object) -> None:
         raise AssertionError("a worker was started")
 
-    monkeypatch.setattr("hambatch.score.devices.SupervisedWorker", refuse)
+    monkeypatch.setattr("hambatch.scoring.devices.SupervisedWorker", refuse)
 
 
 @pytest.mark.usefixtures("_no_worker")

@@ -6,8 +6,8 @@ import pytest
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.probabilities import softmax, tempered, widened
-from hambatch.score.rows import rows_of_answer
-from hambatch.score.worker.protocol import Answer
+from hambatch.scoring.rows import rows_of_answer
+from hambatch.scoring.worker.protocol import Answer
 from tests.engines.fitted import calibration_of
 
 

@@ -8,8 +8,8 @@ import pytest
 from hambatch.explanation.explain import Outcome, explain
 from hambatch.explanation.options import ExplainOptions
 from hambatch.explanation.selection import named_images
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from tests.conftest import jpeg_bytes, png_bytes
 from tests.explanation.made_engine import make_engine
 

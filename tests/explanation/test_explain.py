@@ -19,8 +19,8 @@ from hambatch.explanation.document import as_text
 from hambatch.explanation.explain import explain
 from hambatch.explanation.options import ExplainOptions
 from hambatch.explanation.selection import images_of_table, named_images
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.publish import record_path
 from hambatch.sources.reading import fetch

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from types import FrameType
 
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from hambatch.sources.archives.reading import Archives
 from hambatch.sources.archives.walk import rows_of
 from hambatch.sources.archives.windows import Window

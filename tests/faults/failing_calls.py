@@ -94,7 +94,7 @@ if __name__ == "__main__":
     cases = [Failing(*case) for case in json.load(sys.stdin)]
     # What commands import at use: a fork need not do it again.
     imported = ["multiprocessing.connection", "sqlite3", "numpy", "PIL.Image"]
-    imported += ["hambatch.cli.summary", "hambatch.score.run", "hambatch.checks.verify.verify"]
+    imported += ["hambatch.cli.summary", "hambatch.scoring.run", "hambatch.checks.verify.verify"]
     if not {case.words[0] for case in cases} <= {"samples", "score", "verify"}:
         imported.append("pandas")
     for used in imported:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hambatch.pipelines.header import is_suspect
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from hambatch.sources.reading import Limits
 from tests.faults.command import Command, rows_of_file
 from tests.faults.corpus import scattered, write_folder

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.score.options import ScoreOptions
-from hambatch.score.rows import predict_files
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.rows import predict_files
 from tests.conftest import REPOSITORY
 
 SUITES = REPOSITORY.parent / "shared" / "data" / "odd_images"

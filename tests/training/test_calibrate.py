@@ -18,8 +18,8 @@ from hambatch.engines.manifest import read_manifest
 from hambatch.engines.probabilities import softmax, tempered
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.out_of_fold import write_out_of_fold
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.training.assembly import calibrated_manifest

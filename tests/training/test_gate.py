@@ -20,8 +20,8 @@ from hambatch.engines.precision import choose_precision
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.measures import evaluate
 from hambatch.evaluation.sample import MELANOMA
-from hambatch.score.options import ScoreOptions
-from hambatch.score.rows import predict_files
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.rows import predict_files
 from hambatch.system.cpu import int8_kernels
 from hambatch.training.dataset import labels_of, read_dataset
 from hambatch.training.gate import (

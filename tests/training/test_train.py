@@ -22,8 +22,8 @@ from hambatch.engines.manifest import TRAINING_IMAGES, read_manifest
 from hambatch.engines.training_images import hashed, read_training_images
 from hambatch.errors import InputError
 from hambatch.ham10000.metadata import COLUMNS
-from hambatch.score.options import ScoreOptions
-from hambatch.score.rows import predict_files
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.rows import predict_files
 from hambatch.sinks.formats import read_rows
 from hambatch.training import recipe as training_recipe
 from tests.conftest import jpeg_bytes

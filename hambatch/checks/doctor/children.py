@@ -65,8 +65,8 @@ def load(name: str) -> None:
     from hambatch.backends import load_backend
     from hambatch.engines.loading import find_engine, load_engine
     from hambatch.engines.precision import choose_precision
-    from hambatch.score.options import ScoreOptions
-    from hambatch.score.plan import ON_CPU
+    from hambatch.scoring.options import ScoreOptions
+    from hambatch.scoring.plan import ON_CPU
 
     try:
         engine = load_engine(find_engine(name))

@@ -22,7 +22,7 @@ from hambatch.checks.parity.results import Parity, PathResult, Scorable, Taken, 
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import HambatchError, InputError
-from hambatch.score.plan import ON_GPU
+from hambatch.scoring.plan import ON_GPU
 from hambatch.sources.listing import list_sources
 from hambatch.sources.source import Sources, find_sources
 from hambatch.system.text import encode_name

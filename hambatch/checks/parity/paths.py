@@ -11,9 +11,9 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.precision import AUTO, FP32, INT8, USED, graph_precision
 from hambatch.errors import BackendError, HambatchError
 from hambatch.pipelines.decode import has_dali
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import CPU, ON_CPU, ON_GPU, Placement, place
-from hambatch.score.rows import predict_images
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import CPU, ON_CPU, ON_GPU, Placement, place
+from hambatch.scoring.rows import predict_images
 from hambatch.sources.entry import Entry
 from hambatch.sources.source import Sources
 from hambatch.system.cpu import share_cores

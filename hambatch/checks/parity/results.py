@@ -12,7 +12,7 @@ from hambatch.checks.parity.comparing import Compared, Tolerance
 from hambatch.checks.parity.decoder_load import LoadEffect
 from hambatch.checks.parity.paths import ScoringPath
 from hambatch.engines.loading import Engine
-from hambatch.score.record import utc_now
+from hambatch.scoring.record import utc_now
 from hambatch.sources.entry import Entry
 from hambatch.system.text import decode_name
 from hambatch.types import Row

@@ -13,10 +13,10 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import Sha256
 from hambatch.engines.precision import graph_precision
 from hambatch.pipelines.options import RULES
-from hambatch.score.journal.begun import DeviceHistory
-from hambatch.score.journal.fingerprint import PIPELINE
-from hambatch.score.plan import ON_GPU
-from hambatch.score.record import ChangedSince, Tally, history_of, update_in
+from hambatch.scoring.journal.begun import DeviceHistory
+from hambatch.scoring.journal.fingerprint import PIPELINE
+from hambatch.scoring.plan import ON_GPU
+from hambatch.scoring.record import ChangedSince, Tally, history_of, update_in
 from hambatch.sinks.publish import CARRIED, changes_path, index_path
 from hambatch.sources.folder import LeftOut
 from hambatch.system.files import sha256_of_file
@@ -171,7 +171,7 @@ class _Ran:
 
 @dataclass(frozen=True)
 class _Form:
-    """Types and ranges of what :mod:`hambatch.score.record` does not check to read it.
+    """Types and ranges of what :mod:`hambatch.scoring.record` does not check to read it.
 
     ``precision`` is absent in records from before there was a choice, ``double_check`` in those
     from before there was one.

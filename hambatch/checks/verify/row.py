@@ -12,8 +12,8 @@ from hambatch.engines.manifest import Manifest
 from hambatch.engines.precision import cpu_precision
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.pipelines.header import NO_IMAGE
-from hambatch.score.plan import ON_CPU, ON_GPU
-from hambatch.score.record import history_of
+from hambatch.scoring.plan import ON_CPU, ON_GPU
+from hambatch.scoring.record import history_of
 from hambatch.sources.reading import OTHER_SHA256, OUTSIDE
 from hambatch.types import Row
 

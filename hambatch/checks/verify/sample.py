@@ -9,9 +9,9 @@ from typing import NamedTuple
 from hambatch.checks.verify.table import Difference
 from hambatch.engines.sentinels import precision_of
 from hambatch.pipelines.header import NO_IMAGE
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import CPU, ON_CPU, ON_GPU
-from hambatch.score.rows import predict_images
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import CPU, ON_CPU, ON_GPU
+from hambatch.scoring.rows import predict_images
 from hambatch.sources.entry import Entry
 from hambatch.sources.source import Sources
 from hambatch.types import Row

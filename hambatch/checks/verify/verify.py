@@ -17,16 +17,16 @@ from hambatch.engines.loading import Engine, find_engine, installed_engines, loa
 from hambatch.engines.precision import graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of, widened
 from hambatch.errors import BackendError, InputError, MissingDependency
-from hambatch.score.journal.fingerprint import (
+from hambatch.scoring.journal.fingerprint import (
     CALIBRATION,
     Fingerprint,
     computing_device,
     fingerprint_of,
     other_rules,
 )
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_run, sources_of
-from hambatch.score.record import options_of, read_record
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_run, sources_of
+from hambatch.scoring.record import options_of, read_record
 from hambatch.sinks.formats import format_of
 from hambatch.sinks.publish import carried_in, record_path
 from hambatch.sources.entry import Entry

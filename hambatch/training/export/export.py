@@ -16,7 +16,7 @@ from hambatch.engines.probabilities import compare, softmax
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import EngineError, InputError
 from hambatch.pipelines.decode import decode
-from hambatch.score.sentinels.recording import record_sentinels
+from hambatch.scoring.sentinels.recording import record_sentinels
 from hambatch.sources.content import SUFFIXES
 from hambatch.sources.folder import Survey, find_images
 from hambatch.system.files import sha256_of_file, write_bytes

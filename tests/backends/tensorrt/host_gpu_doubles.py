@@ -55,7 +55,7 @@ def install(put: Callable[[object, str, object], object]) -> None:
     import hambatch.backends.tensorrt.plans.build as plans
     import hambatch.pipelines.dali_lane as lane
     import hambatch.pipelines.scoring as scoring
-    import hambatch.score.plan as placement
+    import hambatch.scoring.plan as placement
     import hambatch.system.gpus as choosing
 
     put(choosing, "probe_gpus", probe)

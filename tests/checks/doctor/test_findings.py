@@ -25,7 +25,7 @@ from hambatch.checks.doctor.findings import (
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.precision import choose_precision
-from hambatch.score.options import ScoreOptions
+from hambatch.scoring.options import ScoreOptions
 from hambatch.system.cpu import int8_kernels
 from hambatch.system.gpus import INSTALL, Gpu, Probe
 from tests.checks.doctor.installed import install

@@ -10,7 +10,7 @@ from hambatch.checks.options import ParityOptions
 from hambatch.checks.parity.paths import ScoringPath, other_paths, reference_path
 from hambatch.engines.loading import Engine, load_engine, write_manifest
 from hambatch.errors import BackendError
-from hambatch.score import plan as placement
+from hambatch.scoring import plan as placement
 from hambatch.system.gpus import Probe
 from tests.backends.tensorrt.host_gpus import host_gpus
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from tests.conftest import jpeg_bytes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hambatch.checks.options import VerifyOptions
 from hambatch.checks.verify.verify import verify
 from hambatch.errors import InputError
-from hambatch.score.record import Tally
+from hambatch.scoring.record import Tally
 from hambatch.sinks.formats import format_of, read_rows
 from hambatch.sinks.publish import record_path
 from hambatch.system.text import encode_name

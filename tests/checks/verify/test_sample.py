@@ -8,8 +8,8 @@ import pytest
 from hambatch.checks.verify import sample
 from hambatch.checks.verify.sample import Tolerance, score_again
 from hambatch.checks.verify.verify import verify
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from hambatch.sources.entry import Entry
 from hambatch.sources.source import folder_of_images
 from hambatch.types import Row

@@ -9,10 +9,10 @@ from hambatch.checks.verify.verify import verify
 from hambatch.engines.loading import load_engine
 from hambatch.errors import InputError
 from hambatch.pipelines.options import DecoderOptions
-from hambatch.score.journal.fingerprint import computing_device
-from hambatch.score.options import ScoreOptions
-from hambatch.score.plan import plan_run
-from hambatch.score.run import score
+from hambatch.scoring.journal.fingerprint import computing_device
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.plan import plan_run
+from hambatch.scoring.run import score
 from tests.backends.tensorrt.host_gpus import host_gpus
 from tests.checks.verify.tampering import EVERY
 from tests.conftest import jpeg_bytes

@@ -14,8 +14,8 @@ from hambatch.checks.verify.verify import verify
 from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import read_manifest
 from hambatch.errors import InputError
-from hambatch.score.options import ScoreOptions
-from hambatch.score.run import score
+from hambatch.scoring.options import ScoreOptions
+from hambatch.scoring.run import score
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_bytes
 from tests.checks.verify.tampering import EVERY, HASHES, edit, found, record_anew

@@ -13,7 +13,7 @@ from hambatch.engines.manifest import InputSpec, Manifest, Preprocessing, Varian
 from hambatch.engines.precision import FP32, INT8
 from hambatch.errors import EngineError, InputError
 from hambatch.pipelines.decode import decode
-from hambatch.score.sentinels.recording import record_sentinels
+from hambatch.scoring.sentinels.recording import record_sentinels
 from hambatch.system.files import write_bytes
 from hambatch.system.packages import library_versions
 from hambatch.training.dataset import Dataset, read_dataset, read_split_file

@@ -1,0 +1,1 @@
+"""The public Python API: score, Scorer, read_table."""
