@@ -46,7 +46,7 @@ def hole_of(content: bytes) -> str:
             if marker in SEQUENTIAL:
                 sequential = True
             elif marker == TABLES:
-                tables = _tables(content[place + 4 : end])
+                tables = tables_of(content[place + 4 : end])
                 first.update((name, own[0]) for name, own in tables if own)
             elif marker == START_OF_SCAN and sequential:
                 start, symbols = place, _zeros_of_scan(content, place, first)
@@ -61,10 +61,10 @@ def repeats_a_symbol(segment: bytes) -> bool:
 
     A byte lost or changed there makes another picture of the same codes, without a warning.
     """
-    return any(len(set(symbols)) < len(symbols) for _, symbols in _tables(segment))
+    return any(len(set(symbols)) < len(symbols) for _, symbols in tables_of(segment))
 
 
-def _tables(segment: bytes) -> Iterator[tuple[int, bytes]]:
+def tables_of(segment: bytes) -> Iterator[tuple[int, bytes]]:
     """Give of each Huffman table its class and number, and its symbols."""
     place = 0
     while place + 17 < len(segment):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, features
 
 from hambatch.pipelines.colour_profile import MOST_BYTES, UnusableProfile, profile_of
+from hambatch.pipelines.formats.table import format_of
 from hambatch.system.files import sha256_of_bytes
 
 LARGEST_CHANGE = 3
@@ -35,7 +36,15 @@ def foreign_profile(content: bytes) -> bytes:
 
     Raises UnusableProfile if what its colours mean is unknown.
     """
-    profile = profile_of(content)
+    other = format_of(content)
+    return unless_srgb(other.profile(content) if other else profile_of(content))
+
+
+def unless_srgb(profile: bytes) -> bytes:
+    """Give a profile back unless it acts as sRGB, or is empty.
+
+    Raises UnusableProfile if what its colours mean is unknown.
+    """
     if not profile:
         return b""
     _check(profile)
