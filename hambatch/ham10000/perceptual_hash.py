@@ -13,6 +13,7 @@ from tqdm import tqdm
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.options import RULES
 from hambatch.pipelines.scoring import build_pipeline
+from hambatch.sources.content import HEAD_BYTES, image_format
 from hambatch.sources.reading import Bounds, Fetched, Item, Limits, fetch
 from hambatch.system.array_cache import FeatureCache, Pair, default_cache
 from hambatch.system.cpu import available_cores
@@ -116,8 +117,13 @@ def _decoded(files: Mapping[str, Path | Item]) -> Iterator[tuple[list[str], NDAr
 def _fetched(hashes: Sequence[str], files: Mapping[str, Path | Item]) -> list[Fetched]:
     bounds = Bounds(limits=LIMITS)
     found = [fetch(_item(index, files[sha256]), bounds) for index, sha256 in enumerate(hashes)]
-    # A hash stands for its bytes; what lies in that file now may be another image.
-    return [file for file, sha256 in zip(found, hashes, strict=True) if file.sha256 == sha256]
+    # A hash stands for its bytes; what lies in that file now may be another image. The header of a
+    # DICOM file is parsed in no process that a file must not end.
+    return [
+        file
+        for file, sha256 in zip(found, hashes, strict=True)
+        if file.sha256 == sha256 and image_format(file.content[:HEAD_BYTES]) != "dicom"
+    ]
 
 
 def _item(index: int, file: Path | Item) -> Item:

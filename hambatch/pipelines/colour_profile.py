@@ -52,11 +52,16 @@ DISPLAY_P3 = Primaries(_D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 ADOBE_RGB = Primaries(_D65, (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 BT_2020 = Primaries(_D65, (0.708, 0.292), (0.170, 0.797), (0.131, 0.046))
 
+_BT_601_625 = Primaries(_D65, (0.64, 0.33), (0.29, 0.60), (0.15, 0.06))
+_BT_601_525 = Primaries(_D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
+
 ADOBE_GAMMA = 563 / 256
 
 _CODED_PRIMARIES = {1: SRGB, 9: BT_2020, 12: DISPLAY_P3}
 _CODED_GAMMA = {4: 2.2, 8: 1.0, 13: 0.0}
 """Of ITU-T H.273; 0 stands for the curve of sRGB."""
+
+_UNSPECIFIED = 2
 
 
 class UnusableProfile(Exception):
@@ -64,9 +69,10 @@ class UnusableProfile(Exception):
 
 
 def profile_of(content: bytes) -> bytes:
-    """Give the ICC profile that the file holds or stands for; empty where it says sRGB or nothing.
+    """Give the ICC profile that a JPEG or PNG holds or stands for.
 
-    Raises UnusableProfile if there is one that is not whole, or that no profile can express.
+    Empty where it says sRGB or nothing. Raises UnusableProfile if there is one that is not whole,
+    or that no profile can express.
     """
     if content.startswith(PNG_START):
         return _of_png(content)
@@ -82,7 +88,7 @@ def _of_jpeg(content: bytes) -> bytes:
             parts.append(content[start + 4 + len(ICC_MARK) : end])
         elif marker == 0xE1 and content.startswith(b"Exif\0", start + 4):
             exif = exif or content[start + 4 : end]
-    return _joined(parts) if parts else _of_exif(exif)
+    return _joined(parts) if parts else of_exif(exif)
 
 
 def _joined(parts: list[bytes]) -> bytes:
@@ -116,7 +122,7 @@ def _of_png(content: bytes) -> bytes:
         return b""
     if b"gAMA" in found or b"cHRM" in found:
         return _measured(found.get(b"gAMA", b""), found.get(b"cHRM", b""))
-    return _of_exif(found.get(b"eXIf", b""))
+    return of_exif(found.get(b"eXIf", b""))
 
 
 def _coded(numbers: bytes) -> bytes:
@@ -124,6 +130,21 @@ def _coded(numbers: bytes) -> bytes:
     if primaries in _CODED_PRIMARIES and transfer in _CODED_GAMMA and rest == [0, 1]:
         return matrix_profile(_CODED_PRIMARIES[primaries], _CODED_GAMMA[transfer])
     raise UnusableProfile(f"colours of the code {'-'.join(map(str, numbers))} are not supported")
+
+
+def coded(primaries: int, transfer: int) -> bytes:
+    """Give the profile that two numbers of ITU-T H.273 stand for, as HEIC and AVIF have them.
+
+    Where they say nothing, and for the curve of television, viewers take sRGB's. Raises
+    UnusableProfile.
+    """
+    known = _CODED_PRIMARIES | {_UNSPECIFIED: SRGB, 5: _BT_601_625, 6: _BT_601_525}
+    curves = _CODED_GAMMA | dict.fromkeys((1, _UNSPECIFIED, 6, 14, 15), 0.0)
+    if primaries in known and transfer in curves:
+        if known[primaries] == SRGB and not curves[transfer]:
+            return b""
+        return matrix_profile(known[primaries], curves[transfer])
+    raise UnusableProfile(f"colours of the code {primaries}-{transfer} are not supported")
 
 
 def _inflated(chunk: bytes) -> bytes:
@@ -152,8 +173,8 @@ def _measured(gamma: bytes, primaries: bytes) -> bytes:
         raise UnusableProfile("gamma or primaries of the PNG cannot be: colours unknown") from error
 
 
-def _of_exif(exif: bytes) -> bytes:
-    """Give Adobe RGB's profile where EXIF names that colour space."""
+def of_exif(exif: bytes) -> bytes:
+    """Give Adobe RGB's profile where EXIF, or a whole TIFF, names that colour space."""
     if not any(mark in exif for mark in ADOBE_MARKS):
         return b""
     from PIL import Image

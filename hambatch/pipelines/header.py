@@ -1,7 +1,6 @@
-"""What a JPEG or PNG says of itself before anything is decoded, and which are suspects."""
+"""What a picture says of itself before anything is decoded, and which are suspects."""
 
 import struct
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from hambatch.pipelines.colour_profile import ADOBE_MARKS, COLOUR_CHUNKS, ICC_MARK
@@ -15,8 +14,11 @@ from hambatch.sources.reading import Limits
 FAST_PIXELS = 16_000_000
 """Larger images are decoded one at a time; so many are 48 MB as RGB."""
 
-NO_IMAGE = "not a JPEG or PNG image"
-"""How the reason of such a file begins; the name of its kind follows."""
+_NOT_READ, _NOT_JPEG_OR_PNG = "not an image that hambatch reads", "not a JPEG or PNG image"
+
+NO_IMAGE = (_NOT_READ, _NOT_JPEG_OR_PNG)
+"""How the reason of such a file begins; the name of its kind follows. The second is that of earlier
+versions, and of ``--no-all-formats``."""
 
 _SAMPLE, _FEW_VALUES = 64, 24
 
@@ -33,9 +35,6 @@ _UNUSUAL_CODINGS = {
 }
 
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-
-_ORIENTATION, _TIFF = 0x0112, 42
-_TEXT = "Raw profile type exif"
 
 
 def is_suspect(content: bytes, limits: Limits) -> bool:
@@ -94,12 +93,33 @@ def refusal(content: bytes, limits: Limits) -> str:
     if not content:
         return "empty file"
     if (found := kind_of(content)) not in SUPPORTED:
-        return f"{NO_IMAGE} ({found})"
+        return _refusal_of_other(found, content, limits)
     header = read_header(content)
     if not header:
         return ""
     reason = _refusal_by_header(header, limits)
     return reason or (too_many_scans(content) if header.coding else lacking_colours(content))
+
+
+def _refusal_of_other(kind: str, content: bytes, limits: Limits) -> str:
+    if limits.all_formats:
+        # Few folders hold such files.
+        from hambatch.pipelines.formats.table import FORMATS
+
+        if kind in FORMATS:
+            return FORMATS[kind].refusal(content, limits)
+        return f"{_NOT_READ} ({kind})"
+    return f"{_NOT_JPEG_OR_PNG} ({kind})"
+
+
+def stated_pixels(content: bytes) -> int:
+    """Give width times height as the header of any decoded format says; 0 if it does not."""
+    if header := read_header(content):
+        return header.pixels
+    from hambatch.pipelines.formats.table import format_of
+
+    found = format_of(content)
+    return found.pixels(content) if found else 0
 
 
 def _refusal_by_header(header: "Header", limits: Limits) -> str:
@@ -259,33 +279,3 @@ def without_extras(content: bytes) -> bytes | None:
         if not (0xE0 <= marker <= 0xEF or marker in (0xFE, END_OF_IMAGE)):
             kept.append(content[start:end])
     return None
-
-
-def exif_of(info: Mapping[str | tuple[int, int], object]) -> bytes:
-    """Give the EXIF among what Pillow says of a file, a PNG's text chunk included.
-
-    Raises ValueError if the text is not what ImageMagick writes: three lines, then hex.
-    """
-    found = info.get("exif") or b""
-    text = info.get(_TEXT)
-    if not found and isinstance(text, str):
-        found = bytes.fromhex("".join(text.split("\n")[3:]))
-    return found if isinstance(found, bytes) else b""
-
-
-def orientation_of(exif: bytes) -> int:
-    """Give the orientation, 1 (upright) where there is none or EXIF is broken before it."""
-    tiff = exif.removeprefix(b"Exif\0\0")
-    order = "<" if tiff.startswith(b"II") else ">"
-    try:
-        mark, start = struct.unpack_from(f"{order}HI", tiff, 2)
-        if mark != _TIFF:
-            return 1
-        (count,) = struct.unpack_from(f"{order}H", tiff, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
-            if tag == _ORIENTATION:
-                return int(value)
-    except struct.error:
-        pass
-    return 1

@@ -15,7 +15,9 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.colour_profile import UnusableProfile
-from hambatch.pipelines.header import exif_of, orientation_of, read_header
+from hambatch.pipelines.formats.opening import Opened, colours_beyond_palette, open_picture
+from hambatch.pipelines.formats.stated import Unreadable
+from hambatch.pipelines.header import read_header
 from hambatch.pipelines.png_parts import lacking_rows
 from hambatch.pipelines.srgb import foreign_profile, rgb_pixels
 from hambatch.sources.reading import UNLIMITED, Fetched, Limits
@@ -39,6 +41,8 @@ _MISHAPS = (
     LookupError,
     ArithmeticError,
     AssertionError,
+    RuntimeError,
+    Unreadable,
 )
 """What escapes it where a tag, a chunk or a segment is not what it expects."""
 
@@ -101,10 +105,10 @@ def decode(
     With the ICC ``profile`` of what is stored, the pixels are converted to sRGB before they are
     resized. Raises UnusableProfile if that is impossible.
 
-    Raises UndecodableImage if Pillow cannot decode it, or it is no JPEG or PNG, or not within the
-    limits.
+    Raises UndecodableImage if Pillow cannot decode it, or it is of a format that is not decoded, or
+    not within the limits.
     """
-    return resize_linear(_full_size(content, how, limits, profile), spec.height, spec.width)
+    return resize_linear(full_size(content, how, limits, profile), spec.height, spec.width)
 
 
 def in_srgb(content: bytes, how: Preprocessing) -> bytes:
@@ -117,12 +121,15 @@ def in_srgb(content: bytes, how: Preprocessing) -> bytes:
     if not profile:
         return content
     stream = io.BytesIO()
-    pixels = _full_size(content, how, UNLIMITED, profile)
+    pixels = full_size(content, how, UNLIMITED, profile)
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
-def _full_size(content: bytes, how: Preprocessing, limits: Limits, profile: bytes) -> Pixels:
+def full_size(
+    content: bytes, how: Preprocessing, limits: Limits = UNLIMITED, profile: bytes = b""
+) -> Pixels:
+    """Decode one file as :func:`decode` does, and do not resize it."""
     # Our limits replace Pillow's, which a run could not raise.
     Image.MAX_IMAGE_PIXELS = None
     PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
@@ -130,11 +137,12 @@ def _full_size(content: bytes, how: Preprocessing, limits: Limits, profile: byte
         with warnings.catch_warnings():
             # A damaged tag is not a line on the terminal.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+            opened = open_picture(content)
+            with opened.image as image:
                 # Opening reads the header only.
                 if reason := limits.too_many_pixels(*image.size) or limits.wrong_shape(*image.size):
                     raise UndecodableImage(reason)
-                return _upright_rgb(image, how, profile)
+                return _upright_rgb(opened, content, how, profile)
     except (*_REFUSALS, *_MISHAPS) as error:
         if is_of_the_machine(error):
             # The bytes are in memory already: it lacks handles to load a module, or memory.
@@ -153,12 +161,14 @@ def tolerating_truncation() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _upright_rgb(image: Image.Image, how: Preprocessing, profile: bytes) -> Pixels:
-    image.load()
+def _upright_rgb(opened: Opened, content: bytes, how: Preprocessing, profile: bytes) -> Pixels:
+    opened.image.load()
+    if reason := colours_beyond_palette(opened, content):
+        raise UndecodableImage(reason)
     # Not `ImageOps.exif_transpose`: it writes all tags anew, fails at odd ones, and turns by XMP
     # where EXIF says nothing; DALI and most viewers do not.
-    orientation = orientation_of(exif_of(image.info)) if how.exif_orientation else 1
-    return _turned(rgb_pixels(image, profile), orientation)
+    orientation = opened.orientation(how)
+    return _turned(rgb_pixels(opened.image, profile), orientation)
 
 
 def _turned(pixels: Pixels, orientation: int) -> Pixels:

@@ -9,7 +9,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
 import numpy as np
@@ -54,7 +54,7 @@ def lacking_rows(content: bytes) -> str:
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
     asked = _bytes_asked_for(content, width, height)
     try:
-        found, ended = _bytes_inflated(content, asked)
+        found, ended = bytes_inflated(_compressed(content), asked)
     except zlib.error as error:
         return f"damaged: the pixels cannot be inflated: {error}"
     if found > asked:
@@ -98,10 +98,13 @@ def _bytes_asked_for(content: bytes, width: int, height: int) -> int:
     return sum(rows * (1 + (columns * pixel_bits + 7) // 8) for columns, rows in sizes if columns)
 
 
-def _bytes_inflated(content: bytes, most: int) -> tuple[int, bool]:
-    """Give how many bytes the pixels are, little more than ``most``, and whether they end."""
+def bytes_inflated(pieces: Iterable[bytes], most: int) -> tuple[int, bool]:
+    """Give how many bytes pieces inflate to, little more than ``most``, and whether they end.
+
+    Raises zlib.error.
+    """
     inflate, found = zlib.decompressobj(), 0
-    for data in _compressed(content):
+    for data in pieces:
         more = True
         while more and not inflate.eof and found <= most:
             inflated = inflate.decompress(data, PIECE)
@@ -112,11 +115,16 @@ def _bytes_inflated(content: bytes, most: int) -> tuple[int, bool]:
 
 
 def _compressed(content: bytes) -> Iterator[bytes]:
-    """Give the compressed pixels in pieces: zlib copies what is left of one at every call."""
+    """Give the compressed pixels in pieces."""
     for kind, start, end in png_chunks(content):
         if kind == b"IDAT":
-            for place in range(start, end, PIECE):
-                yield content[place : min(place + PIECE, end)]
+            yield from cut(content, start, end)
+
+
+def cut(content: bytes, start: int, end: int) -> Iterator[bytes]:
+    """Yield the pieces of a stretch: zlib copies what is left of one at every call."""
+    for place in range(start, end, PIECE):
+        yield content[place : min(place + PIECE, end)]
 
 
 def _largest_index(content: bytes) -> int:

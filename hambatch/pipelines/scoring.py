@@ -11,6 +11,7 @@ from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decode import has_dali
 from hambatch.pipelines.decoder_log import DecoderLog
+from hambatch.pipelines.dicom.opening import opened
 from hambatch.pipelines.header import is_suspect
 from hambatch.pipelines.options import DEFAULTS, DecoderOptions
 from hambatch.pipelines.pillow_lane import PillowLane, Pixels
@@ -192,8 +193,9 @@ class ScoringPipeline:
     def batches(self, fetched: Iterable[list[Fetched]]) -> Iterator[Batch]:
         """Yield a batch for each list of files; up to ``prefetch`` are decoded ahead."""
         in_flight: deque[tuple[list[Fetched], list[Fetched]]] = deque()
-        for files in fetched:
-            fast = [f for f in files if not f.problem and not is_suspect(f.content, self._limits)]
+        for raw in fetched:
+            files = [opened(file, self._limits) for file in raw]
+            fast = [file for file in files if not file.problem and not self._is_suspect(file)]
             if fast:
                 self._lane.feed(fast)
             in_flight.append((files, fast))
@@ -201,6 +203,10 @@ class ScoringPipeline:
                 yield self._finish(*in_flight.popleft())
         while in_flight:
             yield self._finish(*in_flight.popleft())
+
+    def _is_suspect(self, file: Fetched) -> bool:
+        # The limits of a run are about its images; a sentinel is the engine's.
+        return is_suspect(file.content, UNLIMITED if file.sentinel else self._limits)
 
     def _finish(self, files: list[Fetched], fast: list[Fetched]) -> Batch:
         images = self._lane.collect() if fast else None

@@ -3,13 +3,25 @@
 Whatever happens to a file here happens to that file only.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines import pillow_lane
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.decoder_log import DecoderLog
-from hambatch.pipelines.header import is_cut_off, read_header, refusal, without_extras
+from hambatch.pipelines.dicom.opening import is_dicom
+from hambatch.pipelines.formats import opening, probes
+from hambatch.pipelines.formats.table import Format, format_of
+from hambatch.pipelines.formats.tiff_pixels import jpegs_of
+from hambatch.pipelines.header import (
+    is_cut_off,
+    read_header,
+    refusal,
+    stated_pixels,
+    without_extras,
+)
 from hambatch.pipelines.jpeg_codes import hole_of
 from hambatch.pipelines.jpeg_scans import lacking_scans
 from hambatch.pipelines.pillow_lane import IN_VAIN, Pixels, UndecodableImage
@@ -54,13 +66,20 @@ class SlowLane:
     with_dali: bool = True
     _dali: DaliLane | None = field(default=None, init=False)
     _decoded: int = field(default=0, init=False)
+    _of_sentinels: "SlowLane | None" = field(default=None, init=False)
 
     def decode(self, file: Fetched, *, alone: bool = True) -> Salvaged | Failure:
         """Decode one file, or say in a line why no decoder can.
 
         ``alone`` says that no other file is being decoded meanwhile; if it is not, raises
         NotAlone where the answer depends on it. Raises MemoryError if memory is what is missing.
+        Of a sentinel, no limit counts.
         """
+        if file.sentinel and self.limits != UNLIMITED:
+            self._of_sentinels = self._of_sentinels or replace(self, limits=UNLIMITED)
+            return self._of_sentinels.decode(file, alone=alone)
+        if not file.problem and is_dicom(file.content):
+            return self._of_dicom(file, alone)
         reason = file.problem or refusal(file.content, self.limits)
         if reason:
             return Failure(file.index, file.sha256, reason)
@@ -79,17 +98,34 @@ class SlowLane:
         except IN_VAIN as error:
             return Failure(file.index, file.sha256, str(error))
 
+    def _of_dicom(self, file: Fetched, alone: bool) -> Salvaged | Failure:
+        """Decode a DICOM whose frames are no JPEG that DALI decodes."""
+        from hambatch.pipelines.dicom.pixels import decoded
+
+        earlier, reason = self.log.warning(), ""
+        try:
+            pixels, decoder = decoded(file.content, file.frame, self.limits)
+            _refuse_empty(pixels)
+        except IN_VAIN as error:
+            reason = str(error)
+        warning = self.log.warning()
+        if not alone and (warning or earlier):
+            raise NotAlone
+        if reason or warning:
+            return Failure(file.index, file.sha256, reason or f"damaged: {warning}")
+        return self._resized(pixels), decoder
+
     def _in_srgb(self, content: bytes, pixels: Pixels, decoder: str) -> Salvaged:
         """Decode again where the file says that its colours are not sRGB; DALI ignores it."""
         if profile := foreign_profile(content):
             by = decoder if decoder.startswith("pillow") else "pillow"
             pixels, decoder = self._by_pillow(content, profile), f"{by}-icc"
-        if (pixels == pixels[0, 0]).all():
-            colour = ", ".join(map(str, pixels[0, 0]))
-            raise UndecodableImage(f"holds nothing: every pixel is {colour} (red, green, blue)")
+        _refuse_empty(pixels)
         return pixels, decoder
 
     def _strictly(self, content: bytes, alone: bool) -> Salvaged:
+        if other := format_of(content):
+            return self._other(other, content, alone)
         header = read_header(content)
         if self.with_dali and header and not header.odd_exif:
             pixels, warning = self._by_dali(content, alone)
@@ -103,6 +139,40 @@ class SlowLane:
             raise UndecodableImage(f"damaged: {damage}")
         _check_whole(content)
         return pixels, "pillow"
+
+    def _other(self, other: Format, content: bytes, alone: bool) -> Salvaged:
+        """Decode what is neither JPEG nor PNG with the one decoder of its format.
+
+        What it lacks is looked for before, as far as the file says so, and behind, as far as only
+        the decoder knows.
+        """
+        reason = opening.missing_decoder(content) or other.lacking(content)
+        reason = reason or self._damage_within(content, alone)
+        if reason:
+            raise UndecodableImage(reason)
+        pixels = self._resized(pillow_lane.full_size(content, self.how, self.limits))
+        if reason := probes.lacking_when_decoded(content):
+            raise UndecodableImage(reason)
+        return pixels, opening.decoder_of(content)
+
+    def _resized(self, pixels: Pixels) -> Pixels:
+        """Resize as DALI does, where it is: to the very pixels that a PNG of the picture has."""
+        if self.with_dali:
+            height, width = pixels.shape[:2]
+            start = b"P6 %d %d 255\n" % (width, height)
+            found = self._pixels(b"".join([start, np.ascontiguousarray(pixels).data]))
+            if found is not None:
+                return found
+        return pillow_lane.resize_linear(pixels, self.spec.height, self.spec.width)
+
+    def _damage_within(self, content: bytes, alone: bool) -> str:
+        """Say what DALI finds wrong with the JPEGs in a TIFF: libtiff reports nothing."""
+        if self.with_dali:
+            for jpeg in jpegs_of(content):
+                _, warning = self._by_dali(without_extras(jpeg) or jpeg, alone)
+                if warning:
+                    return f"damaged: {warning}"
+        return ""
 
     def _by_pillow(self, content: bytes, profile: bytes = b"") -> Pixels:
         return pillow_lane.decode(content, self.spec, self.how, self.limits, profile)
@@ -146,10 +216,15 @@ class SlowLane:
         return None
 
 
+def _refuse_empty(pixels: Pixels) -> None:
+    if (pixels == pixels[0, 0]).all():
+        colour = ", ".join(map(str, pixels[0, 0]))
+        raise UndecodableImage(f"holds nothing: every pixel is {colour} (red, green, blue)")
+
+
 def _refuse_without_room(content: bytes) -> None:
     """Raise MemoryError if a decoder may have failed for lack of memory."""
-    header = read_header(content)
-    refuse_without_room(header.pixels if header else 0)
+    refuse_without_room(stated_pixels(content))
 
 
 def _check_whole(content: bytes) -> None:

@@ -19,6 +19,12 @@ SUPPORTED = frozenset({"jpeg", "png"})
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png"})
 """Of files in a supported format."""
 
+PICTURE_SUFFIXES = SUFFIXES | frozenset(
+    ".webp .tif .tiff .btf .bmp .dib .gif .jp2 .j2k .j2c .jpc .jpf .jpx .heic .heif .hif .avif"
+    " .apng .mpo .dcm .dicom".split()
+)
+"""Of files in every format that is decoded, DICOM among them."""
+
 UNKNOWN = "unknown content"
 
 _IMAGES: tuple[tuple[bytes, str], ...] = (

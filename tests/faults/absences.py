@@ -6,6 +6,8 @@ to :data:`FORMATS`: ways to write a good file, and functions that leave out one 
 """
 
 import io
+import struct
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,12 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.faults.bmp_absences import BMP_ABSENCES, BMP_ENCODINGS
 from tests.faults.command import Command, rows_of_file
 from tests.faults.corpus import scattered, write_folder
+from tests.faults.dicom_absences import DICOM_ABSENCES
+from tests.faults.dicom_absences import ENCODINGS as DICOM_ENCODINGS
+from tests.faults.gif_absences import GIF_ABSENCES, GIF_ENCODINGS
+from tests.faults.heif_absences import (
+    AVIF_ABSENCES,
+    AVIF_ENCODINGS,
+    HEIC_ABSENCES,
+    HEIC_ENCODINGS,
+)
+from tests.faults.jpeg2000_absences import JPEG2000_ABSENCES, JPEG2000_ENCODINGS
 from tests.faults.jpeg_absences import JPEG_ABSENCES
 from tests.faults.jpeg_writing import JPEG_ENCODINGS
 from tests.faults.png_absences import PNG_ABSENCES
 from tests.faults.png_writing import PNG_ENCODINGS
+from tests.faults.tiff_absences import TIFF_ABSENCES
+from tests.faults.tiff_writing import TIFF_ENCODINGS
+from tests.faults.webp_absences import WEBP_ABSENCES, WEBP_ENCODINGS
 
 Rng = np.random.Generator
 Encode = Callable[[Image.Image], bytes]
@@ -47,6 +63,14 @@ class Format:
 FORMATS = {
     "jpeg": Format(JPEG_ENCODINGS, JPEG_ABSENCES),
     "png": Format(PNG_ENCODINGS, PNG_ABSENCES),
+    "webp": Format(WEBP_ENCODINGS, WEBP_ABSENCES),
+    "tiff": Format(TIFF_ENCODINGS, TIFF_ABSENCES),
+    "bmp": Format(BMP_ENCODINGS, BMP_ABSENCES),
+    "gif": Format(GIF_ENCODINGS, GIF_ABSENCES),
+    "jpeg2000": Format(JPEG2000_ENCODINGS, JPEG2000_ABSENCES),
+    "avif": Format(AVIF_ENCODINGS, AVIF_ABSENCES),
+    "heic": Format(HEIC_ENCODINGS, HEIC_ABSENCES),
+    "dicom": Format(DICOM_ENCODINGS, DICOM_ABSENCES),
 }
 
 KINDS = tuple((name, leave) for name, of in FORMATS.items() for leave in of.absences)
@@ -75,15 +99,19 @@ def absences(seed: int, wanted: int) -> list[Absence]:
 
 
 def _absence(seed: int, k: int) -> Absence | None:
-    """Give number ``k`` of a seed, or None where the encoding has no such part."""
-    rng = np.random.default_rng([seed, k])
+    """Give number ``k`` of a seed, or None where no encoding has such a part.
+
+    Where the encoding whose turn it is has none, it is left out of the next one that has.
+    """
     name, leave_out = KINDS[k % len(KINDS)]
     encodings = list(FORMATS[name].encodings)
-    encoding = encodings[k // len(KINDS) % len(encodings)]
-    twin = _twin(seed, name, encoding, int(rng.integers(PICTURES)))
-    lacking = leave_out(rng, twin)
-    kind = f"{name}_{leave_out.__name__}"
-    return Absence(k, kind, encoding, *lacking, twin) if lacking else None
+    for turn in range(len(encodings)):
+        rng = np.random.default_rng([seed, k])
+        encoding = encodings[(k // len(KINDS) + turn) % len(encodings)]
+        twin = _twin(seed, name, encoding, int(rng.integers(PICTURES)))
+        if lacking := leave_out(rng, twin):
+            return Absence(k, f"{name}_{leave_out.__name__}", encoding, *lacking, twin)
+    return None
 
 
 @lru_cache(maxsize=1000)
@@ -106,12 +134,24 @@ def _same_pixels(one: bytes, other: bytes) -> bool:
     return all(found is not None for found in pixels) and np.array_equal(*pixels)
 
 
+_UNDECODABLE = (
+    *(OSError, ValueError, SyntaxError, EOFError, AssertionError, RuntimeError),
+    *(TypeError, LookupError, struct.error),
+)
+"""What decoders raise for a file that they do not decode."""
+
+
 @lru_cache(maxsize=1000)
 def _pixels(content: bytes) -> NDArray[np.uint8] | None:
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, AssertionError):
+        with warnings.catch_warnings(action="ignore"):
+            if content[8:12] == b"heic":
+                import pillow_heif
+
+                return np.asarray(pillow_heif.open_heif(io.BytesIO(content)).to_pillow())
+            with Image.open(io.BytesIO(content)) as image:
+                return np.asarray(image.convert("RGB"))
+    except _UNDECODABLE:
         return None
 
 

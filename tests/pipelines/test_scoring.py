@@ -83,7 +83,7 @@ def test_a_list_of_bad_files_only_is_an_empty_batch() -> None:
     assert batch.images.shape == (0, 224, 224, 3)
     assert [f.reason for f in batch.failures] == [
         "empty file",
-        "not a JPEG or PNG image (unknown content)",
+        "not an image that hambatch reads (unknown content)",
     ]
 
 

@@ -1,5 +1,7 @@
 """One file at a time: right, or failed with a reason, and never silently damaged."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -150,6 +152,16 @@ def test_a_warning_while_others_decode_is_assigned_to_no_file_yet() -> None:
         salvage.decode(Fetched(0, cut_in_the_samples(GOOD), ""), alone=False)
     pixels, _ = salvage.decode(Fetched(0, GOOD, ""), alone=False)
     np.testing.assert_array_equal(pixels, outcome(GOOD)[0])
+
+
+def test_a_warning_of_another_file_survives_a_dicom_that_fails() -> None:
+    pytest.importorskip("pydicom")
+    salvage = SlowLane(SPEC, HOW)
+    os.write(2, b"Corrupt JPEG data: premature end of data segment\n")
+    no_pixels = bytes(128) + b"DICM" + b"\x02\0\0\0UL\x04\0\0\0\0\0"
+    with pytest.raises(NotAlone):
+        salvage.decode(Fetched(0, no_pixels, ""), alone=False)
+    assert isinstance(salvage.decode(Fetched(0, no_pixels, ""), alone=True), Failure)
 
 
 def test_without_dali_pillow_decodes_and_its_refusals_are_reasons() -> None:
