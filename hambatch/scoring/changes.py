@@ -145,7 +145,7 @@ def _came_and_went(run: Run, touched: _Touched) -> tuple[Changes, dict[str, str]
 def _others(run: Run, touched: _Touched) -> Iterator[str]:
     """Yield the names of all images but those in archives that nobody touched."""
     for entry in run.listing.entries():
-        if not (entry.cut and touched.is_untouched_file(run.sources.path_of(entry))):
+        if not (entry.is_member and touched.is_untouched_file(run.sources.path_of(entry))):
             yield entry.name
 
 

@@ -1,6 +1,7 @@
 """The sources of a finished run, found again by its record."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ def recorded_sources(
 ) -> Sources:
     """Find where the images of a run lie: where ``words`` say, else where its record does.
 
-    ``options`` are those of the run. Raises InputError if something of it is not there, or is not
-    named: paths that came on stdin are in no record.
+    ``options`` are those of the run; identifiers of DICOM files are not read again. Raises
+    InputError if something of it is not there, or is not named: paths that came on stdin are in no
+    record.
     """
+    options = replace(options, keep_ids=False)
     if words:
         return sources_of(words, options)
     source = record.get("source")

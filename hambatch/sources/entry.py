@@ -81,9 +81,23 @@ class Entry:
             return f"{number}={encode_name(self.path)}"
         return "" if alone else number
 
+    @property
+    def is_member(self) -> bool:
+        """Whether it lies in an archive, or is what an archive cannot give."""
+        return bool(self.cut and (self.member or not self.frame))
+
     def cells(self) -> str:
         """Write what a manifest says of it; empty if there is nothing."""
         return json.dumps([self.sha256, *self.carried]) if self.sha256 or self.carried else ""
+
+
+def frame_name(name: str, frame: int, frames: int) -> str:
+    """Name a frame of a DICOM file of several; names of one file sort in their order.
+
+    >>> frame_name("a.dcm", 3, 12), frame_name("a.dcm", 3, 10_000)
+    ('a.dcm!/frame-0003', 'a.dcm!/frame-00003')
+    """
+    return f"{name}!/frame-{frame:0{max(4, len(str(frames)))}}"
 
 
 def entry_of(name: str, place: str = "", cells: str = "") -> Entry:

@@ -19,10 +19,10 @@ from hambatch.system.text import encode_name, plural
 _NO_IMAGE = frozenset(
     # text, tables, documents, configuration
     ".txt .md .rst .csv .tsv .tab .json .jsonl .ndjson .xml .yaml .yml .html .htm .css .js .log"
-    " .ini .cfg .conf .toml .pdf .doc .docx .odt .rtf .xls .xlsx .ods .ppt .pptx .url .lnk"
+    " .ini .inf .cfg .conf .toml .pdf .doc .docx .odt .rtf .xls .xlsx .ods .ppt .pptx .url .lnk"
     # programs, data, weights
-    " .py .pyc .ipynb .r .sh .bat .exe .dll .so .db .index .sqlite .sqlite3 .parquet .npy .npz .h5"
-    " .hdf5 .pkl .pt .pth .onnx .mat"
+    " .jar .app .py .pyc .ipynb .r .sh .bat .exe .dll .so .db .index .sqlite .sqlite3"
+    " .parquet .npy .npz .h5 .hdf5 .pkl .pt .pth .onnx .mat"
     # what WebDataset puts beside an image: classes, numbers, texts, arrays
     " .cls .cls2 .class .count .index .inx .id .text .transcript .jsn .pyd .pickle .ten .tb .mp"
     " .msg .msgpack .cbor"
@@ -38,7 +38,11 @@ _ARCHIVES = (
     *(".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz"),
 )
 
-_NAMES = frozenset("readme licence license copying makefile thumbs.db desktop.ini dicomdir".split())
+_NAMES = frozenset(
+    "readme licence license copying makefile thumbs.db desktop.ini"
+    # beside the DICOM files that a PACS writes on a disc
+    " dicomdir version lockfile md5sums".split()
+)
 
 NAMED_AT_MOST = 20
 """Names that are kept of the files without a row; the count is always complete."""
@@ -332,6 +336,6 @@ def nothing_found(root: Path, survey: Survey) -> InputError:
         seen.append(f"{survey.links_left.count} linked folders, not followed")
     held = "; ".join(seen) or "it is empty"
     return InputError(
-        f"no JPEG or PNG image in {root} ({held}).\n"
+        f"no image in {root} ({held}).\n"
         "Next: name a folder of images, or try: hambatch samples ./samples"
     )

@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from hambatch.errors import InputError
 from hambatch.sources.archives.walking import ArchiveLimits, walk_archive
+from hambatch.sources.dicom.looking import DicomLook, as_frame, identifier_columns
 from hambatch.sources.entry import Cells, Entry
 from hambatch.sources.folder import (
     Survey,
@@ -47,10 +49,22 @@ def images_in(
     manifest cannot be read.
     """
     left = [Path(path) for path in leave]
+    with closing(DicomLook(sources, columns)) as look:
+        yield from _images_of_parts(sources, survey, left, columns, leave_out, look)
+
+
+def _images_of_parts(
+    sources: Sources,
+    survey: Survey,
+    left: list[Path],
+    columns: Cells,
+    leave_out: Callable[[Path], bool] | None,
+    look: DicomLook,
+) -> Iterator[Entry]:
     for number, source in enumerate(sources.parts):
         found = Survey()
         walk = _Walk(number, source, sources, found, left, columns, leave_out)
-        yield from walk.entries()
+        yield from look.images(walk.entries())
         is_tree = source.kind in (Kind.FOLDER, Kind.GLOB)
         if is_tree and len(sources.parts) > 1 and not (walk.found_any or leave_out):
             raise _nothing_in_one(source, found)
@@ -58,9 +72,14 @@ def images_in(
 
 
 def carried_columns(sources: Sources) -> tuple[str, ...]:
-    """Name the columns that the manifests carry, each once, in the order in which they come."""
+    """Name the columns that the manifests carry, each once, in the order in which they come.
+
+    Those of ``--keep-ids`` come last. Raises InputError if a manifest has one of them, or cannot be
+    read.
+    """
     manifests = [open_manifest(part.path) for part in sources.parts if part.kind is Kind.MANIFEST]
-    return tuple(dict.fromkeys(name for manifest in manifests for name in manifest.carried))
+    carried = dict.fromkeys(name for manifest in manifests for name in manifest.carried)
+    return (*carried, *identifier_columns(sources, carried))
 
 
 def refuse_no_images(sources: Sources) -> None:
@@ -129,7 +148,7 @@ class _Walk:
             yield from self._of_manifest(open_manifest(source.path))
         elif kind is Kind.STDIN:
             for path in read_paths(sys.stdin.buffer, null=self._sources.null):
-                yield self._file(path)
+                yield self._named(self._file(path))
         else:
             for path in self.paths():
                 self.found_any = True
@@ -173,6 +192,10 @@ class _Walk:
     def _file(self, path: str) -> Entry:
         return Entry(self._source.name_of(path), self._number)
 
+    def _named(self, entry: Entry) -> Entry:
+        """Take what somebody has named: a file, or a frame of one."""
+        return as_frame(entry, self._sources)
+
     def _file_or_archive(self, path: str) -> Iterator[Entry]:
         where = self._source.path / path
         wanted = self._sources.archives or self._source.kind is Kind.GLOB
@@ -202,13 +225,14 @@ class _Walk:
         where = {column: k for k, column in enumerate(manifest.carried)}
         order = [where.get(column) for column in self._columns if column]
         for row in manifest:
-            yield Entry(
+            entry = Entry(
                 self._source.name_of(row.image),
                 self._number,
                 problem=row.problem,
                 sha256=row.sha256,
                 carried=tuple(None if k is None else row.cells[k] for k in order),
             )
+            yield self._named(entry)
 
 
 def _above(path: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from hambatch.errors import InputError
+from hambatch.sources.dicom.looking import as_frame
 from hambatch.sources.entry import Entry, entry_of
 from hambatch.sources.folder import NAMED_AT_MOST, Survey
 from hambatch.sources.images import carried_columns, images_in, none_found
@@ -125,7 +126,7 @@ def find_images_named(sources: Sources, names: Collection[str]) -> dict[str, Ent
     :func:`list_sources`.
     """
     if sources.are_paths:
-        return {name: Entry(encode_name(name)) for name in names}
+        return {name: as_frame(Entry(encode_name(name)), sources) for name in names}
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
         return entries_of(list_sources(sources, Path(place) / "listing"), names)
 
@@ -139,7 +140,7 @@ def list_names(
     other sources those that are gone are left out.
     """
     if sources.are_paths:
-        return store(map(Entry, names), path, sources)
+        return store((as_frame(Entry(name), sources) for name in names), path, sources)
     now = path.with_name("listing.now")
     try:
         listing = list_sources(sources, now, leave=leave)

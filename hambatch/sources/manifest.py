@@ -167,7 +167,7 @@ def open_manifest(path: Path) -> Manifest:
     if path.suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise InputError(
-            f"{path} has the suffix {path.suffix!r}; a manifest has one of {known}.\n"
+            f"{path} has the suffix {path.suffix!r}, wanted a manifest with one of {known}.\n"
             "Next: rename it, or save it in one of these formats"
         )
     with refusing_malformed(path, NEXT):

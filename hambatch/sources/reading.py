@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hambatch.sources.archives.member import Member, Unreadable
 from hambatch.sources.archives.reading import Archives, reads_in_order
+from hambatch.sources.kept_files import KeptFiles
 from hambatch.system.files import sha256_of_bytes
 from hambatch.system.shortages import is_of_the_machine, shortage_at
 
@@ -97,6 +98,8 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 OTHER_SHA256 = "its sha256 is not the one that the manifest states"
 
+OTHER_IDENTIFIERS = "the file was replaced after its identifiers were read"
+
 OUTSIDE = "symbolic link out of the folder (--follow-symlinks reads it)"
 
 
@@ -111,7 +114,10 @@ class Item:
     ``source``: number of the source that it belongs to; ``member``: where it lies in the archive
     ``path``; ``frame``: which one of a DICOM file is scored, from 1, 0 for its only one;
     ``problem``: why it is not to be read; ``sha256``: what it has to hash to, if not empty;
-    ``content``: the bytes themselves, for an image that lies in no file.
+    ``content``: the bytes themselves, for an image that lies in no file; whoever makes the item has
+    compared their number with the limit. ``root``: below which the file really has to lie, where
+    that differs from call to call. ``identified``: digest of the identifiers that its DICOM header
+    has to have, if not empty.
     """
 
     index: int
@@ -123,13 +129,15 @@ class Item:
     sha256: str = ""
     frame: int = 0
     content: bytes | None = None
+    root: Path | None = None
+    identified: str = ""
 
 
 @dataclass(frozen=True)
 class Fetched:
     """A file's bytes; ``problem`` says in a line why there are none.
 
-    ``frame`` is that of :class:`Item`.
+    ``frame``, ``identified`` and ``sentinel`` are those of :class:`Item`.
     """
 
     index: int
@@ -137,6 +145,8 @@ class Fetched:
     sha256: str
     problem: str = ""
     frame: int = 0
+    identified: str = ""
+    sentinel: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,13 +174,16 @@ def read_ahead(
     """Yield each batch's bytes in order, reading up to ``depth`` later batches meanwhile.
 
     ``alive`` is called, by the thread that draws, while a file is waited for that the machine
-    could not read, and while a compressed tar is inflated. Raises Shortage as :func:`fetch`, after
-    all batches before.
+    could not read, and while a compressed tar is inflated. An empty batch ends a series of images:
+    archives are closed, and what was read may be other in the next one. Raises Shortage as
+    :func:`fetch`, after all batches before.
     """
     with _Readers(readers, bounds, alive) as reading:
         ahead: deque[list[_Reading]] = deque()
         for batch in batches:
             ahead.append(reading.begun(batch))
+            if not batch:
+                reading.forget()
             if len(ahead) > depth:
                 yield reading.finished(ahead.popleft())
         while ahead:
@@ -178,11 +191,12 @@ def read_ahead(
 
 
 class _Readers:
-    """Threads that read, and the archives that they have open."""
+    """Threads that read, the archives that they have open, and the files that they keep."""
 
     def __init__(self, readers: int, bounds: Bounds, alive: Callable[[], None] | None) -> None:
         self._bounds, self._alive = bounds, alive
         self._archives, self._inflating = Archives(), threading.Event()
+        self._files = KeptFiles()
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="reader")
         # What is uncompressed from front to back is read by one thread.
         self._in_order = ThreadPoolExecutor(1, thread_name_prefix="uncompressing")
@@ -195,23 +209,35 @@ class _Readers:
             threads.shutdown()
         self._archives.close()
 
+    def forget(self) -> None:
+        """Close the archives, each as soon as no thread reads it, and keep no file."""
+        self._archives.close()
+        self._archives, self._files = Archives(), KeptFiles()
+
     def begun(self, batch: Sequence[Item]) -> list[_Reading]:
         """Begin to read a batch."""
         return [(item, self._submitted(item)) for item in batch]
 
     def finished(self, batch: list[_Reading]) -> list[Fetched]:
         """Wait for a batch; raises Shortage as :func:`fetch`."""
-        again = partial(fetch, bounds=self._bounds, alive=self._alive, archives=self._archives)
+        again = partial(
+            fetch,
+            bounds=self._bounds,
+            alive=self._alive,
+            archives=self._archives,
+            files=self._files,
+        )
         return [self._awaited(future) or again(item) for item, future in batch]
 
     def _submitted(self, item: Item) -> Future[Fetched | None]:
         in_order = item.member and reads_in_order(item.member)
-        return (self._in_order if in_order else self._threads).submit(self._read, item)
+        threads = self._in_order if in_order else self._threads
+        return threads.submit(self._read, item, (self._archives, self._files))
 
-    def _read(self, item: Item) -> Fetched | None:
+    def _read(self, item: Item, opened: tuple[Archives, KeptFiles]) -> Fetched | None:
         # Readers do not wait: the files are tried again in their order, one at a time.
         try:
-            return _fetched(item, self._bounds, self._archives, self._inflating.set)
+            return _fetched(item, self._bounds, *opened, self._inflating.set)
         except (OSError, MemoryError):
             return None
 
@@ -231,22 +257,23 @@ def fetch(
     bounds: Bounds = Bounds(),
     alive: Callable[[], None] | None = None,
     archives: Archives | None = None,
+    files: KeptFiles | None = None,
 ) -> Fetched:
     """Read one file whole and hash it; what is wrong with the file is data.
 
-    ``archives`` are those that are open already.
+    ``archives`` are those that are open already, ``files`` those that are kept for their frames.
 
     What is wrong with the machine is none: the file is tried again after each of :data:`WAITS`.
     Raises Shortage if that was in vain. ``alive`` is called meanwhile.
     """
-    archives = archives or Archives()
+    archives, files = archives or Archives(), files or KeptFiles()
     for seconds in WAITS:
         try:
-            return _fetched(item, bounds, archives, alive)
+            return _fetched(item, bounds, archives, files, alive)
         except (OSError, MemoryError):
             _wait(seconds, alive)
     try:
-        return _fetched(item, bounds, archives, alive)
+        return _fetched(item, bounds, archives, files, alive)
     except (OSError, MemoryError) as error:
         raise shortage_at(item.path, error) from error
 
@@ -260,16 +287,27 @@ def _wait(seconds: float, alive: Callable[[], None] | None) -> None:
 
 
 def _fetched(
-    item: Item, bounds: Bounds, archives: Archives, alive: Callable[[], None] | None
+    item: Item,
+    bounds: Bounds,
+    archives: Archives,
+    files: KeptFiles,
+    alive: Callable[[], None] | None,
 ) -> Fetched:
     """Read one file; raises only what is the machine's: OSError or MemoryError."""
+
+    def read() -> bytes:
+        if item.member:
+            return archives.read(item.path, item.member, bounds.limits.max_bytes, alive)
+        return _read(item, bounds)
+
     try:
         if item.sentinel:
-            return Fetched(item.index, *_kept(item.path, bounds))
-        if item.member:
-            content = archives.read(item.path, item.member, bounds.limits.max_bytes, alive)
+            return Fetched(item.index, *_kept(item.path), sentinel=True)
+        if item.frame and not item.problem and item.content is None:
+            content, sha256 = files.read(item.path, (item.source, item.member), read)
         else:
-            content = _read(item, bounds)
+            content = read()
+            sha256 = sha256_of_bytes(content)
     except Unreadable as error:
         return Fetched(item.index, b"", "", str(error))
     except (OSError, ValueError) as error:
@@ -277,16 +315,15 @@ def _fetched(
             raise
         reason = getattr(error, "strerror", None) or str(error)
         return Fetched(item.index, b"", "", f"cannot be read: {reason}")
-    sha256 = sha256_of_bytes(content)
     if item.sha256 and sha256 != item.sha256:
         return Fetched(item.index, b"", sha256, OTHER_SHA256)
-    return Fetched(item.index, content, sha256, frame=item.frame)
+    return Fetched(item.index, content, sha256, frame=item.frame, identified=item.identified)
 
 
 @lru_cache(maxsize=64)
-def _kept(path: Path, bounds: Bounds) -> tuple[bytes, str]:
+def _kept(path: Path) -> tuple[bytes, str]:
     # What could not be read is not kept: the next batch tries again.
-    content = _read(Item(-1, path, sentinel=True), bounds)
+    content = _read(Item(-1, path, sentinel=True), Bounds())
     return content, sha256_of_bytes(content)
 
 
@@ -294,8 +331,6 @@ def _read(item: Item, bounds: Bounds) -> bytes:
     if item.problem:
         raise Unreadable(item.problem)
     if item.content is not None:
-        if reason := bounds.limits.too_many_bytes(len(item.content)):
-            raise Unreadable(reason)
         return item.content
     # The look before opening: to open a device can have effects.
     _check_regular(os.stat(item.path))
@@ -304,7 +339,7 @@ def _read(item: Item, bounds: Bounds) -> bytes:
         before = os.fstat(descriptor)
         _check_regular(before)
         root = bounds.roots[item.source] if bounds.roots and not item.sentinel else None
-        if root:
+        if root := item.root or root:
             _check_inside(descriptor, item.path, root)
         if reason := bounds.limits.too_many_bytes(before.st_size):
             raise Unreadable(reason)

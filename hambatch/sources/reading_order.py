@@ -15,7 +15,8 @@ def in_reading_order(images: Iterable[tuple[int, Entry]]) -> Iterator[tuple[int,
     Memory does not grow with their number: they wait on disk.
     """
     # An empty name: a file of SQLite's own, in the folder for temporary files, once it is large.
-    with closing(sqlite3.connect("")) as base:
+    # Whoever draws may do so from several threads, one after the other.
+    with closing(sqlite3.connect("", check_same_thread=False)) as base:
         waiting = _Waiting(base)
         for index, entry in images:
             if entry.member and entry.member.method is Method.STREAMED_TAR:
@@ -41,6 +42,6 @@ class _Waiting:
         self._base.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, *line))
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
-        ordered = "SELECT at, name, place, cells FROM images ORDER BY number, archive, offset"
+        ordered = "SELECT at, name, place, cells FROM images ORDER BY number, archive, offset, at"
         for index, name, place, cells in self._base.execute(ordered):
             yield index, entry_of(name, place, cells)

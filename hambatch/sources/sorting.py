@@ -17,6 +17,8 @@ from hambatch.sources.source import Sources
 CACHE_KIB = 2000
 """Memory that sorting may use, in KiB."""
 
+_IN_ZIPS = (Method.ZIP_STORED, Method.ZIP_DEFLATED)
+
 OVERLAPS = "member overlaps another one: the archive is damaged, or made to mislead"
 
 
@@ -119,7 +121,7 @@ class Sorting:
 
     def _with_path(self, entry: Entry) -> Entry:
         """Keep the path of a file whose name will not say it."""
-        if entry.member or entry.problem or entry.path:
+        if entry.member or entry.problem or entry.path or entry.frame:
             return entry
         return replace(entry, path=self._sources.parts[entry.source].path_in(entry.name))
 
@@ -134,20 +136,26 @@ class Sorting:
         """Pass entries on, and see whether a zip's members may overlap."""
         end, archive = 0, (-1, "")
         for entry in entries:
-            if entry.member and entry.member.method in (Method.ZIP_STORED, Method.ZIP_DEFLATED):
+            member = entry.member
+            # All frames of a member have its place.
+            if member and member.method in _IN_ZIPS and entry.frame <= 1:
                 of = (entry.source, entry.name[: entry.cut])
                 end = end if of == archive else 0
                 archive = of
-                self._overlaps = self._overlaps or entry.member.offset < end
+                self._overlaps = self._overlaps or member.offset < end
                 end = max(end, _end(entry))
             yield entry
 
     def _refuse_overlapping(self) -> None:
         """Make failed rows of members that share bytes: which of them is meant is not known."""
         base = self._base
-        base.execute("CREATE TEMP TABLE spans (archive TEXT, first INT, end INT, at INT)")
-        base.executemany("INSERT INTO spans VALUES (?, ?, ?, ?)", self._spans())
-        ordered = base.execute("SELECT archive, first, end, at FROM spans ORDER BY archive, first")
+        base.execute(
+            "CREATE TEMP TABLE spans (archive TEXT, first INT, end INT, at INT, frame INT)"
+        )
+        base.executemany("INSERT INTO spans VALUES (?, ?, ?, ?, ?)", self._spans())
+        ordered = base.execute(
+            "SELECT archive, first, end, at FROM spans WHERE frame <= 1 ORDER BY archive, first"
+        )
         wrong: set[int] = set()
         archive, end, at = "", 0, -1
         for name, first, its_end, its_at in ordered:
@@ -155,19 +163,30 @@ class Sorting:
                 wrong.update((at, its_at))
             if name != archive or its_end > end:
                 archive, end, at = name, its_end, its_at
-        for at in wrong:
+        for at in sorted(wrong | self._further_frames(wrong)):
             row = base.execute("SELECT name, place, cells FROM images WHERE rowid = ?", (at,))
             entry = replace(entry_of(*row.fetchone()), member=None, problem=OVERLAPS)
             update = "UPDATE images SET place = ? WHERE rowid = ?"
             base.execute(update, (self._place(entry), at))
 
-    def _spans(self) -> Iterator[tuple[str, int, int, int]]:
+    def _further_frames(self, members: set[int]) -> set[int]:
+        """Find all frames but the first of members that are to be refused."""
+        same = (
+            "SELECT other.at FROM spans JOIN spans AS other ON other.archive = spans.archive "
+            "AND other.first = spans.first AND other.frame > 1 WHERE spans.at = ?"
+        )
+        if not self._base.execute("SELECT 1 FROM spans WHERE frame > 1 LIMIT 1").fetchone():
+            return set()
+        self._base.execute("CREATE INDEX by_place ON spans (archive, first)")
+        return {at for member in members for (at,) in self._base.execute(same, (member,))}
+
+    def _spans(self) -> Iterator[tuple[str, int, int, int, int]]:
         rows = self._base.execute("SELECT rowid, name, place FROM images WHERE place LIKE '%,%'")
         for at, name, place in rows:
             entry = entry_of(name, place)
             if entry.member and entry.member.method is not Method.STREAMED_TAR:
                 archive = f"{entry.source} {name[: entry.cut]}"
-                yield archive, entry.member.offset, _end(entry), at
+                yield archive, entry.member.offset, _end(entry), at, entry.frame
 
 
 def _where(entry: Entry) -> tuple[int, int, int]:

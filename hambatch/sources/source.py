@@ -11,6 +11,7 @@ from pathlib import Path
 from hambatch.errors import InputError
 from hambatch.sources.archives.walking import kind_of_archive
 from hambatch.sources.content import HEAD_BYTES, is_text
+from hambatch.sources.dicom.header import IDENTIFIERS, digest_of
 from hambatch.sources.entry import Entry
 from hambatch.sources.folder import is_named_like_an_archive, is_named_unlike_an_image
 from hambatch.sources.globbing import WILDCARDS
@@ -21,6 +22,9 @@ from hambatch.system.files import open_regular, refusing, without_links
 from hambatch.system.text import decode_name, encode_name
 
 STDIN = "-"
+
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
+"""Most are zips, whose parts are no images of anybody."""
 
 
 class Kind(StrEnum):
@@ -134,8 +138,8 @@ class Sources:
 
     @property
     def are_paths(self) -> bool:
-        """Whether a name alone says where its bytes lie."""
-        return self.only_folder is not None and not self.archives
+        """Whether a name alone says where its bytes lie, and all that a row carries."""
+        return self.only_folder is not None and not (self.archives or self.keep_ids)
 
     @property
     def alone(self) -> bool:
@@ -165,12 +169,26 @@ class Sources:
             problem=entry.problem,
             sha256=entry.sha256,
             frame=entry.frame,
+            identified=digest_of(entry.carried[-len(IDENTIFIERS) :]) if self.keep_ids else "",
         )
 
     def bounds(self, limits: Limits) -> Bounds:
         """Say which files may be read."""
         roots = () if self.follow_symlinks else tuple(part.root for part in self.parts)
         return Bounds(roots, limits)
+
+
+def path_of_word(word: str | os.PathLike[str]) -> Path:
+    """Give the path of a word that names a source.
+
+    Raises InputError for an empty word, which :class:`~pathlib.Path` takes for the current folder.
+    """
+    if not os.fspath(word):
+        raise InputError(
+            "a SOURCE is an empty text, wanted a folder, an image, an archive or a manifest.\n"
+            "Next: see whether a variable is unset; the current folder is ."
+        )
+    return Path(word)
 
 
 def find_sources(
@@ -215,6 +233,12 @@ def _found(word: Path) -> Source:
         return Source(Kind.FOLDER, path)
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return Source(Kind.MANIFEST, path)
+    if path.suffix.lower() in _SPREADSHEETS:
+        raise InputError(
+            f"{path} is a spreadsheet, wanted a folder, an image, an archive or a manifest "
+            f"({', '.join(SUFFIXES)}).\n"
+            "Next: save the sheet as CSV UTF-8, with the paths of the images in a column `image`"
+        )
     # A tar that lost its beginning is an archive, too.
     if kind_of_archive(path) or is_named_like_an_archive(path.name):
         return Source(Kind.ARCHIVE, path)

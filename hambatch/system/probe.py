@@ -1,21 +1,25 @@
 """Code that may crash or hang, run in a child process within a time limit.
 
 The parent calls :func:`run_probe`, or :func:`stream_probe` for long answers; the
-``main`` that runs in the child calls :func:`report`.
+``main`` that runs in the child calls :func:`report`. An :class:`AnsweringChild` gets one request
+after another; its ``main`` calls :func:`answer_requests`.
 """
 
 import importlib
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Any
 
@@ -148,6 +152,97 @@ def stream_probe(
             error = ends.get("error")
             problem = f"failed: {error}" if error else _end_of(code, errors.read())
             raise ProbeFailed(problem, max(0, -code))
+
+
+class AnsweringChild:
+    """A child process that answers one request after another; it is killed when it is closed.
+
+    What it prints is lost. Raises OSError if it cannot be started.
+    """
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._process = _start(
+            module, arguments, WITH_PACKAGES, subprocess.PIPE, subprocess.DEVNULL
+        )
+        self._received = b""
+
+    def ask(self, request: Any, seconds: float) -> Any:
+        """Send a request (JSON) and wait for the answer.
+
+        Raises ProbeFailed if the child ends first, or takes longer than ``seconds``
+        (:class:`OwnTime`) without a sign of life: ask it nothing more then. Raises
+        KeyboardInterrupt if Ctrl-C ended it.
+        """
+        stdin = self._process.stdin
+        assert stdin  # noqa: S101
+        with suppress(BrokenPipeError):
+            stdin.write(f"{json.dumps(request)}\n".encode())
+            stdin.flush()
+        while True:
+            for kind, value in self._message(seconds).items():
+                if kind == "report":
+                    return value
+                if kind == "error":
+                    raise ProbeFailed(f"failed: {value}")
+
+    def close(self) -> None:
+        """End the child."""
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILL_SECONDS)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                with suppress(BrokenPipeError):
+                    stream.close()
+
+    def _message(self, seconds: float) -> dict[str, Any]:
+        """Wait for the next message of the child."""
+        while True:
+            line, end, rest = self._received.partition(b"\n")
+            if not end:
+                self._received += self._more(seconds)
+                continue
+            self._received = rest
+            if line.startswith(MARK.encode()):
+                message: dict[str, Any] = json.loads(line[len(MARK) :])
+                return message
+
+    def _more(self, seconds: float) -> bytes:
+        """Wait for more output."""
+        stdout = self._process.stdout
+        assert stdout  # noqa: S101
+        had: OwnTime | None = None
+        while not select.select([stdout], [], [], LOOK_EVERY)[0]:
+            # To look at the process costs more than most answers.
+            had = had or OwnTime(self._process.pid)
+            if had.seconds() > seconds:
+                raise ProbeFailed(f"gave no answer in {seconds:g} s")
+        if found := os.read(stdout.fileno(), 1 << 16):
+            return found
+        code = self._process.wait()
+        if code == -signal.SIGINT:
+            raise KeyboardInterrupt
+        raise ProbeFailed(_end_of(code, b""), max(0, -code))
+
+
+def answer_requests(answer: Callable[[Any], Any]) -> None:
+    """Answer what the :class:`AnsweringChild` of the parent is asked, until the parent ends."""
+    requests = SimpleQueue[Any]()
+
+    def receive() -> None:
+        for line in sys.stdin.buffer:
+            requests.put(json.loads(line))
+        # The parent has closed the pipe, or is gone: even a request that never ends is left.
+        os._exit(0)
+
+    threading.Thread(target=receive, daemon=True).start()
+    while True:
+        report(answer(requests.get()))
+
+
+def show_life() -> None:
+    """Tell a waiting :meth:`AnsweringChild.ask` that the work goes on: its time begins anew."""
+    _send("alive", True)
 
 
 def _start(

@@ -126,7 +126,7 @@ def test_values_of_parquet_are_carried_as_their_text(tmp_path: Path) -> None:
     assert list(row.cells) == [*wanted, '{"day":"2026-11-29"}', "a", "7"]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", sorted(set(SUFFIXES) - {".xlsx"}))
 def test_a_table_of_ours_is_a_manifest_after_the_command_that_the_refusal_gives(
     tmp_path: Path, suffix: str
 ) -> None:
@@ -216,7 +216,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     for name in ("absent.csv", "folder.csv", "m.parquet", "book.csv", "latin.csv", "pipe.csv"):
         assert "found " in refusal(tmp_path / name)
-    with pytest.raises(InputError, match=r"suffix '\.xlsx'; a manifest has one of \.csv"):
+    with pytest.raises(InputError, match=r"suffix '\.xlsx', wanted a manifest with one of \.csv"):
         open_manifest(tmp_path / "m.xlsx")
 
 

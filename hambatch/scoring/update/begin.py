@@ -22,7 +22,7 @@ from hambatch.scoring.signing import table_to_keep
 from hambatch.scoring.start import list_for_run, refuse_changed
 from hambatch.scoring.update.index import Index, UnfitIndex, keep_stats, kept_stats, open_index
 from hambatch.scoring.update.reuse import Reused, reuse_rows
-from hambatch.sinks.formats import read_rows
+from hambatch.sinks.formats import read_rows, refuse_unfit
 from hambatch.sinks.publish import record_path
 from hambatch.sources.source import Sources
 from hambatch.system.files import open_regular
@@ -58,6 +58,7 @@ def begin_update(
         _keep_table(journal, kept, kind, record["output"]["sha256"])
     listed_ns, begun_utc = time.time_ns(), utc_now()
     listing = list_for_run(sources, journal.listing_path, out)
+    refuse_unfit(listing, kind, out)
     stats = keep_stats(journal, sources, listing)
     now = fingerprint_of(sources, listing, engine, plan)
     because = other_than_listing(record["fingerprint"], now)
@@ -86,7 +87,8 @@ def _keep_table(journal: Journal, kept: Path, kind: str, wanted: str) -> None:
                     copy.write(part)
         except OSError as error:
             raise InputError(
-                f"{kept} cannot be read: {error.strerror}.\nNext: add --overwrite to score all"
+                f"{kept} cannot be read: {error.strerror}.\n"
+                "Next: add --overwrite instead of --update to score all of it again"
             ) from error
     refuse_changed(kept, digest.hexdigest(), wanted)
     # Of another format than --format says? The error names the table.

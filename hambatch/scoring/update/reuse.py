@@ -22,16 +22,16 @@ from hambatch.scoring.update.index import Index
 from hambatch.scoring.worker.losses import is_of_a_loss
 from hambatch.sources.entry import Entry, entry_of
 from hambatch.sources.folder import LeftOut
-from hambatch.sources.reading import OTHER_SHA256, Bounds, Item, read_ahead
+from hambatch.sources.reading import OTHER_IDENTIFIERS, OTHER_SHA256, Bounds, Item, read_ahead
 from hambatch.sources.reading_order import in_reading_order
 from hambatch.sources.sorting import CACHE_KIB
 from hambatch.sources.source import Sources
-from hambatch.system.text import decode_name, encode_name
+from hambatch.system.text import decode_name, encode_name, frame_of
 from hambatch.types import Row
 
 T = TypeVar("T")
 
-_KEEP_FIRST = "UPDATE hashed SET row = ? WHERE sha256 = ? AND row IS NULL"
+_KEEP_FIRST = "UPDATE hashed SET row = ? WHERE sha256 = ? AND frame = ? AND row IS NULL"
 _KEEP_OWN = "UPDATE hashed SET row = ? WHERE name = ? AND sha256 = ?"
 
 OldRows = Callable[[], Iterator[Row]]
@@ -49,6 +49,9 @@ class Reused:
     other_bytes: LeftOut = field(default_factory=LeftOut)
 
 
+TO_INSTALL = "pip install 'hambatch["
+"""In the reason of a file whose decoder is in a package that was not installed."""
+
 UNREAD = "cannot be read: "
 """How the reason of a file begins that is not there, or that may not be read."""
 
@@ -57,7 +60,9 @@ def depends_on_bytes_alone(row: Row) -> bool:
     """Tell whether another run of the same settings would give the same bytes the same row."""
     if row.status == "ok":
         return True
-    elsewhere = row.reason == OTHER_SHA256 or row.reason.startswith("cannot be scored: ")
+    elsewhere = row.reason in (OTHER_SHA256, OTHER_IDENTIFIERS)
+    elsewhere = elsewhere or row.reason.startswith("cannot be scored: ")
+    elsewhere = elsewhere or TO_INSTALL in row.reason
     return bool(row.sha256) and not (elsewhere or is_of_a_loss(row.reason))
 
 
@@ -148,8 +153,8 @@ class _Reuse:
             "before TEXT)"
         )
         base.execute(
-            "CREATE TABLE hashed (at INTEGER PRIMARY KEY, name TEXT, sha256 TEXT, before TEXT, "
-            "row TEXT)"
+            "CREATE TABLE hashed (at INTEGER PRIMARY KEY, name TEXT, sha256 TEXT, frame INT, "
+            "before TEXT, row TEXT)"
         )
 
     def by_stat(
@@ -201,8 +206,8 @@ class _Reuse:
                 if file.problem:
                     self._refuse(file.index, entry, file.problem, file.sha256)
                 else:
-                    hashed = (file.index, entry.name, file.sha256, before, None)
-                    self._base.execute("INSERT INTO hashed VALUES (?, ?, ?, ?, ?)", hashed)
+                    hashed = (file.index, entry.name, file.sha256, entry.frame, before, None)
+                    self._base.execute("INSERT INTO hashed VALUES (?, ?, ?, ?, ?, ?)", hashed)
 
     def refuse_gone(self) -> None:
         """Raise InputError if no image of a source can be read, and the table has scored some."""
@@ -215,17 +220,20 @@ class _Reuse:
             )
 
     def by_sha256(self, old: OldRows) -> None:
-        """Keep the rows of the same bytes: the image's own, else the first by name."""
+        """Keep the rows of the same bytes: the image's own, else the first by name.
+
+        Frames of one file have its sha256 in common: only the same one has the same row.
+        """
         base = self._base
         if not base.execute("SELECT 1 FROM hashed LIMIT 1").fetchone():
             return
         # One entry for each image that has no row yet: a folder may be full of copies.
-        base.execute("CREATE INDEX open ON hashed (sha256) WHERE row IS NULL")
+        base.execute("CREATE INDEX open ON hashed (sha256, frame) WHERE row IS NULL")
         base.execute("CREATE INDEX by_name ON hashed (name)")
         for row in old():
             if row.sha256 and depends_on_bytes_alone(row):
                 content = json.dumps(astuple(replace(row, carried=())))
-                base.execute(_KEEP_FIRST, (content, row.sha256))
+                base.execute(_KEEP_FIRST, (content, row.sha256, frame_of(row.image)))
                 base.execute(_KEEP_OWN, (content, encode_name(row.image), row.sha256))
         kept = "SELECT at, name, before, row FROM hashed WHERE row IS NOT NULL ORDER BY at"
         for at, name, before, content in base.execute(kept):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hambatch.sources.sorting import CACHE_KIB
 from hambatch.system.files import closed_at_the_end
-from hambatch.system.text import encode_name
+from hambatch.system.text import encode_name, frame_of
 from hambatch.types import Row
 
 COLUMNS = (
@@ -28,7 +28,8 @@ COLUMNS = (
 class ChangeCounts:
     """How many images came, went, have other bytes, another name, or another row of the same bytes.
 
-    A file of another name is ``moved`` if no file has the old one any more.
+    A file of another name is ``moved`` if no file has the old one any more; of a DICOM file of
+    several frames each is.
     """
 
     added: int = 0
@@ -59,23 +60,24 @@ def write_changes(path: Path, before: Iterable[Row], after: Iterable[Row]) -> Ch
 
 _CHANGES = (
     "CREATE TABLE changes (image TEXT, change TEXT, before TEXT, sha256_before TEXT, sha256 TEXT, "
-    "prediction_before TEXT, prediction TEXT)"
+    "prediction_before TEXT, prediction TEXT, frame INT)"
 )
-_INSERT = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 # The first name that went is the first that came with the same bytes.
 _GONE = (
-    "CREATE TEMP TABLE gone AS SELECT *, row_number() OVER (PARTITION BY sha256_before ORDER BY "
-    "image) AS number FROM changes WHERE change = 'removed' AND sha256_before != ''"
+    "CREATE TEMP TABLE gone AS SELECT *, row_number() OVER (PARTITION BY sha256_before, frame "
+    "ORDER BY image) AS number FROM changes WHERE change = 'removed' AND sha256_before != ''"
 )
 _CAME = (
-    "CREATE TEMP TABLE came AS SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY image) AS "
-    "number FROM changes WHERE change = 'added' AND sha256 != ''"
+    "CREATE TEMP TABLE came AS SELECT *, row_number() OVER (PARTITION BY sha256, frame ORDER BY "
+    "image) AS number FROM changes WHERE change = 'added' AND sha256 != ''"
 )
 _PAIRS = (
     "CREATE TEMP TABLE pairs AS SELECT came.image AS image, gone.image AS before, "
     "gone.sha256_before AS sha256_before, gone.prediction_before AS prediction_before "
-    "FROM came JOIN gone ON came.sha256 = gone.sha256_before AND came.number = gone.number"
+    "FROM came JOIN gone ON came.sha256 = gone.sha256_before AND came.frame = gone.frame "
+    "AND came.number = gone.number"
 )
 _MOVED = (
     "UPDATE changes SET change = 'moved', before = pairs.before, "
@@ -83,7 +85,7 @@ _MOVED = (
     "FROM pairs WHERE changes.image = pairs.image"
 )
 _NOT_REMOVED = "DELETE FROM changes WHERE image IN (SELECT before FROM pairs)"
-_SORTED = "SELECT * FROM changes ORDER BY image"
+_SORTED = f"SELECT {', '.join(COLUMNS)} FROM changes ORDER BY image"  # noqa: S608 - our own names
 
 
 def _compare(base: sqlite3.Connection, before: Iterable[Row], after: Iterable[Row]) -> None:
@@ -92,13 +94,18 @@ def _compare(base: sqlite3.Connection, before: Iterable[Row], after: Iterable[Ro
     base.execute(_CHANGES)
     base.executemany(_INSERT, _differing(before, after))
     base.execute("CREATE INDEX by_image ON changes (image)")
-    for step in (_GONE, _CAME, "CREATE INDEX by_sha256 ON gone (sha256_before, number)", _PAIRS):
+    for step in (
+        _GONE,
+        _CAME,
+        "CREATE INDEX by_sha256 ON gone (sha256_before, frame, number)",
+        _PAIRS,
+    ):
         base.execute(step)
     base.execute(_MOVED)
     base.execute(_NOT_REMOVED)
 
 
-def _differing(before: Iterable[Row], after: Iterable[Row]) -> Iterator[tuple[str, ...]]:
+def _differing(before: Iterable[Row], after: Iterable[Row]) -> Iterator[tuple[str | int, ...]]:
     old = ((encode_name(row.image), 0, row) for row in before)
     new = ((encode_name(row.image), 1, row) for row in after)
     for name, sides in groupby(merge(old, new, key=lambda one: one[:2]), key=lambda one: one[0]):
@@ -113,6 +120,7 @@ def _differing(before: Iterable[Row], after: Iterable[Row]) -> Iterator[tuple[st
                 now.sha256 if now else "",
                 was.prediction if was else "",
                 now.prediction if now else "",
+                frame_of(name),
             )
 
 

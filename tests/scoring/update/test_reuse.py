@@ -59,6 +59,21 @@ def test_of_rows_of_the_same_bytes_an_image_keeps_its_own(tmp_path: Path) -> Non
     assert list(rows.values()) == old
 
 
+def test_of_a_file_of_frames_each_follows_the_row_of_the_same_frame(tmp_path: Path) -> None:
+    frames = [Entry(f"x!/frame-000{k}", cut=1, frame=k) for k in (1, 2, 3)]
+    old = [scored(f"y!/frame-000{k}", b"1", f"decoder {k}") for k in (2, 1)]
+    found, rows = reuse(tmp_path, {"x": b"1"}, old, *frames)
+    decoders = {name: row.decoder for name, row in rows.items()}
+    # A whole file of these bytes is another image than any frame.
+    assert decoders == {"x!/frame-0001": "decoder 1", "x!/frame-0002": "decoder 2"}
+    assert found.by_sha256 == 2
+
+
+def test_a_row_that_lacked_a_package_is_not_kept() -> None:
+    reason = "DICOM needs pydicom: pip install 'hambatch[dicom]'"
+    assert not depends_on_bytes_alone(Row("a.dcm", "failed", sha256="a" * 64, reason=reason))
+
+
 def test_what_cannot_be_read_fails_without_a_worker(tmp_path: Path) -> None:
     more = [
         Entry("bad.zip", problem="the archive ends early"),

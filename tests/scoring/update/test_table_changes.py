@@ -92,3 +92,15 @@ def test_odd_names_are_encoded_and_carried_cells_are_no_change(tmp_path: Path, n
     )
     found, _ = changes(tmp_path, [], rows)
     assert next(iter(found)) in ("m\u00e4l.jpg", "caf%E9.jpg", "%3D1.jpg")
+
+
+def test_of_a_file_that_moved_each_frame_is_the_same_frame_as_before(tmp_path: Path) -> None:
+    # By name the frames of one file are in another order than those of two.
+    before = [scored(f"x.dcm!/frame-000{k}", "1", name) for k, name in ((1, "mel"), (2, "nv"))]
+    after = [scored("a.dcm!/frame-0002", "1", "nv"), scored("b.dcm!/frame-0001", "1", "mel")]
+    found, counts = changes(tmp_path, before, after)
+    assert found == {
+        "a.dcm!/frame-0002": ("moved", "x.dcm!/frame-0002", "nv", "nv"),
+        "b.dcm!/frame-0001": ("moved", "x.dcm!/frame-0001", "mel", "mel"),
+    }
+    assert counts == ChangeCounts(moved=2)
