@@ -108,7 +108,7 @@ def submission() -> MalformedTable:
     return MalformedTable(
         "an ISIC submission, which can be neither verified nor retried: "
         "it has neither folders, status nor sha256",
-        "a table written by hambatch score --format csv, tsv, jsonl or parquet",
+        "a table written by hambatch score --format csv, tsv, jsonl, xlsx or parquet",
     )
 
 

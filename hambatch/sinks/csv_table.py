@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from hambatch.sinks.columns import (
     COLUMNS,
@@ -42,9 +43,29 @@ def open_csv(
 ) -> Iterator[Callable[[Row], None]]:
     """Write a CSV of any columns; raises OSError when the file system refuses."""
     with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
-        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(header)
-        yield lambda row: writer.writerow(map(_cell, values_of(row)))
+        yield write_csv(stream, header, values_of, delimiter)
+
+
+def write_rows(stream: TextIO, carried: Sequence[str]) -> Callable[[Row], None]:
+    """Begin the table in an open stream, and give what writes a row into it."""
+    names = carried_names(carried)
+    return write_csv(stream, (*COLUMNS, *names), lambda row: record_of(row, names).values())
+
+
+def write_csv(
+    stream: TextIO,
+    header: Sequence[str],
+    values_of: Callable[[Row], Iterable[Value]],
+    delimiter: str = ",",
+) -> Callable[[Row], None]:
+    """Begin a CSV of any columns in an open stream, and give what writes a row into it."""
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(header)
+
+    def write(row: Row) -> None:
+        writer.writerow(map(_cell, values_of(row)))
+
+    return write
 
 
 def _cell(value: Value) -> str:
@@ -59,24 +80,31 @@ def read_records(
     """Yield one record a row: numbers, where a column of numbers holds one, else text."""
     # Spreadsheets write a byte-order mark.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        rows = _rows(stream, delimiter)
-        header = next(rows, [])
-        if isinstance(header, MalformedTable):
-            raise header
-        check_columns(header, wanted)
-        parsers = [_number if name in NUMBERS else _text for name in header]
-        for number, cells in enumerate(rows, 1):
-            if isinstance(cells, MalformedTable):
-                yield MalformedTable(f"{cells.found} in row {number}", cells.wanted)
-            elif len(cells) != len(header):
-                yield MalformedTable(
-                    f"{len(cells)} cells in row {number} (image {excerpt(repr(cells[0]))})",
-                    f"{len(header)}, one for each column",
-                    cells[0] if header[0] == "image" else "",
-                )
-            else:
-                values = zip(header, parsers, cells, strict=True)
-                yield {name: parse(text) for name, parse, text in values}
+        yield from records_in(stream, wanted, delimiter)
+
+
+def records_in(
+    stream: Iterable[str], wanted: Sequence[str], delimiter: str = ","
+) -> Iterator[Record | MalformedTable]:
+    """Yield the records of an open table; bytes that are no UTF-8 are surrogate escapes there."""
+    rows = _rows(stream, delimiter)
+    header = next(rows, [])
+    if isinstance(header, MalformedTable):
+        raise header
+    check_columns(header, wanted)
+    parsers = [_number if name in NUMBERS else _text for name in header]
+    for number, cells in enumerate(rows, 1):
+        if isinstance(cells, MalformedTable):
+            yield MalformedTable(f"{cells.found} in row {number}", cells.wanted)
+        elif len(cells) != len(header):
+            yield MalformedTable(
+                f"{len(cells)} cells in row {number} (image {excerpt(repr(cells[0]))})",
+                f"{len(header)}, one for each column",
+                cells[0] if header[0] == "image" else "",
+            )
+        else:
+            values = zip(header, parsers, cells, strict=True)
+            yield {name: parse(text) for name, parse, text in values}
 
 
 def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str] | MalformedTable]:

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Protocol
 
 from hambatch.errors import InputError
-from hambatch.sinks import csv_table, isic_table, jsonl_table, parquet_table, tsv_table
+from hambatch.sinks import (
+    csv_table,
+    dicom_sr_table,
+    isic_table,
+    jsonl_table,
+    parquet_table,
+    tsv_table,
+    xlsx_table,
+)
 from hambatch.sinks.columns import (
     COLUMNS,
     MalformedTable,
@@ -23,9 +31,12 @@ from hambatch.sinks.columns import (
     refusing_malformed,
     row_of,
 )
+from hambatch.sinks.dicom_sr_table import Reporting
+from hambatch.sources.listing import Listing
 from hambatch.system.output_names import (
     COMPRESSED,
     FOREIGN,
+    SPREADSHEETS,
     misnamed,
     refuse_standard_output,
     refused_suffix,
@@ -55,12 +66,16 @@ class Format(Protocol):
         ...
 
 
+DICOM_SR = "dicom-sr"
+
 FORMATS: dict[str, Format] = {
     "csv": csv_table,
     "tsv": tsv_table,
     "parquet": parquet_table,
     "jsonl": jsonl_table,
+    "xlsx": xlsx_table,
     "isic": isic_table,
+    DICOM_SR: dicom_sr_table,
 }
 
 SUFFIXES = {
@@ -71,21 +86,27 @@ SUFFIXES = {
     ".pq": "parquet",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".xlsx": "xlsx",
 }
 """The format that a suffix chooses; the first suffix of a format is the usual one."""
+
+ONLY_NAMED = {".zip": DICOM_SR}
+"""Suffixes of formats that are written only where ``--format`` names them."""
 
 NAMES = {
     "csv": "CSV",
     "tsv": "tab-separated text",
     "parquet": "Parquet",
     "jsonl": "JSON lines",
+    "xlsx": "an Excel workbook",
     "isic": "CSV for ISIC",
+    DICOM_SR: "a zip of structured reports",
 }
 
 
 def format_of(path: Path, kind: str = "auto") -> str:
     """Choose the format to read: ``kind``, or with ``auto`` what the suffix says, else ``csv``."""
-    return SUFFIXES.get(path.suffix.lower(), "csv") if kind == "auto" else kind
+    return (SUFFIXES | ONLY_NAMED).get(path.suffix.lower(), "csv") if kind == "auto" else kind
 
 
 def format_to_write(out: Path, kind: str = "auto") -> str:
@@ -98,11 +119,18 @@ def format_to_write(out: Path, kind: str = "auto") -> str:
     Raises InputError, which names an output that may be written instead.
     """
     refuse_standard_output(out)
-    chosen = format_of(out, kind)
-    own = [s for s, name in SUFFIXES.items() if name == chosen.replace("isic", "csv")]
+    chosen = SUFFIXES.get(out.suffix.lower(), "csv") if kind == "auto" else kind
+    suffixes = (SUFFIXES | ONLY_NAMED).items()
+    own = [s for s, name in suffixes if name == chosen.replace("isic", "csv")]
     if path := misnamed(out, own, free=kind != "auto"):
         raise _other_suffix(out, path, kind, chosen, own[0])
     return chosen
+
+
+def refuse_unfit(listing: Listing, kind: str, out: Path) -> None:
+    """Raise InputError if the format cannot hold a table of these images, before any is scored."""
+    if kind == "xlsx" and (found := xlsx_table.problem_with(listing)):
+        raise InputError(f"{out}: {found}.\nNext: --out {out.with_suffix('.csv')}")
 
 
 def _other_suffix(out: Path, path: Path, kind: str, chosen: str, usual: str) -> InputError:
@@ -114,9 +142,10 @@ def _other_suffix(out: Path, path: Path, kind: str, chosen: str, usual: str) -> 
         return InputError(f"{found}.\nNext: --out {_plain(out)}")
     foreign = path.suffix.lower() in FOREIGN
     other = "" if foreign else f", or add --format csv to keep {out.suffix}"
+    usual = ".xlsx" if path.suffix.lower() in SPREADSHEETS else ".csv"
     return InputError(
         f"--out {out} has the suffix {out.suffix}, wanted one of {known}.\n"
-        f"Next: --out {out.with_suffix('.csv')}{other}"
+        f"Next: --out {out.with_suffix(usual)}{other}"
     )
 
 
@@ -126,13 +155,15 @@ def _plain(out: Path) -> Path:
 
 
 def open_table(
-    path: Path, kind: str, carried: Sequence[str] = ()
+    path: Path, kind: str, carried: Sequence[str] = (), reporting: Reporting | None = None
 ) -> AbstractContextManager[Callable[[Row], None]]:
     """Open a table of a format to write rows to; raises as :meth:`Format.open_table`.
 
     ``carried`` names the columns of a manifest, as they stand there; every row holds a cell for
-    each of them.
+    each of them. ``reporting`` is what structured reports say of their run.
     """
+    if kind == DICOM_SR:
+        return dicom_sr_table.open_table(path, carried, reporting)
     return FORMATS[kind].open_table(path, carried)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from hambatch.errors import InputError
 from hambatch.sinks.columns import carried_names
+from hambatch.sinks.dicom_report import report_versions
+from hambatch.sinks.dicom_sr_table import Reporting
 from hambatch.sinks.formats import open_table
 from hambatch.sinks.seal import SealedFile, seal_of
 from hambatch.system.files import (
@@ -76,6 +78,18 @@ def carried_by(columns: Sequence[str]) -> dict[str, list[str]]:
     return {CARRIED: list(carried_names(columns))} if columns else {}
 
 
+REPORTS = "reports"
+"""The key of a record's ``output`` that says how many structured reports a zip holds."""
+
+
+def reported_by(reporting: Reporting | None) -> dict[str, dict[str, Any]]:
+    """Give what a record's ``output`` says of reports: nothing where the format has none."""
+    if reporting is None:
+        return {}
+    counts = {"written": reporting.written, "missing": reporting.missing}
+    return {REPORTS: {**counts, **report_versions()}}
+
+
 def carried_in(record: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the columns of a manifest that a table carries, as a run's record names them.
 
@@ -132,11 +146,13 @@ def open_outputs(
     key: SigningKey | None = None,
     carried: Sequence[str] = (),
     further: Sequence[Path] = (),
+    reporting: Reporting | None = None,
 ) -> Iterator[Outputs]:
     """Open a table, the record beside it, and with a key its seal; all appear at a good end.
 
     ``carried`` names the columns of a manifest that follow ours in the table; ``further`` are
-    other files, which ``describe`` has to write where ``staged`` says.
+    other files, which ``describe`` has to write where ``staged`` says; ``reporting`` is what
+    structured reports say of the run.
 
     The block sets ``describe``, which is called when the table is whole. Until then they are in
     the folder ``staging``, on the same file system, or beside their paths where there is none: a
@@ -155,7 +171,7 @@ def open_outputs(
         staged_seal = staged(seal, "seal.tmp") if key else None
         staged_record, staged_table = staged(record, "record.tmp"), staged(path, "table.tmp")
         stack.enter_context(refusing(path))
-        with open_table(staged_table, kind, carried) as write:
+        with open_table(staged_table, kind, carried, reporting) as write:
             outputs = Outputs(write, staged=others)
             yield outputs
         if outputs.describe is None:

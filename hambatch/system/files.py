@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,6 +80,29 @@ def without_links(path: Path) -> Path:
     return path if real == os.path.abspath(path) else Path(real)
 
 
+@contextmanager
+def making_parents(path: Path) -> Iterator[None]:
+    """Make the folders above ``path`` that are missing, with the modes of the umask.
+
+    After an exception those of them that are still empty are removed. Raises InputError if one
+    cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        with refusing(path):
+            for folder in reversed(path.parents):
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+                    sync(folder.parent)
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
 def companion(path: Path, ending: str) -> Path:
     """Name the file that belongs to ``path``: ``preds.csv`` and ``.json`` give ``preds.csv.json``.
 
@@ -139,9 +163,17 @@ def refusing(path: Path) -> Iterator[None]:
             if error.errno in ABOUT_NO_FILE or is_elsewhere:
                 raise
             raise InputError(
-                f"cannot write {path}: {error.strerror}.\n"
-                "Next: make room, or name an output in an existing folder that you may write to"
+                f"cannot write {path}: {error.strerror}.\nNext: {_way_out(path)}"
             ) from error
+
+
+def _way_out(path: Path) -> str:
+    """Say how to get an output written that the file system refused."""
+    folder = path.absolute().parent
+    if not os.path.lexists(folder):
+        make = f"mkdir -p {shlex.quote(str(folder))}"
+        return f"{make}, then the same command; or name an output in an existing folder"
+    return "make room, or name an output in an existing folder that you may write to"
 
 
 ABOUT_NO_FILE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})

@@ -12,16 +12,23 @@ CSV, HTML, JSON, PNG = (".csv",), (".html", ".htm"), (".json",), (".png",)
 
 COMPRESSED = frozenset(".gz .bgz .bz2 .xz .zst .lz4 .zip .tar .tgz .7z".split())
 
-FOREIGN = COMPRESSED | frozenset(
-    # tables and data
-    ".csv .tsv .tab .psv .xlsx .xlsm .xlsb .xls .ods .numbers .parquet .pq .feather .arrow .orc"
-    " .avro .json .jsonl .ndjson .geojson .xml .yaml .yml .toml .db .sqlite .sqlite3 .duckdb"
-    " .npy .npz .h5 .hdf5 .mat .pkl .pickle .rds .rdata .dta .sav .sas7bdat"
-    # documents, pages, pictures
-    " .html .htm .md .pdf .doc .docx .odt .rtf .ppt .pptx .jpg .jpeg .png .gif .bmp .tif .tiff"
-    " .webp .svg .dcm .heic .avif"
-    # models and programs
-    " .onnx .pt .pth .tflite .engine .plan .py .ipynb .exe".split()
+SPREADSHEETS = frozenset(".xls .xlsm .xlsb .ods .numbers".split())
+"""What spreadsheet programs write too; all of them read .xlsx."""
+
+FOREIGN = (
+    COMPRESSED
+    | SPREADSHEETS
+    | frozenset(
+        # tables and data
+        ".csv .tsv .tab .psv .xlsx .parquet .pq .feather .arrow .orc"
+        " .avro .json .jsonl .ndjson .geojson .xml .yaml .yml .toml .db .sqlite .sqlite3 .duckdb"
+        " .npy .npz .h5 .hdf5 .mat .pkl .pickle .rds .rdata .dta .sav .sas7bdat"
+        # documents, pages, pictures
+        " .html .htm .md .pdf .doc .docx .odt .rtf .ppt .pptx .jpg .jpeg .png .gif .bmp .tif .tiff"
+        " .webp .svg .dcm .heic .avif"
+        # models and programs
+        " .onnx .pt .pth .tflite .engine .plan .py .ipynb .exe".split()
+    )
 )
 """Suffixes that name a format: a file of another format has none of them."""
 

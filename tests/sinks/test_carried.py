@@ -18,7 +18,7 @@ from hambatch.system.text import encode_name
 from hambatch.types import Row
 from tests.sinks.made_rows import random_rows, write_rows
 
-READABLE = ("csv", "tsv", "jsonl", "parquet")
+READABLE = ("csv", "tsv", "jsonl", "parquet", "xlsx")
 
 NAMES = ("lesion_id", "=1+1", "Größe, mm\n", "p%41")
 
@@ -55,6 +55,7 @@ def test_names_and_cells_are_encoded_as_images_are(tmp_path: Path, kind: str) ->
         "tsv": lambda: pd.read_csv(path, dtype=str, sep="\t", keep_default_na=False, na_values=""),
         "jsonl": lambda: pd.read_json(path, lines=True, dtype=False),
         "parquet": lambda: pd.read_parquet(path),
+        "xlsx": lambda: pd.read_excel(path, dtype=str, keep_default_na=False, na_values=""),
     }[kind]()
     encoded = [encode_name(name) for name in NAMES]
     assert encoded[1:] == ["%3D1+1", "Größe, mm%0A", "p%2541"]
@@ -75,11 +76,9 @@ def test_a_table_that_carries_nothing_has_the_bytes_of_one_without_carried_colum
     tmp_path: Path, kind: str
 ) -> None:
     rows = random_rows(9)
-    with open_table(tmp_path / "carried", kind, ()) as write_row:
-        for row in rows:
-            write_row(row)
+    carried = write_rows(tmp_path / "carried", kind, rows, ())
     plain = write_rows(tmp_path / "plain", kind, rows)
-    assert plain.read_bytes() == (tmp_path / "carried").read_bytes()
+    assert plain.read_bytes() == carried.read_bytes()
 
 
 def test_a_submission_carries_none(tmp_path: Path) -> None:

@@ -20,23 +20,23 @@ from hambatch.sinks.formats import (
     SUFFIXES,
     format_of,
     format_to_write,
-    open_table,
     read_rows,
     read_rows_leniently,
 )
 from hambatch.system import parquet
 from hambatch.types import Row
-from tests.sinks.made_rows import random_rows, write_rows
+from tests.sinks.made_rows import opened, random_rows, write_rows
 
 ROWS = random_rows(40)
 
-READABLE = ("csv", "tsv", "jsonl", "parquet")
+READABLE = ("csv", "tsv", "jsonl", "parquet", "xlsx", "dicom-sr")
 
 READERS = {
     "csv": lambda path: pd.read_csv(path, keep_default_na=False, na_values=[""]),
     "tsv": lambda path: pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""]),
     "jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, precise_float=True),
     "parquet": pd.read_parquet,
+    "xlsx": lambda path: pd.read_excel(path, keep_default_na=False, na_values=[""]),
 }
 
 
@@ -50,9 +50,11 @@ READERS = {
         ("p.TAB", "auto", "tsv"),
         ("p.jsonl", "auto", "jsonl"),
         ("p.ndjson", "auto", "jsonl"),
+        ("p.XLSX", "auto", "xlsx"),
         ("p", "auto", "csv"),
         ("p.parquet", "csv", "csv"),
         ("p.csv", "isic", "isic"),
+        ("p.zip", "auto", "dicom-sr"),
     ],
 )
 def test_the_suffix_chooses_unless_a_format_is_named(name: str, kind: str, chosen: str) -> None:
@@ -94,7 +96,7 @@ def test_a_table_of_no_rows_comes_back_too(tmp_path: Path, kind: str) -> None:
     assert list(read_rows(write_rows(tmp_path / "none", kind, []), kind)) == []
 
 
-@pytest.mark.parametrize("kind", READABLE)
+@pytest.mark.parametrize("kind", READERS)
 def test_pandas_sees_the_same_table_in_every_format(tmp_path: Path, kind: str) -> None:
     table = READERS[kind](write_rows(tmp_path / "table", kind, ROWS))
     assert tuple(table.columns) == COLUMNS
@@ -105,7 +107,7 @@ def test_pandas_sees_the_same_table_in_every_format(tmp_path: Path, kind: str) -
         assert list(table[column][~empty]) == list(reference[column][~empty]), column
 
 
-@pytest.mark.parametrize("kind", READABLE)
+@pytest.mark.parametrize("kind", READERS)
 def test_failed_rows_have_no_prediction_and_no_numbers(tmp_path: Path, kind: str) -> None:
     table = READERS[kind](write_rows(tmp_path / "table", kind, ROWS))
     for column in ("prediction", *NUMBERS):
@@ -123,26 +125,28 @@ def test_text_formats_have_one_line_a_row_and_six_decimals(tmp_path: Path, kind:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_full_disk_is_noticed_at_the_latest_as_the_table_is_closed(kind: str) -> None:
+def test_a_full_disk_is_noticed_at_the_latest_as_the_table_is_closed(
+    tmp_path: Path, kind: str
+) -> None:
     with pytest.raises(OSError, match="No space left") as refused:
-        write_rows(_full(), kind, ROWS)
+        write_rows(_full(tmp_path), kind, ROWS)
     assert refused.value.strerror == "No space left on device"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_full_disk_does_not_hide_what_went_wrong_before(kind: str) -> None:
+def test_a_full_disk_does_not_hide_what_went_wrong_before(tmp_path: Path, kind: str) -> None:
     def interrupted() -> Iterator[Row]:
         yield ROWS[0]
         raise LookupError("the first error")
 
     with pytest.raises(LookupError, match="the first error"):
-        write_rows(_full(), kind, interrupted())
+        write_rows(_full(tmp_path), kind, interrupted())
     gc.collect()  # a writer that still wrote something now would warn
 
 
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     for kind in FORMATS:
-        with pytest.raises(OSError, match="No such file"), open_table(tmp_path / "no" / "p", kind):
+        with pytest.raises(OSError, match="No such file"), opened(tmp_path / "no" / "p", kind):
             pass
 
 
@@ -159,7 +163,7 @@ def test_zero_has_no_sign(tmp_path: Path) -> None:
     assert "-0" not in write_rows(tmp_path / "table", "csv", [row]).read_text()
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "xlsx"])
 def test_memory_does_not_grow_with_the_table(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,8 +238,9 @@ def test_one_malformed_row_hides_no_other(
     assert [row for _, row in found] == [row for row in ROWS if row is not ROWS[place]]
 
 
-def _full() -> Path:
+def _full(place: Path) -> Path:
     device = Path("/dev/full")
     if not device.exists():
         pytest.skip("needs /dev/full")
-    return device
+    (place / "full").symlink_to(device)
+    return place / "full"
