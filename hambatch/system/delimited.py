@@ -29,7 +29,7 @@ _MARKS = {
 _NO_TEXT = {
     codecs.BOM_UTF32_LE: "UTF-32",  # whose mark begins with that of UTF-16
     codecs.BOM_UTF32_BE: "UTF-32",
-    b"PK\x03\x04": "an Excel workbook or another zip archive",
+    b"PK\x03\x04": "an Excel workbook whose name does not end in .xlsx, or another zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x1f\x8b": "a gzip file",
     b"PAR1": "a Parquet file, whose name does not end in .parquet",

@@ -140,3 +140,14 @@ def refuse_optimisation() -> None:
             "leaves out checks of libraries, and DALI cannot be imported at level 2; wanted "
             "level 0.\nNext: unset PYTHONOPTIMIZE, or leave out -O"
         )
+
+
+def check_interpreter() -> None:
+    """Raise InputError as :func:`refuse_optimisation`, or if file names are not taken for UTF-8."""
+    refuse_optimisation()
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        raise InputError(
+            f"Python takes file names for {encoding} here, and would not find every file of "
+            "a table again; wanted utf-8.\nNext: set PYTHONUTF8=1"
+        )

@@ -45,6 +45,39 @@ def leave_out_current_folder() -> None:
             os.environ[name] = os.pathsep.join(filter(None, entries))
 
 
+def path_of_children() -> list[str]:
+    """Give the search path of processes, in which no file of the program's hides a package.
+
+    The folder of the program, and what else stands before Python's own library, comes last, but
+    for the folders that PYTHONPATH names. Relative folders go, and so does the current one,
+    unless the program or hambatch itself lies there.
+    """
+    path = [folder for folder in sys.path if os.path.isabs(folder)]
+    library = os.path.dirname(os.__file__)
+    start = path.index(library) if library in path else 0
+    named = set(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    named = set() if sys.flags.ignore_environment else {os.path.abspath(name) for name in named}
+    here, ahead = _current_folder(), path[:start]
+    allowed = {_folder_of_program(), _home()}
+    moved = [name for name in ahead if name not in named and (name != here or name in allowed)]
+    if not {_home()} & {*path} and here == _home():  # found by a relative entry
+        moved.append(here)
+    return [*(name for name in ahead if name in named), *path[start:], *moved]
+
+
+def _folder_of_program() -> str:
+    """Give the folder of the script that Python was started with; empty if there is none."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    # Of -m and -c the first entry is the current folder, wherever the module was found.
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return os.path.dirname(os.path.realpath(script)) if script and spec is None else ""
+
+
+def _home() -> str:
+    """Give the folder in which hambatch itself is found."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
 def _current_folder() -> str:
     try:
         return os.getcwd()
@@ -55,7 +88,7 @@ def _current_folder() -> str:
 def _leave_out(folders: set[str], *, only_first: bool = False) -> None:
     kept = sys.path[1:] if only_first else [name for name in sys.path if name not in folders]
     # From a checkout that is not installed: hambatch itself is found there, and last.
-    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    home = _home()
     found_there = home in folders or ("" in folders and home == _current_folder())
     if found_there and home not in kept and len(kept) < len(sys.path):
         kept.append(home)

@@ -3,12 +3,16 @@
 import os
 import re
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
-from hambatch.system.search_path import leave_out_current_folder, leave_out_folder_of_module
-from hambatch.system.spawning import spawn_context
+from hambatch.system.search_path import (
+    leave_out_current_folder,
+    leave_out_folder_of_module,
+    path_of_children,
+)
 from tests.conftest import REPOSITORY
 
 HERE = os.getcwd()
@@ -82,18 +86,30 @@ def test_a_checkout_that_is_not_installed_is_found_last(monkeypatch: pytest.Monk
     assert sys.path == ["/a", str(REPOSITORY)]
 
 
-def _is_safe(connection) -> None:
-    connection.send(bool(sys.flags.safe_path))
+@pytest.mark.parametrize("with_script", [False, True])
+def test_no_file_of_the_program_s_hides_a_package_from_its_processes(
+    with_script: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    library, place = os.path.dirname(os.__file__), str(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "/named")
+    monkeypatch.setattr(sys, "path", ["", place, "/named", "/inserted", library, "/site", "odd"])
+    main = types.ModuleType("__main__")
+    if with_script:
+        main.__file__ = str(tmp_path / "score.py")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    last = [place, "/inserted"] if with_script else ["/inserted"]
+    assert path_of_children() == ["/named", library, "/site", *last]
 
 
-def test_a_spawned_process_never_had_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    context = spawn_context()
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_is_safe, args=(theirs,))
-    process.start()
-    assert ours.recv() is True
-    process.join()
+def test_hambatch_is_found_by_its_processes_wherever_it_lies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    library = os.path.dirname(os.__file__)
+    for entry in ("", str(REPOSITORY)):
+        monkeypatch.setattr(sys, "path", [entry, library])
+        assert path_of_children() == [library, str(REPOSITORY)]
 
 
 def test_every_process_starts_like_that() -> None:

@@ -93,6 +93,9 @@ class Ledger:
 HELD_AT_MOST = 4096
 """Images that may wait for proof, before every slot is proven at once."""
 
+BATCH_BYTES = 16_000_000
+"""Of images that come with their bytes, what a batch holds before it counts as full."""
+
 SEED = 0
 """Of the order of slots and sentinels: the same in every run."""
 
@@ -120,6 +123,9 @@ class SentinelWatch:
         As the table names it; if empty, the engine's wider tolerance holds.
     scratch
         Where to draw sentinels for an engine without any; default: the temporary folder.
+    stays
+        Whether one process answers several calls of :meth:`batches`: all sentinels come first in
+        the first of them only, and each proves its own slots.
 
     Attributes
     ----------
@@ -136,10 +142,12 @@ class SentinelWatch:
         every: int = 1,
         backend: str = "",
         scratch: Path | None = None,
+        *,
+        stays: bool = False,
     ) -> None:
         spec = engine.manifest.sentinels
         self._manifest = engine.manifest
-        self._size, self._every = batch_size, every
+        self._size, self._every, self._stays = batch_size, every, stays
         self._drawn: tempfile.TemporaryDirectory[str] | None = None
         self._files = [engine.folder / sentinel.file for sentinel in spec.pictures]
         if not self._files:
@@ -222,8 +230,18 @@ class SentinelWatch:
         """What the record of a run says about its sentinels."""
         return {"checked": self.checked, "every": self._every, **self._reference.summary()}
 
+    def prove_soon(self) -> None:
+        """Let sentinels in every slot prove all images so far, before further ones come."""
+        self._ledger.overdue = True
+
     def _composed(self, items: Iterator[Item]) -> Iterator[list[Item]]:
-        yield from self._alone(len(self._files))
+        if self._stays:
+            # Nothing of an earlier call is under way, or of use.
+            self._ledger.forget()
+            self._sent.clear()
+            self._widest = 0
+        if not (self._stays and self._batches):
+            yield from self._alone(len(self._files))
         slots = self._slots()
         for number in count(1):
             if self._ledger.overdue:
@@ -233,7 +251,7 @@ class SentinelWatch:
             if due and self._size == 1:
                 yield from self._alone(1)
                 due = False
-            images = list(islice(items, self._size - due))
+            images = list(_until_full(islice(items, self._size - due)))
             if not images:
                 break
             self._widest = max(self._widest, len(images) + due)
@@ -302,3 +320,13 @@ class SentinelWatch:
             "and run the same command again once it passes",
             suspect,
         )
+
+
+def _until_full(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items up to the one that makes :data:`BATCH_BYTES` whole."""
+    held = 0
+    for item in items:
+        yield item
+        held += len(item.content or b"")
+        if held >= BATCH_BYTES:
+            return

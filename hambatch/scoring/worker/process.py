@@ -1,14 +1,17 @@
 """The parent's side of a worker process: start it, send batches, take answers, notice its end."""
 
-import atexit
+import os
 import select
 import signal
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from multiprocessing import resource_tracker
+from multiprocessing import util
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 from hambatch.errors import BackendError, HambatchError
 from hambatch.scoring.worker.main import GROUP_SIGNALS, run
@@ -28,7 +31,7 @@ from hambatch.scoring.worker.protocol import (
 from hambatch.sources.reading import Item
 from hambatch.system.own_time import LOOK_EVERY, OwnTime, is_stopped
 from hambatch.system.shortages import killed_for_memory, lacks_memory
-from hambatch.system.spawning import spawn_context
+from hambatch.system.spawning import spawn_context, start_resource_tracker
 
 STOP_SECONDS = 5.0
 """How long a process may take to end by itself."""
@@ -49,6 +52,9 @@ OF_NATIVE_CODE = frozenset(
 )
 """Signals that a decoder can die of. Every other one comes from outside: a terminal, a job queue,
 a limit such as ``ulimit -t``."""
+
+END_PRIORITY = 10
+"""Of ending workers among what multiprocessing does before it waits for its processes."""
 
 LAST_WORDS = 4000
 """Bytes of a dead worker's log that its error message shows."""
@@ -130,8 +136,10 @@ class Worker:
         with _group_signals_blocked():
             self._process.start()
             # When the interpreter ends, multiprocessing sends SIGTERM, which a worker ignores,
-            # and waits.
-            atexit.register(self._process.kill)
+            # and waits. Not in a fork of this process, whose worker it is not.
+            self._at_end = util.Finalize(
+                self, _end, (self._process, ours), exitpriority=END_PRIORITY
+            )
         theirs.close()
         self.ready: Ready | None = None
         self.stage_times = StageTimes()
@@ -139,6 +147,10 @@ class Worker:
         self.touched: Touched | None = None
         self.lost_at_the_end = ""
         self._one_by_one, self._hurry = job.one_by_one, False
+        self._owner = os.getpid()
+        # Of each batch that is not answered yet, whether its answer is wanted.
+        self._in_flight = deque[bool]()
+        _CONNECTIONS.add(ours)
 
     def __enter__(self) -> "Worker":
         """Return the running worker."""
@@ -148,8 +160,18 @@ class Worker:
         """Stop the process, after an error at once."""
         self.stop(at_once=error is not None)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.is_alive()
+
     def stop(self, *, at_once: bool = False) -> None:
-        """Stop the process; unless ``at_once``, it has a moment to end by itself."""
+        """Stop the process; unless ``at_once``, it has a moment to end by itself.
+
+        In a fork of this process, whose worker it is not, nothing happens.
+        """
+        if self._owner != os.getpid():
+            return
         if at_once:
             self._process.kill()
         self._connection.close()
@@ -157,12 +179,13 @@ class Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        atexit.unregister(self._process.kill)
+        self._at_end.cancel()
         self._log.close()
 
     def kill(self) -> None:
         """End the process now; a thread that waits for its answer gets :class:`WorkerLost`."""
-        self._process.kill()
+        if self._owner == os.getpid():
+            self._process.kill()
 
     def hurry(self) -> None:
         """Leave images out that are not begun; for any thread, and only in batches."""
@@ -181,23 +204,43 @@ class Worker:
             self.ready = message
         return self.ready
 
-    def answers(self, batches: Iterable[Sequence[Item]]) -> Iterator[Answer]:
+    def answers(
+        self, batches: Iterable[Sequence[Item]], *, stays: bool = False
+    ) -> Iterator[Answer]:
         """Send batches, a bounded number ahead; yield their answers in order.
+
+        With ``stays`` the process can be given more batches afterwards: empty ones push the last
+        images through its stages. Unless all answers are taken, :meth:`leave` has to be called.
 
         Raises WorkerLost if the process dies, or does not answer in time.
         """
         window = self.wait_ready().window
-        unanswered = 0
         for items in batches:
             self._send(list(items))
-            unanswered += 1
-            if unanswered >= window:
-                yield self._answer()
-                unanswered -= 1
-        self._send(None)
-        for _ in range(unanswered):
-            yield self._answer()
-        self._finish()
+            self._in_flight.append(True)
+            if len(self._in_flight) >= window:
+                yield from self._taken()
+        if not stays:
+            self._send(None)
+            while self._in_flight:
+                yield from self._taken()
+            self._finish()
+        elif any(self._in_flight):
+            for _ in range(window - 1):
+                self._send([])
+            self._in_flight.extend([False] * (window - 1))
+            while any(self._in_flight):
+                yield from self._taken()
+
+    def leave(self) -> None:
+        """Drop the answers that are not taken; of a process that stays."""
+        self._in_flight = deque([False] * len(self._in_flight))
+
+    def _taken(self) -> Iterator[Answer]:
+        """Take the oldest answer; yield it if it is wanted."""
+        answer = self._answer()
+        if self._in_flight.popleft():
+            yield answer
 
     def _finish(self) -> None:
         # Every answer is there: a worker that is lost now costs no row, only its times.
@@ -310,6 +353,26 @@ class Worker:
         return WorkerLost(cause, last_words, loaded=self.ready is not None, **known)
 
 
+def _end(process: BaseProcess, connection: Connection) -> None:
+    """End a process whose :class:`Worker` is gone, or whose interpreter ends."""
+    process.kill()
+    connection.close()
+    process.join(STOP_SECONDS)
+
+
+_CONNECTIONS: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """Close what a fork inherits: a worker ends when nobody has the other end of its pipe."""
+    for connection in list(_CONNECTIONS):
+        connection.close()
+    _CONNECTIONS.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 @contextmanager
 def _group_signals_blocked() -> Iterator[None]:
     """Hold back what is sent to the whole group; a process started meanwhile inherits that.
@@ -318,7 +381,7 @@ def _group_signals_blocked() -> Iterator[None]:
     What comes for this process is delivered afterwards.
     """
     # Its first start, which would be the child's, ends by unblocking the same signals.
-    resource_tracker.ensure_running()
+    start_resource_tracker()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     try:
         yield

@@ -34,6 +34,10 @@ CALM = 1000
 """Files in a row without a loss after which batches are tried again: one by one they have
 cost about as much as a batch in which a decoder hangs."""
 
+LEFT_AT_MOST = 32
+"""Images that a process which stays may still have in its stages, although nobody waits for them
+any more; to start another one takes as long as about a hundred."""
+
 SECONDS_AN_IMAGE = 1.0
 """What each image of a batch may take beyond ``decode_seconds``, on the slowest machine."""
 
@@ -60,6 +64,9 @@ class SupervisedWorker:
         The list to add losses to, where the device has had others before.
     replaceable
         Whether another device can do the work.
+    stays
+        Whether the process is kept for the next call of :meth:`answers`, of which each counts its
+        own losses; :meth:`end` ends it.
 
     Attributes
     ----------
@@ -84,9 +91,14 @@ class SupervisedWorker:
     """
 
     def __init__(
-        self, job: Job, lost: list[str] | None = None, *, replaceable: bool = False
+        self,
+        job: Job,
+        lost: list[str] | None = None,
+        *,
+        replaceable: bool = False,
+        stays: bool = False,
     ) -> None:
-        self.job, self._replaceable = job, replaceable
+        self.job, self._replaceable, self._stays = job, replaceable, stays
         self.lost = [] if lost is None else lost
         self.lost_at: set[int] = set()
         self.started = 0
@@ -96,7 +108,8 @@ class SupervisedWorker:
         self._sentinel: Item | None = None
         self._proving = self._in_haste = False
         self._is_alone, self._memory = False, ShortMemory()
-        self._waiting = deque[Sequence[Item]]()
+        self._waiting, self._unanswered = deque[Sequence[Item]](), deque[Sequence[Item]]()
+        self._has_ended = False
         self.stage_times, self.troubles = StageTimes(), Counter[str]()
         self._start()
 
@@ -137,13 +150,55 @@ class SupervisedWorker:
         self._abandoned = True
         self._worker.kill()
 
+    def end(self) -> None:
+        """End the process at once; the next call of :meth:`answers` starts another one."""
+        self._has_ended = True
+        self._worker.stop(at_once=True)
+
     def answers(self, batches: Iterable[Sequence[Item]]) -> Iterator[Answer]:
         """Yield answers in order; after a loss, one file an answer for a while.
 
         Raises BackendError if a worker is lost before it is ready, or too many are lost for no
         reason that a file explains, and DeviceLost if the device is replaceable and has failed.
         """
-        source, unanswered = iter(batches), deque[Sequence[Item]]()
+        if not self._stays:
+            yield from self._answers(batches)
+            return
+        self._begin_anew()
+        try:
+            yield from self._answers(batches)
+        except GeneratorExit:
+            self._leave()
+            raise
+        except BaseException:
+            self.end()
+            raise
+
+    def _begin_anew(self) -> None:
+        """Forget the losses of earlier calls, and start a process where none has stayed."""
+        self.lost.clear()
+        self.lost_at.clear()
+        self._unexplained, self._calm, self._sentinel = 0, 0, None
+        self._waiting.clear()
+        self._unanswered.clear()
+        self.ensure_running()
+
+    def ensure_running(self) -> None:
+        """Start a process if the last one has ended, or was killed while it had nothing to do."""
+        if not (self._has_ended or self._worker.is_running):
+            self.end()
+        if self._has_ended:
+            self._start()
+
+    def _leave(self) -> None:
+        """Keep the process if it is soon done with what nobody waits for any more."""
+        if self._is_alone or sum(map(len, self._unanswered)) > LEFT_AT_MOST:
+            self.end()
+        else:
+            self._worker.leave()
+
+    def _answers(self, batches: Iterable[Sequence[Item]]) -> Iterator[Answer]:
+        source, unanswered = iter(batches), self._unanswered
 
         def sent() -> Iterator[Sequence[Item]]:
             while items := self._next_batch(source):
@@ -154,10 +209,11 @@ class SupervisedWorker:
         while True:
             self.wait_ready()
             try:
-                for answer in self._worker.answers(sent()):
+                for answer in self._worker.answers(sent(), stays=self._stays):
                     unanswered.popleft()
                     yield answer
-                self._add_times()
+                if not self._stays:
+                    self._add_times()
                 return
             except WorkerLost as lost:
                 self._count(lost)
@@ -245,6 +301,7 @@ class SupervisedWorker:
             else:
                 self._add_times()
                 self._worker.stop()
+                self._has_ended = True
 
     def _answers_one_by_one(self, waiting: deque[Item], items: Iterator[Item]) -> Iterator[Answer]:
         """Answer what waits, then item after item; what is not answered yet waits."""
@@ -268,7 +325,7 @@ class SupervisedWorker:
             waiting.extend(islice(items, 1))
 
     def _start(self, *, one_by_one: bool = False) -> None:
-        self.started, self._is_alone = self.started + 1, one_by_one
+        self.started, self._is_alone, self._has_ended = self.started + 1, one_by_one, False
         job = replace(self.job, one_by_one=one_by_one)
         times = job.tta * (2 if job.double_check else 1)
         extra = 0.0 if one_by_one else SECONDS_AN_IMAGE * job.batch_size * times
@@ -301,6 +358,7 @@ class SupervisedWorker:
 
     def _count(self, lost: WorkerLost) -> None:
         self._worker.stop(at_once=True)
+        self._has_ended = True
         if self._abandoned:
             raise lost
         self.lost.append(lost.in_short)

@@ -13,6 +13,7 @@ from hambatch.engines.sentinels import MeasuredOn, Sentinel, Sentinels
 from hambatch.errors import SentinelError
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
+from hambatch.scoring.sentinels import watch as watching
 from hambatch.scoring.sentinels.watch import SentinelWatch
 from hambatch.scoring.worker.protocol import Answer
 from hambatch.scoring.worker.supervisor import SupervisedWorker
@@ -393,3 +394,52 @@ def test_a_backend_that_answers_wrongly_is_found_in_a_real_worker(
     with pytest.raises(SentinelError, match=said) as caught:
         run()
     assert caught.value.suspect
+
+
+def test_a_process_that_stays_gets_all_sentinels_once_and_every_call_proves_its_slots(
+    engine: Engine,
+) -> None:
+    watch = SentinelWatch(engine, 8, stays=True)
+    sizes = []
+    for count in (1, 3, 1):
+        proven: list[int] = []
+        for batch in watch.batches(items_of(count)):
+            sizes.append([is_sentinel(item) for item in batch].count(True))
+            watch.check(answer(batch))
+            proven += watch.proven()
+        assert sorted(proven) == list(range(count))
+    # All four; then in each call one among the images, and one in every slot.
+    assert sizes == [4, 1, 2, 1, 4, 1, 2]
+
+
+def test_what_an_earlier_call_left_is_not_proven_by_the_next(engine: Engine) -> None:
+    watch = SentinelWatch(engine, 8, stays=True)
+    left = watch.batches(items_of(3))
+    next(left)
+    watch.check(answer(next(left)))
+    proven: list[int] = []
+    for batch in watch.batches([Item(7, Path("/in/other.jpg"))]):
+        watch.check(answer(batch))
+        proven += watch.proven()
+    assert proven == [7]
+
+
+def test_images_that_come_with_many_bytes_fill_a_batch_sooner(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "BATCH_BYTES", 10)
+    items = [Item(k, Path("x"), content=bytes(4)) for k in range(7)]
+    batches = SentinelWatch(engine, 8).batches(items)
+    assert [sum(not is_sentinel(item) for item in batch) for batch in batches] == [0, 3, 3, 1, 0]
+
+
+def test_sentinels_in_every_slot_prove_all_images_when_it_is_time(engine: Engine) -> None:
+    watch = SentinelWatch(engine, 4)
+    batches = watch.batches(items_of(30))
+    watch.check(answer(next(batches)))
+    for _ in range(3):
+        watch.check(answer(next(batches)))
+    watch.prove_soon()
+    watch.check(answer(next(batches)))
+    assert sorted(watch.proven()) == list(range(9))
+    assert watch._ledger.suspects(range(4)) == []
