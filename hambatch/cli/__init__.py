@@ -6,10 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import Set
+from pathlib import Path
 
 import click
 
 from hambatch import __version__
+from hambatch.cli.messages import FORMATS, Messages
+from hambatch.cli.settings import (
+    WORDS,
+    log_format_of,
+    naming_origins,
+    put_first,
+    take_settings,
+)
 from hambatch.cli.standard_streams import watch_streams
 from hambatch.errors import (
     NO_MEMORY,
@@ -22,7 +31,7 @@ from hambatch.errors import (
     lacks_open_files,
     refusal_of,
 )
-from hambatch.system.inherited import refuse_optimisation, settle_environment, settle_home
+from hambatch.system.inherited import check_interpreter, settle_environment, settle_home
 from hambatch.system.search_path import leave_out_current_folder
 from hambatch.system.shortages import NO_THREAD, NO_THREADS, SPARE, has_room, has_threads
 
@@ -56,6 +65,12 @@ COMMANDS = {name: text for section in SECTIONS.values() for name, text in sectio
 class LazyGroup(click.Group):
     """Imports a command's module only when that command runs, so help is instant."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read hambatch's own options, wherever they stand, and take the settings."""
+        ctx.meta[WORDS] = words = put_first(args)
+        with naming_origins(ctx):
+            return super().parse_args(ctx, words)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of the help."""
         return list(COMMANDS)
@@ -87,18 +102,37 @@ class LazyGroup(click.Group):
     cls=LazyGroup, context_settings={"show_default": True, "help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="hambatch")
-def hambatch() -> None:
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    envvar="HAMBATCH_CONFIG",
+    is_eager=True,
+    expose_value=False,
+    callback=take_settings,
+    help="TOML file with values of options.",
+)
+@click.option(
+    "--log-format",
+    default="text",
+    type=click.Choice(FORMATS),
+    envvar="HAMBATCH_LOG_FORMAT",
+    help="Messages on stderr as text, or as JSON: one object a line.",
+)
+@click.option(
+    "--quiet", is_flag=True, envvar="HAMBATCH_QUIET", help="Only warnings and errors on stderr."
+)
+@click.pass_context
+def hambatch(ctx: click.Context, /, log_format: str, *, quiet: bool) -> None:
     """Batch scoring of dermatoscopic images. Research use only: not a medical device."""
-    refuse_optimisation()
+    messages = ctx.ensure_object(Messages)
+    messages.choose(log_format, quiet=quiet)
+    ctx.call_on_close(messages.close_if_shared)
+    check_interpreter()
     _refuse_lost_folder()
-    encoding = sys.getfilesystemencoding()
-    if encoding != "utf-8":
-        raise InputError(
-            f"Python takes file names for {encoding} here, and would not find every file of "
-            "a table again; wanted utf-8.\nNext: set PYTHONUTF8=1"
-        )
     if folder := settle_home():
-        click.echo(f"no home that this user may write to: caches go to {folder}", err=True)
+        text = f"no home that this user may write to: caches go to {folder}"
+        messages.say("home", text, folder=str(folder))
 
 
 def _refuse_lost_folder() -> None:
@@ -120,39 +154,37 @@ def main(unblocked: Set[int] | None = None) -> None:
     settle_environment()
     # A service manager's stop ends a run as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with watch_streams():
-        code = _exit_code(unblocked)
+    with watch_streams(), Messages(own_process=True) as messages:
+        code = _exit_code(messages, unblocked)
     raise SystemExit(code)
 
 
-def _exit_code(unblocked: Set[int] | None) -> int:
+def _exit_code(messages: Messages, unblocked: Set[int] | None) -> int:
     try:
+        messages.choose(log_format_of(sys.argv[1:]))
         if unblocked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-        code = hambatch.main(standalone_mode=False)
+        code = hambatch.main(standalone_mode=False, obj=messages)
         sys.stdout.flush()
         return code or ExitCode.OK
     except ReaderGone:
         return ExitCode.FAILED
     except HambatchError as error:
-        return _failed(error)
+        return messages.failed(error)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return messages.refused(error)
     except (KeyboardInterrupt, click.Abort) as stopped:
         # Click wraps what interrupted it; the notes are on the original.
         kept = getattr(stopped.__cause__ or stopped, "__notes__", None)
         # OpenBLAS, which numpy loads, sends this signal itself where it gets no threads.
         if not kept and not has_threads():
-            return _failed(BackendError(NO_THREADS))
-        kept = kept or ["run the same command again"]
-        click.echo("\n".join(["Interrupted", *kept]), err=True)
-        return ExitCode.INTERRUPTED
+            return messages.failed(BackendError(NO_THREADS))
+        return messages.interrupted(kept or ["run the same command again"])
     except (MemoryError, ImportError, OSError, RuntimeError, SystemError) as error:
         refused = _refused(error)
         if refused is None:
             raise
-        return _failed(refused)
+        return messages.failed(refused)
 
 
 def _refused(error: Exception) -> HambatchError | None:
@@ -166,8 +198,3 @@ def _refused(error: Exception) -> HambatchError | None:
     # Python itself loses a MemoryError now and then, and says so in a SystemError.
     lost = isinstance(error, SystemError) and not has_room(SPARE)
     return BackendError(NO_MEMORY) if lost or is_shortage(error) else None
-
-
-def _failed(error: HambatchError) -> ExitCode:
-    click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
-    return ExitCode.FAILED

@@ -23,6 +23,7 @@ from hambatch.cli.parameters import (
     Listed,
     OutputFile,
     OutputFolder,
+    SourcePath,
     option_of,
 )
 from hambatch.errors import ExitCode
@@ -64,7 +65,7 @@ def shared(defaults: Options) -> Callable[[Decorated], Decorated]:
         option("--count", count, click.IntRange(1, 10**6)),
         option("--repeats", repeats, click.IntRange(1, REPEATS_AT_MOST)),
         option("--engine", "Name of an installed engine, or a folder.", click.STRING),
-        click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=PATH),
+        click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=SourcePath()),
     )
     return lambda command: reduce(lambda made, decorate: decorate(made), decorators, command)
 
@@ -128,12 +129,14 @@ def run(
     """Measure, write, and print the result."""
     from hambatch.bench.report import as_text
     from hambatch.bench.result import check_outputs, write_outputs
+    from hambatch.cli.messages import say
     from hambatch.cli.progress import progress
 
     check_outputs(out, plots)
     result = measure(sources, options, progress("turns"))
     written = write_outputs(result, out, plots)
-    click.echo("".join(f"Wrote {path}\n" for path in written), nl=False, err=True)
+    if written:
+        say("written", "\n".join(f"Wrote {path}" for path in written), paths=[*map(str, written)])
     click.echo(as_text(result))
 
 

@@ -9,6 +9,7 @@ import click
 
 from hambatch.backends.tensorrt.options import BuildOptions
 from hambatch.cli.help import Command
+from hambatch.cli.messages import say
 from hambatch.cli.parameters import option_of
 
 
@@ -85,6 +86,6 @@ def build(engine: str, **chosen: object) -> None:
     from hambatch.backends.tensorrt.plans.build import run_build
 
     options = BuildOptions(engine=engine, **chosen)  # type: ignore[arg-type]
-    report = partial(click.echo, file=sys.stderr)
+    report = partial(say, "build")
     with closing(PhaseBars(silent=not sys.stderr.isatty())) as phases:
         report(run_build(options, report, phases))

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hambatch.cli.help import Group
+from hambatch.cli.messages import say
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import ExitCode
 from hambatch.training.options import CalibrateOptions
@@ -168,4 +169,4 @@ def prune(everything: bool) -> None:
     """Remove TensorRT plans that are damaged, or outdated for a GPU that is here."""
     from hambatch.backends.tensorrt.plans.kept import prune_plans
 
-    click.echo(str(prune_plans(everything=everything)), err=True)
+    say("pruned", str(prune_plans(everything=everything)))

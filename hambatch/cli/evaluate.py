@@ -7,17 +7,21 @@ from typing import Any
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import OutputFile, OutputFolder
+from hambatch.cli.messages import say
+from hambatch.cli.parameters import LabelAndClass, OutputFile, OutputFolder, SourcePath
 from hambatch.system.output_names import HTML
 
 PATH = click.Path(path_type=Path)
 
 
-EXAMPLES = """
+EXAMPLES = r"""
 hambatch evaluate preds.csv --truth labels.csv
 hambatch evaluate preds.csv --truth split.csv --split test --html page.html
 hambatch evaluate preds.csv --truth HAM10000_metadata.csv --exclude-trained
 hambatch evaluate preds.csv --truth labels.csv --against other.csv
+# Labels of your own: the columns file and diagnosis, with names that are none of the classes.
+hambatch evaluate preds.csv --truth clinic.csv --id-column file --label-column diagnosis \
+    --map melanoma=mel --map "Basal cell carcinoma=bcc" --map naevus=nv --exclude-other-classes
 """
 
 
@@ -27,8 +31,24 @@ hambatch evaluate preds.csv --truth labels.csv --against other.csv
     "--truth",
     required=True,
     type=PATH,
-    help="Table with image_id and dx, or the ISIC 2018 Task 3 ground truth.",
+    help="Table with image_id and dx, or the ground truth of ISIC 2018 Task 3 or ISIC 2019.",
 )
+@click.option("--id-column", metavar="NAME", help="Column of the truth that names the image.")
+@click.option("--label-column", metavar="NAME", help="Column of the truth that holds the label.")
+@click.option("--lesion-column", metavar="NAME", help="Column of the truth that names the lesion.")
+@click.option(
+    "--map",
+    metavar="LABEL=CLASS",
+    multiple=True,
+    type=LabelAndClass(),
+    help="Class of a label, in any case of its letters: melanoma=mel.",
+)
+@click.option(
+    "--exclude-other-classes",
+    is_flag=True,
+    help="Leave images out whose label is none of the classes.",
+)
+@click.option("--exclude-unlabelled", is_flag=True, help="Leave images out that have no label.")
 @click.option("--split", help="Only the truth's rows with this value in their column split.")
 @click.option("--against", type=PATH, help="Other predictions of the same images: paired tests.")
 @click.option("--data", type=PATH, help="Split table that the engine was trained with.")
@@ -41,7 +61,7 @@ hambatch evaluate preds.csv --truth labels.csv --against other.csv
     "--images",
     metavar="SOURCE",
     multiple=True,
-    type=PATH,
+    type=SourcePath(),
     help="Where the evaluated images lie: their pictures are compared with those trained on.",
 )
 @click.option(
@@ -66,7 +86,11 @@ def evaluate(
     out: Path | None,
     html: Path | None,
     as_json: bool,
-    **leaks: Any,
+    data: Path | None,
+    engine: str | None,
+    images: tuple[Path, ...],
+    exclude_trained: bool,
+    **labels: Any,
 ) -> None:
     """Compare the predictions of `hambatch score` with the truth.
 
@@ -76,12 +100,20 @@ def evaluate(
     with --exclude-trained.
     """
     from hambatch.evaluation.evaluate import compare
-    from hambatch.evaluation.options import LeakOptions
+    from hambatch.evaluation.options import LabelOptions, LeakOptions
     from hambatch.evaluation.report import format_report
     from hambatch.evaluation.report_files import write_report
 
-    report = compare(predictions, truth, split, against=against, leaks=LeakOptions(**leaks))
+    report = compare(
+        predictions,
+        truth,
+        split,
+        against=against,
+        labels=LabelOptions(**labels),
+        leaks=LeakOptions(data, engine, images, exclude_trained),
+    )
     click.echo(json.dumps(report, indent=2) if as_json else format_report(report))
     written = write_report(report, out, html)
     if written:
-        click.echo(f"Wrote {', '.join(map(str, written))}.", err=True)
+        paths = [*map(str, written)]
+        say("written", f"Wrote {', '.join(paths)}.", paths=paths)

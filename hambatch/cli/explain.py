@@ -1,15 +1,14 @@
 """`hambatch explain`: where in an image the evidence for a class lies."""
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from click.core import ParameterSource
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import OutputFolder, option_of
+from hambatch.cli.messages import INFO, WARNING, say
+from hambatch.cli.parameters import OutputFolder, SourcePath, option_of
+from hambatch.cli.progress import progress
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import ExitCode
 from hambatch.explanation.options import ExplainOptions
@@ -19,8 +18,6 @@ DEFAULTS = ExplainOptions()
 OF_A_TABLE = ("source", "label", "top")
 
 PATH = click.Path(path_type=Path)
-
-One = TypeVar("One")
 
 
 option = option_of(DEFAULTS)
@@ -33,7 +30,7 @@ hambatch explain --from preds.csv --label mel --top 20 --out maps
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("images", metavar="[IMAGE]...", nargs=-1, type=PATH)
+@click.argument("images", metavar="[IMAGE]...", nargs=-1, type=SourcePath())
 @click.option("--from", "table", metavar="PREDS", type=PATH, help="Take images of a table.")
 @click.option(
     "--out", required=True, type=OutputFolder(), help="Folder for the PNGs and explain.json."
@@ -70,7 +67,7 @@ def explain(
     A heat map shows which cells of 32 x 32 pixels of its input the network relies on, not what is
     ill. Exit codes: 0 all explained; 1 the run failed; 2 wrong command line; 3 some images failed.
     """
-    from hambatch.explanation.document import as_text
+    from hambatch.explanation.document import as_text, has_warning
     from hambatch.explanation.explain import explain as run
     from hambatch.explanation.selection import images_of_table, named_images
 
@@ -81,13 +78,9 @@ def explain(
         raise click.UsageError(f"--{given[0]} goes with --from PREDS")
     chosen = ExplainOptions(**options)  # type: ignore[arg-type]
     found = images_of_table(table, source, chosen) if table else named_images(images, chosen)
-    outcome = run(found, out, chosen, show_images)
-    click.echo(as_text(outcome.document, out), err=True)
-    ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)
-
-
-def show_images(found: Iterable[One], total: int) -> Iterable[One]:
-    """Pass explanations on, showing how many are done."""
-    from tqdm import tqdm
-
-    return tqdm(found, total=total, unit=" images", disable=not sys.stderr.isatty())
+    outcome = run(found, out, chosen, progress("images"))
+    code = ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED
+    level = WARNING if code or has_warning(outcome.document) else INFO
+    counts = {"counts": outcome.document["counts"], "exit_code": int(code)}
+    say("summary", as_text(outcome.document, out), level, out=str(out), **counts)
+    ctx.exit(code)

@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from hambatch.cli.help import Command
+from hambatch.cli.messages import WARNING, say
 from hambatch.cli.parameters import option_of
 from hambatch.training.options import Int8Options
 
 DEFAULT = Int8Options()
 
-TYPED = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+DEFAULT_SOURCE = click.core.ParameterSource.DEFAULT
 
 ONLY_INT8 = {"data", "calibration_images", "seed", "keep_fp32", "restore_fp32"}
 
@@ -63,7 +64,7 @@ def export(
     model.onnx stays, and model.int8.onnx is made from it; activations of all calibration
     images lie in memory meanwhile.
     """
-    given = {name for name in ctx.params if ctx.get_parameter_source(name) in TYPED}
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) != DEFAULT_SOURCE}
     if int8 and (data is None or images is not None):
         raise click.UsageError("--int8 needs --data SPLIT and takes no --images")
     if not int8 and (images is None or given & ONLY_INT8):
@@ -79,28 +80,29 @@ def _export_again(engine: str, images: Path) -> None:
 
     folder, manifest, removed = reexport(engine, images)
     parity = manifest.variants[0].parity
-    click.echo(
+    say(
+        "exported",
         f"{folder / manifest.variants[0].file}: on {parity['images']} images probabilities differ "
         f"from Keras by at most {parity['fp16_stored']['max_difference']:.1e}, "
         f"{parity['fp16_stored']['label_flips']} labels change",
-        err=True,
     )
     for variant in removed:
-        click.echo(
+        say(
+            "removed",
             f"the {variant.precision} graph was made from another fp32 graph and is removed.\n"
             f"Next: hambatch export {folder} --int8 --data SPLIT",
-            err=True,
+            WARNING,
         )
 
 
 def _export_int8(engine: str, data: Path, options: Int8Options) -> None:
     from hambatch.training.export.int8.export import export_int8
 
-    folder, variant = export_int8(engine, data, options, partial(click.echo, err=True))
-    click.echo(
+    folder, variant = export_int8(engine, data, options, partial(say, "export"))
+    say(
+        "exported",
         f"{folder / variant.file}: on the {variant.parity['images']} training images it was made "
         f"with, logits differ from fp32 by {variant.parity['logit_rms_error']:.3f} (rms), "
         f"{variant.parity['label_flips']} labels change\n"
         f"Next: hambatch engines verify --gate --data {data} {engine}",
-        err=True,
     )

@@ -1,4 +1,4 @@
-"""How help looks: options under headings, examples of whole commands."""
+"""How every command looks and begins: options under headings, examples; settings are taken."""
 
 import inspect
 from collections.abc import Mapping
@@ -6,12 +6,22 @@ from typing import Any
 
 import click
 
+from hambatch.cli.settings import (
+    OF_HAMBATCH,
+    forget_variables,
+    naming_origins,
+    naming_settings,
+    refuse_settings,
+    settle_options,
+)
+
 OTHER = "Other options"
 
 HEADINGS: Mapping[str, str] = {
     "Input": "data images archives all_formats null follow_symlinks source truth split table label "
-    "top of_class predictions count series out_of_fold",
-    "Output": "out kind journal_dir overwrite retry_failed update rehash keep_ids sign html "
+    "top of_class predictions count series out_of_fold id_column label_column lesion_column map "
+    "exclude_other_classes exclude_unlabelled",
+    "Output": "out mkdir kind journal_dir overwrite retry_failed update rehash keep_ids sign html "
     "as_json plots dry_run rebuild",
     "Limits": "max_megabytes max_megapixels max_ratio min_side max_aspect decode_seconds "
     "salvage_truncated fail_over",
@@ -53,13 +63,27 @@ class Command(click.Command):
             if isinstance(option, click.Option) and not option.is_flag:
                 option.metavar = option.metavar or _NUMBERS.get(option.type.name)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line, with what variables and the configuration file set."""
+        settle_options(ctx)
+        with naming_origins(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        refuse_settings(ctx)
+        forget_variables()
+        with naming_settings(ctx):
+            return super().invoke(ctx)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, then the options heading by heading."""
         if self._examples:
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {line}\n" for line in self._examples.splitlines()))
         found: dict[str, list[tuple[str, str]]] = {}
-        for option in self.get_params(ctx):
+        shared = [x for x in ctx.find_root().command.params if x.opts[0] in OF_HAMBATCH]
+        for option in [*shared, *self.get_params(ctx)]:
             record = option.get_help_record(ctx)
             if record and isinstance(option, click.Option):
                 found.setdefault(self._headings.get(option.name or "", OTHER), []).append(record)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,19 +50,27 @@ class _Output(click.Path):
 
 
 class OutputFile(_Output):
-    """A file to write: one of the suffixes, or none; without suffixes the command checks them."""
+    """A file to write: one of the suffixes, or none; without suffixes the command checks them.
 
-    def __init__(self, suffixes: Sequence[str] = (), what: str = "") -> None:
+    ``or_stdout``: ``-`` is standard output, not a name that is refused.
+    """
+
+    def __init__(
+        self, suffixes: Sequence[str] = (), what: str = "", *, or_stdout: bool = False
+    ) -> None:
         super().__init__(self._check_file)
-        self._suffixes, self._what = suffixes, what
+        self._suffixes, self._what, self._or_stdout = suffixes, what, or_stdout
 
     def _check_file(self, path: Path, typed: str, option: str) -> None:
         from hambatch.system.output_names import (
+            STANDARD_OUTPUT,
             check_file_name,
             refuse_long_name,
             refuse_standard_output,
         )
 
+        if self._or_stdout and typed == STANDARD_OUTPUT:
+            return
         if typed.endswith(os.sep):
             raise InputError(
                 f"{typed} is the name of a folder, wanted a file.\nNext: {option} {typed}NAME"
@@ -83,6 +92,34 @@ class OutputFolder(_Output):
         from hambatch.system.output_names import check_folder_name
 
         check_folder_name(path, option)
+
+
+class SourcePath(click.Path):
+    """A word that names a source; an empty one, as of an unset variable, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty word."""
+        from hambatch.sources.source import path_of_word
+
+        path_of_word(value)
+        return super().convert(value, param, ctx)
+
+
+class ExistingFolder(click.Path):
+    """A folder that is there; the message says how to make one that is not."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is not there, or no folder."""
+        if not os.path.lexists(value):
+            make = shlex.join(["mkdir", "-p", os.fspath(value)])
+            self.fail(f"{value} does not exist, wanted a folder.\nNext: {make}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class FiniteRange(click.FloatRange):
@@ -116,11 +153,11 @@ class Listed(click.ParamType[tuple[Any, ...]]):
     name = "list"
 
     def __init__(self, one: click.ParamType[Any]) -> None:
-        self._one = one
+        self.one = one
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Show that there may be more than one."""
-        inner = self._one.get_metavar(param, ctx) or self._one.name.partition(" ")[0].upper()
+        inner = self.one.get_metavar(param, ctx) or self.one.name.partition(" ")[0].upper()
         return f"{inner}[,...]"
 
     def convert(
@@ -131,7 +168,23 @@ class Listed(click.ParamType[tuple[Any, ...]]):
         if any(isinstance(part, str) and not part.strip() for part in parts):
             self.fail(f"{value!r} has an empty part.", param, ctx)
         stripped = (part.strip() if isinstance(part, str) else part for part in parts)
-        return tuple(dict.fromkeys(self._one.convert(part, param, ctx) for part in stripped))
+        return tuple(dict.fromkeys(self.one.convert(part, param, ctx) for part in stripped))
+
+
+class LabelAndClass(click.ParamType[tuple[str, str]]):
+    """What :func:`hambatch.evaluation.options.label_and_class` reads."""
+
+    name = "label"
+    envvar_list_splitter = ";"  # labels hold spaces and commas
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Split the text; a class that does not exist is wrong usage."""
+        from hambatch.evaluation.options import label_and_class
+
+        try:
+            return label_and_class(value)
+        except InputError as error:
+            return self.fail(str(error), param, ctx)
 
 
 def option_of(defaults: object) -> Callable[..., Callable[[Decorated], Decorated]]:

@@ -6,7 +6,7 @@ import click
 
 from hambatch.checks.options import ParityOptions
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device, OutputFile, option_of
+from hambatch.cli.parameters import Device, OutputFile, SourcePath, option_of
 from hambatch.errors import ExitCode
 from hambatch.system.output_names import JSON
 
@@ -22,9 +22,7 @@ hambatch parity ./images --device gpu --out parity.json
 
 
 @click.command(cls=Command, examples=EXAMPLES, context_settings={"show_default": True})
-@click.argument(
-    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=SourcePath())
 @option("--engine", "Name of an installed engine, or a folder.")
 @option(
     "--device",

@@ -6,8 +6,15 @@ from typing import Any
 import click
 
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import Device, FiniteRange, OutputFile, Percent, option_of
-from hambatch.errors import ExitCode
+from hambatch.cli.parameters import (
+    Device,
+    ExistingFolder,
+    FiniteRange,
+    OutputFile,
+    Percent,
+    SourcePath,
+    option_of,
+)
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.scoring.options import VIEWS_AT_MOST, ScoreOptions
 
@@ -18,7 +25,8 @@ option = option_of(DEFAULTS)
 
 EXAMPLES = """
 hambatch score ./images --out preds.csv
-hambatch score ./images --out preds.parquet --device gpu
+hambatch score ./images --out results/preds.xlsx --mkdir --device gpu
+hambatch score ./images --out - --journal-dir /var/tmp | sort -t, -k12 -r | head
 # the same command again resumes a run that was stopped
 hambatch score ./images --out preds.csv --retry-failed --max-megabytes 200
 # every night: a row for what came since, the other rows are kept
@@ -31,20 +39,24 @@ hambatch score ./images --out preds.csv --sign night.key
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument(
-    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=SourcePath())
+@click.option(
+    "--out",
+    required=True,
+    type=OutputFile(or_stdout=True),
+    help="Table to write; -: to standard output, when the run is done.",
 )
-@click.option("--out", required=True, type=OutputFile(), help="Table to write.")
+@click.option("--mkdir", is_flag=True, help="Make the folders above --out that are missing.")
 @click.option(
     "--format",
     "kind",
     default="auto",
-    type=click.Choice(["auto", "csv", "tsv", "parquet", "jsonl", "isic"]),
-    help="Format of the table; auto: by the suffix of --out.",
+    type=click.Choice(["auto", "csv", "tsv", "parquet", "jsonl", "xlsx", "isic", "dicom-sr"]),
+    help="Format of the table; auto: by the suffix of --out. dicom-sr: a zip of reports.",
 )
 @click.option(
     "--journal-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=ExistingFolder(),
     help="Folder on a local disk for the journal, instead of beside --out; the same to resume.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing table; start afresh.")
@@ -139,7 +151,7 @@ hambatch score ./images --out preds.csv --sign night.key
     metavar="PERCENT|all",
 )
 @option("--batch-size", "Images in a batch.", click.IntRange(1, 1024))
-@option("--threads", "Cores to use; 0: all cores.", click.IntRange(0))
+@option("--threads", "Cores to use; 0: all cores.", click.IntRange(0, 1024))
 @option(
     "--streams",
     "Inference streams, one thread each; 0: one for each core.",
@@ -173,6 +185,7 @@ def score(
     /,
     sources: tuple[Path, ...],
     out: Path,
+    mkdir: bool,
     kind: str,
     journal_dir: Path | None,
     overwrite: bool,
@@ -185,7 +198,7 @@ def score(
     preallocate: tuple[int, int],
     **options: object,
 ) -> None:
-    """Score every JPEG and PNG of each SOURCE into a table, one row per image.
+    """Score every image of each SOURCE into a table, one row per image.
 
     A SOURCE is a folder, an image, a quoted glob, a zip, a tar (.gz, .zst), a manifest (.csv,
     .tsv, .parquet, .jsonl with a column `image`), or - for paths on stdin. After any
@@ -194,8 +207,8 @@ def score(
     Exit codes: 0 all scored; 1 the run failed; 2 wrong command line; 3 done, but
     some images failed or have no row, or folders could not be read; 130 interrupted.
     """
-    from hambatch.cli.summary import describe, show_plan, show_rows
-    from hambatch.scoring.run import score as run
+    from hambatch.cli.outputs import run_to
+    from hambatch.cli.summary import show_outcome, show_plan, show_rows
 
     if overwrite and retry_failed:
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")
@@ -206,9 +219,8 @@ def score(
     decoder = DecoderOptions(hw_decoder_load, *preallocate)
     chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
     how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed}
-    how |= {"sign": sign, "null": null, "update": update, "rehash": rehash}
-    outcome = run(
-        sources, out, kind, chosen, journal_dir, **how, progress=show_rows, on_plan=show_plan
+    how |= {"sign": sign, "null": null, "update": update, "rehash": rehash, "mkdir": mkdir}
+    outcome = run_to(
+        out, sources, kind, chosen, journal_dir, **how, progress=show_rows, on_plan=show_plan
     )
-    click.echo(describe(outcome, out), err=True)
-    ctx.exit(ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED)
+    ctx.exit(show_outcome(outcome, out))

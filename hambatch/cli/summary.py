@@ -2,18 +2,23 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import click
-
+from hambatch.cli.messages import INFO, WARNING, say
+from hambatch.cli.progress import Lines
+from hambatch.errors import ExitCode
 from hambatch.pipelines.decode import has_dali
 from hambatch.scoring.plan import RunPlan
 from hambatch.scoring.record import ChangedSince, Tally
 from hambatch.scoring.run import Outcome
 from hambatch.scoring.runner import Progressed
+from hambatch.sinks.publish import record_path
 from hambatch.sources.folder import Survey
 from hambatch.sources.skipped import describe_skipped
 from hambatch.system.cpu import available_cores, named_cores
+from hambatch.system.output_names import STANDARD_OUTPUT
 from hambatch.system.text import encode_name, plural
 
 SHOWN = 5
@@ -24,13 +29,21 @@ def show_plan(plan: RunPlan) -> None:
     choice, place, job, problem = plan.choice, plan.placement, plan.job, plan.cache_problem
     why = f"{choice.why}, --force" if choice.forced else choice.why
     no_cache = f"\n  compiled graphs are not kept: {problem}" if problem else ""
-    click.echo(
+    fields: dict[str, Any] = {
+        **{"device": place.device, "device_why": place.why, "backend": place.backend},
+        **{"precision": choice.used, "precision_why": choice.why, "forced": choice.forced},
+        **{"tta": plan.used.tta, "batch_size": job.batch_size, "streams": job.streams},
+        **{"decode_threads": job.decode_threads, "cores": plan.cores},
+        **{"instruction_set": plan.instruction_set, "cache_problem": problem},
+    }
+    say(
+        "plan",
         f"{place.named} ({place.why}), "
         f"{place.backend}-{choice.used} ({why}), {_views(plan.used.tta)}"
         f"{plural(job.streams, 'stream')}, "
         f"{plural(job.decode_threads, 'decode thread')} on {_cores(plan.cores)} "
         f"({_kernels(plan.instruction_set)}){no_cache}",
-        err=True,
+        **fields,
     )
 
 
@@ -51,7 +64,7 @@ def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[
     """Pass answers through, showing how many of ``total`` came, ``done`` of them earlier."""
     from tqdm import tqdm
 
-    failed = 0
+    failed, lines = 0, Lines("images", total, done)
     with tqdm(
         total=total,
         initial=done,
@@ -61,19 +74,77 @@ def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[
     ) as bar:
         for answer in answers:
             yield answer
+            lines.step(answer.answered, answer.failed)
             if answer.failed:
                 failed += answer.failed
                 bar.set_postfix(failed=failed, refresh=False)
             bar.update(answer.answered)
+    lines.end()
+
+
+def show_outcome(outcome: Outcome, out: Path) -> ExitCode:
+    """Sum up a run on stderr, and give the exit code."""
+    code = ExitCode.OK if outcome.complete else ExitCode.SOME_IMAGES_FAILED
+    level = WARNING if code or _damaged(outcome) else INFO
+    fields = {**_fields(outcome, out), "exit_code": int(code)}
+    say("summary", describe(outcome, out), level, describe_briefly(outcome, out), **fields)
+    return code
+
+
+def _fields(outcome: Outcome, out: Path) -> dict[str, Any]:
+    """Give what the JSON of a summary holds, by the names of the run record where it has them."""
+    tally, survey = outcome.tally, outcome.listing.survey
+    now = tally.images - outcome.kept
+    return {
+        **{
+            "out": str(out if _is_stdout(out) else outcome.out),
+            "images": tally.images,
+            "scored": tally.scored,
+        },
+        **{"failed": tally.failed, "failures_by_reason": dict(tally.reasons.most_common())},
+        **{"kept": outcome.kept, "without_row": outcome.without_row},
+        **{"seconds": round(outcome.seconds, 3)},
+        **{"images_per_s": round(now / max(outcome.seconds, 1e-9), 2)},
+        **{"unreadable_folders": survey.unreadable, "seal": outcome.seal},
+        **{"changed_since_begun": asdict(outcome.changes)},
+        **{"update": outcome.updated.changes if outcome.updated else None},
+    }
+
+
+def _is_stdout(out: Path) -> bool:
+    return str(out) == STANDARD_OUTPUT
+
+
+def _named(out: Path) -> str:
+    return "standard output" if _is_stdout(out) else encode_name(str(out))
+
+
+def describe_briefly(outcome: Outcome, out: Path) -> str:
+    """Say in one line what a person has to know of a run that ended with exit code 3."""
+    tally, survey, changes = outcome.tally, outcome.listing.survey, outcome.changes
+    counted = (
+        (len(survey.unreadable) + len(changes.unreadable), "folder", "cannot be read"),
+        (changes.added or 0, "file", "came since the run began"),
+        (changes.changed or 0, "file", "changed since scored"),
+        (_damaged(outcome), "file", "with other bytes, though it looks as before"),
+    )
+    found = [f"{plural(count, thing)} {what}" for count, thing, what in counted if count]
+    found += ["SOURCE could not be listed again at the end"] if changes.problem else []
+    headline = f"{plural(tally.images, 'image')}, {tally.scored} scored, {tally.failed} failed"
+    return f"{_named(out)}: {'; '.join([headline, *found])}"
+
+
+def _damaged(outcome: Outcome) -> int:
+    return outcome.updated.other_bytes.count if outcome.updated else 0
 
 
 def describe(outcome: Outcome, out: Path) -> str:
     """Sum up a run in a few lines: counts, speed, what was left out and why."""
     tally, survey = outcome.tally, outcome.listing.survey
-    now = tally.images - outcome.kept
+    now, to_stdout = tally.images - outcome.kept, _is_stdout(out)
     earlier = f"; {outcome.kept} were done before" if outcome.kept else ""
     lines = [
-        f"{encode_name(str(out))}: {plural(tally.images, 'image')}, {tally.scored} scored, "
+        f"{_named(out)}: {plural(tally.images, 'image')}, {tally.scored} scored, "
         f"{tally.failed} failed in {outcome.seconds:.1f} s "
         f"({_speed(now, outcome.seconds)}; {_ran_on(tally)}{earlier})"
     ]
@@ -87,12 +158,18 @@ def describe(outcome: Outcome, out: Path) -> str:
     if outcome.without_row:
         files = plural(outcome.without_row, "file")
         lines.append(f"  no row in the submission: {files} whose image id another file has")
+    if outcome.without_report:
+        images = plural(outcome.without_report, "scored image")
+        lines.append(f"  no report: {images}; reports.csv in the zip says why")
     lines += _without_a_row(survey)
     lines += _of_update(outcome)
-    lines += _since_begun(outcome.changes, updates=outcome.updated is not None)
+    again = to_stdout or outcome.updated is not None
+    lines += _since_begun(outcome.changes, again=again)
     if outcome.seal:
         lines.append(f"  {outcome.seal}")
-    if outcome.out != out:
+    if to_stdout and record_path(outcome.out).exists():
+        lines.append(f"  record: {encode_name(str(record_path(outcome.out)))}")
+    elif outcome.out != out and not to_stdout:
         link, target = encode_name(str(out)), encode_name(str(outcome.out))
         lines.append(f"  {link} is a link: written to {target}")
     if not has_dali():
@@ -147,7 +224,7 @@ def _of_update(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _since_begun(changes: ChangedSince, *, updates: bool) -> list[str]:
+def _since_begun(changes: ChangedSince, *, again: bool) -> list[str]:
     """Say what became of SOURCE since the run began, and how to score what has no row."""
     if changes.problem:
         return [
@@ -167,7 +244,7 @@ def _since_begun(changes: ChangedSince, *, updates: bool) -> list[str]:
     if changes.added or changes.changed:
         lines.append(
             "  Next: the same command again scores them"
-            if updates
+            if again
             else "  Next: add --update to score them, --overwrite to score all files again, or "
             "name another --out"
         )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hambatch.cli.help import Command
+from hambatch.cli.messages import messages, say
 from hambatch.cli.parameters import Decorated, FiniteRange
 from hambatch.training.options import (
     PUBLISHED_ONLY,
@@ -78,13 +79,13 @@ def options_from(values: Mapping[str, Any]) -> TrainOptions:
 
 
 def refuse_options_of_other_recipe(context: click.Context) -> None:
-    """Raise a usage error for an option on the command line that the recipe does not use."""
+    """Raise a usage error for an option that was set and that the recipe does not use."""
     recipe = context.params["recipe"]
     published = recipe == "published"
     foreign, other = (FINETUNE_ONLY, "finetune") if published else (PUBLISHED_ONLY, "published")
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
-        if option.name in foreign and source is click.core.ParameterSource.COMMANDLINE:
+        if option.name in foreign and source is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(
                 f"{option.opts[0]} is an option of --recipe {other}; the recipe is {recipe}."
             )
@@ -144,7 +145,7 @@ def train(
 
     refuse_options_of_other_recipe(click.get_current_context())
     options = options_from(values)
-    log_to(sys.stderr)
+    log_to(None if messages().as_json else sys.stderr, quiet=messages().quiet)
     cache = cache or default_cache()
     if options.folds:
         click.echo(format_folds(train_folds(data, out, cache, options)))
@@ -153,7 +154,7 @@ def train(
         # Options are compared by these figures; the test images take no part in that.
         part = "val" if "val" in manifest.metrics else "test"
         click.echo(f"{_title(manifest.training, part)}\n{format_report(manifest.metrics[part])}")
-    click.echo(f"Wrote {out}.", err=True)
+    say("written", f"Wrote {out}.", paths=[str(out)])
 
 
 def _title(training: Mapping[str, Any], part: str) -> str:

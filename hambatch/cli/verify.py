@@ -6,7 +6,8 @@ import click
 
 from hambatch.checks.options import VerifyOptions
 from hambatch.cli.help import Command
-from hambatch.cli.parameters import option_of
+from hambatch.cli.messages import INFO, WARNING, say
+from hambatch.cli.parameters import SourcePath, option_of
 from hambatch.cli.progress import progress
 from hambatch.errors import ExitCode
 
@@ -27,14 +28,12 @@ hambatch verify preds.csv ./images --key night.pub
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("table", metavar="PREDS", type=click.Path(path_type=Path))
-@click.argument(
-    "sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=SourcePath())
 @click.option(
     "--format",
     "kind",
     default="auto",
-    type=click.Choice(["auto", "csv", "tsv", "parquet", "jsonl", "isic"]),
+    type=click.Choice(["auto", "csv", "tsv", "parquet", "jsonl", "xlsx", "isic", "dicom-sr"]),
     help="Format of the table; auto: by its suffix. Of isic only record and seal are checked.",
 )
 @click.option("-0", "null", is_flag=True, help="Paths on stdin end with NUL, as of find -print0.")
@@ -64,5 +63,7 @@ def verify(
     verdict = run(table, sources, kind, VerifyOptions(**options), progress("files"))  # type: ignore[arg-type]
     if verdict.differences:
         click.echo(as_csv(verdict.differences), nl=False)
-    click.echo(verdict.proven, err=True)
-    ctx.exit(ExitCode.SOME_IMAGES_FAILED if verdict.differences else ExitCode.OK)
+    code = ExitCode.SOME_IMAGES_FAILED if verdict.differences else ExitCode.OK
+    level, count = (WARNING if verdict.differences else INFO), len(verdict.differences)
+    say("verdict", verdict.proven, level, differences=count, exit_code=int(code))
+    ctx.exit(code)
