@@ -13,10 +13,11 @@ from hambatch.evaluation.calibration import reliability_bins
 from hambatch.evaluation.join import Joined, join_scored
 from hambatch.evaluation.leak_check import check_training
 from hambatch.evaluation.measures import evaluate, isic_figures
-from hambatch.evaluation.options import DEFAULTS, LeakOptions
+from hambatch.evaluation.options import AS_HAM10000, DEFAULTS, LabelOptions, LeakOptions
 from hambatch.evaluation.ranking import roc_curves
 from hambatch.evaluation.subgroups import subgroups
-from hambatch.evaluation.tables import read_predictions, read_truth
+from hambatch.evaluation.tables import read_predictions
+from hambatch.evaluation.truth import read_truth
 from hambatch.system.files import sha256_of_file
 
 
@@ -26,6 +27,7 @@ def compare(
     split: str | None = None,
     *,
     against: Path | None = None,
+    labels: LabelOptions = AS_HAM10000,
     leaks: LeakOptions = DEFAULTS,
 ) -> dict[str, Any]:
     """Measure a table of predictions against the truth.
@@ -34,13 +36,16 @@ def compare(
     ----------
     against
         Another table of predictions of the same images, to be compared with.
+    labels
+        Which columns the truth has, and which class its labels mean.
     leaks
         How images are found that were trained on, and whether they are left out.
 
     Returns
     -------
-    JSON-able: what was compared, by name and hash; ``counts`` of
-    :class:`~hambatch.evaluation.join.Joined`; ``leak_check``; the figures of
+    JSON-able: what was compared, by name and hash, and what the labels mean; ``counts`` of
+    :class:`~hambatch.evaluation.join.Joined` and ``left_out`` of
+    :class:`~hambatch.evaluation.truth.Truth`; ``leak_check``; the figures of
     :func:`~hambatch.evaluation.measures.evaluate`; the challenge's, the bins of
     the reliability diagram, ROC curves and subgroups; ``intervals`` of
     :func:`~hambatch.evaluation.bootstrap.bootstrap_intervals` and what they
@@ -48,12 +53,12 @@ def compare(
 
     Raises InputError if a table cannot be used, no image was scored, or one was trained on.
     """
-    labels = read_truth(truth, split)
-    joined = join_scored(labels, truth, read_predictions(predictions), predictions)
+    wanted = read_truth(truth, split, labels)
+    joined = join_scored(wanted, read_predictions(predictions), predictions)
     joined, leak_check = check_training(joined, predictions, truth, leaks)
     other = None
     if against is not None:
-        theirs = join_scored(labels, truth, read_predictions(against), against)
+        theirs = join_scored(wanted, read_predictions(against), against)
         theirs, their_check = check_training(theirs, against, truth, leaks, second=True)
         other = {
             "predictions": _named(against),
@@ -67,9 +72,9 @@ def compare(
     return {
         "hambatch": __version__,
         "predictions": _named(predictions),
-        "truth": {**_named(truth), "split": split},
+        "truth": {**_named(truth), "split": split, **wanted.columns, "map": wanted.map},
         "class_order": list(CLASSES),
-        "counts": joined.counts,
+        "counts": joined.counts | wanted.left_out,
         "leak_check": leak_check,
         **evaluate(sample.truth, sample.predicted, sample.probabilities),
         ISIC: isic_figures(sample),
@@ -93,8 +98,11 @@ def _paired(first: Joined, second: Joined, path: Path, against: Path) -> dict[st
     ``n`` images in common; how many only one of the two scored, ``only_first`` and
     ``only_second``; and :func:`~hambatch.evaluation.bootstrap.paired_figures`.
     """
-    ids, other_ids = (joined.images["image_id"].to_numpy(str) for joined in (first, second))
+    ids, other_ids = (joined.images["truth_id"].to_numpy(str) for joined in (first, second))
     common, mine, theirs = np.intersect1d(ids, other_ids, return_indices=True)
+    # In the order of the image_ids, so that the draws are those of a truth of plain ids.
+    order = np.argsort(first.images["image_id"].to_numpy(str)[mine])
+    mine, theirs = mine[order], theirs[order]
     if not common.size:
         raise InputError(
             f"{against}: found no image that {path} scored as well, such as {str(ids[0])!r}; "

@@ -2,19 +2,22 @@
 
 import shlex
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hambatch.errors import InputError
+from hambatch.evaluation.ids import apart
 from hambatch.evaluation.tables import NEXT_PREDICTIONS, read_text_table
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import sources_of
 from hambatch.scoring.record import options_of
 from hambatch.scoring.recorded_sources import recorded_sources
 from hambatch.sources.entry import Entry
+from hambatch.sources.kept_files import KeptFiles
 from hambatch.sources.listing import find_images_named, list_sources
 from hambatch.sources.reading import Item, fetch
 from hambatch.sources.reading_order import in_reading_order
@@ -54,16 +57,22 @@ def files_in(
 
     Raises InputError if the sources hold none of them.
     """
-    sources = sources_of(words, options_of(record["options"]) if record else ScoreOptions())
-    wanted = dict(zip(images["image_id"], images["sha256"], strict=True))
-    files, own = Files(), dict[str, str]()
-    for image_id, item in _with_ids(sources, wanted):
-        file = fetch(item)
+    options = options_of(record["options"]) if record else ScoreOptions()
+    sources = sources_of(words, replace(options, keep_ids=False))
+    wanted: dict[str, list[tuple[str, str, str]]] = {}
+    known = ("image_id", "sha256", "path")
+    for file_id, *one in zip(images["file_id"], *(images[c] for c in known), strict=True):
+        wanted.setdefault(file_id, []).append((one[0], one[1], one[2]))
+    files, own, kept = Files(), dict[str, str](), KeptFiles()
+    for name, file_id, item in _with_ids(sources, wanted):
+        file = fetch(item, files=kept)
         if file.problem:
             continue  # no file of an image that was scored
-        if wanted[image_id] in ("", file.sha256):
-            files[file.sha256] = item
-            own.setdefault(image_id, file.sha256)
+        several = len(wanted[file_id]) > 1
+        for image_id, sha256, path in wanted[file_id]:
+            if sha256 == file.sha256 or not (sha256 or (several and apart(path, name))):
+                files[file.sha256] = item
+                own.setdefault(image_id, file.sha256)
     if not files:
         raise InputError(
             f"--images {shlex.join(map(str, words))}: found none of the {len(images)} evaluated "
@@ -75,13 +84,13 @@ def files_in(
     return images.assign(sha256=found), files
 
 
-def _with_ids(sources: Sources, wanted: Mapping[str, str]) -> Iterator[tuple[str, Item]]:
-    """List the images of sources as `score` does, and yield those with one of these ids."""
+def _with_ids(sources: Sources, wanted: Container[str]) -> Iterator[tuple[str, str, Item]]:
+    """List the images of sources as `score` does; yield name, id and item of those wanted."""
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
         listed = list_sources(sources, Path(place) / "listing").entries()
         for entry, item in _in_order(sources, listed):
             if (image_id := image_id_of(entry.name)) in wanted:
-                yield image_id, item
+                yield entry.name, image_id, item
 
 
 def _in_order(sources: Sources, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Item]]:

@@ -82,6 +82,7 @@ def _with_keys(
 ) -> pd.DataFrame:
     """Add what the images are compared by, as far as it is known.
 
+    Training images are known by the name of their file: ``file_id``, not the truth's id of a path.
     ``words`` name sources of the images. A split table tells the lesion and the hash of images that
     have none, and its images and those of the run are looked for where the records say.
     """
@@ -91,7 +92,7 @@ def _with_keys(
     if training is not None and training.file is not None:
         known = training.images.set_index("image_id")
         for column in ("lesion_id", "sha256"):
-            theirs = images["image_id"].map(known[column]).fillna("")
+            theirs = images["file_id"].map(known[column]).fillna("")
             images = images.assign(**{column: images[column].mask(images[column] == "", theirs)})
         files |= training.files
         if by.record is not None:
@@ -100,7 +101,9 @@ def _with_keys(
         images, found = files_in(images, words, by.record)
         files |= found
     wanted = set(images["sha256"])
-    return with_keys(images, pictures_of({k: file for k, file in files.items() if k in wanted}))
+    pictures = pictures_of({k: file for k, file in files.items() if k in wanted})
+    by_file = images.assign(image_id=images["file_id"])
+    return with_keys(by_file, pictures).assign(image_id=images["image_id"])
 
 
 def _found(images: pd.DataFrame, training: Training, by: ScoredBy, leaking: int) -> dict[str, Any]:

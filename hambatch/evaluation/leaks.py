@@ -46,9 +46,10 @@ def same(column: str) -> Check:
 
 def known_pair(evaluated: pd.DataFrame, trained: pd.DataFrame) -> list[Leak]:
     """Find photographs of one lesion that HAM10000 lists under two lesion ids."""
-    partner = {canonical_id(a): canonical_id(b) for one in KNOWN_PAIRS for a, b in (one, one[::-1])}
+    both = [pair for one in KNOWN_PAIRS for pair in (one, one[::-1])]
+    partner = {hashed(canonical_id(a)): canonical_id(b) for a, b in both}
     known = set(trained["image"])
-    pairs = [(image, partner.get(image, "")) for image in evaluated["image_id"]]
+    pairs = zip(evaluated["image_id"], evaluated["image"].map(partner).fillna(""), strict=True)
     return [Leak(image, other) for image, other in pairs if other and hashed(other) in known]
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hambatch.evaluation.labels import counted
 from hambatch.evaluation.leaks import SAME_BYTES, SAME_LESION, SAME_PICTURE
-from hambatch.system.text import first_names
+from hambatch.system.text import first_names, plural
 
 HEADLINES = {
     "accuracy": "accuracy",
@@ -159,6 +160,26 @@ def coverage(counts: dict[str, Any]) -> list[str]:
     return lines
 
 
+def left_out(counts: dict[str, Any]) -> list[str]:
+    """Say which rows of the truth are not evaluated, as they have none of the seven classes."""
+    lines = []
+    if others := counts.get("other_classes"):
+        number_of = plural(sum(others.values()), "image")
+        lines.append(f"{number_of} of other classes left out: {counted(others.items())}")
+    if unlabelled := counts.get("unlabelled"):
+        lines.append(f"{plural(unlabelled, 'image')} without a label left out")
+    return lines
+
+
+def mapped(truth: dict[str, Any]) -> list[str]:
+    """Say which labels were mapped to which class."""
+    labels: dict[str, list[tuple[str, int]]] = {}
+    for label, found in truth["map"].items():
+        labels.setdefault(found["class"], []).append((label, found["images"]))
+    parts = [f"{name} from {counted(labels[name])}" for name in sorted(labels)]
+    return [f"labels mapped: {'; '.join(parts)}"] if parts else []
+
+
 def format_report(report: dict[str, Any]) -> str:
     """Lay out an evaluation as a few lines and two tables.
 
@@ -167,7 +188,11 @@ def format_report(report: dict[str, Any]) -> str:
     """
     intervals = report.get("intervals", {})
     lines = [leak_check(report["leak_check"])] if "leak_check" in report else []
-    lines += coverage(report["counts"]) if "counts" in report else [f"{report['n']} images"]
+    if "counts" in report:
+        counts, truth = report["counts"], report["truth"]
+        lines += [*coverage(counts), *left_out(counts), *mapped(truth)]
+    else:
+        lines.append(f"{report['n']} images")
     lines.append("")
     for key, name in HEADLINES.items():
         interval = span(intervals.get(key))

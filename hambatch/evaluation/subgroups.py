@@ -11,7 +11,7 @@ from hambatch.evaluation.join import Joined
 from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.ranking import rank, roc_area
 from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, drawn, nested, once
-from hambatch.evaluation.tables import PATIENT_COLUMNS
+from hambatch.evaluation.truth import PATIENT_COLUMNS
 
 SMALL = 20
 """Fewer images than this are too few to conclude from, and are marked."""

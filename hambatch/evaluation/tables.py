@@ -1,4 +1,4 @@
-"""The tables that `evaluate` reads: predictions and truth, every cell text until it is checked."""
+"""The predictions that `evaluate` reads; every cell of a table is text until it is checked."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 10_000
 
 
 def read_text_table(path: Path, next_step: str, columns: Iterable[str] = ()) -> TextTable:
-    """Read delimited text, or by its suffix Parquet or JSON lines, whose null is an empty cell.
+    """Read delimited text, or by its suffix Parquet, JSON lines or Excel; null is an empty cell.
 
     ``columns`` are the names that the caller knows: see :meth:`TextTable.holding`.
 
@@ -31,7 +31,7 @@ def read_text_table(path: Path, next_step: str, columns: Iterable[str] = ()) -> 
     InputError
         If the file cannot be read as such a table, or has no rows.
     MissingDependency
-        If it is Parquet, and pyarrow is not installed.
+        If it is Parquet or Excel, and pyarrow or openpyxl is not installed.
     """
     kind = format_of(path)
     if kind in ("csv", "tsv"):
@@ -126,67 +126,3 @@ def _probabilities(
 
 def _classes_at(positions: NDArray[np.int64]) -> pd.Series:
     return pd.Series(np.array(CLASSES, dtype=object)[positions], dtype=str)
-
-
-PATIENT_COLUMNS = ("age", "sex", "localization", "dx_type")
-"""What HAM10000's metadata say of a lesion, for figures of subgroups."""
-
-NEXT_TRUTH = (
-    "give --truth a table with columns image_id and dx, such as the split.csv of "
-    "hambatch prepare HAM10000_DIR --out split.csv"
-)
-
-
-def read_truth(path: Path, split: str | None = None) -> pd.DataFrame:
-    """Read and check the truth.
-
-    Parameters
-    ----------
-    path
-        A table with the columns ``image_id`` and ``dx`` (any others may follow), or
-        ``image`` and the seven ISIC columns, exactly one of them 1 in a row.
-    split
-        Keep only the rows with this value in their ``split`` column.
-
-    Returns
-    -------
-    The text columns ``image_id`` and ``dx``, and ``lesion_id`` and those of ``PATIENT_COLUMNS``
-    where they are known, empty where a value is missing; one row an image, in file order.
-
-    Raises InputError if the file is no such table, an image_id is empty or repeated, a diagnosis is
-    unknown, or the split does not exist.
-    """
-    metadata = (LESION, *PATIENT_COLUMNS)
-    columns = ("image_id", "dx", "split", *metadata, "image", *ISIC_COLUMNS)
-    table = read_text_table(path, NEXT_TRUTH, columns)
-    if table.has(["image_id", "dx"]):
-        column, dx = "image_id", table.rows["dx"].str.strip()
-        table.check("dx", dx.isin(CLASSES), f"one of {' '.join(CLASSES)}", column)
-    elif table.has(["image", *ISIC_COLUMNS]):
-        column, dx = "image", _from_one_hot(table)
-    else:
-        raise table.columns_refused(f"image_id and dx, or image and {' '.join(ISIC_COLUMNS)}")
-    ids = table.rows[column].str.strip().map(canonical_id)
-    table.check_ids(ids, column)
-    truth = pd.DataFrame({"image_id": ids, "dx": dx})
-    for name in metadata:
-        if table.has([name]):
-            truth[name] = table.known_in(name)
-    return truth if split is None else truth[_in_split(table, split)].reset_index(drop=True)
-
-
-def _from_one_hot(table: TextTable) -> pd.Series:
-    values = np.column_stack([table.numbers_in(name.upper()) for name in CLASSES])
-    one_hot = np.isin(values, (0, 1)).all(axis=1) & (values.sum(axis=1) == 1)
-    table.check("image", one_hot, f"a 1 in one of {' '.join(ISIC_COLUMNS)}, 0 elsewhere", "image")
-    return _classes_at(values.argmax(axis=1))
-
-
-def _in_split(table: TextTable, split: str) -> pd.Series:
-    if not table.has(["split"]):
-        raise table.columns_refused(f"a column split, for --split {split}")
-    chosen = table.rows["split"] == split
-    if not chosen.any():
-        found = ", ".join(sorted(table.rows["split"].unique()))
-        raise table.refused(f"splits {found}", f"rows of --split {split}")
-    return chosen

@@ -3,6 +3,7 @@ import json
 from click.testing import CliRunner
 
 from hambatch.cli import hambatch
+from hambatch.cli.parameters import LabelAndClass
 from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
 from hambatch.errors import ExitCode, InputError
 
@@ -109,6 +110,26 @@ def test_an_isic_pair_is_compared(tmp_path):
     (tmp_path / "submission.csv").write_text(f"{header}\na,0.9,0.1,0,0,0,0,0\nb,0.8,0.2,0,0,0,0,0")
     result = invoke(tmp_path / "submission.csv", tmp_path / "truth.csv", "--json")
     assert json.loads(result.stdout)["accuracy"] == 0.5
+
+
+def test_a_clinics_own_labels_are_mapped_by_options(tmp_path):
+    predictions, _ = write_inputs(tmp_path)
+    clinic = tmp_path / "clinic.csv"
+    clinic.write_text("Datei;Diagnose\ni00.JPG;Naevus\ni11.JPG;melanoma\ni01.JPG;scc\ni02.JPG;\n")
+    columns = ("--id-column", "datei", "--label-column", "diagnose", "--map", "melanoma=mel")
+    result = invoke(predictions, clinic, *columns, "--map", "naevus=NV")
+    assert "add --map scc=CLASS" in str(result.exception)
+    excluded = ("--exclude-other-classes", "--exclude-unlabelled", "--json")
+    report = json.loads(
+        invoke(predictions, clinic, *columns, "--map", "naevus=NV", *excluded).stdout
+    )
+    assert (report["n"], report["accuracy"]) == (2, 1)
+    assert (report["counts"]["other_classes"], report["counts"]["unlabelled"]) == ({"scc": 1}, 1)
+    from_variable = LabelAndClass().split_envvar_value("Spitz nevus=nv;T1a, melanoma=mel")
+    assert from_variable == ["Spitz nevus=nv", "T1a, melanoma=mel"]
+    result = invoke(predictions, clinic, *columns, "--map", "naevus=nevus")
+    assert result.exit_code == 2
+    assert "'naevus=nevus' is not LABEL=CLASS" in result.output
 
 
 def test_a_missing_file_and_a_blocked_folder_are_input_errors(tmp_path):

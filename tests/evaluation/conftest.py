@@ -30,3 +30,13 @@ def engine(tmp_path, data):
     del raw["files"][TRAINING_IMAGES]
     rewrite(folder / "engine.json", raw)
     return folder
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(*lines):
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write

@@ -4,9 +4,10 @@ import os
 import pandas as pd
 import pytest
 
-from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
+from hambatch.engines.classes import ISIC_COLUMNS
 from hambatch.errors import InputError
-from hambatch.evaluation.tables import P_COLUMNS, read_predictions, read_truth
+from hambatch.evaluation.tables import P_COLUMNS, read_predictions
+from hambatch.evaluation.truth import read_truth
 from hambatch.sinks.formats import open_table
 from hambatch.system.text import image_id_of
 from hambatch.types import Row
@@ -14,16 +15,6 @@ from hambatch.types import Row
 SCORE = ",".join(["image", "status", "prediction", *P_COLUMNS])
 ISIC = ",".join(["image", *ISIC_COLUMNS])
 ZEROS = ",0" * 7
-
-
-@pytest.fixture
-def table(tmp_path):
-    def write(*lines):
-        path = tmp_path / "table.csv"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
-
-    return write
 
 
 @pytest.mark.parametrize(
@@ -47,19 +38,15 @@ def test_the_image_id_is_the_stem_of_the_last_component(image, image_id):
 
 def test_a_name_with_a_percent_sign_meets_itself(table):
     predictions = read_predictions(table(SCORE, "x/50%25AB.jpg,ok,nv" + ZEROS))["image_id"]
-    assert list(predictions) == list(read_truth(table("image_id,dx", "50%AB,nv"))["image_id"])
+    assert list(predictions) == list(read_truth(table("image_id,dx", "50%AB,nv")).rows["image_id"])
 
 
 def test_na_is_a_name_like_any_other(table):
-    assert list(read_truth(table("image_id,dx", "NA,nv", "null,mel"))["image_id"]) == ["NA", "null"]
+    assert list(read_truth(table("image_id,dx", "NA,nv", "null,mel")).rows["image_id"]) == [
+        "NA",
+        "null",
+    ]
     assert list(read_predictions(table(SCORE, "NA.jpg,ok,nv" + ZEROS))["image_id"]) == ["NA"]
-
-
-def test_one_hot_truth_is_read_in_the_order_of_its_own_columns(table):
-    rows = [f"i{k},{','.join('1.0' if j == k else '0.0' for j in range(7))}" for k in range(7)]
-    truth = read_truth(table(ISIC, *rows))
-    assert list(truth["dx"]) == [name.lower() for name in ISIC_COLUMNS]
-    assert list(truth.columns) == ["image_id", "dx"]
 
 
 def test_an_isic_submission_predicts_its_greatest_column(table):
@@ -82,7 +69,7 @@ def score_table(path, kind):
     return path
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "isic"])
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "xlsx", "isic"])
 def test_every_format_of_score_gives_the_same_predictions(kind, tmp_path):
     reference = read_predictions(score_table(tmp_path / "p.csv", "csv"))
     assert list(reference["status"]) == ["ok"] * 5 + ["failed"]
@@ -96,21 +83,11 @@ def test_every_format_of_score_gives_the_same_predictions(kind, tmp_path):
     assert list(found["status"]) == list(reference["status"])
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl", "isic"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl", "xlsx", "isic"])
 def test_names_like_formulas_meet_their_truth(kind, tmp_path, table):
     predictions = read_predictions(score_table(tmp_path / f"p.{kind}", kind))
-    truth = read_truth(table("image_id,dx", "ISIC-1,nv", "=1,nv", "@b;-c.d,nv", "NA,nv"))
+    truth = read_truth(table("image_id,dx", "ISIC-1,nv", "=1,nv", "@b;-c.d,nv", "NA,nv")).rows
     assert set(truth["image_id"]) <= set(predictions["image_id"])
-
-
-def test_a_truth_may_be_parquet_or_json_lines_too(tmp_path):
-    truth = pd.DataFrame({"image_id": ["a", "b"], "dx": ["nv", "mel"], "age": [40, None]})
-    one_hot = pd.DataFrame({"image": ["a"], **{name: [int(name == "NV")] for name in ISIC_COLUMNS}})
-    for frame in (truth, one_hot):
-        frame.to_parquet(tmp_path / "t.parquet")
-        frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
-        for name in ("t.parquet", "t.jsonl"):
-            assert list(read_truth(tmp_path / name)["dx"]) == list(truth["dx"])[: len(frame)]
 
 
 @pytest.mark.parametrize(
@@ -136,48 +113,6 @@ def test_json_lines_that_cannot_be_used_are_refused_by_name(tmp_path, changed, n
 def test_failed_rows_may_be_empty(table):
     found = read_predictions(table(SCORE, "a.jpg,failed,,,,,,,,", "b.jpg,ok,mel" + ZEROS))
     assert list(found["status"]) == ["failed", "ok"]
-
-
-def test_split_keeps_its_own_rows_and_lesions(table):
-    path = table("image_id,lesion_id,dx,split", "a,L1,nv,train", "b,L2,mel,test", "c,L2,mel,test")
-    truth = read_truth(path, "test")
-    assert truth.to_dict("list") == {
-        "image_id": ["b", "c"],
-        "dx": ["mel", "mel"],
-        "lesion_id": ["L2", "L2"],
-    }
-
-
-def test_what_the_metadata_say_of_a_patient_is_kept(table):
-    path = table("image_id,dx,age,sex,other", "a,nv,45.0, male ,x")
-    assert list(read_truth(path).columns) == ["image_id", "dx", "age", "sex"]
-    assert list(read_truth(path).iloc[0]) == ["a", "nv", "45.0", "male"]
-
-
-def test_a_byte_order_mark_is_no_part_of_the_header(table):
-    assert len(read_truth(table("\ufeffimage_id,dx", "a,nv"))) == 1
-
-
-@pytest.mark.parametrize(
-    ("lines", "named"),
-    [
-        (["image_id,dx", "a,nv", "b,scc"], ["row 2", "'b'", "'scc'", *CLASSES]),
-        (["image_id,dx", "a,nv", "b,nv", "a,mel"], ["several rows: a"]),
-        (["image_id,dx", ",nv"], ["row 1", "a name in every row"]),
-        (["image_id,dx"], ["no rows"]),
-        (["image_id,diagnosis", "a,nv"], ["image_id, diagnosis", "dx"]),
-        (["image_id,dx", "a,nv,extra"], ["more cells than the header"]),
-        ([ISIC, "a,1,1,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
-        ([ISIC, "a,0,0,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
-        ([ISIC, "a,1,x,0,0,0,0,0"], ["'a'", "a 1 in one of"]),
-    ],
-)
-def test_a_truth_that_cannot_be_used_is_refused_by_name(table, lines, named):
-    path = table(*lines)
-    with pytest.raises(InputError) as refused:
-        read_truth(path)
-    for words in (str(path), "wanted", "Next: ", *named):
-        assert words in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -214,16 +149,3 @@ def test_what_is_no_table_is_refused(read, tmp_path):
     for name in ("absent.csv", "absent.jsonl", "absent.parquet", *os.listdir(tmp_path), "."):
         with pytest.raises(InputError, match="Next: "):
             read(tmp_path / name)
-
-
-@pytest.mark.parametrize(
-    ("split", "named"), [("val", "splits test, train"), ("Test", "rows of --split Test")]
-)
-def test_a_split_that_is_not_there_is_refused(table, split, named):
-    with pytest.raises(InputError, match=named):
-        read_truth(table("image_id,dx,split", "a,nv,train", "b,nv,test"), split)
-
-
-def test_a_split_of_a_table_without_splits_is_refused(table):
-    with pytest.raises(InputError, match="a column split"):
-        read_truth(table("image_id,dx", "a,nv"), "test")
