@@ -112,8 +112,8 @@ def as_text(document: dict[str, Any], out: Path) -> str:
         f"{encode_name(str(out))}: {counts['images']} images, {counts['explained']} explained, "
         f"{counts['failed']} failed ({document['engine']['name']}, {document['backend']})"
     ]
-    table, engine = document["table"], document["engine"]
-    if table and table["engine_json_sha256"] != engine["engine_json_sha256"]:
+    table = document["table"]
+    if _is_of_another_engine(document):
         lines.append("  the table was scored with another engine, or another state of this one")
     explained = [one for one in document["images"] if one["status"] == "ok"]
     if table and explained:
@@ -129,3 +129,14 @@ def as_text(document: dict[str, Any], out: Path) -> str:
     reasons = Counter(one["reason"] for one in document["images"] if one["status"] != "ok")
     lines += [f"  failed: {n} x {reason}" for reason, n in reasons.most_common(SHOWN)]
     return "\n".join(lines)
+
+
+def has_warning(document: dict[str, Any]) -> bool:
+    """Tell whether maps and table disagree: by the engine, or by the class of an image."""
+    explained = (one for one in document["images"] if one["status"] == "ok")
+    return _is_of_another_engine(document) or any(one["other_label"] for one in explained)
+
+
+def _is_of_another_engine(document: dict[str, Any]) -> bool:
+    table, key = document["table"], "engine_json_sha256"
+    return bool(table) and table[key] != document["engine"][key]

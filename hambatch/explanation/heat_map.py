@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.engines.classes import NAMES
-from hambatch.pipelines.header import orientation_of, read_header
+from hambatch.pipelines.formats.stated import Unreadable
+from hambatch.pipelines.formats.table import Format, format_of
+from hambatch.pipelines.header import read_header
+from hambatch.pipelines.orientation import orientation_of
 from hambatch.sources.content import PNG_START
 from hambatch.system.plotting import ORANGE, new_figure, png
 from hambatch.types import Row
@@ -68,6 +71,8 @@ def shown_size(content: bytes, *, exif_orientation: bool) -> tuple[int, int] | N
 
     ``exif_orientation``: whether the engine's preprocessing turns images upright.
     """
+    if other := format_of(content):
+        return _shown_size_of(other, content, exif_orientation)
     header = read_header(content)
     if header is None or header.odd_exif or not header.pixels:
         return None
@@ -75,6 +80,15 @@ def shown_size(content: bytes, *, exif_orientation: bool) -> tuple[int, int] | N
     if exif_orientation and header.exifs and orientation_of(_exif(content)) in LYING:
         return size[::-1]
     return size
+
+
+def _shown_size_of(other: Format, content: bytes, exif_orientation: bool) -> tuple[int, int] | None:
+    try:
+        found = other.stated(content)
+    except Unreadable:
+        return None
+    size = found.width, found.height
+    return size[::-1] if exif_orientation and found.orientation in LYING else size
 
 
 def _exif(content: bytes) -> bytes:

@@ -44,7 +44,7 @@ class ScoreOptions:
     force: bool = False
     model_cache: bool = True
     batch_size: Annotated[int, Meta(ge=1, le=1024)] = 64
-    threads: Annotated[int, Meta(ge=0, le=10**6)] = 0
+    threads: Threads = 0
     streams: Threads = 0
     decode_threads: Threads = 0
     readers: Annotated[int, Meta(ge=1, le=256)] = 2

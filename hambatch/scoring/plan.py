@@ -27,6 +27,8 @@ ON_CPU, ON_GPU = "openvino", "tensorrt"
 
 BACKENDS_OF_CPU = (ON_CPU, "keras")
 
+BACKENDS = (AUTO, *BACKENDS_OF_CPU, ON_GPU)
+
 FOR_GPU = ("nvidia.dali", "tensorrt", "pycuda")
 """Packages without which ``auto`` does not look for a GPU."""
 
@@ -83,11 +85,12 @@ def place(device: str, backend: str, probe: Callable[[], Probe] | None = None) -
     Raises
     ------
     InputError
-        If ``device`` is none of these, or the backend does not compute there.
+        If one of them is none of these, or the backend does not compute on the device.
     BackendError
         If a GPU is wanted that is not there, or several of different models.
     """
     numbers, probe = numbers_in(device), probe or probe_gpus
+    _refuse_unknown(backend)
     if backend in BACKENDS_OF_CPU:
         if device not in (AUTO, CPU):
             raise _elsewhere(backend, "CPU", device, ON_GPU)
@@ -106,6 +109,14 @@ def place(device: str, backend: str, probe: Callable[[], Probe] | None = None) -
     gpus = tuple(chosen_gpu(found, number) for number in numbers or (0,))
     _refuse_different(gpus)
     return Placement(ON_GPU, gpus, f"as asked, {gpus[0].name}")
+
+
+def _refuse_unknown(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise InputError(
+            f"--backend is {excerpt(backend)!r}, wanted one of {', '.join(BACKENDS)}.\n"
+            "Next: --backend auto"
+        )
 
 
 def numbers_in(device: str) -> tuple[int, ...]:
@@ -273,6 +284,17 @@ def _with_tensorrt_plan(
     return placement
 
 
+def _limits(options: ScoreOptions) -> Limits:
+    return Limits(
+        max_bytes=int(options.max_megabytes * 1e6),
+        max_pixels=int(options.max_megapixels * 1e6),
+        salvage_truncated=options.salvage_truncated,
+        min_side=options.min_side,
+        max_aspect=options.max_aspect,
+        all_formats=options.all_formats,
+    )
+
+
 def _jobs(
     engine: Path,
     options: ScoreOptions,
@@ -282,14 +304,7 @@ def _jobs(
 ) -> dict[str, Job]:
     """Make the job of every device, and of the CPU, which scores the rest if every GPU fails."""
     shared = share_cores(options.threads, options.streams, options.decode_threads)
-    limits = Limits(
-        max_bytes=int(options.max_megabytes * 1e6),
-        max_pixels=int(options.max_megapixels * 1e6),
-        salvage_truncated=options.salvage_truncated,
-        min_side=options.min_side,
-        max_aspect=options.max_aspect,
-        all_formats=options.all_formats,
-    )
+    limits = _limits(options)
     job = partial(
         Job,
         engine=engine,

@@ -23,7 +23,8 @@ from hambatch.scoring.journal.begun import DeviceHistory, survey_of
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import numbers_in
 from hambatch.scoring.runner import Run
-from hambatch.sinks.publish import carried_by, carried_in, stopped_path
+from hambatch.sinks.dicom_sr_table import Reporting
+from hambatch.sinks.publish import carried_by, carried_in, reported_by, stopped_path
 from hambatch.system.cpu import available_cores
 from hambatch.system.files import open_regular, write_json
 from hambatch.system.packages import library_versions
@@ -128,6 +129,7 @@ def describe_run(
     changes: ChangedSince,
     timing: dict[str, Any],
     update: dict[str, Any] | None = None,
+    reporting: Reporting | None = None,
 ) -> dict[str, Any]:
     """Everything the record says, in the order in which it is read."""
     plan, devices = run.plan, run.journal.devices
@@ -139,6 +141,7 @@ def describe_run(
             "file": encode_name(run.out.name),
             "sha256": output_sha256,
             **carried_by(run.listing.columns),
+            **reported_by(reporting),
         },
         "counts": tally.to_json(),
         "not_scored": asdict(run.listing.survey),
@@ -146,7 +149,7 @@ def describe_run(
         **({} if update is None else {"update": update}),
         "sentinels": run.devices.sentinels(),
         "double_check": double_check.summary(plan.used.double_check, run.devices.twice()),
-        "engine": _engine(run),
+        "engine": engine_used(run),
         "precision": asdict(plan.choice),
         "calibration": {
             "temperature": temperature_of(as_wanted(run.engine.manifest, plan.used.calibration))
@@ -182,7 +185,7 @@ def write_stopped(run: Run, error: WrongScores) -> None:
             "why": str(error),
             "suspect_rows": [encode_name(n) for k, n in enumerate(run.listing) if k in suspect],
             "sentinels": run.devices.sentinels(),
-            "engine": _engine(run),
+            "engine": engine_used(run),
             "precision": asdict(run.plan.choice),
             "fingerprint": _fingerprint(run),
             "versions": library_versions(),
@@ -205,7 +208,8 @@ def _engine_named(run: Run) -> str:
     return named if installed else str(folder)
 
 
-def _engine(run: Run) -> dict[str, Any]:
+def engine_used(run: Run) -> dict[str, str]:
+    """Name the engine and the graph that a run scores with, each with its sha256."""
     manifest = run.engine.manifest
     variant = manifest.variant(graph_precision(run.plan.choice.used))
     return {

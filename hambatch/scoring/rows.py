@@ -137,6 +137,20 @@ def rows_of(
     manifest: Manifest,
     watch: Watch,
 ) -> Iterator[tuple[int, list[IndexedRow]]]:
+    """Yield the rows of images of sources, as :func:`rows_of_items` does.
+
+    ``images`` are index and place of every image to score.
+    """
+    items = ((decode_name(entry.name), sources.item(index, entry)) for index, entry in images)
+    return rows_of_items(worker, items, manifest, watch)
+
+
+def rows_of_items(
+    worker: SupervisedWorker,
+    named: Iterable[tuple[str, Item]],
+    manifest: Manifest,
+    watch: Watch,
+) -> Iterator[tuple[int, list[IndexedRow]]]:
     """Yield how many files were answered, and the rows that are proven by now.
 
     Rows whose worker was lost before a sentinel went through their slot are left out: they
@@ -144,8 +158,8 @@ def rows_of(
 
     Parameters
     ----------
-    images
-        Index and place of every image to score; a name is kept in memory only until its row is
+    named
+        Name and item of every image to score; a name is kept in memory only until its row is
         there.
     manifest
         Its calibration, if it has one, is applied.
@@ -158,9 +172,9 @@ def rows_of(
     process = worker.started
 
     def items() -> Iterator[Item]:
-        for index, entry in images:
-            sent[index] = decode_name(entry.name)
-            yield sources.item(index, entry)
+        for name, item in named:
+            sent[item.index] = name
+            yield item
 
     for answer in worker.answers(watch.batches(items())):
         if process != worker.started:

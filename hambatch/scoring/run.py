@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hambatch.scoring.journal.rows import RowLog
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import RunPlan, plan_run, sources_of
 from hambatch.scoring.record import ChangedSince, Tally, describe_run, utc_now, write_stopped
+from hambatch.scoring.reports import check_reports, refuse_no_dicom, reporting_of
 from hambatch.scoring.runner import Progress, Run, score_missing
 from hambatch.scoring.signing import bind_key, is_sealed, read_key, settle_seal
 from hambatch.scoring.start import (
@@ -29,11 +30,13 @@ from hambatch.scoring.start import (
 )
 from hambatch.scoring.update.begin import begin_update
 from hambatch.scoring.update.finish import Updated, finish_update
+from hambatch.sinks.dicom_sr_table import Reporting
 from hambatch.sinks.formats import format_to_write
 from hambatch.sinks.isic_table import RepeatedId, repeated_ids, without_a_row
 from hambatch.sinks.publish import beside_update, drop_update, open_outputs, stopped_path
+from hambatch.sources.dicom.header import carried_with
 from hambatch.sources.listing import Listing
-from hambatch.system.files import followed, showing_refusals
+from hambatch.system.files import followed, making_parents, showing_refusals
 from hambatch.system.interrupts import stopping
 from hambatch.types import DoubleChecked, Row
 
@@ -45,8 +48,9 @@ class Outcome:
     ``out`` is the table, also where a symbolic link was named; ``kept`` rows come from earlier
     starts; ``changes`` are SOURCE's since the first of them; ``seconds`` are of this start. A
     submission has one row for every id: ``without_row`` counts the images whose id stands for
-    another one there. ``seal`` says what became of it; ``twice`` counts what this start computed
-    twice; ``updated`` is what a run with ``--update`` did.
+    another one there; where structured reports are written, ``without_report`` counts the scored
+    images that have none. ``seal`` says what became of it; ``twice`` counts what this start
+    computed twice; ``updated`` is what a run with ``--update`` did.
     """
 
     out: Path
@@ -59,12 +63,16 @@ class Outcome:
     seal: str = ""
     twice: DoubleChecked = field(default_factory=DoubleChecked)
     updated: Updated | None = None
+    without_report: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every image that is in SOURCE at the end was scored, as far as can be seen."""
+        """Whether every image that is in SOURCE at the end was scored, as far as can be seen.
+
+        Where reports are written, it has one too.
+        """
         seen_all = not self.listing.survey.unreadable and self.changes.none_missed
-        return not self.tally.failed and seen_all
+        return not (self.tally.failed or self.without_report) and seen_all
 
 
 def score(
@@ -80,6 +88,8 @@ def score(
     update: bool = False,
     rehash: float = 0.0,
     sign: Path | None = None,
+    mkdir: bool = False,
+    deliver: Callable[[Path], None] | None = None,
     progress: Progress | None = None,
     on_plan: Callable[[RunPlan], None] | None = None,
 ) -> Outcome:
@@ -102,6 +112,11 @@ def score(
         score all. ``rehash`` percent of the files that look as before are read all the same.
     sign
         The Ed25519 private key that seals table and record (:mod:`hambatch.sinks.seal`).
+    mkdir
+        Make the folders above ``out`` that are missing.
+    deliver
+        Called with the table when that is published, before its journal goes: until it returns,
+        the same command makes the table again.
     on_plan
         Called with the run plan, before anything is computed.
 
@@ -114,11 +129,15 @@ def score(
     """
     started, kind = (time.monotonic(), utc_now()), format_to_write(out, kind)
     out = followed(out)
-    check_output(out, kind, update=update)
+    check_output(out, kind, update=update, mkdir=mkdir)
+    check_reports(kind, keep_ids=options.keep_ids)
     key = read_key(sign, out)
     found = sources_of(sources, options, null=null)
     refuse_own_output(found, out)
-    with open_journal(out, journal_dir, forgotten=overwrite) as journal:
+    with (
+        making_parents(out) if mkdir else nullcontext(),
+        open_journal(out, journal_dir, forgotten=overwrite) as journal,
+    ):
         # A kill may have come before the seal: then the journal makes all three again.
         if retry_failed and is_published(journal, out) and (not key or is_sealed(out, key.public)):
             journal.clear()
@@ -142,13 +161,16 @@ def score(
             listing = journal.listing()
             with closing(rows or journal.rows(listing)) as log, _saying_what_is_kept(journal, log):
                 refuse_repeated_ids(listing, kind, found, plan.job.bounds)
+                refuse_no_dicom(listing, kind)
                 devices.add_sentinels(engine, journal.folder)
                 taking_part = (engine, journal, listing, log, devices)
                 run = Run(found, out, kind, plan, *taking_part, *started, key)
-                return _work_and_publish(run, progress)
+                return _work_and_publish(run, progress, deliver)
 
 
-def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
+def _work_and_publish(
+    run: Run, progress: Progress | None, deliver: Callable[[Path], None] | None
+) -> Outcome:
     kept = run.log.done
     with stopping("the batches under way") as stop:
         try:
@@ -162,13 +184,17 @@ def _work_and_publish(run: Run, progress: Progress | None) -> Outcome:
     changes = look_again(run)
     seconds = time.monotonic() - run.started
     left = _without_a_row(run)
-    tally, updated = _publish(run, changes, _timing(run, seconds, run.listing.count - kept), left)
+    reporting = reporting_of(run)
+    timing = _timing(run, seconds, run.listing.count - kept)
+    tally, updated = _publish(run, changes, timing, left, reporting)
     seal = settle_seal(run.out, run.key)
     stopped_path(run.out).unlink(missing_ok=True)
+    if deliver:
+        deliver(run.out)
     run.journal.done()
     twice = run.devices.twice()
     parts = (tally, run.listing, kept, changes, seconds, len(left), seal, twice, updated)
-    return Outcome(run.out, *parts)
+    return Outcome(run.out, *parts, reporting.missing if reporting else 0)
 
 
 def _without_a_row(run: Run) -> set[str]:
@@ -181,13 +207,17 @@ def _without_a_row(run: Run) -> set[str]:
 
 
 def _publish(
-    run: Run, changes: ChangedSince, timing: dict[str, Any], left: set[str]
+    run: Run,
+    changes: ChangedSince,
+    timing: dict[str, Any],
+    left: set[str],
+    reporting: Reporting | None,
 ) -> tuple[Tally, Updated | None]:
     """Turn the journal into the table and its record; after an update, say what it did."""
     tally, updating, updated = Tally(), run.journal.begun_with.updating, list[Updated]()
     others = beside_update(run.out) if updating else ()
     how = (run.out, run.kind, run.journal.staging, run.key, run.listing.columns, others)
-    with open_outputs(*how) as outputs:
+    with open_outputs(*how, reporting) as outputs:
         for row in _whole_rows(run):
             if row.image not in left:
                 outputs.write(row)
@@ -196,7 +226,7 @@ def _publish(
         def describe(sha256: str) -> dict[str, Any]:
             if updating:
                 updated.append(finish_update(run, updating, sha256, outputs.staged))
-            return _describe(run, tally, changes, timing, updated, sha256)
+            return _describe(run, tally, changes, timing, updated, sha256, reporting)
 
         outputs.describe = describe
     if not updating:
@@ -209,9 +239,12 @@ def _whole_rows(run: Run) -> Iterator[Row]:
     rows = run.log.rows(run.listing)
     if not run.listing.columns:
         return rows
-    nothing = (None,) * len(run.listing.columns)
+    count = len(run.listing.columns)
     images = zip(rows, run.listing.entries(), strict=True)
-    return (replace(row, carried=entry.carried or nothing) for row, entry in images)
+    return (
+        replace(row, carried=carried_with(row.reason, entry.carried, count))
+        for row, entry in images
+    )
 
 
 def _describe(
@@ -221,13 +254,15 @@ def _describe(
     timing: dict[str, Any],
     updated: Sequence[Updated],
     sha256: str,
+    reporting: Reporting | None,
 ) -> dict[str, Any]:
     """Make the record of the table that is about to appear, unless a file came to its path."""
     refuse_existing(run.journal, run.out, replace=False)
     run.log.sync()
     run.journal.note_table(sha256)
     update = asdict(updated[0]) if updated else None
-    return describe_run(sha256, run=run, tally=tally, changes=changes, timing=timing, update=update)
+    parts: dict[str, Any] = {"tally": tally, "changes": changes, "timing": timing}
+    return describe_run(sha256, run=run, **parts, update=update, reporting=reporting)
 
 
 def _timing(run: Run, seconds: float, images: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ from hambatch.scoring.plan import ON_GPU, RunPlan
 from hambatch.scoring.record import history_of, oldest_row_utc, options_of, read_record, utc_now
 from hambatch.scoring.signing import table_to_keep
 from hambatch.scoring.update.index import keep_stats
-from hambatch.sinks.formats import read_rows
+from hambatch.sinks.formats import read_rows, refuse_unfit
 from hambatch.sinks.isic_table import repeated_ids
 from hambatch.sinks.publish import beside_update, outputs_of, record_path, seal_path
 from hambatch.sources.images import refuse_no_images
@@ -38,6 +38,7 @@ from hambatch.system.files import refusing, sha256_of_file
 from hambatch.system.packages import require
 from hambatch.system.signing_keys import SigningKey
 from hambatch.system.text import encode_name
+from hambatch.system.workbook import openpyxl
 from hambatch.types import Row
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,10 @@ ROWS_AT_ONCE = 1000
 """Rows of a table that a retry copies into its journal at a time."""
 
 
-def check_output(out: Path, kind: str, *, update: bool = False) -> None:
+def check_output(out: Path, kind: str, *, update: bool = False, mkdir: bool = False) -> None:
     """Find an output that can never be written, before anything is made beside it.
+
+    ``mkdir``: its folder may be missing, if it can be made.
 
     Raises
     ------
@@ -59,6 +62,8 @@ def check_output(out: Path, kind: str, *, update: bool = False) -> None:
     """
     try:
         is_folder, has_parent = not out.name or out.is_dir(), out.parent.is_dir()
+        if mkdir and not os.path.lexists(out.parent):
+            has_parent = next(p for p in out.absolute().parents if os.path.lexists(p)).is_dir()
         beside = () if is_folder else _companions(out, update=update)
         blocked = [path for path in beside if path.exists() and not path.is_file()]
         linked = [path for path in beside if path.is_symlink()]
@@ -71,8 +76,14 @@ def check_output(out: Path, kind: str, *, update: bool = False) -> None:
         raise InputError(f"{out} is a device or a pipe, wanted a file.\nNext: name another --out")
     if is_folder or not has_parent:
         found = "is a folder" if is_folder else f"lies in {out.parent}, which is no folder"
-        make = "" if out.parent.exists() else f"mkdir -p {shlex.quote(str(out.parent))}, or "
+        make = f"add --mkdir, or mkdir -p {shlex.quote(str(out.parent))}, or "
+        make = "" if os.path.lexists(out.parent) or mkdir else make
         raise InputError(f"{out} {found}, wanted a file to write.\nNext: {make}name another --out")
+    _refuse_companions(blocked, linked)
+    _check_format(kind, update=update)
+
+
+def _refuse_companions(blocked: Sequence[Path], linked: Sequence[Path]) -> None:
     if blocked:
         raise InputError(
             f"{blocked[0]} is a folder, a device or a pipe, wanted a file of this run or nothing.\n"
@@ -84,6 +95,9 @@ def check_output(out: Path, kind: str, *, update: bool = False) -> None:
             f"{linked[0]} is a symbolic link, wanted a file of this run or nothing.\n"
             f"Next: rm {shlex.quote(str(linked[0]))}, or name another --out"
         )
+
+
+def _check_format(kind: str, *, update: bool) -> None:
     if update and kind == "isic":
         raise InputError(
             "a submission cannot be updated: it has neither status nor sha256.\n"
@@ -91,6 +105,8 @@ def check_output(out: Path, kind: str, *, update: bool = False) -> None:
         )
     if kind == "parquet":
         require("pyarrow", extra="parquet", purpose="a Parquet table")
+    if kind == "xlsx":
+        openpyxl()
 
 
 def refuse_own_output(sources: Sources, out: Path) -> None:
@@ -207,7 +223,7 @@ def begin(
         with table_to_keep(out, key) as kept:
             retry(journal, sources, engine, plan, kept, kind)
     else:
-        fresh(journal, sources, engine, plan, out, indexed=indexed)
+        fresh(journal, sources, engine, plan, out, kind, indexed=indexed)
 
 
 def fresh(
@@ -216,6 +232,7 @@ def fresh(
     engine: Engine,
     plan: RunPlan,
     out: Path,
+    kind: str,
     *,
     indexed: bool = False,
 ) -> None:
@@ -223,6 +240,7 @@ def fresh(
     journal.clear()
     listed_ns = time.time_ns()
     listing = list_for_run(sources, journal.listing_path, out)
+    refuse_unfit(listing, kind, out)
     stats = keep_stats(journal, sources, listing) if indexed else ""
     journal.begin(
         fingerprint_of(sources, listing, engine, plan),
@@ -292,8 +310,8 @@ def retry(
         without_limits(began),
         without_limits(now),
         f"{out} was made with other settings",
-        f"{_restored(began, now)},{_updated(began, now)} or add --overwrite to score all of it "
-        "again",
+        f"{_restored(began, now)},{_updated(began, now)} or add --overwrite instead of "
+        "--retry-failed to score all of it again",
     )
     refuse_stricter(options_of(record["options"]), plan.used, f"{out} was made with other limits")
     refuse_no_images(sources)
@@ -354,7 +372,8 @@ def refuse_changed(out: Path, found: str, wanted: str) -> None:
         raise InputError(
             f"{out} is not the table that {record_path(out).name} describes: "
             f"sha256 {found}, wanted {wanted}.\n"
-            f"Next: restore it, or add --overwrite to score all of it again"
+            "Next: restore it, or add --overwrite instead of --update or --retry-failed to score "
+            "all of it again"
         )
 
 

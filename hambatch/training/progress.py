@@ -15,14 +15,14 @@ LOG_EVERY_S = 30.0
 log = logging.getLogger(__name__)
 
 
-def log_to(stream: TextIO) -> None:
-    """Show what training logs, one timed line each."""
+def log_to(stream: TextIO | None, *, quiet: bool = False) -> None:
+    """Show what training logs, one timed line each; None: leave it to what shows all logs."""
     package = logging.getLogger("hambatch.training")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    package.handlers = [handler]
-    package.setLevel(logging.INFO)
-    package.propagate = False
+    package.handlers = [handler] if stream else []
+    package.setLevel(logging.WARNING if quiet else logging.INFO)
+    package.propagate = stream is None
 
 
 class Pace:

@@ -298,7 +298,7 @@ def test_only_failed_rows_are_scored_again(
     assert out.read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "xlsx"])
 def test_a_retry_may_lift_a_limit_in_other_formats_too(
     all_images: Path, whole: Path, tiny_engine: Path, tmp_path: Path, kind: str
 ) -> None:

@@ -12,6 +12,7 @@ from hambatch import __version__
 from hambatch.checks.doctor.findings import (
     BROKEN,
     DALI,
+    FOR_FORMATS,
     FOR_GPU,
     FOR_SCORING,
     FOR_TABLES,
@@ -102,6 +103,7 @@ def examine(show: Show) -> Examination:
         "scoring": lambda: examine_packages(FOR_SCORING),
         "dali": lambda: [examine_dali()],
         "engine": lambda: [examine_engine()],
+        "formats": lambda: examine_packages(FOR_FORMATS),
         "tables": lambda: examine_packages(FOR_TABLES),
         "gpu packages": lambda: examine_packages(FOR_GPU),
     }
@@ -113,7 +115,10 @@ def examine(show: Show) -> Examination:
         finally:
             for future in begun.values():
                 future.cancel()
-    in_order = ("scoring", "dali", "engine", "tables", "training", "gpus", "gpu packages")
+    in_order = (
+        *("scoring", "dali", "engine", "formats", "tables", "training", "gpus"),
+        "gpu packages",
+    )
     findings = tuple(blame([finding for name in in_order for finding in begun[name].result()]))
     return Examination(findings, tuple(abilities(findings)))
 
@@ -146,7 +151,9 @@ def abilities(findings: Sequence[Finding]) -> Iterator[Ability]:
     yield _needs(GPU, for_gpu, by_part, "all that it needs is there; no plan was tried")
     for_training = ["pandas", "matplotlib.figure", *(package.module for package in FOR_TRAINING)]
     yield _needs(TRAINING, for_training, by_part, "on the CPU")
-    for purpose, packages in groupby(FOR_TABLES, lambda package: package.needed_for):
+    for purpose, packages in groupby(
+        (*FOR_FORMATS, *FOR_TABLES), lambda package: package.needed_for
+    ):
         found = [by_part[package.module] for package in packages]
         why = f"by {', '.join(finding.name for finding in found)}"
         yield _needs(purpose, [finding.part for finding in found], by_part, why)

@@ -23,7 +23,8 @@ USABLE, MISSING, BROKEN = "usable", "missing", "broken"
 
 SCORING, GPU, TRAINING = "scoring", "scoring on a GPU", "training and export"
 TRUTH, PARQUET, PLOTS = "evaluation and splits", "Parquet tables", "plots"
-SEALS = "seals of tables"
+EXCEL, SEALS = "Excel tables", "seals of tables"
+DICOM, HEIC = "DICOM files and reports", "HEIC images"
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,23 @@ DALI = Package(
     "pip install nvidia-dali-cuda120",
 )
 
+INSTALL_DICOM = "pip install 'hambatch[dicom]'"
+
+FOR_FORMATS = (
+    Package("pydicom", ("pydicom",), DICOM, INSTALL_DICOM),
+    Package("openjpeg", ("pylibjpeg-openjpeg",), DICOM, INSTALL_DICOM),
+    Package("jpeg_ls", ("pyjpegls",), DICOM, INSTALL_DICOM),
+    Package("gdcm", ("python-gdcm",), DICOM, INSTALL_DICOM),
+    Package("highdicom", ("highdicom",), DICOM, INSTALL_DICOM),
+    Package("pillow_heif", ("pillow-heif",), HEIC, "pip install 'hambatch[heif]'"),
+)
+
 FOR_TABLES = (
     Package("pandas", ("pandas",), TRUTH, "pip install pandas"),
     Package("scipy", ("scipy",), TRUTH, "pip install scipy"),
     Package("jinja2", ("jinja2",), TRUTH, "pip install jinja2"),
     Package("pyarrow.parquet", ("pyarrow",), PARQUET, "pip install 'hambatch[parquet]'"),
+    Package("openpyxl", ("openpyxl",), EXCEL, "pip install 'hambatch[xlsx]'"),
     Package("matplotlib.figure", ("matplotlib",), PLOTS, "pip install 'hambatch[plot]'"),
     Package(
         "cryptography.hazmat.primitives.asymmetric.ed25519",

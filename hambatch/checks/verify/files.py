@@ -13,7 +13,9 @@ from hambatch.checks.verify.row import carried_differences
 from hambatch.checks.verify.table import Difference
 from hambatch.sinks.publish import outputs_of
 from hambatch.sources.archives.reading import Archives
+from hambatch.sources.dicom.header import carried_with
 from hambatch.sources.entry import Entry
+from hambatch.sources.kept_files import KeptFiles
 from hambatch.sources.listing import Listing, list_sources
 from hambatch.sources.reading import Bounds, Fetched, Item, fetch
 from hambatch.sources.reading_order import in_reading_order
@@ -23,6 +25,8 @@ from hambatch.types import Row
 
 Progress = Callable[[Iterable[Difference | None], int], Iterable[Difference | None]]
 """Wraps the stream of compared files to show how far it is."""
+
+ROW_WITHOUT_FILE = "row without a file"
 
 READERS = 4
 
@@ -50,7 +54,7 @@ def compare_files(
     for name, why in sorted(listing.survey.unreadable.items()):
         yield Difference(decode_name(name), "folder cannot be read now", found=why)
     with closing(Archives()) as archives:
-        fetched = partial(fetch, bounds=bounds, archives=archives)
+        fetched = partial(fetch, bounds=bounds, archives=archives, files=KeptFiles())
         compared = _compared(rows, listing, sources, partial(_compare_bytes, sources, fetched))
         yield from filter(None, progress(compared, listing.count))
 
@@ -62,7 +66,7 @@ def _compared(
     compare: Callable[[Entry, Row | None], Difference | None],
 ) -> Iterator[Difference | None]:
     """Yield, for every listed file and every row without one, a difference or None."""
-    seen, nothing = set(), (None,) * len(listing.columns)
+    seen, count = set(), len(listing.columns)
     waiting = (entry for _, entry in in_reading_order(enumerate(listing.entries())))
     with ThreadPoolExecutor(READERS) as pool:
         while images := list(islice(waiting, READ_AT_ONCE)):
@@ -72,7 +76,8 @@ def _compared(
             yield from pool.map(compare, images, found)
             for entry, row in zip(images, found, strict=True):
                 if row and listing.columns:
-                    yield from carried_differences(row, entry.carried or nothing)
+                    cells = carried_with(row.reason, entry.carried, count)
+                    yield from carried_differences(row, cells)
     source, entries = sources.only_folder, lru_cache(maxsize=FOLDERS_KEPT)(_entries)
     for name, row in rows.items():
         if name in seen:
@@ -81,7 +86,7 @@ def _compared(
             # Earlier versions gave rows to files that are left out now, thumbnails for one.
             yield compare(Entry(encode_name(name)), row)
         else:
-            yield Difference(name, "row without a file", row.sha256 or row.reason)
+            yield Difference(name, ROW_WITHOUT_FILE, row.sha256 or row.reason)
 
 
 def _is_there(source: Path, name: str, entries: Callable[[str], frozenset[str]]) -> bool:

@@ -14,7 +14,7 @@ from hambatch.engines.manifest import Sha256
 from hambatch.engines.precision import graph_precision
 from hambatch.pipelines.options import RULES
 from hambatch.scoring.journal.begun import DeviceHistory
-from hambatch.scoring.journal.fingerprint import PIPELINE
+from hambatch.scoring.journal.fingerprint import PIPELINE, rules_of_decoding
 from hambatch.scoring.plan import ON_GPU
 from hambatch.scoring.record import ChangedSince, Tally, history_of, update_in
 from hambatch.sinks.publish import CARRIED, changes_path, index_path
@@ -38,9 +38,20 @@ _Version = Annotated[str, Meta(pattern=r"^\d[\w.+-]*\Z")]
 
 
 @dataclass(frozen=True)
+class _Reports:
+    """Counts of scored images with a structured report and without, and what wrote them."""
+
+    written: _Count
+    missing: _Count
+    highdicom: _Version
+    pydicom: _Version
+
+
+@dataclass(frozen=True)
 class _Output:
     file: Annotated[str, Meta(min_length=1)]
     sha256: Sha256
+    reports: _Reports | None = None
 
 
 @dataclass(frozen=True)
@@ -263,13 +274,16 @@ def _within(record: dict[str, Any], form: _Form) -> Pairs:
         "sentinels.every": (form.sentinels.every, options.get("sentinel_every", 1)),
         "options.tta": (options.get("tta", 1), backend.get("tta", 1)),
         "options.follow_symlinks": (options["follow_symlinks"], listing.get("follow_symlinks")),
+        "options.keep_ids": (options.get("keep_ids", False), listing.get("keep_ids", False)),
         "options.archives": (options.get("archives", False), listing.get("archives", False)),
     }
-    rules = ran.get(PIPELINE, {}).get("rules", 1)
-    if rules not in range(1, RULES + 1):
-        pairs[f"fingerprint.{PIPELINE}.rules"] = rules, f"1 to {RULES}"
+    if rules_of_decoding(ran) not in range(1, RULES + 1):
+        pairs[f"fingerprint.{PIPELINE}.rules"] = ran[PIPELINE]["rules"], f"1 to {RULES}"
     if form.update:
         pairs["update"] = form.update.images, record["counts"].get("images")
+    if reports := form.output.reports:
+        scored = record["counts"].get("scored")
+        pairs["output.reports"] = reports.written + reports.missing, scored
     if form.double_check:
         given = options.get("double_check", 0.0)
         pairs["double_check.percent"] = form.double_check.percent, given

@@ -12,35 +12,42 @@ from hambatch.engines.manifest import Manifest
 from hambatch.engines.precision import cpu_precision
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.pipelines.header import NO_IMAGE
+from hambatch.scoring.journal.fingerprint import rules_of_decoding
 from hambatch.scoring.plan import ON_CPU, ON_GPU
 from hambatch.scoring.record import history_of
-from hambatch.sources.reading import OTHER_SHA256, OUTSIDE
+from hambatch.sources.reading import OTHER_IDENTIFIERS, OTHER_SHA256, OUTSIDE
 from hambatch.types import Row
 
 NOT_READ = (
     *("cannot be read: ", OUTSIDE, "changed while it was read", "too large: "),
-    *("archive ", "member "),
+    *("archive ", "member ", "too many frames: "),
 )
 """How the reason of a row begins whose file was not read whole: it has no sha256."""
 
 REASONS = (
     *NOT_READ,
     OTHER_SHA256,
-    NO_IMAGE,
+    OTHER_IDENTIFIERS,
+    *NO_IMAGE,
     "empty file",
     "the header says ",
     "animated PNG of ",
+    "animated WebP of ",
     "PNG with ",
     "JPEG of ",
     "JPEG with ",
     "lossless JPEG is ",
     "hierarchical JPEG is ",
+    *("BMP of ", "GIF whose ", "TIFF of ", "TIFF with ", "JPEG 2000 of "),
+    *("HEIC of ", "HEIC with ", "AVIF of ", "AVIF with ", "HEIF of "),
+    "no decoder for ",
     "too small: ",
     "too narrow: ",
     "incomplete: ",
     "damaged: ",
     "holds nothing: ",
-    "colour profile cannot be used: ",
+    *("colour profile ", "colours of the code ", "gamma or primaries ", "primaries of the "),
+    "DICOM ",
     "cannot be decoded: ",
     "cannot be scored: ",
 )
@@ -115,11 +122,14 @@ def rules_of(record: dict[str, Any], manifest: Manifest) -> RowRules:
     if name == ON_GPU and history_of(record).handed_over:
         backends.append(f"{ON_CPU}-{cpu_precision(precision)}")
     dali = "dali-(cpu|gpu)" if name == ON_GPU else "dali-cpu"
-    pillow = "pillow(-truncated)?" if record["options"]["salvage_truncated"] else "pillow"
-    # Rules 1 of decoding applied no profile.
-    icc = "(-icc)?" if ran.get("pipeline", {}).get("rules", 1) != 1 else ""
+    lenient = "|-truncated" if record["options"]["salvage_truncated"] else ""
+    # Rules 1 of decoding applied no profile, and none before 3 decoded DICOM and HEIC.
+    rules = rules_of_decoding(ran)
+    pillow = f"pillow({'|-heif' if rules >= 3 else ''}{lenient})"
+    icc = "(-icc)?" if rules != 1 else ""
+    dicom = "|pydicom(-icc)?" if rules >= 3 else ""
     return RowRules(
         tuple(k for k, one in enumerate(manifest.classes) if one in manifest.malignant),
         re.compile("|".join(backends)),
-        re.compile(f"{dali}|{pillow}{icc}"),
+        re.compile(f"{dali}|{pillow}{icc}{dicom}"),
     )

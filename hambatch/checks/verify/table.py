@@ -4,10 +4,11 @@ import csv
 import io
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from hambatch.sinks.columns import (
     COLUMNS,
@@ -17,7 +18,8 @@ from hambatch.sinks.columns import (
     record_of,
     refusing_malformed,
 )
-from hambatch.sinks.formats import open_table, read_rows_leniently
+from hambatch.sinks.dicom_sr_table import ROWS, open_member
+from hambatch.sinks.formats import DICOM_SR, open_table, read_rows_leniently
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name, encode_name
 from hambatch.types import Row
@@ -124,21 +126,25 @@ def _otherwise_written(record: Record, row: Row, carried: Sequence[str]) -> Diff
     return None
 
 
+def _opened(path: Path, kind: str) -> AbstractContextManager[IO[bytes]]:
+    return open_member(path, ROWS) if kind == DICOM_SR else path.open("rb")
+
+
 def _rewritten(
     rows: dict[str, Row], path: Path, kind: str, carried: Sequence[str]
 ) -> Iterator[Difference]:
     """Write the rows again: a run gives the same bytes, in the formats that are text."""
-    if kind == "parquet":
-        # Its bytes are those of one version of pyarrow.
+    if kind in ("parquet", "xlsx"):
+        # Their bytes are those of one version of pyarrow and of openpyxl.
         return
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
         again = Path(place) / "table"
-        with open_table(again, kind, carried) as write:
+        with open_table(again, "csv" if kind == DICOM_SR else kind, carried) as write:
             for row in rows.values():
                 write(row)
         if sha256_of_file(again) == sha256_of_file(path):
             return
-        with path.open("rb") as found, again.open("rb") as wanted:
+        with _opened(path, kind) as found, again.open("rb") as wanted:
             for number, lines in enumerate(zip_longest(found, wanted, fillvalue=b""), 1):
                 if lines[0] != lines[1]:
                     shown = (line[:_SHOWN].decode(errors="replace") for line in lines)

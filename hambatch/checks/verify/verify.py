@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.checks.options import VerifyOptions
-from hambatch.checks.verify.files import Progress, compare_files, listed
+from hambatch.checks.verify.files import ROW_WITHOUT_FILE, Progress, compare_files, listed
 from hambatch.checks.verify.proof import Drawn, Proof
 from hambatch.checks.verify.record import compare_beside, compare_record
+from hambatch.checks.verify.reports import check_reports
 from hambatch.checks.verify.row import rules_of
 from hambatch.checks.verify.sample import Tolerance, chosen_seed, draw, score_again
 from hambatch.checks.verify.sealing import SealCheck, check_seal
@@ -94,6 +95,8 @@ def verify(
     tolerance = _tolerance(recorded, now, plan.used, engine, other_machine)
     again = score_again(sources, sample, entries, plan.used, tolerance)
     differences += again.differences
+    reports = check_reports(table, format_of(table, kind), record, rows, sample, entries)
+    differences += reports.differences
     proof = Proof(
         _compared(table, sources, rows),
         f"{encode_name(engine.manifest.name)} {engine.manifest_sha256[:12]}",
@@ -101,20 +104,32 @@ def verify(
         _drawn("failed", sample, rows),
         seed,
         again.widest,
-        "; ".join([*_named_by_record(as_recorded, options.engine), seal.not_proven]),
+        "; ".join([*_named_by_record(as_recorded, options.engine), *reports.left, seal.not_proven]),
         _weaker(recorded, now, plan.used),
         (*_renamed(record, table), *filter(None, [seal.said])),
     )
     older = other_rules(recorded) if again.differences else ""
-    return _verdict(differences, proof, seal, older)
+    return _verdict(differences, proof, seal, _other_sources(record, sources, differences), older)
 
 
-def _verdict(differences: list[Difference], proof: Proof, seal: SealCheck, older: str) -> Verdict:
+def _verdict(
+    differences: list[Difference], proof: Proof, seal: SealCheck, *reasons: str
+) -> Verdict:
     """Say in one line what agrees and what that proves, or what differs."""
     if not differences:
         return Verdict([], proof.agreed())
     found = f"{proof.compared_with()}: {plural(len(differences), 'difference')}"
-    return Verdict(differences, "; ".join(filter(None, [found, seal.said, older])))
+    return Verdict(differences, "; ".join(filter(None, [found, seal.said, *reasons])))
+
+
+def _other_sources(record: dict[str, Any], sources: Sources, differences: list[Difference]) -> str:
+    """Name the sources of the run where others were compared, and rows have no file there."""
+    recorded = record.get("source")
+    absent = any(difference.what == ROW_WITHOUT_FILE for difference in differences)
+    if not absent or recorded == sources.recorded:
+        return ""
+    named = ", ".join(map(str, recorded)) if isinstance(recorded, list) else str(recorded)
+    return f'the record names other sources: "{excerpt(named)}"'
 
 
 def _of_submission(table: Path, record: dict[str, Any], seal: SealCheck) -> Verdict:

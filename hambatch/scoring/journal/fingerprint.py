@@ -95,6 +95,8 @@ def fingerprint_of(
 def _of_sources(sources: Sources, listing: Listing) -> dict[str, Any]:
     """Give what only some listings have; those of one folder are as they always were."""
     found: dict[str, Any] = {"archives": True} if sources.archives else {}
+    if sources.keep_ids:
+        found["keep_ids"] = True
     if listing.names_sha256 != listing.sha256:
         found["names_sha256"] = listing.names_sha256
     return found | carried_by(listing.columns)
@@ -133,7 +135,8 @@ def refuse_other(found: Fingerprint, wanted: Fingerprint, what: str, next_step: 
     if was := other_rules(found):
         raise InputError(
             f"{what}: {was}; a table of both would mix them.\n"
-            "Next: add --overwrite to score all of it again, or name another --out"
+            "Next: add --overwrite, without --update or --retry-failed, to score all of it again, "
+            "or name another --out"
         )
     if differing := _differing(found, wanted):
         raise InputError(f"{what}: {'; '.join(differing)}.\nNext: {next_step}")
@@ -156,13 +159,20 @@ def _differing(found: Fingerprint, wanted: Fingerprint) -> list[str]:
 
 def other_rules(found: Fingerprint) -> str:
     """Say in words that rows were made by older rules of decoding; empty: by these."""
-    rules = found.get(PIPELINE, {}).get("rules", 1)
+    rules = rules_of_decoding(found)
     if rules == RULES:
         return ""
+    changed = f": {_CHANGED[rules]}" if rules in _CHANGED else ""
     return (
-        f"its rows were made by the rules {rules} of decoding, and this hambatch has the rules "
-        f"{RULES}: {_CHANGED[rules]}"
+        f"its rows were made by the rules {rules or 'unknown'} of decoding, and this hambatch has "
+        f"the rules {RULES}{changed}"
     )
+
+
+def rules_of_decoding(found: Mapping[str, Any]) -> int:
+    """Read by which rules files became rows; 0 if a fingerprint says nothing that can be."""
+    rules = found.get(PIPELINE, {}).get("rules", 1)
+    return rules if type(rules) is int and rules > 0 else 0
 
 
 def without_limits(fingerprint: Fingerprint) -> Fingerprint:
@@ -185,7 +195,8 @@ def refuse_stricter(before: ScoreOptions, now: ScoreOptions, what: str) -> None:
     if differing:
         raise InputError(
             f"{what}: {'; '.join(differing)}.\n"
-            f"Next: give {', '.join(wanted)}, or add --overwrite to score all of it again"
+            f"Next: give {', '.join(wanted)}, or add --overwrite instead of "
+            "--retry-failed to score all of it again"
         )
 
 

@@ -364,7 +364,7 @@ def _refuse_unwritable(output: Path) -> None:
 
 def _is_ours(name: str) -> bool:
     """Tell files of a journal, and what a kill may have left of its temporary ones."""
-    return name in _FILES or name.startswith((DRAWN_PREFIX, ".listing", ".run.json"))
+    return name in _FILES or name.startswith((DRAWN_PREFIX, ".listing", ".run.json", ".sheet"))
 
 
 def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:

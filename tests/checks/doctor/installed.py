@@ -9,7 +9,8 @@ from tests.conftest import REPOSITORY
 
 EXTRAS = (
     *("tensorflow", "keras", "h5py", "onnx", "tf2onnx", "pyarrow", "matplotlib", "tensorrt"),
-    "cryptography",
+    *("cryptography", "pydicom", "openjpeg", "jpeg_ls", "gdcm", "highdicom", "pillow_heif"),
+    *("pylibjpeg", "pyjpegls", "python_gdcm"),
 )
 
 

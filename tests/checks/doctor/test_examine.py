@@ -8,6 +8,7 @@ from hambatch.checks.doctor.examine import Examination, abilities, as_text, blam
 from hambatch.checks.doctor.findings import (
     BROKEN,
     DALI,
+    FOR_FORMATS,
     FOR_GPU,
     FOR_SCORING,
     FOR_TABLES,
@@ -23,7 +24,7 @@ from hambatch.system.gpus import Gpu, Probe
 CARD = Gpu(0, "NVIDIA H100 PCIe", (9, 0), 79 * 2**30, "")
 DRIVER = Probe("550.54.15", 12040, (CARD,), "", "")
 NO_DRIVER = Probe("", 0, (), "no libcuda.so.1", "install it", absent=True)
-PACKAGES = (*FOR_SCORING, DALI, *FOR_TABLES, *FOR_TRAINING, *FOR_GPU)
+PACKAGES = (*FOR_SCORING, DALI, *FOR_FORMATS, *FOR_TABLES, *FOR_TRAINING, *FOR_GPU)
 
 
 def examination(probe: Probe = DRIVER, **states: str) -> Examination:

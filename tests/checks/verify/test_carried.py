@@ -31,7 +31,7 @@ def differences(path: Path, kind: str, carried: tuple[str, ...] = NAMES) -> list
     return read_table(path, kind, sha256_of_file(path), carried).differences
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "xlsx"])
 def test_a_table_as_a_run_writes_it_has_no_difference(tmp_path: Path, kind: str) -> None:
     path = written(tmp_path / "table", kind)
     assert differences(path, kind) == []
@@ -39,7 +39,7 @@ def test_a_table_as_a_run_writes_it_has_no_difference(tmp_path: Path, kind: str)
     assert list(found.rows.values()) == ROWS
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "xlsx"])
 def test_a_column_that_the_record_does_not_name_is_a_difference(tmp_path: Path, kind: str) -> None:
     (found,) = differences(written(tmp_path / "table", kind), kind, NAMES[:1])
     assert (found.what, found.in_table.endswith("lesion_id, %3Dsite")) == ("columns", True)

@@ -30,6 +30,13 @@ def test_a_true_table_is_found_true_in_one_line(table: Path, images: Path) -> No
     assert "26 scored again" in verdict.proven
 
 
+def test_other_sources_than_those_of_the_run_are_named(table: Path, images: Path) -> None:
+    verdict = verify(table, [images, images / "a"], "auto", HASHES)
+    of_the_run = json.loads(record_path(table).read_text())["source"]
+    assert verdict.proven.endswith(f'; the record names other sources: "{of_the_run}"')
+    assert "other sources" not in verify(table, [images], "auto", HASHES).proven
+
+
 def check_format(out: Path, images: Path) -> None:
     assert found(out, images) == set()
     (images / "picture_00.jpg").unlink()
