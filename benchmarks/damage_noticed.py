@@ -1,7 +1,8 @@
-"""How much of the damage inside a JPEG is noticed, by kind of damage?
+"""How much of the damage inside a picture is noticed, by format and kind of damage?
 
 Every image is damaged once in each way, within its entropy-coded samples, as it is and
-as progressive JPEG, and scored; what was noticed is a failed row::
+as progressive JPEG, and scored; what was noticed is a failed row. So is every third image in
+further formats, whose lengths are put in order behind the damage::
 
     python benchmarks/damage_noticed.py --images DIR --out result.json
 
@@ -13,6 +14,8 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +28,18 @@ from result import parser_of, publish
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.run import score
 from hambatch.sinks.formats import read_rows
+from tests.faults import heif_absences as heif
+from tests.faults import jpeg2000_absences as jpeg2000
+from tests.faults import tiff_absences as tiff
+from tests.faults import tiff_writing
+from tests.faults import webp_absences as webp
 from tests.faults.corpus import found_jpegs, generated_jpegs
 from tests.faults.soft_engine import write_soft_engine
 
 Rng = np.random.Generator
+
+LEAST = 1500
+"""Bytes of a piece that is damaged."""
 
 
 def main() -> None:
@@ -47,7 +58,7 @@ def main() -> None:
     publish(
         chosen.out,
         {
-            "question": "how much of the damage inside a JPEG is noticed?",
+            "question": "how much of the damage inside a picture is noticed?",
             "images": len(images),
             "seed": chosen.seed,
             "noticed": noticed,
@@ -60,11 +71,13 @@ def measure(images: list[bytes], place: Path, seed: int) -> dict[str, dict[str, 
     """Share of failed rows by coding and kind of damage."""
     rng, folder = np.random.default_rng(seed), place / "images"
     codings = {"as they are": images, "progressive": [progressive(image) for image in images]}
+    codings |= {name: [of.encoded(image) for image in images[::3]] for name, of in FURTHER.items()}
     for coding, contents in codings.items():
         for kind, damage in DAMAGE.items():
             (folder / coding / kind).mkdir(parents=True)
             for k, content in enumerate(contents):
-                (folder / coding / kind / f"{k:05d}.jpg").write_bytes(damage(rng, content))
+                found = damaged(rng, content, damage, FURTHER.get(coding))
+                (folder / coding / kind / f"{k:05d}.jpg").write_bytes(found)
     options = ScoreOptions.on_cpu(engine=str(write_soft_engine(place / "engine")))
     score([folder], place / "p.csv", "csv", options)
     failed: Counter[tuple[str, str]] = Counter()
@@ -72,9 +85,57 @@ def measure(images: list[bytes], place: Path, seed: int) -> dict[str, dict[str, 
         coding, kind, _ = row.image.split("/")
         failed[coding, kind] += row.status == "failed"
     return {
-        coding: {kind: round(failed[coding, kind] / len(images), 4) for kind in DAMAGE}
-        for coding in codings
+        coding: {kind: round(failed[coding, kind] / len(contents), 4) for kind in DAMAGE}
+        for coding, contents in codings.items()
     }
+
+
+@dataclass(frozen=True)
+class Further:
+    """How a format is written, and how its compressed pixels are taken out and put back."""
+
+    encode: Callable[[Image.Image], bytes]
+    pieces: Callable[[bytes], list[bytes]]
+    written: Callable[[bytes, list[bytes]], bytes]
+
+    def encoded(self, content: bytes) -> bytes:
+        """Write the picture of a JPEG."""
+        return self.encode(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+FURTHER = {
+    "WebP": Further(partial(webp.encoded, quality=90), webp.pieces_of, webp.with_pieces),
+    "WebP, lossless": Further(
+        partial(webp.encoded, lossless=True), webp.pieces_of, webp.with_pieces
+    ),
+    "TIFF, LZW": Further(
+        partial(tiff_writing.encoded, compression="tiff_lzw"), tiff.pieces_of, tiff.with_pieces
+    ),
+    "TIFF, deflated": Further(
+        partial(tiff_writing.plain, deflated=True), tiff.pieces_of, tiff.with_pieces
+    ),
+    "JPEG 2000": Further(
+        partial(jpeg2000.encoded, irreversible=True, quality_mode="rates", quality_layers=[20, 8]),
+        *(jpeg2000.pieces_of, jpeg2000.with_pieces),
+    ),
+    "AVIF": Further(partial(heif.avif, quality=85), heif.pieces_of, heif.with_pieces),
+    "HEIC": Further(partial(heif.heic, quality=85), heif.pieces_of, heif.with_pieces),
+}
+
+
+def damaged(
+    rng: Rng, content: bytes, damage: Callable[[Rng, bytes], bytes], of: Further | None
+) -> bytes:
+    """Damage a JPEG, or a piece of another format that is large enough."""
+    if of is None:
+        return damage(rng, content)
+    pieces = of.pieces(content)
+    large = [k for k, piece in enumerate(pieces) if len(piece) > LEAST]
+    k = large[int(rng.integers(len(large)))]
+    # Where a JPEG's samples begin, a mark stands.
+    marked = damage(rng, b"\xff\xda" + pieces[k] + b"\xff\xd9")
+    pieces[k] = marked[2:-2]
+    return of.written(content, pieces)
 
 
 def progressive(content: bytes) -> bytes:

@@ -9,7 +9,7 @@ class Dose:
     """Damaged files, files that lack a part, kills, and the seed of all."""
 
     mutants: int = 300
-    absences: int = 100
+    absences: int = 160
     kills: int = 6
     seed: int = 0
 
