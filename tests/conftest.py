@@ -63,11 +63,20 @@ def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     It averages each of 16 x 16 blocks, so its logits depend on where colours are.
     """
-    folder = tmp_path_factory.mktemp("engines") / "tiny"
+    return write_tiny_engine(tmp_path_factory.mktemp("engines") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def graded_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny engine with probabilities that differ from picture to picture in every digit."""
+    return write_tiny_engine(tmp_path_factory.mktemp("engines") / "graded", temperature=100)
+
+
+def write_tiny_engine(folder: Path, temperature: float = 1.0) -> Path:
     folder.mkdir()
-    write_tiny_graph(folder / "model.onnx")
+    write_tiny_graph(folder / "model.onnx", temperature=temperature)
     variant = Variant("fp32", "model.onnx")
-    write_manifest(folder, Manifest("tiny", "1", files={}, variants=(variant,)))
+    write_manifest(folder, Manifest(folder.name, "1", files={}, variants=(variant,)))
     return folder
 
 

@@ -69,6 +69,10 @@ def test_public_names_are_these() -> None:
         "InputError",
         "MALIGNANT",
         "MissingDependency",
+        "Row",
+        "Scorer",
+        "read_table",
+        "score",
     ]
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from hambatch.cli import COMMANDS, hambatch
 from hambatch.cli.score import score
-from hambatch.errors import ExitCode
+from hambatch.errors import ExitCode, InputError
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.scoring.options import ScoreOptions
 from tests.cli.forks import Ended, run_all
@@ -88,6 +89,7 @@ def test_every_score_option_is_a_field_of_the_config_with_its_default() -> None:
     own = {"sources", "null", "out", "kind", "journal_dir", "overwrite", "retry_failed", "sign"} | {
         "update",
         "rehash",
+        "mkdir",
     }
     options = {p.name: p.default for p in score.params if p.name not in own}
     decoder, chosen = DecoderOptions(), vars(ScoreOptions())
@@ -217,3 +219,25 @@ def test_folders_and_files_whose_names_are_no_text_end_up_in_the_record(
     record = json.loads((place / "p\udce9.csv.run.json").read_text())
     assert record["source"].endswith("caf%E9")
     assert record["not_scored"]["others"]["names"] == ["not%E9.txt", "p%E9.csv.journal"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["score", "", "--out", "t.csv"],
+        ["verify", "t.csv", ""],
+        ["parity", ""],
+        ["explain", "", "--out", "e"],
+        ["evaluate", "t.csv", "--images", ""],
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_empty_source_is_refused_and_not_the_current_folder(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes(1))
+    result = CliRunner().invoke(hambatch, words)
+    assert isinstance(result.exception, InputError), result.output
+    assert "a SOURCE is an empty text, wanted a folder" in str(result.exception)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a.jpg"]

@@ -34,6 +34,8 @@ def test_the_base_installation_can_score_and_names_its_extras(tmp_path: Path) ->
     assert lines["tensorflow"] == lines["tf2onnx"] == "pip install 'hambatch[train]'"
     assert lines["pyarrow.parquet"] == "pip install 'hambatch[parquet]'"
     assert lines["matplotlib.figure"] == "pip install 'hambatch[plot]'"
+    assert lines["pydicom"] == lines["highdicom"] == "pip install 'hambatch[dicom]'"
+    assert lines["pillow_heif"] == "pip install 'hambatch[heif]'"
     ed25519 = "cryptography.hazmat.primitives.asymmetric.ed25519"
     assert lines[ed25519] == "pip install 'hambatch[sign]'"
 

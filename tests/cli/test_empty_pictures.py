@@ -120,6 +120,15 @@ def test_a_retry_with_stricter_limits_is_refused(
     assert "Next: give --max-aspect 8 or higher, --min-side 28 or lower" in said
 
 
+def test_limits_beyond_the_sentinels_refuse_images_alone(
+    images: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    limits = ("--min-side", "5000", "--max-aspect", "1", "--max-megabytes", "0.1")
+    out = tmp_path / "preds.csv"
+    run(images, out, tiny_engine, *limits)
+    assert {row["status"] for row in rows(out).values()} == {"failed"}
+
+
 @pytest.fixture(scope="module")
 def unlimited(images: Path, scored: Path, tiny_engine: Path) -> Path:
     """A table as it was before there were these limits: a retry scored what they refused."""

@@ -203,7 +203,7 @@ def test_a_failed_row_is_of_no_file_out_of_the_folder(table: Path, scored: Path)
     assert (result.exit_code, "/etc/hosts,row without a file" in result.output) == (3, True)
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "xlsx"])
 def test_every_format_is_checked(
     scored: Path, tmp_path: Path, tiny_engine: Path, suffix: str
 ) -> None:
@@ -220,6 +220,10 @@ def test_every_format_is_checked(
         frame = pd.read_json(out, lines=True, precise_float=True).astype({"p_malignant": float})
         frame.loc[1, "p_malignant"] = 0.25
         frame.to_json(out, orient="records", lines=True)
+    elif suffix == "xlsx":
+        frame = pd.read_excel(out).astype({"p_malignant": float})
+        frame.loc[1, "p_malignant"] = 0.25
+        frame.to_excel(out, index=False)
     else:
         frame = pd.read_parquet(out)
         frame.loc[1, "p_malignant"] = 0.25

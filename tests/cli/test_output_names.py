@@ -43,11 +43,15 @@ def said(result: Result) -> str:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("p.xlsx", "has the suffix .xlsx"),
+        ("p.xls", "Next: --out p.xlsx"),
+        ("p.ods", "wanted one of .csv, .tsv, .tab, .parquet, .pq, .jsonl, .ndjson, .xlsx."),
         ("p.json", "has the suffix .json"),
         ("p.psv", "Next: --out p.csv"),
         ("p.v2", "add --format csv to keep .v2"),
-        ("-", "standard output"),
+        ("./-", "standard output"),
+        ("no/p.csv", "Next: add --mkdir, or mkdir -p no, or name another --out"),
+        ("no/p.csv --mkdir --engine none", "no engine 'none'"),
+        ("no/p.csv --mkdir --format parquet", "but Parquet is written"),
         ("results/", "the name of a folder"),
         ("p.parquet --format csv", "has the suffix .parquet, but CSV is written"),
         ("p.xlsx --format csv", "has the suffix .xlsx, but CSV is written"),
@@ -62,6 +66,41 @@ def test_score_refuses_a_name_that_promises_something_else(
     assert words in said(result)
     assert "\nNext: " in said(result)
     assert list(here.iterdir()) == []
+
+
+def test_mkdir_makes_the_folders_that_are_missing_with_the_modes_of_the_umask(
+    source: Path, tiny_engine: Path, here: Path
+) -> None:
+    (here / "link.csv").symlink_to("a/b/real.csv")
+    (here / "file").touch()
+    score = ("score", source, "--engine", tiny_engine, "--mkdir", "--out")
+    before = os.umask(0o027)
+    try:
+        assert run(*score, "link.csv").exit_code == 0
+    finally:
+        os.umask(before)
+    assert sorted(os.listdir(here / "a" / "b")) == ["real.csv", "real.csv.run.json"]
+    assert [path.stat().st_mode & 0o777 for path in (here / "a", here / "a" / "b")] == [0o750] * 2
+    for out in ("file/p.csv", "file/b/p.csv"):
+        assert "which is no folder" in said(run(*score, out))
+    assert "exists already" in said(run(*score, "a/b/real.csv"))
+
+
+def test_a_run_that_makes_nothing_leaves_no_folder_that_it_made(
+    source: Path, tiny_engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "made").mkdir()
+    monkeypatch.setattr("hambatch.sinks.xlsx_table.MOST_ROWS", 1)
+    result = run("score", source, "--engine", tiny_engine, "--mkdir", "--out", "made/a/b/p.xlsx")
+    assert "found 2 images; wanted at most 1, the rows of a sheet" in said(result)
+    assert "Next: --out made/a/b/p.csv" in said(result)
+    assert os.listdir(here / "made") == []
+
+
+def test_another_command_names_the_one_that_makes_a_missing_folder(here: Path) -> None:
+    preds, truth = write_inputs(here.parent)
+    result = run("evaluate", preds, "--truth", truth, "--html", "no/page.html")
+    assert f"Next: mkdir -p {here / 'no'}, then the same command" in said(result)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_a_gpu_that_scores_wrongly_is_beyond_its_tolerance_and_bad_files_are_lef
     ("junk", "options", "says"),
     [
         (True, ("--device", "cpu"), "none of the 1 images"),
-        (False, (), "no JPEG or PNG image"),
+        (False, (), "no image"),
         (False, ("--precision", "fp16", "--device", "cpu"), "nothing can be scored in fp16"),
         (False, ("--out", "no/such/parity.json"), "is in no folder"),
     ],

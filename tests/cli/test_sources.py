@@ -311,3 +311,13 @@ def test_names_with_line_ends_come_and_are_verified_with_a_byte_0_behind_each(
     assert ends == ["line%0Aend.jpg", "tab%09and!.jpg", "twice!.jpg", "twice!.jpg#2"]
     result = invoke(tiny_engine, "verify", out, "-", "-0", stdin=paths)
     assert result.exit_code == 0, result.output
+
+
+def test_a_spreadsheet_is_refused_as_a_source_and_not_read_as_an_archive(
+    place: Path, tiny_engine: Path, tmp_path: Path
+) -> None:
+    for name in ("list.xlsx", "LIST.ODS"):
+        path = zipped(tmp_path / name, {"xl/media/image1.jpg": jpeg_bytes(1)})
+        result = score(tiny_engine, tmp_path / "p.csv", place / "images", path)
+        assert "is a spreadsheet, wanted a folder, an image" in str(result.exception)
+        assert "Next: save the sheet as CSV UTF-8" in str(result.exception)

@@ -52,7 +52,7 @@ def test_files_that_become_fifos_while_images_are_listed(tiny_engine: Path, tmp_
     command = ["score", source, "--engine", tiny_engine, "--out", tmp_path / "preds.csv"]
     found = run_while_they_become_fifos(swapped, *command, "--device", "cpu")
     assert found.returncode == 1
-    assert "no JPEG or PNG image" in found.stderr
+    assert "no image" in found.stderr
 
 
 def test_a_graph_that_becomes_a_fifo_while_it_is_hashed(tiny_engine: Path, tmp_path: Path) -> None:

@@ -39,8 +39,9 @@ def test_a_full_disk_under_stdout_is_one_message(
     done = shell(" ".join(command) + " >/dev/full", tmp_path, unbuffered)
     assert done.returncode == 1
     assert done.stderr == (
-        "Error: standard output cannot be written (No space left on device); "
-        "send it to where there is room\n"
+        "Error: standard output cannot be written (No space left on device), "
+        "wanted room for all of it.\n"
+        "Next: the same command with > FILE, a file where there is room\n"
     )
 
 

@@ -385,7 +385,7 @@ def _forge_index(out: Path, path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_worker")
-@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "xlsx"])
 def test_every_format_is_brought_up_to_date(
     nights: Nights, before_third: tuple[Path, tuple[Path, ...]], tiny_engine: Path, kind: str
 ) -> None:
@@ -465,6 +465,7 @@ def test_a_table_that_was_changed_is_refused(
     result = update(tiny_engine, out, *sources, *LIMIT)
     assert result.exit_code == 1
     assert "is not the table that p.csv.run.json describes" in str(result.exception)
+    assert "add --overwrite instead of --update" in str(result.exception)
     assert out.read_bytes() == forged
 
 
@@ -505,7 +506,7 @@ def test_changes_that_somebody_edited_are_a_difference(
 @pytest.mark.parametrize(
     ("away", "stays", "found"),
     [
-        ("clinic", True, "no JPEG or PNG image in {place}/clinic (it is empty)"),
+        ("clinic", True, "no image in {place}/clinic (it is empty)"),
         ("ward", False, "no image of {place}/ward.csv can be read"),
     ],
 )

@@ -95,6 +95,16 @@ def test_without_exif_it_is_the_stored_size() -> None:
     assert shown_size(png_bytes(1, 40, 90), exif_orientation=True) == (40, 90)
 
 
+@pytest.mark.parametrize("kind", ["WEBP", "TIFF", "AVIF"])
+def test_the_size_of_other_formats_is_the_upright_one_too(kind: str) -> None:
+    tags = Image.Exif()
+    tags[274] = 6
+    own = {"tiffinfo": {274: 6}} if kind == "TIFF" else {"exif": tags.tobytes()}
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 48), "brown").save(stream, format=kind, **own)
+    assert shown_size(stream.getvalue(), exif_orientation=True) == (48, 64)
+
+
 @pytest.mark.parametrize("content", [b"", b"junk", b"\xff\xd8\xff", jpeg_bytes(1)[:20]])
 def test_what_has_no_header_has_no_size(content: bytes) -> None:
     assert shown_size(content, exif_orientation=True) is None

@@ -1,9 +1,11 @@
 """A temperature is fitted on held-out lesions alone, reported, and written where it is used."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,7 @@ from hambatch.training.dataset import labels_of, read_dataset
 from hambatch.training.held_out import score_held_out
 from tests.engines.fitted import calibration_of
 from tests.faults.soft_engine import SecondOpinion, write_soft_engine
+from tests.training.conftest import write_split
 
 
 @pytest.fixture
@@ -43,7 +46,11 @@ def engine(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def table(engine: Path, split: Path) -> Path:
-    """The split table whose diagnoses are the engine's own, but for every third image."""
+    return mostly_agreed(split, engine)
+
+
+def mostly_agreed(split: Path, engine: Path) -> Path:
+    """Give the split table the engine's own diagnoses, but for every third image."""
     rows = pd.read_csv(split, dtype=str, keep_default_na=False)
     opinion, root = SecondOpinion(engine), split.parent / "ham"
     for k, place in enumerate(rows.index[rows["split"] == "val"]):
@@ -60,15 +67,32 @@ def calibrate(engine: Path, table: Path, *more: object) -> Result:
     return CliRunner().invoke(hambatch, list(map(str, arguments)))
 
 
+class Calibrated(NamedTuple):
+    """An engine that was calibrated by the command: no test changes it or its split table."""
+
+    engine: Path
+    table: Path
+    graph: bytes
+    done: Result
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
+    place = tmp_path_factory.mktemp("calibrated")
+    engine = write_soft_engine(place / "soft")
+    table, graph = mostly_agreed(write_split(place), engine), (engine / "model.onnx").read_bytes()
+    return Calibrated(engine, table, graph, calibrate(engine, table))
+
+
 def temperature(engine: Path) -> float:
     calibration = read_manifest(engine).calibration
     assert calibration is not None
     return calibration.temperature
 
 
-def test_it_is_written_with_what_it_was_fitted_on(engine: Path, table: Path) -> None:
-    graph = (engine / "model.onnx").read_bytes()
-    done = calibrate(engine, table)
+def test_it_is_written_with_what_it_was_fitted_on(calibrated: Calibrated, tmp_path: Path) -> None:
+    _, table, graph, done = calibrated
+    engine = Path(shutil.copytree(calibrated.engine, tmp_path / "soft"))
     assert done.exit_code == 0, done.exception
     assert "fitted on 21 images of 14 lesions (split val of table" in done.output
     assert "ECE" in done.output
@@ -135,20 +159,21 @@ def test_predictions_that_are_all_right_are_refused(
 
 
 def test_a_table_of_score_gives_the_same_and_a_calibrated_one_is_refused(
-    engine: Path, table: Path, tmp_path: Path
+    calibrated: Calibrated, tmp_path: Path
 ) -> None:
-    calibrate(engine, table)
-    direct, out = temperature(engine), tmp_path / "preds.csv"
+    table, out = calibrated.table, tmp_path / "preds.csv"
+    engine = Path(shutil.copytree(calibrated.engine, tmp_path / "soft"))
+    direct, images = temperature(engine), [table.parent / "ham"]
     for calibration in (True, False):
         options = ScoreOptions(engine=str(engine), calibration=calibration)
-        score([tmp_path / "ham"], out, "csv", options, overwrite=True)
+        score(images, out, "csv", options, overwrite=True)
         done = calibrate(engine, table, "--predictions", out)
         if calibration:
             assert isinstance(done.exception, InputError)
             assert f"found probabilities of temperature {direct:g}" in str(done.exception)
     assert done.exit_code == 0, done.exception
     views = ScoreOptions(engine=str(engine), calibration=False, tta=2)
-    score([tmp_path / "ham"], tmp_path / "views.csv", "csv", views)
+    score(images, tmp_path / "views.csv", "csv", views)
     done = calibrate(engine, table, "--predictions", tmp_path / "views.csv")
     assert "found means over 2 views" in str(done.exception)
     found = read_manifest(engine).calibration

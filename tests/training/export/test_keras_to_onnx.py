@@ -8,7 +8,13 @@ from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.engines.probabilities import compare
 from hambatch.training.export.export import keras_probabilities
 from hambatch.training.export.keras_to_onnx import MEAN_RGB, to_onnx
-from tests.training.export.keras_networks import varied
+from tests.training.export.keras_networks import colourful_images, varied
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Few: each passes through ResNet50 three times."""
+    return colourful_images()[:7]
 
 
 @pytest.fixture(scope="module")

@@ -170,14 +170,12 @@ def test_a_final_training_ends_with_the_averages_of_the_step_that_it_stops_at(im
 CROPS = {"crop_side": 96, "crop_share": 0.5}
 
 
-@pytest.fixture(scope="module")
-def whole(images, tmp_path_factory):
-    return finally_tuned(images, tmp_path_factory.mktemp("whole"), **CROPS)[0]
-
-
-@pytest.mark.parametrize("stop", [2, 8], ids=["among the crops", "among the whole views"])
-def test_a_final_training_resumes_to_the_same_weights(whole, images, tmp_path, stop):
-    finally_tuned(images, tmp_path, stop_step=stop, **CROPS)
-    resumed, progress = finally_tuned(images, tmp_path, **CROPS)
+def test_a_final_training_resumes_to_the_same_weights(images, tmp_path):
+    """Stopped among the crops, and again among the whole views."""
+    whole, _ = finally_tuned(images, tmp_path / "whole", **CROPS)
+    for stop in (2, 8):
+        stopped = finally_tuned(images, tmp_path / "parts", stop_step=stop, **CROPS)[1]
+        assert stopped.step == stop
+    resumed, progress = finally_tuned(images, tmp_path / "parts", **CROPS)
     assert progress.step == TUNE.steps
     same(resumed.state()["weights"], whole.state()["weights"])
