@@ -3,10 +3,11 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from hambatch.backends.resnet import NPZ, STRIDES_IN, read_npz, stride_in_3x3
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import FEATURES
 from hambatch.errors import EngineError
@@ -22,12 +23,17 @@ WEIGHTS_NAME = f"model{SUFFIX}"
 PURPOSE = "hambatch train"
 
 
+IN_1X1 = STRIDES_IN[0]
+"""Where the stride of Keras' own ResNet50 is, and of all engines that do not say where."""
+
+
 @dataclass(frozen=True)
-class Head:
-    """What ``training`` of ``engine.json`` says of the network's head."""
+class Architecture:
+    """What ``training`` of ``engine.json`` says of the network: its head, and its strides."""
 
     hidden_units: Annotated[int, Meta(ge=1, le=65_535)]
     dropout: Annotated[float, Meta(ge=0, lt=1)]
+    stride_in: Literal["1x1", "3x3"] = "1x1"
 
 
 def keras_for(purpose: str) -> Any:
@@ -46,7 +52,12 @@ def keras_for(purpose: str) -> Any:
     return keras
 
 
-def build_base(weights: str | Path | None, purpose: str = PURPOSE, side: int = SIDE) -> Any:
+def build_base(
+    weights: str | Path | None,
+    purpose: str = PURPOSE,
+    side: int = SIDE,
+    stride_in: str = IN_1X1,
+) -> Any:
     """ResNet50 without its top, average-pooled, frozen.
 
     Input float32 ``[batch, side, side, 3]`` as ``resnet.preprocess_input`` leaves
@@ -55,18 +66,27 @@ def build_base(weights: str | Path | None, purpose: str = PURPOSE, side: int = S
     Parameters
     ----------
     weights
-        ``"imagenet"`` for Keras' own download, the path of a ``.weights.h5``
-        file of the same layout, or None for untrained weights.
+        ``"imagenet"`` for Keras' own download, the path of a ``.weights.h5`` file of the same
+        layout, that of a ``.npz`` file (:func:`hambatch.backends.resnet.read_npz`), or None for
+        untrained weights.
     side
         Of the images, in pixels; the weights are the same for any.
+    stride_in
+        One of :data:`hambatch.backends.resnet.STRIDES_IN`. The weights have the same shapes for
+        both; with those of the other one the network computes something else.
     """
     keras = keras_for(purpose)
+    is_npz = weights is not None and Path(weights).suffix == NPZ
+    early = None if weights is None or is_npz or stride_in != IN_1X1 else str(weights)
     base = keras.applications.ResNet50(
-        include_top=False,
-        pooling="avg",
-        weights=None if weights is None else str(weights),
-        input_shape=(side, side, 3),
+        include_top=False, pooling="avg", weights=early, input_shape=(side, side, 3)
     )
+    if stride_in != IN_1X1:
+        base = stride_in_3x3(keras, base)
+    if is_npz:
+        read_npz(Path(str(weights)), base)
+    elif weights is not None and early is None:
+        base.load_weights(str(weights))
     base.trainable = False
     return base
 
@@ -159,15 +179,17 @@ def _refuse_other_files(weights: Path) -> None:
         raise ValueError(f"{name!r} leads elsewhere, wanted values in the file itself")
 
 
-def load_network(path: Path, hidden_units: int, dropout: float, side: int = SIDE) -> Any:
+def load_network(
+    path: Path, hidden_units: int, dropout: float, side: int = SIDE, stride_in: str = IN_1X1
+) -> Any:
     """Build the network and read its weights, of an engine's folder or a ``.weights.h5`` file.
 
     Raises EngineError if the file is missing, damaged, or of another network.
 
     Parameters
     ----------
-    hidden_units, dropout
-        Of the head, as in ``training`` of ``engine.json``.
+    hidden_units, dropout, stride_in
+        As in ``training`` of ``engine.json``: :class:`Architecture`.
     side
         Of the images, in pixels: ``height`` of ``input`` there.
     """
@@ -178,7 +200,7 @@ def load_network(path: Path, hidden_units: int, dropout: float, side: int = SIDE
             f"{weights} is missing: training writes Keras weights, and none are shipped.\n{remedy}"
         )
     purpose = "reading an engine's Keras weights"
-    base = build_base(None, purpose, side)
+    base = build_base(None, purpose, side, stride_in)
     network = join(base, build_head(hidden_units, dropout, seed=0, purpose=purpose))
     try:
         _refuse_other_files(weights)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.backends.double_check import Chooser, SecondScores
-from hambatch.backends.keras_network import WEIGHTS_NAME, Head, load_network, preprocess
+from hambatch.backends.keras_network import WEIGHTS_NAME, Architecture, load_network, preprocess
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError
 from hambatch.system.schema import convert
@@ -89,11 +89,11 @@ def load(
         )
     training, side = engine.manifest.training, engine.manifest.input.height
     try:
-        head = convert(training, Head)
+        found = convert(training, Architecture)
     except ValueError as error:
         raise EngineError(
-            f"engine.json does not say what head the network has: training.{error}.\n"
+            f"engine.json does not say what network it is: training.{error}.\n"
             "Next: hambatch train, or --backend openvino"
         ) from error
-    network = load_network(path, head.hidden_units, head.dropout, side)
+    network = load_network(path, found.hidden_units, found.dropout, side, found.stride_in)
     return KerasBackend(network, double_check)

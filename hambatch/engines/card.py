@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.engines.classes import NAMES, PARTS
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.manifest import LICENCE_OF_WEIGHTS, Manifest
 from hambatch.engines.measurements import Calibration, Improvement, Interval
 from hambatch.system.templates import render
 
@@ -36,12 +36,21 @@ def model_card(manifest: Manifest) -> str:
         held_out=[part for part in of_a_class if part not in ("train", "val")],
         count=count,
         training=manifest.training,
-        options=list(_flat(manifest.training)),
+        strides=_strides(manifest),
+        licence_file=LICENCE_OF_WEIGHTS if LICENCE_OF_WEIGHTS in manifest.files else "",
+        options=[(name, value) for name, value in _flat(manifest.training) if name != "extra"],
+        extra=data.get("extra", []),
+        dropped=lambda source: sum(found["images"] for found in source["dropped"].values()),
         test=manifest.metrics["test"],
         figure=_figure,
         interval=_interval,
         calibration=section(manifest),
     )
+
+
+def _strides(manifest: Manifest) -> str:
+    own = manifest.training.get("stride_in", "1x1") == "1x1"
+    return "" if own else " (V1.5: stride 2 in the 3x3 convolutions)"
 
 
 def section(manifest: Manifest) -> str:

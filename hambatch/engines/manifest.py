@@ -24,6 +24,9 @@ MANIFEST_NAME = "engine.json"
 TRAINING_IMAGES = "training_images.json"
 """The file of :mod:`hambatch.engines.training_images`; an engine may lack it."""
 
+LICENCE_OF_WEIGHTS = "weights_licence.txt"
+"""Text of the licence of the base's weights; an engine may lack it."""
+
 TRAIN = ("train",)
 """The splits that an engine was trained on where its ``data`` names none."""
 

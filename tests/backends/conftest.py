@@ -1,9 +1,10 @@
 """The small networks of the export's tests: what a backend is to run."""
 
-from tests.training.export.conftest import converted, images, network, sides_loaded
+from tests.training.export.conftest import bases_built, converted, images, network
 from tests.training.export.int8.conftest import calibration, made, others, residual
 
 __all__ = [
+    "bases_built",
     "calibration",
     "converted",
     "images",
@@ -11,5 +12,4 @@ __all__ = [
     "network",
     "others",
     "residual",
-    "sides_loaded",
 ]

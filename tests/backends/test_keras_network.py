@@ -18,10 +18,10 @@ def folder(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_saved_network_comes_back_the_same(
-    folder: Path, network: Any, images: np.ndarray, sides_loaded: list[int]
+    folder: Path, network: Any, images: np.ndarray, bases_built: list[tuple[int, str]]
 ) -> None:
     loaded = load_network(folder, HIDDEN_UNITS, dropout=0.5)
-    assert sides_loaded == [224]
+    assert bases_built == [(224, "1x1")]
     assert [path.name for path in folder.iterdir()] == ["model.weights.h5"]
     np.testing.assert_array_equal(
         keras_probabilities(loaded, images), keras_probabilities(network, images)
@@ -33,13 +33,13 @@ def test_missing_weights_name_the_file_and_the_next_command(tmp_path: Path) -> N
         load_network(tmp_path, HIDDEN_UNITS, 0.5)
 
 
-@pytest.mark.usefixtures("sides_loaded")
+@pytest.mark.usefixtures("bases_built")
 def test_weights_of_another_head_are_refused(folder: Path) -> None:
     with pytest.raises(EngineError, match="head of 8 hidden units"):
         load_network(folder, 8, 0.5)
 
 
-@pytest.mark.usefixtures("sides_loaded")
+@pytest.mark.usefixtures("bases_built")
 def test_a_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.weights.h5"
     path.write_bytes(b"no weights")
@@ -48,7 +48,7 @@ def test_a_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["external link", "external dataset", "virtual dataset"])
-@pytest.mark.usefixtures("sides_loaded")
+@pytest.mark.usefixtures("bases_built")
 def test_weights_that_lie_in_another_file_are_refused(tmp_path: Path, form: str) -> None:
     import h5py
 

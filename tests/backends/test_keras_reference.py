@@ -27,7 +27,7 @@ def trained(network: Any, converted: Any, tmp_path_factory: pytest.TempPathFacto
     model = store_weights_as_fp16(converted).SerializeToString(deterministic=True)
     (folder / "model.onnx").write_bytes(model)
     variants = (Variant("fp32", "model.onnx"),)
-    recipe = {"hidden_units": HIDDEN_UNITS, "dropout": 0.5}
+    recipe = {"hidden_units": HIDDEN_UNITS, "dropout": 0.5, "stride_in": "3x3"}
     write_manifest(folder, Manifest("t", "1", files={}, variants=variants, training=recipe))
     return folder
 
@@ -35,9 +35,9 @@ def trained(network: Any, converted: Any, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def backend(trained: Path) -> Backend:
     with pytest.MonkeyPatch.context() as patch:
-        sides = load_small_networks(patch)
+        built = load_small_networks(patch)
         loaded = load_backend("keras", load_engine(trained), "fp32", 1)
-    assert sides == [224]
+    assert built == [(224, "3x3")]
     return loaded
 
 

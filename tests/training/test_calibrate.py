@@ -262,6 +262,7 @@ def test_predictions_by_networks_of_another_recipe_are_refused(
     for other, says in (
         ({"recipe": "finetune"}, "found networks of recipe published, not finetune"),
         ({"augmentation": {"zoom": 0.2}}, "found networks of zoom 0.1, not 0.2"),
+        ({"stride_in": "3x3"}, "found networks of stride_in 1x1, not 3x3"),
     ):
         write_manifest(engine, replace(read_manifest(engine), training=training | other))
         done = calibrate(engine, table, "--predictions", folds)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.backends.keras_network import SUFFIX, Head, load_network, preprocess
+from hambatch.backends.keras_network import SUFFIX, Architecture, load_network, preprocess
 from hambatch.backends.openvino_graph import BATCH_SIZE, openvino_probabilities
 from hambatch.engines.loading import find_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, Preprocessing, Variant, read_manifest
@@ -60,10 +60,16 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
     folder = find_engine(str(Path(weights_or_engine).parent) if is_weights else weights_or_engine)
     manifest = read_manifest(folder)
     refuse_altered(folder, manifest, but=GRAPH_NAME)
-    head = _head(folder, manifest)
+    of_network = _architecture(folder, manifest)
     pixels = read_images(images, manifest.input, manifest.preprocessing)
     weights = Path(weights_or_engine) if is_weights else folder
-    network = load_network(weights, head.hidden_units, head.dropout, manifest.input.height)
+    network = load_network(
+        weights,
+        of_network.hidden_units,
+        of_network.dropout,
+        manifest.input.height,
+        of_network.stride_in,
+    )
     variant = export_graph(network, folder, pixels)
     others = tuple(v for v in manifest.variants if v.precision != variant.precision)
     before = manifest.files.get(GRAPH_NAME)
@@ -96,12 +102,12 @@ def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:
             )
 
 
-def _head(folder: Path, manifest: Manifest) -> Head:
+def _architecture(folder: Path, manifest: Manifest) -> Architecture:
     try:
-        return convert(manifest.training, Head)
+        return convert(manifest.training, Architecture)
     except ValueError as error:
         raise EngineError(
-            f"{folder}/engine.json does not say how large the head is: its 'training': {error}.\n"
+            f"{folder}/engine.json does not say what network it is: its 'training': {error}.\n"
             "Next: hambatch train --data split.csv --out engines/NAME"
         ) from error
 

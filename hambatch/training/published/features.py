@@ -24,8 +24,8 @@ from hambatch.training.views import Views
 
 BATCH, BATCHES_A_BLOCK = 32, 8
 
-DEFAULT_COMPUTE = {"device": "cpu", "xla": False, "mixed_precision": False}
-"""Any other value gives other last bits."""
+DEFAULT_COMPUTE = {"device": "cpu", "xla": False, "mixed_precision": False, "stride_in": "1x1"}
+"""Any other value gives other features, of the same weights."""
 
 
 class Features:

@@ -28,7 +28,8 @@ class Published:
 
     def __init__(self, dataset: Dataset, cache: Path, options: TrainOptions) -> None:
         self._dataset, self._options = dataset, options
-        self._features = Features(load_base(options.weights), dataset.files, cache, options)
+        base = load_base(options.weights, stride_in=options.stride_in)
+        self._features = Features(base, dataset.files, cache, options)
         if options.folds:
             # All images are tested: one that cannot be read shows before the first fold.
             self._features.compute(plain_views(dataset.table["sha256"]))

@@ -45,6 +45,6 @@ def model(converted: Any) -> Any:
 
 
 @pytest.fixture
-def sides_loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let ``load_network`` build the small network; the side of each that it built."""
+def bases_built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """Let ``load_network`` build the small network; side and ``stride_in`` of each."""
     return load_small_networks(monkeypatch)

@@ -42,16 +42,16 @@ def small_base(side: int = 224) -> Any:
     return base
 
 
-def load_small_networks(patch: pytest.MonkeyPatch) -> list[int]:
-    """Let ``load_network`` build the small base; gives the sides that it is built with."""
-    sides = []
+def load_small_networks(patch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """Let ``load_network`` build the small base; gives the side and ``stride_in`` of each."""
+    found = []
 
-    def build(weights: None, purpose: str, side: int) -> Any:
-        sides.append(side)
+    def build(weights: None, purpose: str, side: int, stride_in: str) -> Any:
+        found.append((side, stride_in))
         return small_base(side)
 
     patch.setattr("hambatch.backends.keras_network.build_base", build)
-    return sides
+    return found
 
 
 def varied(base: Any, images: np.ndarray, hidden_units: int) -> Any:
@@ -79,3 +79,25 @@ def varied(base: Any, images: np.ndarray, hidden_units: int) -> Any:
     hidden.kernel.assign(hidden.kernel * scale)
     hidden.bias.assign(-activations.mean(axis=0) * scale)
     return join(base, head)
+
+
+def bottleneck_base() -> Any:
+    """Build a block of ResNet50 that halves the image, with Keras' names, and what is around it."""
+    keras = keras_for("this test")
+    layers = keras.layers
+
+    def normalised(tensor: Any, name: str, filters: int, kernel_size: int, **how: Any) -> Any:
+        name = f"conv3_block1_{name}"
+        convolved = layers.Conv2D(filters, kernel_size, name=f"{name}_conv", **how)(tensor)
+        return layers.BatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(convolved)
+
+    pixels = keras.Input((224, 224, 3))
+    first = layers.Conv2D(16, 7, strides=16, padding="same", name="conv1_conv")(pixels)
+    first = layers.ReLU()(layers.BatchNormalization(name="conv1_bn")(first))
+    inner = layers.ReLU()(normalised(first, "1", 8, 1, strides=2))
+    inner = layers.ReLU()(normalised(inner, "2", 8, 3, padding="same"))
+    added = [normalised(first, "0", 2048, 1, strides=2), normalised(inner, "3", 2048, 1)]
+    last = layers.ReLU()(layers.Add()(added))
+    base = keras.Model(pixels, layers.GlobalAveragePooling2D()(last))
+    base.trainable = False
+    return base

@@ -167,14 +167,14 @@ def with_int8(engine: Path) -> None:
 
 
 def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays(
-    engine: Path, folder: Path, sides_loaded: list[int]
+    engine: Path, folder: Path, bases_built: list[tuple[int, str]]
 ) -> None:
     with_int8(engine)
     before = json.loads((engine / "engine.json").read_text())
     original = (engine / "model.onnx").read_bytes()
     (engine / "model.onnx").write_bytes(b"damaged")
     result = run(engine / "model.weights.h5", folder)
-    assert sides_loaded == [224]
+    assert bases_built == [(224, "1x1")]
     assert f"on {len(list(folder.glob('*.jpg')))} images" in result.stderr
     assert "removed" not in result.stderr
     assert [v.precision for v in read_manifest(engine).variants] == ["fp32", "int8"]
@@ -192,22 +192,25 @@ def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays
     load_engine(engine)
 
 
-def test_an_engine_of_another_side_is_exported_with_images_of_that_side(
-    images: np.ndarray, sides_loaded: list[int], tmp_path_factory: pytest.TempPathFactory
+def test_an_engine_of_another_side_and_architecture_is_exported_as_such(
+    images: np.ndarray, bases_built: list[tuple[int, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     keras_for("this test").utils.set_random_seed(0)
     network = varied(small_base(96), images[:, ::2, ::2][:, :96, :96], HIDDEN_UNITS)
     engine = write_engine(tmp_path_factory.mktemp("side_96"), network, to_onnx(network), 96)
     folder = write_images(clear_to(network, images, 96), tmp_path_factory.mktemp("images"))
     graph = (engine / "model.onnx").read_bytes()
-    # The same weights, in a network of the side that engine.json names.
+    # The same weights, in a network of the side and the strides that engine.json names.
+    manifest = read_manifest(engine)
+    training = manifest.training | {"stride_in": "3x3"}
+    write_manifest(engine, replace(manifest, training=training))
     assert reexport(str(engine), folder).removed == ()
-    assert sides_loaded == [96]
+    assert bases_built == [(96, "3x3")]
     assert (engine / "model.onnx").read_bytes() == graph
 
 
 def test_the_int8_graph_of_other_weights_does_not_stay(
-    engine: Path, folder: Path, sides_loaded: list[int]
+    engine: Path, folder: Path, bases_built: list[tuple[int, str]]
 ) -> None:
     with_int8(engine)
     right = (engine / "model.onnx").read_bytes()
@@ -215,7 +218,7 @@ def test_the_int8_graph_of_other_weights_does_not_stay(
     (engine / "model.onnx").write_bytes(right + b" ")
     write_manifest(engine, read_manifest(engine))
     said = run(engine, folder).stderr
-    assert sides_loaded == [224]
+    assert bases_built == [(224, "1x1")]
     assert "the int8 graph was made from another fp32 graph and is removed" in said
     assert f"hambatch export {engine} --int8" in said
     assert [v.precision for v in load_engine(engine).manifest.variants] == ["fp32"]
@@ -250,11 +253,15 @@ def test_an_altered_file_is_not_given_a_new_hash(restored: Path, folder: Path) -
 
 @pytest.mark.parametrize(
     ("training", "says"),
-    [({"dropout": 0.5}, "hidden_units"), ({"hidden_units": "64", "dropout": 0.5}, "hidden_units")],
+    [
+        ({"dropout": 0.5}, "hidden_units"),
+        ({"hidden_units": "64", "dropout": 0.5}, "hidden_units"),
+        ({"hidden_units": 64, "dropout": 0.5, "stride_in": "5x5"}, "stride_in"),
+    ],
 )
-def test_a_manifest_that_does_not_describe_the_head_is_refused(
+def test_a_manifest_that_does_not_describe_the_network_is_refused(
     restored: Path, folder: Path, training: dict[str, Any], says: str
 ) -> None:
     write_manifest(restored, replace(read_manifest(restored), training=training))
-    with pytest.raises(EngineError, match=rf"how large the head is: .*{says}(.|\n)*Next: "):
+    with pytest.raises(EngineError, match=rf"what network it is: .*{says}(.|\n)*Next: "):
         run(restored, folder)
