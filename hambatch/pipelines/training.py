@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.errors import InputError
+from hambatch.pipelines.appearance import Looks, changed
 from hambatch.pipelines.decode import REFUSALS, built, decode_and_resize
 from hambatch.pipelines.options import DEFAULTS, DecoderOptions
 from hambatch.pipelines.pillow_lane import IN_VAIN, in_srgb
@@ -16,6 +17,9 @@ from hambatch.system.cpu import available_cores
 
 FILL = (124.0, 117.0, 104.0)
 """RGB mean of ImageNet: a cut-out square is 0 for the network, but for rounding."""
+
+
+NO_LOOKS = Looks()
 
 
 class Samples(Protocol):
@@ -44,6 +48,12 @@ class JitteredSamples(Samples, Protocol):
     def hole(self, index: int) -> NDArray[np.float32]:
         """Place and size, ``[4]``."""
 
+    def look(self, index: int) -> NDArray[np.float32]:
+        """Numbers of :class:`~hambatch.pipelines.appearance.Look`, ``[7]``."""
+
+    def overlay(self, index: int) -> NDArray[np.uint8]:
+        """What lies on it, ``[side, side, 4]``."""
+
 
 def training_batches(
     samples: Samples | JitteredSamples,
@@ -53,15 +63,17 @@ def training_batches(
     gpu: int | None = None,
     jitter: bool = False,
     side: int | None = None,
+    looks: Looks = NO_LOOKS,
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode and warp all samples in order; DALI works ahead of the consumer.
 
     Yields uint8 ``[n, height, width, 3]``, or ``[n, side, side, 3]``, on the host, n =
     ``batch_size`` but for the last. What the GPU refuses is decoded by the CPU. With ``jitter``
-    the samples have to be :class:`JitteredSamples`. Raises InputError, with its name, if an image
-    cannot be decoded, and BackendError if DALI cannot use that GPU.
+    the samples have to be :class:`JitteredSamples`, and ``looks`` may name more steps. Raises
+    InputError, with its name, if an image cannot be decoded, and BackendError if DALI cannot use
+    that GPU.
     """
-    views = _Views(samples, spec, how, gpu, jitter, side)
+    views = _Views(samples, spec, how, gpu, jitter, side, looks)
     starts = range(0, len(samples), batch_size)
     batches = [range(start, min(start + batch_size, len(samples))) for start in starts]
     pipeline = None
@@ -92,10 +104,12 @@ class _Views:
     gpu: int | None
     jitter: bool
     side: int | None
+    looks: Looks
 
     def pipeline(self, batches: Sequence[range], batch_size: int) -> Any:
         given = self._source(batches), batch_size, self.spec, self.how, self.gpu
-        return built(training_graph(*given, jitter=self.jitter, side=self.side), self.gpu)
+        graph = training_graph(*given, jitter=self.jitter, side=self.side, looks=self.looks)
+        return built(graph, self.gpu)
 
     def decode(self, index: int) -> NDArray[np.uint8]:
         """Decode one alone, on the CPU if the GPU refuses it; InputError if both do."""
@@ -112,6 +126,10 @@ class _Views:
         columns = [self._encoded, np.int64, samples.matrix]
         if self.jitter:
             columns += [samples.colours, samples.hole]
+        if self.looks.has_numbers:
+            columns.append(samples.look)
+        if self.looks.overlay:
+            columns.append(samples.overlay)
         for batch in batches:
             yield tuple([draw(i) for i in batch] for draw in columns)
 
@@ -152,6 +170,7 @@ def training_graph(
     decoder: DecoderOptions = DEFAULTS,
     jitter: bool = False,
     side: int | None = None,
+    looks: Looks = NO_LOOKS,
 ) -> Any:
     """Define the pipeline without building it; outputs are the images and their int64 indices.
 
@@ -159,7 +178,8 @@ def training_graph(
     ----------
     source
         Iterable of lists ``(encoded, index, matrix)`` of at most ``batch_size``
-        samples each; with ``jitter`` lists of ``colours`` and ``hole`` follow.
+        samples each; with ``jitter`` lists of ``colours`` and ``hole`` follow, with ``looks`` one
+        of ``look``, and with an overlay one of ``overlay``.
     side
         Of the warped images, in pixels; None: as large as the input of the network.
     """
@@ -168,6 +188,10 @@ def training_graph(
     kinds, dimensions = [types.UINT8, types.INT64, types.FLOAT], [1, 0, 2]
     if jitter:
         kinds, dimensions = [*kinds, types.FLOAT, types.FLOAT], [*dimensions, 1, 1]
+    if looks.has_numbers:
+        kinds, dimensions = [*kinds, types.FLOAT], [*dimensions, 1]
+    if looks.overlay:
+        kinds, dimensions = [*kinds, types.UINT8], [*dimensions, 3]
     size = (side, side) if side else (spec.height, spec.width)
     pipeline = Pipeline(batch_size, available_cores(), device_id=gpu, prefetch_queue_depth=2)
     with pipeline:
@@ -178,7 +202,12 @@ def training_graph(
         # Without a fill value DALI clamps to the border, as Keras' fill_mode "nearest";
         # the matrix maps destination to source by default.
         warped = fn.warp_affine(images, matrix=matrix, size=size, interp_type=types.INTERP_LINEAR)
-        pipeline.set_outputs(jittered(warped, *drawn) if drawn else warped, index)
+        if jitter:
+            colours, hole, *look = drawn
+            if look:
+                warped = changed(warped, look[0], look[-1], looks, size[0])
+            warped = jittered(warped, colours, hole)
+        pipeline.set_outputs(warped, index)
     return pipeline
 
 

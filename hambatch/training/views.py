@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.engines.manifest import InputSpec, Preprocessing
+from hambatch.pipelines.appearance import Looks
 from hambatch.pipelines.training import training_batches
 from hambatch.system.array_cache import Pair
+from hambatch.training.appearance import look, looks_of, overlay
 from hambatch.training.augmentation import PLAIN, colours, cropped, hole, view_matrix
 from hambatch.training.compute import decoding_gpu
 from hambatch.training.dataset import read_split_file
@@ -53,8 +55,12 @@ class Views:
         spec, side = InputSpec(height=self.side, width=self.side), side or self.side
         samples = Samples(pairs, self.files, self.options, self.side, side)
         gpu = None if on_cpu else decoding_gpu(self.options)
-        how = Preprocessing()
-        return training_batches(samples, self.batch_size, spec, how, gpu, jitter=jitter, side=side)
+        how, looks = Preprocessing(), Looks()
+        if jitter:
+            looks = looks_of(self.options.finetune.appearance)
+        return training_batches(
+            samples, self.batch_size, spec, how, gpu, jitter=jitter, side=side, looks=looks
+        )
 
     def on_cpu(self, sha256: Sequence[str]) -> NDArray[np.uint8]:
         """Plain images as scoring sees them on the CPU, uint8 RGB ``[n, side, side, 3]``."""
@@ -93,6 +99,16 @@ class Samples:
     def colours(self, index: int) -> NDArray[np.float32]:
         """Draw factors and degrees, ``[4]``."""
         return colours(self.options.finetune.jitter, self.options.seed, *self.pairs[index])
+
+    def look(self, index: int) -> NDArray[np.float32]:
+        """Draw how it looks, ``[7]``."""
+        appearance, seed = self.options.finetune.appearance, self.options.seed
+        return look(appearance, seed, *self.pairs[index], self.side).array()
+
+    def overlay(self, index: int) -> NDArray[np.uint8]:
+        """Draw what lies on it, ``[side, side, 4]``."""
+        appearance, seed = self.options.finetune.appearance, self.options.seed
+        return overlay(appearance, seed, *self.pairs[index], self.side)
 
     def hole(self, index: int) -> NDArray[np.float32]:
         """Draw place and size, ``[4]``."""
