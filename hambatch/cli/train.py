@@ -13,11 +13,15 @@ from hambatch.cli.messages import messages, say
 from hambatch.cli.parameters import Decorated, FiniteRange
 from hambatch.training.options import (
     PUBLISHED_ONLY,
+    Appearance,
     Augmentation,
+    Extra,
+    ExtraOptions,
     FineTuneOptions,
     Jitter,
     Range,
     TrainOptions,
+    extra_from,
 )
 
 
@@ -34,23 +38,51 @@ class FoldCount(click.IntRange):
         return count
 
 
+class ExtraSource(click.ParamType[Extra]):
+    """``TABLE[#SET]=WEIGHT[@SIDE]``."""
+
+    name = "source"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show its parts."""
+        return "TABLE[#SET]=WEIGHT[@SIDE]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Extra:
+        """Refuse what cannot be read, and why."""
+        if isinstance(value, Extra):
+            return value
+        try:
+            return extra_from(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} cannot be read: {error}.", param, ctx)
+
+
 def fields_of(*kinds: type[Any]) -> list[Field[Any]]:
     """List the fields that are options, in the order of ``--help``."""
     return [field for kind in kinds for field in fields(kind) if field.metadata]
 
 
-FINETUNE_ONLY = frozenset(field.name for field in fields_of(FineTuneOptions, Jitter))
+MULTIPLE = frozenset({"extra", "extra_licence", "extra_images"})
+"""Options that may be repeated."""
+
+OF_FINETUNE = (FineTuneOptions, Jitter, Appearance, ExtraOptions)
+
+FINETUNE_ONLY = frozenset(field.name for field in fields_of(*OF_FINETUNE))
 
 
 def recipe_options(command: Decorated) -> Decorated:
     """Give a command one option for each field of the recipes, in their order."""
-    for field in reversed(fields_of(TrainOptions, Augmentation, FineTuneOptions, Jitter)):
+    kinds = TrainOptions, Augmentation, *OF_FINETUNE
+    for field in reversed(fields_of(*kinds)):
         name, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
-        recipe = "finetune: " if field in fields(Jitter) else ""
+        recipe = "finetune: " if field in fields_of(Jitter, Appearance) else ""
         add = click.option(
             f"{name}/--no-{name[2:]}" if field.type is bool else name,
             type=_parameter_type(field),
             default=field.default,
+            multiple=field.name in MULTIPLE,
             help=recipe + text,
         )
         command = add(command)
@@ -59,6 +91,8 @@ def recipe_options(command: Decorated) -> Decorated:
 
 def _parameter_type(field: Field[Any]) -> Any:
     values = field.metadata["values"]
+    if field.name in MULTIPLE:
+        return ExtraSource() if field.name == "extra" else str
     if field.name == "folds":
         return FoldCount(0, 20)
     if isinstance(values, Range):
@@ -73,7 +107,12 @@ def options_from(values: Mapping[str, Any]) -> TrainOptions:
     def build(kind: type[Any], **nested: Any) -> Any:
         return kind(**{field.name: values[field.name] for field in fields_of(kind)}, **nested)
 
-    finetune = build(FineTuneOptions, jitter=build(Jitter))
+    finetune = build(
+        FineTuneOptions,
+        jitter=build(Jitter),
+        appearance=build(Appearance),
+        extras=build(ExtraOptions),
+    )
     options: TrainOptions = build(TrainOptions, augmentation=build(Augmentation), finetune=finetune)
     return options
 
@@ -93,9 +132,17 @@ def refuse_options_of_other_recipe(context: click.Context) -> None:
 
 HEADINGS = {
     **dict.fromkeys(("recipe", "weights", "weights_licence", "seed", "folds"), "Training"),
+    **dict.fromkeys(("weights_licence_file", "stride_in"), "Training"),
     **dict.fromkeys(("hidden_units", "dropout"), "Training"),
-    **{field.name: "Views of the training images" for field in fields_of(Augmentation, Jitter)},
+    **{
+        field.name: "Views of the training images"
+        for field in fields_of(Augmentation, Jitter, Appearance)
+    },
     **{field.name: "Fine-tuning (--recipe finetune)" for field in fields_of(FineTuneOptions)},
+    **{
+        field.name: "Images of other sources (--recipe finetune)"
+        for field in fields_of(ExtraOptions)
+    },
     **dict.fromkeys(PUBLISHED_ONLY, "Published recipe (--recipe published)"),
 }
 

@@ -90,7 +90,7 @@ def _with_keys(
     if "lesion_id" not in images.columns:
         images = images.assign(lesion_id="")
     if training is not None and training.file is not None:
-        known = training.images.set_index("image_id")
+        known = training.images[training.images["image_id"] != ""].set_index("image_id")
         for column in ("lesion_id", "sha256"):
             theirs = images["file_id"].map(known[column]).fillna("")
             images = images.assign(**{column: images[column].mask(images[column] == "", theirs)})

@@ -25,11 +25,19 @@ from hambatch.types import Row
 TEST = "test"
 
 FREE = frozenset(
-    "weights weights_licence seed folds device xla mixed_precision pipeline_version epochs patience"
-    " val_every val_patience checkpoint_seconds final stop_step"
+    "weights weights_licence weights_licence_file seed folds device xla mixed_precision"
+    " pipeline_version epochs patience val_every val_patience checkpoint_seconds final stop_step"
     " steps_run best_step epochs_run best_epoch".split()
 )
 """Of a training's record: what may differ between a recipe's networks, and what came of it."""
+
+EARLIER: dict[str, Any] = {
+    "stride_in": "1x1",
+    "extra": [],
+    **dict.fromkeys(("shades_of_grey", "tint", "degraded_share"), 0.0),
+    **dict.fromkeys(("border_share", "hair_share"), 0.0),
+}
+"""What a record means that is from before there was an option."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def refuse_other_networks(
             f"those of --data, {split_sha256}",
             training,
         )
-    made, wanted = dict(_flat(record.training)), dict(_flat(training))
+    made, wanted = (EARLIER | dict(_flat(values)) for values in (record.training, training))
     differing = [
         f"{name} {made[name]}, not {wanted[name]}"
         for name in sorted((made.keys() & wanted.keys()) - FREE)

@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -62,7 +62,8 @@ def training_of(
     path = data or truth
     digest = sha256_of_file(path)
     if own == digest or (data is not None and own is None):
-        return _by_table(path, digest, by.manifest if own else None)
+        found = _by_table(path, digest, by.manifest if own else None)
+        return _with_other_sources(found, by)
     if by.manifest is None:
         return None
     if data is not None and not second:
@@ -82,6 +83,18 @@ def _by_table(path: Path, digest: str, manifest: Manifest | None) -> Training:
     pictures = pictures_of({sha256: file for sha256, file in files.items() if sha256 in trained})
     images = with_keys(table, pictures)
     return Training(path.name, images, sides, digest, path.name, manifest is None, files)
+
+
+def _with_other_sources(training: Training, by: ScoredBy) -> Training:
+    """Add what the engine lists and its split table does not: images of other sources."""
+    if by.manifest is None or not by.manifest.data.get("extra"):
+        return training
+    listed = listed_by(by.folder, by.manifest)
+    if listed is None:
+        return training
+    others = listed.images[~listed.images["content"].isin(training.images["content"])]
+    images = pd.concat([training.images, others], ignore_index=True)
+    return replace(training, images=images.fillna({"image_id": "", "lesion_id": "", "sha256": ""}))
 
 
 def listed_by(folder: Path, manifest: Manifest) -> Training | None:

@@ -165,13 +165,16 @@ def signatures_of(thumbnails: NDArray[np.uint8]) -> Signatures:
 
 
 def near_pairs(
-    first: Signatures, second: Signatures, least: float = LEAST_CORRELATION
+    first: Signatures,
+    second: Signatures,
+    least: float = LEAST_CORRELATION,
+    most_bits: int = MOST_BITS,
 ) -> NDArray[np.int64]:
     """Find the pairs that look the same: int64 ``[m, 2]``, a place in each, in order."""
     found = [np.empty((0, 2), np.int64)]
     for start in range(0, len(first.hashes), ROWS):
         rows = first.hashes[start : start + ROWS, None]
-        at, other = np.nonzero(np.bitwise_count(rows ^ second.hashes) <= MOST_BITS)
+        at, other = np.nonzero(np.bitwise_count(rows ^ second.hashes) <= most_bits)
         at += start
         correlation = np.einsum("ij,ij->i", first.shapes[at], second.shapes[other])
         found.append(np.column_stack([at, other])[correlation >= least])

@@ -14,7 +14,7 @@ from hambatch.backends.keras_network import WEIGHTS_NAME, save_network
 from hambatch.engines.card import model_card
 from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.engines.loading import load_engine, write_manifest
-from hambatch.engines.manifest import InputSpec, Manifest, Variant
+from hambatch.engines.manifest import LICENCE_OF_WEIGHTS, InputSpec, Manifest, Variant
 from hambatch.engines.precision import BACKEND_OF_GATES, FP32
 from hambatch.engines.probabilities import temperature_of
 from hambatch.engines.training_images import write_training_images
@@ -35,7 +35,7 @@ from hambatch.training.dataset import Dataset, labels_of, score_split
 from hambatch.training.export.export import export_graph
 from hambatch.training.held_out import read_held_out, score_held_out
 from hambatch.training.options import TrainOptions
-from hambatch.training.recipe import PIPELINE_VERSION, Fitted
+from hambatch.training.recipe import PIPELINE_VERSION, Fitted, licence_text
 
 PARITY_IMAGES = 64
 
@@ -65,6 +65,8 @@ def assemble(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     save_network(fitted.network, staging / WEIGHTS_NAME)
+    if options.weights_licence_file:
+        write_text(staging / LICENCE_OF_WEIGHTS, licence_text(options))
     write_training_images(staging, dataset.training_images())
     variant = export_graph(fitted.network, staging, fitted.images(_parity_images(dataset)))
     write_manifest(staging, _uncalibrated_manifest(dataset, fitted, options, out.name, variant))
@@ -100,7 +102,7 @@ def _uncalibrated_manifest(
 ) -> Manifest:
     _, height, width, _ = fitted.network.input_shape
     record = options.of_recipe()
-    del record["folds"], record["weights_licence"]
+    del record["folds"], record["weights_licence"], record["weights_licence_file"]
     base = options.weights_licence or "see where they were downloaded from"
     return Manifest(
         name=name,
@@ -115,6 +117,7 @@ def _uncalibrated_manifest(
             "split_sha256": dataset.split_sha256,
             "trained_on": list(options.trained_parts),
             "counts": count(dataset.table),
+            **({"extra": [source.record() for source in dataset.extras]} if dataset.extras else {}),
         },
         training={
             **record,
@@ -125,8 +128,12 @@ def _uncalibrated_manifest(
             **fitted.outcome,
         },
         versions=library_versions(),
-        licence=f"{LICENCE}. Weights of the base: {base}.",
+        licence=f"{LICENCE}{_licences(dataset)}. Weights of the base: {base}.",
     )
+
+
+def _licences(dataset: Dataset) -> str:
+    return "".join(f"; on {source.about.name}, {source.licence}" for source in dataset.extras)
 
 
 def calibrated_manifest(

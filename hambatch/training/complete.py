@@ -23,6 +23,7 @@ def complete_engine(folder: Path, split: Path, report: Callable[[str], None]) ->
     engine, dataset = load_engine(folder), read_dataset(split)
     refuse_other_split_table(engine, dataset)
     _refuse_untrained(engine, dataset, split)
+    _refuse_extras(engine)
     found = dataset.training_images()
     write_training_images(folder, found)
     _name(folder)
@@ -45,6 +46,18 @@ def _name(folder: Path) -> None:
     }
     values["files"] = dict(sorted(values["files"].items()))
     write_json(path, with_checksum(values))
+
+
+def _refuse_extras(engine: Engine) -> None:
+    """Refuse an engine that was trained on other images too: its new list would lack them."""
+    extra = engine.manifest.data.get("extra", [])
+    if extra:
+        names = ", ".join(str(source.get("source")) for source in extra)
+        raise InputError(
+            f"{engine.manifest.name} was also trained on {names}, which {MANIFEST_NAME} lists and "
+            "a split table does not; wanted an engine of one table.\n"
+            "Next: train the engine again, which lists all of its images"
+        )
 
 
 def _refuse_untrained(engine: Engine, dataset: Dataset, split: Path) -> None:

@@ -21,11 +21,13 @@ from hambatch.ham10000.near_duplicates import (
     refuse_near_duplicates,
 )
 from hambatch.ham10000.split import group_lesions
-from hambatch.ham10000.table import dataset_root, prepared_with, read_split
+from hambatch.ham10000.table import dataset_root, files_of, prepared_with, read_split
 from hambatch.ham10000.training_images import training_images_of
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.rows import predict_files
 from hambatch.system.files import sha256_of_bytes, sha256_of_file
+from hambatch.training.extras import ExtraSource, read_extras
+from hambatch.training.options import ExtraOptions
 from hambatch.types import Row
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Dataset:
         The rows that were dropped.
     prepared_with
         The options of ``prepare``, as far as the table's record names them.
+    extras
+        Images of other sources, for training alone.
     """
 
     table: pd.DataFrame
@@ -55,12 +59,20 @@ class Dataset:
     split_sha256: str
     repeats: pd.DataFrame = field(default_factory=pd.DataFrame)
     prepared_with: dict[str, float] = field(default_factory=dict)
+    extras: tuple[ExtraSource, ...] = ()
 
     @property
     def files(self) -> dict[str, Path]:
         """Path of every image by the sha256 of its bytes."""
-        names = zip(self.table["sha256"], self.table["file"], strict=True)
-        return {sha256: self.root / name for sha256, name in names}
+        found = files_of(self.table, self.root)
+        for source in self.extras:
+            found |= files_of(source.images, self.root)
+        return found
+
+    @property
+    def every(self) -> pd.DataFrame:
+        """The rows of the split table, repeats too."""
+        return pd.concat([self.table, self.repeats], ignore_index=True)
 
     def part(self, *splits: str) -> pd.DataFrame:
         """Rows of one part of the split, or of several of them, in the table's order."""
@@ -68,7 +80,8 @@ class Dataset:
 
     def training_images(self) -> TrainingImages:
         """List what an engine is trained on with it, under every name that an image has."""
-        every = pd.concat([self.table, self.repeats], ignore_index=True)
+        extras = [source.images.assign(split="train") for source in self.extras]
+        every = pd.concat([self.every, *extras], ignore_index=True)
         return training_images_of(every, self.root, self.split_sha256, self.prepared_with)
 
 
@@ -96,6 +109,14 @@ def refuse_near_duplicates_in(dataset: Dataset, path: Path) -> None:
     unseen = refuse_near_duplicates(dataset.table, dataset.root, str(path))
     if unseen:
         log.info("%d images cannot be read or decoded, and were not compared", unseen)
+
+
+def with_extras(dataset: Dataset, options: ExtraOptions) -> Dataset:
+    """Add images of other sources, without those that meet one of the split table.
+
+    Raises InputError as :func:`hambatch.training.extras.read_extras` does.
+    """
+    return replace(dataset, extras=read_extras(options, dataset.every, dataset.root))
 
 
 def with_near_duplicates_joined(dataset: Dataset, path: Path) -> Dataset:

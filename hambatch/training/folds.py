@@ -63,6 +63,7 @@ def cross_validate(
         found.append(about | _figures(test, probabilities[-1]))
     table, pooled = pd.concat(tested), np.concatenate(probabilities)
     record = options.of_recipe() | {"weights": Path(options.weights).name}
+    del record["weights_licence_file"]
     base = {"weights_sha256": fitted.weights_sha256}
     write_out_of_fold(work, table, pooled, dataset.split_sha256, record | base)
     write_folds(work, table)

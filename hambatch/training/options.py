@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from hambatch.errors import InputError
+
 T = TypeVar("T")
 
 RECIPE_NAMES = ("finetune", "published")
@@ -85,6 +87,139 @@ class Jitter:
 
 
 @dataclass(frozen=True)
+class Appearance:
+    """How views are made to look like those of other cameras; by default they are not.
+
+    ``shades_of_grey`` takes a part of the illuminant out of each view, drawn from 0 to that number.
+    ``tint`` multiplies each channel by a factor of its own. ``degraded_share`` is that of views
+    which are blurred, of those which are shrunk and enlarged, and of those which are compressed,
+    drawn independently; ``blur``, ``lowest_scale`` and ``lowest_quality`` say how much at most.
+    """
+
+    shades_of_grey: float = option(
+        0.0, "Largest part of a view's estimated illuminant that is taken out.", Range(0, 1)
+    )
+    tint: float = option(0.0, f"{FACTOR[:-1]}, for each colour channel.", SHARE)
+    degraded_share: float = option(
+        0.0, "Share of views that are blurred, shrunk or compressed, each.", Range(0, 1)
+    )
+    blur: float = option(1.5, "Largest blur of a degraded view, in pixels.", Range(0, 20))
+    lowest_scale: float = option(
+        0.4, "Smallest share of the side to which a degraded view is shrunk.", PART
+    )
+    lowest_quality: int = option(
+        30, "Lowest JPEG quality of a degraded view; 0: it is not compressed.", Range(0, 95)
+    )
+    border_share: float = option(0.0, "Share of views with a round black border.", Range(0, 1))
+    hair_share: float = option(0.0, "Share of views with drawn hairs.", Range(0, 1))
+
+    def record(self) -> dict[str, Any]:
+        """Give what changes views, as plain values; nothing by default."""
+        return {} if self == Appearance() else asdict(self)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Images of another source: ``TABLE[#SET]=WEIGHT[@SIDE]``.
+
+    ``part`` is a value of the column ``set``; empty: all rows. An image is drawn ``weight`` times
+    as often as one of the split table of the same class. ``side`` is the largest side, in pixels,
+    that its images are sharp at; 0: any.
+    """
+
+    table: str
+    weight: float
+    part: str = ""
+    side: int = 0
+
+    @property
+    def name(self) -> str:
+        """That of the set, or of the table's file."""
+        return self.part or self.table.replace("\\", "/").rpartition("/")[2].partition(".")[0]
+
+    def record(self) -> dict[str, Any]:
+        """Give plain values, without the table's folder."""
+        return {"source": self.name, "weight": self.weight, "side": self.side}
+
+
+def extra_from(text: str) -> Extra:
+    """Read ``TABLE[#SET]=WEIGHT[@SIDE]``; ValueError, saying why, if it is no such text."""
+    source, equals, numbers = text.rpartition("=")
+    weight, at, side = numbers.partition("@")
+    table, _, part = source.partition("#")
+    try:
+        found = Extra(table.strip(), float(weight), part.strip(), int(side) if at else 0)
+    except ValueError:
+        equals = ""
+    if not equals or not table.strip():
+        raise ValueError("wanted TABLE=WEIGHT, TABLE#SET=WEIGHT or either with @SIDE")
+    if not 0 < found.weight <= MOST_WEIGHT:
+        raise ValueError(f"its weight is {weight}, wanted one above 0, at most {MOST_WEIGHT}")
+    if at and not 1 <= found.side <= MOST_SIDE:
+        raise ValueError(f"its side is {side}, wanted 1 to {MOST_SIDE} pixels")
+    return found
+
+
+MOST_WEIGHT, MOST_SIDE = 100, 65_535
+
+
+@dataclass(frozen=True)
+class ExtraOptions:
+    """Images of other sources than the split table, for training alone.
+
+    A source whose images are smaller than the network's input is blurred there; it is trained on in
+    the first ``blurred_share`` of the steps only. ``adjust_by`` says whose shares of the classes
+    the logit adjustment takes: those of all views, or of the view's own source, so that the network
+    does not learn a diagnosis from the camera.
+    """
+
+    extra: tuple[Extra, ...] = option(
+        (),
+        "More training images: TABLE[#SET]=WEIGHT[@SIDE]; a table with path or image_id, dx, maybe "
+        "lesion_id, set, split.",
+    )
+    extra_licence: tuple[str, ...] = option(
+        (), "Licence of a source's images: SET=TEXT, or the table's name without suffix =TEXT."
+    )
+    extra_images: tuple[str, ...] = option(
+        (), "Another folder in which the images of these tables are looked for."
+    )
+    blurred_share: float = option(
+        0.5,
+        "Share of the steps, from the first, that see images of a SIDE below that of the network.",
+        Range(0, 1, min_open=True),
+    )
+    adjust_by: str = option(
+        "all",
+        "Shares of the classes that the logit adjustment takes: all: of all views; source: of the "
+        "view's source.",
+        ("all", "source"),
+    )
+
+    def licences(self) -> dict[str, str]:
+        """Give the licence of each source; InputError if one has none."""
+        given = dict(text.split("=", 1) for text in self.extra_licence if "=" in text)
+        found = {source.name: given.get(source.name, "").strip() for source in self.extra}
+        for name, licence in found.items():
+            if not licence:
+                raise InputError(
+                    f"--extra {name} has no licence; wanted one for the model card.\n"
+                    f"Next: add --extra-licence '{name}=TEXT'"
+                )
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """Give what decides the weights, as plain values; nothing without another source."""
+        if not self.extra:
+            return {}
+        return {
+            "extra": [source.record() for source in self.extra],
+            "blurred_share": self.blurred_share,
+            "adjust_by": self.adjust_by,
+        }
+
+
+@dataclass(frozen=True)
 class FineTuneOptions:
     """Numbers of fine-tuning, beside those that it shares with the published recipe.
 
@@ -152,6 +287,19 @@ class FineTuneOptions:
     stop_step: int = option(0, "With --final: stop after this step; 0: after all.", NOT_NEGATIVE)
     checkpoint_seconds: float = option(300.0, "Time from one checkpoint to the next.", NOT_NEGATIVE)
     jitter: Jitter = Jitter()
+    appearance: Appearance = Appearance()
+    extras: ExtraOptions = ExtraOptions()
+
+    @property
+    def blurred_until(self) -> int:
+        """The last step that sees images that are blurred at ``side``."""
+        if not any(self.is_blurred(source) for source in self.extras.extra):
+            return self.steps
+        return max(1, round(self.extras.blurred_share * self.steps))
+
+    def is_blurred(self, source: Extra) -> bool:
+        """Whether the images of a source have fewer pixels than the network's input."""
+        return 0 < source.side < self.side
 
     @property
     def last_step(self) -> int:
@@ -169,6 +317,8 @@ class TrainOptions:
     frozen, in inference mode. ``views`` augmented views of every training image are computed
     once. ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead.
 
+    ``stride_in`` is of the architecture, and has to be that of ``weights``.
+
     ``device`` ``auto`` is resolved by :mod:`hambatch.training.compute`. ``xla`` compiles the
     base and the head's step. ``mixed_precision`` computes the published recipe's features in
     float16; its head, which is small, is always trained in float32, without loss scaling.
@@ -179,9 +329,20 @@ class TrainOptions:
         "Tune the base's upper stages with the head, or train a head on frozen features.",
         RECIPE_NAMES,
     )
-    weights: str = option("imagenet", "'imagenet', or a .weights.h5 file of the ResNet50 base.")
+    weights: str = option(
+        "imagenet", "'imagenet', or a .weights.h5 or .npz file of the ResNet50 base."
+    )
     weights_licence: str = option(
         "", "Licence or origin of the base's weights, for the model card."
+    )
+    weights_licence_file: str = option(
+        "", "Text of that licence, which is copied into the engine's folder."
+    )
+    stride_in: str = option(
+        "1x1",
+        "Convolution that halves the image in a stage's first block: 1x1 as in Keras' ResNet50; "
+        '3x3 as in "V1.5", with symmetric padding.',
+        ("1x1", "3x3"),
     )
     seed: int = option(0, "Seed of all random choices.", Range(0, 2**31 - 3))
     images_per_class: int = option(
@@ -211,6 +372,11 @@ class TrainOptions:
         return self.recipe == "finetune" and self.finetune.final
 
     @property
+    def extras(self) -> ExtraOptions:
+        """Other sources of training images; none of the published recipe."""
+        return self.finetune.extras if self.recipe == "finetune" else ExtraOptions()
+
+    @property
     def trained_parts(self) -> tuple[str, ...]:
         """The parts of the split table that are trained on."""
         return ("train", "val") if self.final else ("train",)
@@ -218,7 +384,12 @@ class TrainOptions:
     def of_recipe(self) -> dict[str, Any]:
         """Give the options as plain values, without those of the other recipe."""
         unused = {"finetune"} if self.recipe == "published" else PUBLISHED_ONLY
-        return {name: value for name, value in asdict(self).items() if name not in unused}
+        found = {name: value for name, value in asdict(self).items() if name not in unused}
+        if "finetune" in found:
+            del found["finetune"]["extras"], found["finetune"]["appearance"]
+            found["finetune"] |= self.finetune.extras.record()
+            found["finetune"] |= self.finetune.appearance.record()
+        return found
 
 
 @dataclass(frozen=True)

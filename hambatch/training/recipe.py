@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hambatch.backends.keras_network import SIDE, build_base
+from hambatch.backends.keras_network import IN_1X1, SIDE, build_base
+from hambatch.backends.resnet import NPZ, STRIDES_IN
 from hambatch.errors import InputError
 from hambatch.system.files import sha256_of_bytes
 from hambatch.system.packages import library_versions
@@ -19,6 +20,8 @@ from hambatch.training.options import TrainOptions
 
 PIPELINE_VERSION = 1
 """Raise it when the same options give other pixels or other features."""
+
+DOWNLOAD, IN_3X3 = "imagenet", STRIDES_IN[1]
 
 COMPUTING = ("numpy", "nvidia-dali-cuda120", "keras", "tensorflow", "tensorflow-cpu")
 """Libraries whose next version may compute other weights."""
@@ -63,12 +66,16 @@ class Recipe(Protocol):
         ...
 
 
-def load_base(weights: str, side: int = SIDE) -> Any:
-    """Build the frozen base for images of ``side`` pixels; InputError if it has no weights."""
-    if weights != "imagenet" and not Path(weights).is_file():
+def load_base(weights: str, side: int = SIDE, stride_in: str = IN_1X1) -> Any:
+    """Build the frozen base for images of ``side`` pixels; InputError if it has no weights.
+
+    Also if ``weights`` are known to be of the other ``stride_in``.
+    """
+    if weights != DOWNLOAD and not Path(weights).is_file():
         raise _unusable(weights, "no such file")
+    _refuse_other_strides(weights, stride_in)
     try:
-        return build_base(weights, side=side)
+        return build_base(weights, side=side, stride_in=stride_in)
     except Exception as error:
         # Keras raises a bare Exception for a failed download; subclasses that
         # are not listed are bugs, or messages of our own.
@@ -77,12 +84,51 @@ def load_base(weights: str, side: int = SIDE) -> Any:
         raise _unusable(weights, str(error).strip().partition("\n")[0]) from error
 
 
+def _refuse_other_strides(weights: str, stride_in: str) -> None:
+    """Refuse what would load, as the shapes are the same, and compute something else.
+
+    A .weights.h5 file may be of either.
+    """
+    is_npz = Path(weights).suffix == NPZ
+    if (weights == DOWNLOAD and stride_in != IN_1X1) or (is_npz and stride_in == IN_1X1):
+        own = IN_3X3 if is_npz else IN_1X1
+        raise InputError(
+            f"the weights {weights!r} are of a network with its stride in the {own} convolution; "
+            f"found --stride-in {stride_in}.\nNext: add --stride-in {own}, or name other --weights"
+        )
+
+
 def _unusable(weights: str, reason: str) -> InputError:
     return InputError(
         f"the weights {weights!r} cannot be used: {reason}; wanted 'imagenet' (a download of "
-        "Keras) or a .weights.h5 file of ResNet50 without its top.\n"
+        "Keras), or a .weights.h5 or .npz file of ResNet50 without its top.\n"
         "Next: name such a file with --weights"
     )
+
+
+LICENCE_BYTES = 1_000_000
+
+
+def licence_text(options: TrainOptions) -> str:
+    """Read the licence of the base's weights, empty if none is named; InputError if it cannot be.
+
+    So that a training does not fail at its end, it is read before it begins as well.
+    """
+    if not options.weights_licence_file:
+        return ""
+    path = Path(options.weights_licence_file)
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(LICENCE_BYTES + 1)
+        if len(text) > LICENCE_BYTES:
+            raise ValueError(f"more than {LICENCE_BYTES:,} bytes")
+        return text.decode()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"--weights-licence-file {path} cannot be used: {why}; wanted a text in UTF-8.\n"
+            "Next: name the licence's text, or give a line with --weights-licence alone"
+        ) from error
 
 
 def sha256_of_weights(base: Any) -> str:
@@ -104,14 +150,22 @@ def fingerprint(
 ) -> dict[str, Any]:
     """What decides a training's weights: images, base, options and libraries, by content."""
     numbers = options.of_recipe()
-    del numbers["weights"], numbers["weights_licence"]
+    del numbers["weights"], numbers["weights_licence"], numbers["weights_licence_file"]
+    if options.stride_in == IN_1X1:
+        # As in checkpoints from before there was a choice.
+        del numbers["stride_in"]
     finetune = numbers.pop("finetune", {})
     unused = {"checkpoint_seconds"}
     if options.final:
         unused |= {"val_every", "val_patience"}
     versions = library_versions()
     images = [*train["sha256"], "", *val["sha256"]]
+    extras = {}
+    for source in dataset.extras:
+        images += ["", *source.images["sha256"]]
+        extras[f"table_sha256 of {source.about.name}"] = source.table_sha256
     return {
+        **extras,
         "split_sha256": dataset.split_sha256,
         "images_sha256": sha256_of_bytes("\n".join(images).encode()),
         "weights_sha256": weights_sha256,

@@ -17,6 +17,7 @@ from hambatch.training.dataset import (
     Dataset,
     read_dataset,
     refuse_near_duplicates_in,
+    with_extras,
     with_near_duplicates_joined,
 )
 from hambatch.training.export.export import MIN_IMAGES
@@ -24,7 +25,7 @@ from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.folds import PUBLISHED, cross_validate
 from hambatch.training.options import FineTuneOptions, TrainOptions
 from hambatch.training.published.recipe import Published
-from hambatch.training.recipe import Recipe
+from hambatch.training.recipe import Recipe, licence_text
 
 RECIPES: dict[str, Callable[[Dataset, Path, TrainOptions], Recipe]] = {
     "finetune": FineTuning,
@@ -60,11 +61,13 @@ def train(
     out = followed(out)
     _refuse_existing(out)
     refuse_combinations(options)
+    licence_text(options)
     dataset = read_dataset(data)
     _refuse_unmeasurable(dataset, data, options)
     if out_of_fold is not None:
         _refuse_predictions(out_of_fold, dataset, options)
     refuse_near_duplicates_in(dataset, data)
+    dataset = with_extras(dataset, options.extras)
     options, work = set_up(options), _work_folder(out)
     recipe = RECIPES[options.recipe](dataset, cache, options)
     val = dataset.part("val").iloc[:0] if options.final else dataset.part("val")
@@ -82,7 +85,8 @@ def train_folds(data: Path, out: Path, cache: Path, options: TrainOptions) -> di
     out = followed(out)
     _refuse_existing(out)
     refuse_combinations(options)
-    dataset = read_dataset(data)
+    # Against all rows: those of the test part are held out as well.
+    dataset = with_extras(read_dataset(data), options.extras)
     # Folds of fine-tuning find a step and a temperature; the test part takes no part in that.
     parts = ("train", "val") if options.recipe == "finetune" else SPLITS
     dataset = replace(dataset, table=dataset.part(*parts))
@@ -143,6 +147,11 @@ def refuse_combinations(options: TrainOptions) -> None:
             tune.crop_side != FineTuneOptions.crop_side and not tune.crop_share,
             f"--crop-side is {tune.crop_side}, wanted it with --crop-share: no step sees crops",
             "add --crop-share 0.75",
+        ),
+        (
+            len({source.name for source in tune.extras.extra}) < len(tune.extras.extra),
+            "two sources of --extra have one name, wanted different ones",
+            "name each set, as in TABLE#SET=WEIGHT, or rename a table",
         ),
         (
             options.mixed_precision and options.xla,

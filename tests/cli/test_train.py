@@ -13,7 +13,9 @@ from hambatch.ham10000.table import COLUMNS
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.options import (
     PUBLISHED_ONLY,
+    Appearance,
     Augmentation,
+    ExtraOptions,
     FineTuneOptions,
     Jitter,
     TrainOptions,
@@ -25,8 +27,8 @@ PATHS = {"data", "out", "cache", "out_of_fold"}
 
 
 def field_names():
-    kinds = (TrainOptions, Augmentation, FineTuneOptions, Jitter)
-    nested = {"augmentation", "finetune", "jitter"}
+    kinds = (TrainOptions, Augmentation, FineTuneOptions, Jitter, Appearance, ExtraOptions)
+    nested = {"augmentation", "finetune", "jitter", "appearance", "extras"}
     return {field.name for kind in kinds for field in fields(kind)} - nested
 
 
@@ -98,6 +100,9 @@ def test_help_says_which_recipe_an_option_is_of_and_what_it_accepts():
         ["--crop-side", "513"],
         ["--side", "32"],
         ["--crop-share", "1.1"],
+        ["--extra", "other.csv"],
+        ["--extra", "other.csv=-1"],
+        ["--stride-in", "7x7"],
     ],
 )
 def test_a_bad_value_is_a_usage_error(split, tmp_path, wrong):
@@ -112,6 +117,7 @@ def test_a_bad_value_is_a_usage_error(split, tmp_path, wrong):
         (["--recipe", "published", "--steps", "3"], "finetune"),
         (["--recipe", "published", "--cutout", "0.1"], "finetune"),
         (["--recipe", "published", "--stop-step", "3"], "finetune"),
+        (["--recipe", "published", "--extra", "other.csv=1"], "finetune"),
         (["--epochs", "3"], "published"),
         (["--recipe", "finetune", "--learning-rate", "0.1"], "published"),
     ],

@@ -73,6 +73,25 @@ def test_an_engines_own_list_tells_validation_images_apart(tmp_path, data, engin
         compare(table, labels)
 
 
+def test_images_of_other_sources_are_known_beside_the_split_table(tmp_path, data, engine):
+    other = {"image_id": "x1", "lesion_id": "", "sha256": digest(50), "split": "train"}
+    table = pd.concat([read_split(data), pd.DataFrame([other | {"file": "x1.jpg"}])]).fillna("")
+    listed = training_images_of(table, tmp_path, sha256_of_file(data), {})
+    write_training_images(engine, listed)
+    raw = json.loads((engine / "engine.json").read_text())
+    path = engine / TRAINING_IMAGES
+    entry = {"sha256": sha256_of_file(path), "bytes": path.stat().st_size, "optional": False}
+    raw["files"][TRAINING_IMAGES] = entry
+    raw["data"] |= {"trained_on": ["train"], "extra": [{"source": "x"}]}
+    rewrite(engine / "engine.json", raw)
+    scored = predictions(tmp_path / "p.csv", ["i8", "i9"], [digest(50), digest(9)])
+    with pytest.raises(InputError, match=r"1 with the same bytes"):
+        compare(record(scored, engine), data, "test")
+    scored = predictions(tmp_path / "p.csv", ["i8", "i9"], [digest(8), digest(9)])
+    check = compare(record(scored, engine), data, "test")["leak_check"]
+    assert (check["done"], check["training_images"]) == (True, 5)
+
+
 def test_a_manifest_that_was_damaged_does_not_switch_the_check_off(tmp_path, data, engine):
     table = record(predictions(tmp_path / "p.csv", ["i0", "i9"]), engine)
     path = engine / "engine.json"

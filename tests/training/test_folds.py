@@ -124,7 +124,7 @@ def dataset(tmp_path_factory):
 
 def validate(dataset, work):
     # Of ResNet50's layers a few weights each: the real base takes minutes.
-    with patch.object(module, "load_base", lambda weights, side: tiny_base()):
+    with patch.object(module, "load_base", lambda weights, side, stride_in: tiny_base()):
         return cross_validate(dataset, FineTuning(dataset, work, FOLDED), FOLDED, work)
 
 

@@ -68,7 +68,7 @@ def small_bases(weights: Path) -> Iterator[None]:
     keras_for("this test").utils.set_random_seed(0)
     write_weights(small_base(), weights, 4.0)
 
-    def build_base(weights: str, side: int) -> Any:
+    def build_base(weights: str, side: int, stride_in: str) -> Any:
         base = small_base(side)
         base.load_weights(weights)
         return base
@@ -93,7 +93,8 @@ def run(place: Path, out: str, *more: str):
 
 @pytest.fixture(scope="module")
 def engine(place) -> Path:
-    result = run(place, "mine")
+    (place / "licence.txt").write_text("Not for commercial use.")
+    result = run(place, "mine", "--weights-licence-file", str(place / "licence.txt"))
     assert result.exit_code == 0, result.exception
     assert "balanced accuracy" in result.stdout
     assert re.search(r"device: (cpu|gpu) \(.+\)", result.stderr)
@@ -104,6 +105,7 @@ def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     manifest = load_engine(engine).manifest
     names = {"model.onnx", "model.weights.h5", "card.md", "confusion.png"}
     names |= {f"sentinel_{k}.jpg" for k in range(4)} | {TRAINING_IMAGES}
+    names.add("weights_licence.txt")
     assert set(manifest.files) == names
     assert {path.name for path in engine.iterdir()} == names | {"engine.json"}
     assert manifest.training["hidden_units"] == 16
@@ -116,6 +118,11 @@ def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     assert {side["temperature"] for side in manifest.metrics.values()} == {wanted}
     assert ("## Calibration" in (engine / "card.md").read_text()) is (fitted is not None)
     assert manifest.data["counts"]["mel"]["train"] == {"images": 2, "lesions": 2}
+
+
+def test_the_licence_of_the_weights_travels_along(engine):
+    assert (engine / "weights_licence.txt").read_text() == "Not for commercial use."
+    assert "[`weights_licence.txt`](weights_licence.txt)" in (engine / "card.md").read_text()
 
 
 def test_it_lists_what_it_was_trained_and_validated_on(engine, place):

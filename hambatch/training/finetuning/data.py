@@ -1,8 +1,8 @@
 """The input of fine-tuning: a batch of views for each step, and the validation images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +11,32 @@ from numpy.typing import NDArray
 
 from hambatch.engines.classes import CLASSES
 from hambatch.system.array_cache import Pair
-from hambatch.training.dataset import labels_of
-from hambatch.training.finetuning.sampling import adjustment, instances
+from hambatch.training.dataset import Dataset, labels_of
+from hambatch.training.finetuning.sampling import Pool, adjustment, instances
 from hambatch.training.options import FineTuneOptions, TrainOptions
 from hambatch.training.views import Views, plain_views
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+class Batch(NamedTuple):
+    """What a step sees.
+
+    Attributes
+    ----------
+    images
+        uint8 RGB ``[n, side, side, 3]``.
+    labels
+        int64 ``[n]``.
+    added
+        float32 ``[n, 7]``, to the logits in the loss.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    added: NDArray[np.float32]
+
+
+VIEWS_APART = 1_000_000
+"""More than an image has views in a run."""
 
 _MIXTURE = 3
 """Stream of random numbers beside those of :mod:`hambatch.training.finetuning.sampling`."""
@@ -24,18 +44,24 @@ _MIXTURE = 3
 
 @dataclass(frozen=True)
 class TuningData:
-    """Images by sha256, and labels int64; of training and of validation."""
+    """Images by sha256, and what is known of them; of training and of validation.
+
+    Attributes
+    ----------
+    train, pool
+        Images of all sources, those of the split table first.
+    val, val_labels
+        Images of the split table; labels int64.
+    blurred
+        Sources whose images are blurred at the network's side.
+    """
 
     views: Views
     train: Sequence[str]
-    labels: NDArray[np.int64]
+    pool: Pool
     val: Sequence[str]
     val_labels: NDArray[np.int64]
-
-    def adjustment(self, options: TrainOptions) -> NDArray[np.float32]:
-        """Give what is added to the logits in the loss: float32 ``[7]``."""
-        tune = options.finetune
-        return adjustment(self.labels, tune.balance, tune.logit_adjustment)
+    blurred: frozenset[int] = frozenset()
 
     def plain(self, sha256: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
         """Plain images, a batch at a time, decoded on the device that trains."""
@@ -45,48 +71,82 @@ class TuningData:
         """Give the batches of all steps after the first ``done``.
 
         A step's batch depends on the seed and the step's number alone, so that a resumed run
-        sees what one that was never interrupted sees.
+        sees what one that was never interrupted sees. InputError if a class has no image.
         """
-        size, seed, balance = options.batch_size, options.seed, options.finetune.balance
-        for phase in phases(options.finetune, done):
-            drawn = instances(self.labels, balance, seed, phase.first * size, phase.last * size)
-            pairs = [Pair(self.train[i], int(view)) for i, view in zip(*drawn, strict=True)]
-            labels = self.labels[drawn.images]
+        tune, size, seed = options.finetune, options.batch_size, options.seed
+        for phase in phases(tune, 0):
+            # A class that only blurred images have is refused here, not at the step that lacks it.
+            self._pool_of(phase)[0].masses()
+        for phase in phases(tune, done):
+            pool, places, first_view = self._pool_of(phase)
+            begin, end = phase.first * size, phase.last * size
+            images, views = instances(pool, tune.balance, seed, begin, end)
+            images, views = places[images], views + first_view
+            pairs = [Pair(self.train[i], int(view)) for i, view in zip(images, views, strict=True)]
+            by_source = tune.extras.adjust_by == "source"
+            adjustments = adjustment(pool, tune.balance, tune.logit_adjustment, by_source)
+            labels, added = self.pool.labels[images], adjustments[self.pool.sources[images]]
             batches = self.views.batches(pairs, side=phase.side, jitter=True)
-            for k, images in enumerate(batches):
-                yield images, labels[k * size : (k + 1) * size]
+            for k, pixels in enumerate(batches):
+                at = slice(k * size, (k + 1) * size)
+                yield Batch(pixels, labels[at], added[at])
+
+    def _pool_of(self, phase: "Phase") -> tuple[Pool, NDArray[np.int64], int]:
+        """Give the images of a phase, their places among all, and how far its views are moved.
+
+        Without the blurred sources the sequence is another; its views are none of the one before.
+        """
+        if phase.blurred or not self.blurred:
+            return self.pool, np.arange(len(self.train)), 0
+        sharp = np.flatnonzero(~np.isin(self.pool.sources, list(self.blurred)))
+        labels, sources, weights = self.pool
+        return Pool(labels[sharp], sources[sharp], weights), sharp, VIEWS_APART
 
 
 def tuning_data(
-    files: Mapping[str, Path], train: pd.DataFrame, val: pd.DataFrame, options: TrainOptions
+    dataset: Dataset, train: pd.DataFrame, val: pd.DataFrame, options: TrainOptions
 ) -> TuningData:
     """Take training and validation images out of rows of a split table; none is opened.
 
-    ``files`` gives the path of every image by sha256.
+    The images of the dataset's other sources are trained on as well.
     """
+    tune = options.finetune
+    tables = [train, *(source.images for source in dataset.extras)]
+    sources = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    weights = np.array([1.0, *(source.about.weight for source in dataset.extras)])
     return TuningData(
-        views=Views(files, options, options.finetune.side, options.batch_size),
-        train=list(train["sha256"]),
-        labels=labels_of(train["dx"]),
+        views=Views(dataset.files, options, tune.side, options.batch_size),
+        train=[sha256 for table in tables for sha256 in table["sha256"]],
+        pool=Pool(np.concatenate([labels_of(t["dx"]) for t in tables]), sources, weights),
         val=list(val["sha256"]),
         val_labels=labels_of(val["dx"]),
+        blurred=frozenset(
+            k for k, source in enumerate(dataset.extras, 1) if tune.is_blurred(source.about)
+        ),
     )
 
 
 class Phase(NamedTuple):
-    """Steps after the first ``first`` to ``last``, which see views of ``side`` pixels."""
+    """Steps after the first ``first`` to ``last``.
+
+    They see views of ``side`` pixels, and images of sources that are ``blurred`` at the network's
+    side or not.
+    """
 
     first: int
     last: int
     side: int
+    blurred: bool = True
 
 
 def phases(tune: FineTuneOptions, done: int) -> Iterator[Phase]:
     """Give what is left after ``done`` steps: crops first, whole views to the end."""
-    change = round(tune.crop_share * tune.steps)
-    for phase in (Phase(0, change, tune.crop_side), Phase(change, tune.steps, tune.side)):
-        if max(done, phase.first) < phase.last:
-            yield phase._replace(first=max(done, phase.first))
+    crops = round(tune.crop_share * tune.steps)
+    edges = sorted({0, crops, tune.blurred_until, tune.steps})
+    for first, last in pairwise(edges):
+        if max(done, first) < last:
+            side = tune.crop_side if last <= crops else tune.side
+            yield Phase(max(done, first), last, side, last <= tune.blurred_until)
 
 
 def pixels_between(tune: FineTuneOptions, done: int, last: int) -> float:

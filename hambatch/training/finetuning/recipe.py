@@ -34,12 +34,12 @@ class FineTuning:
     def fit(self, train: pd.DataFrame, val: pd.DataFrame, work: Path, **bound: Any) -> Fitted:
         """Train as :meth:`hambatch.training.recipe.Recipe.fit`; ``work`` holds ``steps.npz``."""
         options = self.options
-        base = load_base(options.weights, options.finetune.side)
+        base = load_base(options.weights, options.finetune.side, options.stride_in)
         start = sha256_of_weights(base)
-        data = tuning_data(self.dataset.files, train, val, options)
+        data = tuning_data(self.dataset, train, val, options)
         about = fingerprint(self.dataset, train, val, start, options)
         checkpoint = Checkpoint(work / "steps.npz", about | bound, Progress)
-        tuner = FineTuner(base, options, data.adjustment(options))
+        tuner = FineTuner(base, options)
         progress = fine_tune(tuner, data, options, checkpoint)
         best = best_of(progress.history).step if progress.history else None
         return Fitted(

@@ -112,7 +112,7 @@ def _resumed(tuner: FineTuner, checkpoint: Checkpoint[Progress]) -> tuple[Progre
 
 def _step(tuner: FineTuner, progress: Progress, batch: Batch) -> Progress:
     started = time.monotonic()
-    loss = tuner.step(progress.step + 1, *batch)
+    loss = tuner.step(progress.step + 1, batch)
     if not math.isfinite(loss):
         raise InputError(
             f"the loss of step {progress.step + 1} is {loss}, wanted a finite number.\n"

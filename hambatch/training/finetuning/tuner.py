@@ -11,7 +11,7 @@ from hambatch.backends.keras_network import build_head, keras_for, of_any_size, 
 from hambatch.engines.classes import CLASSES
 from hambatch.training.checkpoint import Arrays
 from hambatch.training.compute import PURPOSE, in_bfloat16, tensorflow
-from hambatch.training.finetuning.data import mixed
+from hambatch.training.finetuning.data import Batch, mixed
 from hambatch.training.finetuning.optimizer import AdamW, Average, one_cycle, trained_weights
 from hambatch.training.options import TrainOptions
 
@@ -26,14 +26,11 @@ class FineTuner:
     base
         ResNet50 as :func:`hambatch.backends.keras_network.build_base` makes it. Its weights are
         changed in place.
-    added
-        float32 ``[7]``, to the logits in the loss: that of
-        :func:`hambatch.training.finetuning.sampling.adjustment`.
     """
 
-    def __init__(self, base: Any, options: TrainOptions, added: NDArray[np.float32]) -> None:
+    def __init__(self, base: Any, options: TrainOptions) -> None:
         tune = options.finetune
-        self._options, self.base, self._added = options, base, added
+        self._options, self.base = options, base
         self._resizable = of_any_size(base)
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
         self.trained = trained_weights(base, self.head, tune)
@@ -53,11 +50,13 @@ class FineTuner:
         tune = self._options.finetune
         return tune.peak_learning_rate * one_cycle(step, tune.steps, tune.warmup)
 
-    def step(self, number: int, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+    def step(self, number: int, batch: Batch) -> float:
         """Take step ``number``, from 1, on a whole batch; returns its loss.
 
-        All that is random in it is drawn from the seed and its number.
+        All that is random in it is drawn from the seed and its number. Of blended images the one
+        with the larger share says what is added to the logits.
         """
+        images, labels, added = batch
         if self._options.dropout:
             state = np.random.SeedSequence([self._options.seed, number]).generate_state(2)
             self.head.get_layer("dropout").seed_generator.state.assign(state)
@@ -73,7 +72,7 @@ class FineTuner:
         if side not in self._steps:
             self._steps[side] = self._compiled_step(side)
         with in_bfloat16(self._options.mixed_precision):
-            return float(self._steps[side](*mixture, *scalars))
+            return float(self._steps[side](*mixture, added, *scalars))
 
     def logits(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Score plain images by the weights as they are, dropout off: ``[n, 7]``."""
@@ -127,19 +126,22 @@ class FineTuner:
         signature = [
             tf.TensorSpec((size, side, side, 3), tf.float32),
             tf.TensorSpec((size, len(CLASSES)), tf.float32),
+            tf.TensorSpec((size, len(CLASSES)), tf.float32),
             *[scalar] * 4,
         ]
 
         @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
             input_signature=signature, jit_compile=self._options.xla or None
         )
-        def step(images: Any, targets: Any, rate: Any, mean: Any, square: Any, decay: Any) -> Any:
+        def step(
+            images: Any, targets: Any, added: Any, rate: Any, mean: Any, square: Any, decay: Any
+        ) -> Any:
             # What lies below the watched weights is not recorded, so its activations are freed.
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 # Not as in training: batch normalisation keeps its statistics.
                 logits = self.head(self._resizable(images, training=False), training=True)
-                loss = loss_of(targets, logits + self._added)
+                loss = loss_of(targets, logits + added)
             gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), tune.clip_norm)
             self._adamw.apply(gradients, rate, mean, square)
             self._average.update(decay)

@@ -6,8 +6,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from hambatch.errors import InputError
 from hambatch.training.finetuning.data import Phase, mixed, phases, pixels_between
-from hambatch.training.options import FineTuneOptions
+from hambatch.training.finetuning.sampling import Pool
+from hambatch.training.options import Extra, ExtraOptions, FineTuneOptions
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuning_data
 
 
@@ -23,32 +25,32 @@ def data(folder):
 
 def test_a_step_has_the_same_batch_wherever_the_run_begins(data):
     whole = list(islice(data.batches(0, OPTIONS), 7))
-    for images, labels in islice(data.batches(5, OPTIONS), 2):
-        wanted_images, wanted_labels = whole.pop(5)
+    for images, labels, _ in islice(data.batches(5, OPTIONS), 2):
+        wanted_images, wanted_labels, _ = whole.pop(5)
         np.testing.assert_array_equal(images, wanted_images)
         np.testing.assert_array_equal(labels, wanted_labels)
 
 
 def test_there_are_as_many_whole_batches_as_steps_are_left(data):
     left = list(data.batches(OPTIONS.finetune.steps - 2, OPTIONS))
-    assert [images.shape for images, _ in left] == [(8, 224, 224, 3)] * 2
-    assert [labels.shape for _, labels in left] == [(8,)] * 2
+    assert [images.shape for images, _, _ in left] == [(8, 224, 224, 3)] * 2
+    assert [labels.shape for _, labels, _ in left] == [(8,)] * 2
 
 
 def test_another_seed_gives_other_views(data, folder):
     other = replace(OPTIONS, seed=1)
-    images, _ = next(data.batches(0, OPTIONS))
-    others, _ = next(tuning_data(folder, other).batches(0, other))
+    images, _, _ = next(data.batches(0, OPTIONS))
+    others, _, _ = next(tuning_data(folder, other).batches(0, other))
     assert (images != others).any()
 
 
 def test_each_image_has_the_label_of_its_file(data):
     names = {image: int(path.name[0]) for image, path in data.views.files.items()}
-    assert [names[image] for image in data.train] == data.labels.tolist()
+    assert [names[image] for image in data.train] == data.pool.labels.tolist()
     # Six of seven hues stay nearest to their own class's under jitter; grey borders do not hide it.
-    images, labels = next(data.batches(0, replace(OPTIONS, batch_size=8)))
+    images, labels, _ = next(data.batches(0, replace(OPTIONS, batch_size=8)))
     plain = {}
-    for image, label in zip(data.train, data.labels.tolist(), strict=True):
+    for image, label in zip(data.train, data.pool.labels.tolist(), strict=True):
         plain[label] = data.views.on_cpu([image])[0].mean(axis=(0, 1))
     nearest = [
         min(plain, key=lambda label: np.abs(plain[label] - picture.mean(axis=(0, 1))).sum())
@@ -60,9 +62,9 @@ def test_each_image_has_the_label_of_its_file(data):
 def test_the_batches_of_a_run_change_size_once_and_are_the_same_from_any_step(data) -> None:
     options = replace(OPTIONS, finetune=replace(TUNE, crop_side=96, crop_share=0.6))
     batches = list(data.batches(0, options))
-    assert [images.shape[1] for images, _ in batches] == [96] * 7 + [224] * 5
+    assert [images.shape[1] for images, _, _ in batches] == [96] * 7 + [224] * 5
     again = list(data.batches(5, options))
-    for (images, labels), (others, other_labels) in zip(batches[5:], again, strict=True):
+    for (images, labels, _), (others, other_labels, _) in zip(batches[5:], again, strict=True):
         np.testing.assert_array_equal(images, others)
         np.testing.assert_array_equal(labels, other_labels)
 
@@ -123,3 +125,60 @@ def test_mixup_depends_on_seed_and_step_alone() -> None:
     for seed, number in ((2, 5), (1, 6)):
         other = mixed(IMAGES, LABELS, 0.4, seed, number)
         assert (other.targets != one.targets).any()
+
+
+BLURRED = Extra("other.csv", 0.5, side=84)
+WITH_BLURRED = replace(TUNE, extras=ExtraOptions(extra=(BLURRED,), blurred_share=0.5))
+
+
+@pytest.mark.parametrize(
+    ("crop_share", "done", "left"),
+    [
+        (0.0, 0, [(0, 6, 224, True), (6, 12, 224, False)]),
+        (0.25, 0, [(0, 3, 96, True), (3, 6, 224, True), (6, 12, 224, False)]),
+        (0.75, 4, [(4, 6, 96, True), (6, 9, 96, False), (9, 12, 224, False)]),
+    ],
+)
+def test_blurred_sources_end_where_their_share_does(crop_share, done, left) -> None:
+    tune = replace(WITH_BLURRED, crop_side=96, crop_share=crop_share)
+    assert list(phases(tune, done)) == [Phase(*phase) for phase in left]
+
+
+def test_sources_that_are_sharp_at_the_networks_side_stay_to_the_end() -> None:
+    sharp = replace(WITH_BLURRED.extras, extra=(replace(BLURRED, side=224),))
+    assert list(phases(replace(WITH_BLURRED, extras=sharp), 0)) == [Phase(0, 12, 224, True)]
+
+
+def test_a_class_of_blurred_images_alone_is_refused_before_the_first_step(data) -> None:
+    sources = (data.pool.labels == 3).astype(np.int64)
+    pool = Pool(data.pool.labels, sources, np.array([1.0, 1.0]))
+    lacking = replace(data, pool=pool, blurred=frozenset({1}))
+    with pytest.raises(InputError, match="no image of class df"):
+        next(lacking.batches(0, replace(OPTIONS, finetune=WITH_BLURRED)))
+
+
+def test_steps_see_a_blurred_source_and_then_no_more_and_no_view_twice(data) -> None:
+    # The last two images of each class are of the other source.
+    labels = data.pool.labels
+    sources = np.array([int(np.sum(labels[k:] == label) <= 1) for k, label in enumerate(labels)])
+    pool = Pool(labels, sources, np.array([1.0, 1.0]))
+    mixed_data = replace(data, pool=pool, blurred=frozenset({1}))
+    seen = []
+    views = data.views
+
+    class Recording:
+        def batches(self, pairs, **how):
+            seen.extend(pairs)
+            return views.batches(pairs, **how)
+
+    options = replace(OPTIONS, finetune=WITH_BLURRED)
+    whole = list(replace(mixed_data, views=Recording()).batches(0, options))
+    other = {data.train[k] for k in np.flatnonzero(sources)}
+    which = [pair.sha256 in other for pair in seen]
+    assert any(which[:48])
+    assert not any(which[48:])
+    assert len(which) == 96
+    assert len(set(seen)) == 96
+    for batch, again in zip(whole[7:], mixed_data.batches(7, options), strict=True):
+        np.testing.assert_array_equal(batch.images, again.images)
+        np.testing.assert_array_equal(batch.added, again.added)

@@ -16,14 +16,19 @@ from click.testing import CliRunner
 from hambatch.backends.keras_network import build_base, load_network, save_network
 from hambatch.backends.openvino_graph import check_graph
 from hambatch.cli.train import train
+from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
+from hambatch.engines.training_images import read_training_images
 from hambatch.errors import InputError
 from hambatch.evaluation.out_of_fold import write_out_of_fold
+from hambatch.system.files import sha256_of_bytes
+from hambatch.training.complete import complete_engine
 from hambatch.training.dataset import labels_of, read_dataset
 from hambatch.training.finetuning import recipe as module
 from hambatch.training.finetuning.recipe import FineTuning
-from hambatch.training.options import FineTuneOptions, TrainOptions
+from hambatch.training.options import Extra, ExtraOptions, FineTuneOptions, TrainOptions
+from tests.conftest import jpeg_bytes
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tiny_base, tiny_dataset
 from tests.training.test_train import small_bases, write_download, write_weights
 
@@ -54,7 +59,7 @@ def run_tiny(dataset, work, base=None, **changes):
     """Tune the tiny base on all but two images of each class."""
     options = replace(OPTIONS, finetune=replace(TUNE, **{"steps": 2} | changes))
     val = dataset.table.iloc[: 0 if options.final else 14]
-    with patch.object(module, "load_base", lambda weights, side: base or tiny_base()):
+    with patch.object(module, "load_base", lambda weights, side, stride_in: base or tiny_base()):
         return FineTuning(dataset, work, options).fit(dataset.table.iloc[14:], val, work)
 
 
@@ -145,6 +150,21 @@ def test_work_files_stay_and_nothing_is_cached(place):
     assert not (place / "cache").exists()
 
 
+def write_other_source(place):
+    """An image of each class, and one that the split table holds out, of another source."""
+    folder = place / "clinic"
+    folder.mkdir()
+    held_out = read_dataset(place / "split.csv").part("test").iloc[0]
+    contents = [(dx, jpeg_bytes(100 + k)) for k, dx in enumerate(CLASSES)]
+    contents.append((held_out["dx"], (place / "ham" / held_out["file"]).read_bytes()))
+    lines = ["path,dx"]
+    for k, (dx, content) in enumerate(contents):
+        (folder / f"other_{k}.jpg").write_bytes(content)
+        lines.append(f"other_{k}.jpg,{dx}")
+    (folder / "clinic.csv").write_text("\n".join(lines))
+    return folder / "clinic.csv"
+
+
 def by_command(place, out, *more):
     """Train from the small base: converting ResNet50 is the export's test."""
     arguments = ["--data", place / "split.csv", "--out", place / out, "--recipe", "finetune"]
@@ -160,14 +180,15 @@ def out_of_fold(place):
     dataset = read_dataset(place / "split.csv")
     val, split = dataset.part("val"), dataset.split_sha256
     labels = (labels_of(val["dx"]) + (np.arange(len(val)) % 4 == 0)) % 7
-    return write_out_of_fold(
-        place, val, 0.6 * np.eye(7)[labels] + 0.4 / 7, split, options_for(place).of_recipe()
-    )
+    extras = ExtraOptions(extra=(Extra(str(write_other_source(place)), 0.5, side=64),))
+    record = options_for(place, extras=extras).of_recipe()
+    return write_out_of_fold(place, val, 0.6 * np.eye(7)[labels] + 0.4 / 7, split, record)
 
 
 @pytest.fixture(scope="module")
 def final(place, out_of_fold):
-    done = by_command(place, "final", "--out-of-fold", out_of_fold)
+    more = ["--extra", f"{place / 'clinic' / 'clinic.csv'}=0.5@64", "--extra-licence", "clinic=CC0"]
+    done = by_command(place, "final", "--out-of-fold", out_of_fold, *more)
     assert done.exit_code == 0, done.exception
     return done, place / "final"
 
@@ -175,7 +196,8 @@ def final(place, out_of_fold):
 @slow
 def test_predictions_of_another_recipe_are_refused_before_any_work(place, out_of_fold):
     other = by_command(place, "other", "--unfreeze", "conv5", "--out-of-fold", out_of_fold)
-    assert "found networks of unfreeze conv4, not conv5" in str(other.exception)
+    assert "found networks of extra [{" in str(other.exception)
+    assert "unfreeze conv4, not conv5" in str(other.exception)
     assert not (place / "other.work").exists()
 
 
@@ -188,6 +210,43 @@ def test_a_final_training_is_calibrated_by_what_a_validated_one_left(final):
     fitted = manifest.calibration
     assert (fitted.fitted_on.source, fitted.fitted_on.parts) == ("out of fold", ("val",))
     assert manifest.metrics["test"]["temperature"] == fitted.temperature
+
+
+@slow
+def test_an_engine_of_several_sources_says_so_in_its_card_licence_and_list(final, place):
+    done, engine = final
+    manifest, card = read_manifest(engine), (engine / "card.md").read_text()
+    (source,) = manifest.data["extra"]
+    assert (source["source"], source["images"], source["weight"]) == ("clinic", 7, 0.5)
+    why = "same bytes as an image of test"
+    assert source["dropped"] == {why: {"images": 1, "named": ["other_7"]}}
+    assert "clinic: 1 images dropped: same bytes as an image of test" in done.stderr
+    assert manifest.licence.count("on clinic, CC0") == 1
+    assert "| clinic | CC0 | 7 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 0.5 | 64 pixels | 1 |" in card
+    assert f"- {why}: 1 (other_7)" in card
+    listed = read_training_images(engine, manifest).images
+    wanted = sha256_of_bytes(jpeg_bytes(100))[:16]
+    assert wanted in {image.content for image in listed}
+    assert not [path for path in engine.iterdir() if str(place).encode() in path.read_bytes()]
+
+
+@slow
+def test_the_list_of_an_engine_of_several_sources_is_not_made_again_of_its_table(final, place):
+    with pytest.raises(InputError, match="was also trained on clinic"):
+        complete_engine(final[1], place / "split.csv", print)
+
+
+@slow
+def test_another_weight_of_a_source_is_another_run(final, place, out_of_fold, tmp_path):
+    del out_of_fold
+    final[1].rename(tmp_path / "kept")
+    try:
+        more = ["--extra", f"{place / 'clinic' / 'clinic.csv'}=0.7@64"]
+        other = by_command(place, "final", *more, "--extra-licence", "clinic=CC0")
+    finally:
+        (tmp_path / "kept").rename(final[1])
+    assert isinstance(other.exception, InputError)
+    assert "extra was" in str(other.exception)
 
 
 @slow

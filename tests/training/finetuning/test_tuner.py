@@ -14,7 +14,8 @@ from tests.training.finetuning.tiny import OPTIONS, tuner_of, tuning_data
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory):
     data = tuning_data(tmp_path_factory.mktemp("images"))
-    return list(islice(data.batches(0, OPTIONS), 6))
+    none = np.zeros((OPTIONS.batch_size, 7), np.float32)
+    return [batch._replace(added=none) for batch in islice(data.batches(0, OPTIONS), 6)]
 
 
 def tuner(**changes):
@@ -41,7 +42,7 @@ def test_convolutions_from_the_stage_up_are_trained_and_nothing_else(
     tuned = tuner(unfreeze=unfreeze)
     before = values_of(tuned.base)
     for number, batch in enumerate(batches[:2], 1):
-        tuned.step(number, *batch)
+        tuned.step(number, batch)
     after = values_of(tuned.base)
     changed = {path for path, value in before.items() if (value != after[path]).any()}
     wanted = {f"{stage}_block1_1_conv/{kind}" for stage in stages for kind in ("kernel", "bias")}
@@ -58,32 +59,32 @@ def test_lower_stages_learn_less_and_biases_do_not_decay() -> None:
 
 def test_crops_train_the_same_weights(batches) -> None:
     tuned = tuner()
-    images, labels = batches[0]
+    crops = batches[0]._replace(images=batches[0].images[:, :96, :96])
     before = tuned.state()[WEIGHTS]
-    assert np.isfinite(tuned.step(1, images[:, :96, :96], labels))
+    assert np.isfinite(tuned.step(1, crops))
     after = tuned.state()[WEIGHTS]
     assert all((after[path] != value).any() for path, value in before.items() if "kernel" in path)
-    assert np.isfinite(tuned.step(2, images, labels))
+    assert np.isfinite(tuned.step(2, batches[0]))
 
 
 def test_mixup_changes_a_step_the_same_way_every_time(batches) -> None:
-    losses = [tuner(mixup=mixup).step(3, *batches[0]) for mixup in (0.0, 0.4, 0.4)]
+    losses = [tuner(mixup=mixup).step(3, batches[0]) for mixup in (0.0, 0.4, 0.4)]
     assert losses[0] != losses[1] == losses[2]
 
 
 def test_a_batch_seen_again_and_again_is_learnt(batches) -> None:
     tune = replace(OPTIONS.finetune, peak_learning_rate=1e-2, label_smoothing=0.0)
     tuned = tuner_of(replace(OPTIONS, dropout=0.0, finetune=tune))
-    losses = [tuned.step(number, *batches[0]) for number in range(1, 13)]
+    losses = [tuned.step(number, batches[0]) for number in range(1, 13)]
     assert losses[-1] < 0.5 * losses[0]
 
 
 def test_a_restored_state_goes_on_bit_for_bit(batches) -> None:
     one, other = tuner(), tuner()
     for number in (1, 2):
-        one.step(number, *batches[number])
+        one.step(number, batches[number])
     other.restore(one.state())
-    assert one.step(3, *batches[3]) == other.step(3, *batches[3])
+    assert one.step(3, batches[3]) == other.step(3, batches[3])
     for group, values in one.state().items():
         same(values, other.state()[group])
 
@@ -91,7 +92,7 @@ def test_a_restored_state_goes_on_bit_for_bit(batches) -> None:
 def test_averages_are_lent_and_weights_come_back_bit_for_bit(batches) -> None:
     tuned = tuner()
     for number in (1, 2):
-        tuned.step(number, *batches[number])
+        tuned.step(number, batches[number])
     before, plain = tuned.state(), tuned.logits([batches[0][0]])
     with tuned.averaged() as averages:
         same(tuned.state()[WEIGHTS], averages)
@@ -107,7 +108,7 @@ def test_a_part_batch_is_scored_as_in_a_whole_one(batches) -> None:
 
 def test_it_learns_without_dropout_too(batches) -> None:
     tuned = tuner_of(replace(OPTIONS, dropout=0.0))
-    assert np.isfinite(tuned.step(1, *batches[0]))
+    assert np.isfinite(tuned.step(1, batches[0]))
 
 
 def test_compiled_with_xla_it_takes_the_same_step(batches) -> None:
@@ -116,7 +117,7 @@ def test_compiled_with_xla_it_takes_the_same_step(batches) -> None:
     losses = []
     for xla in (False, True):
         tuned = tuner_of(replace(options, xla=xla))
-        losses.append([tuned.step(number, *batches[number]) for number in (1, 2, 3)])
+        losses.append([tuned.step(number, batches[number]) for number in (1, 2, 3)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
@@ -125,7 +126,7 @@ def test_in_bfloat16_a_step_is_nearly_the_same_and_what_is_validated_is_float32(
     exact, mixed = (
         tuner_of(replace(OPTIONS, dropout=0.0, mixed_precision=mixed)) for mixed in (False, True)
     )
-    losses = np.array([[t.step(k, *batches[k]) for k in (1, 2, 3)] for t in (exact, mixed)])
+    losses = np.array([[t.step(k, batches[k]) for k in (1, 2, 3)] for t in (exact, mixed)])
     assert (losses[0] != losses[1]).any()
     np.testing.assert_allclose(losses[0], losses[1], rtol=0.02)
     exact.restore(mixed.state())
@@ -137,9 +138,9 @@ def test_in_bfloat16_a_step_is_nearly_the_same_and_what_is_validated_is_float32(
 def test_in_bfloat16_a_restored_state_goes_on_bit_for_bit(batches) -> None:
     one, other = (tuner_of(replace(OPTIONS, mixed_precision=True)) for _ in range(2))
     for number in (1, 2):
-        one.step(number, *batches[number])
+        one.step(number, batches[number])
     other.restore(one.state())
-    assert one.step(3, *batches[3]) == other.step(3, *batches[3])
+    assert one.step(3, batches[3]) == other.step(3, batches[3])
     for group, values in one.state().items():
         same(values, other.state()[group])
 
@@ -148,12 +149,14 @@ def test_adjusted_logits_are_those_of_the_loss_alone(batches) -> None:
     # What the loss sees with nothing added to a head of the same biases.
     added = np.log(np.arange(1, 8) / 28).astype(np.float32)
     options = replace(OPTIONS, dropout=0.0)
-    adjusted, plain = tuner_of(options, added), tuner_of(options)
+    adjusted, plain = tuner_of(options), tuner_of(options)
     bias = plain.head.layers[-1].bias
     assert not bias.numpy().any()
     bias.assign(added)
     for number in (1, 2, 3):
-        losses = [tuned.step(number, *batches[number]) for tuned in (adjusted, plain)]
+        batch = batches[number]
+        more = batch._replace(added=batch.added + added)
+        losses = [adjusted.step(number, more), plain.step(number, batch)]
         np.testing.assert_allclose(*losses, rtol=1e-5)
     scores = [tuned.logits([batches[0][0]]) for tuned in (plain, adjusted)]
     np.testing.assert_allclose(scores[0] - scores[1], np.tile(added, (8, 1)), atol=1e-3)

@@ -12,6 +12,7 @@ from hambatch.engines.classes import CLASSES
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.dataset import Dataset
 from hambatch.training.finetuning.data import TuningData
+from hambatch.training.finetuning.sampling import Pool
 from hambatch.training.finetuning.tuner import FineTuner
 from hambatch.training.options import FineTuneOptions, TrainOptions
 from hambatch.training.views import Views
@@ -22,8 +23,6 @@ TUNE = FineTuneOptions(
 OPTIONS = TrainOptions(
     recipe="finetune", device="cpu", hidden_units=16, batch_size=8, finetune=TUNE
 )
-
-NOTHING = np.zeros(7, np.float32)
 
 
 def tiny_base():
@@ -44,9 +43,9 @@ def tiny_base():
     return base
 
 
-def tuner_of(options: TrainOptions = OPTIONS, added=NOTHING) -> FineTuner:
+def tuner_of(options: TrainOptions = OPTIONS) -> FineTuner:
     """The tiny base with a new head."""
-    return FineTuner(tiny_base(), options, added)
+    return FineTuner(tiny_base(), options)
 
 
 def coloured(label: int, seed: int) -> bytes:
@@ -72,7 +71,7 @@ def tuning_data(folder: Path, options: TrainOptions = OPTIONS) -> TuningData:
             parts["val" if k < 2 else "train"].append((image, label))
     (train, labels), (val, val_labels) = (zip(*part, strict=True) for part in parts.values())
     views = Views(files, options, options.finetune.side, options.batch_size)
-    return TuningData(views, train, np.array(labels), val, np.array(val_labels))
+    return TuningData(views, train, Pool.of(np.array(labels)), val, np.array(val_labels))
 
 
 def tiny_dataset(root: Path) -> Dataset:
