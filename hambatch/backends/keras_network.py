@@ -132,13 +132,6 @@ def in_mixed_precision(base: Any) -> Any:
     return twin
 
 
-def of_any_size(base: Any) -> Any:
-    """The same layers, with the same weights in them, for images of any size."""
-    keras = keras_for(PURPOSE)
-    inputs = keras.Input((None, None, 3))
-    return keras.models.clone_model(base, input_tensors=inputs, clone_function=lambda layer: layer)
-
-
 def preprocess(images: Any) -> Any:
     """Keras' ``resnet.preprocess_input`` of uint8 or float RGB ``[n, side, side, 3]``.
 

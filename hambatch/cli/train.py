@@ -11,18 +11,10 @@ import click
 from hambatch.cli.help import Command
 from hambatch.cli.messages import messages, say
 from hambatch.cli.parameters import Decorated, FiniteRange
-from hambatch.training.options import (
-    PUBLISHED_ONLY,
-    Appearance,
-    Augmentation,
-    Extra,
-    ExtraOptions,
-    FineTuneOptions,
-    Jitter,
-    Range,
-    TrainOptions,
-    extra_from,
-)
+from hambatch.training.extra_options import Extra, ExtraOptions, extra_from
+from hambatch.training.option_fields import Range
+from hambatch.training.options import PUBLISHED_ONLY, FineTuneOptions, TrainOptions
+from hambatch.training.view_options import Appearance, Augmentation, Jitter
 
 
 class FoldCount(click.IntRange):

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.training.options import Augmentation, Jitter
+from hambatch.training.view_options import Augmentation, Jitter
 
 PLAIN = 0
 """View 0 of every image: the image as scoring sees it."""

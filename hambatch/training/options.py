@@ -1,222 +1,30 @@
 """Options of training, export and calibration: option name = field name = key in the record."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from hambatch.errors import InputError
-
-T = TypeVar("T")
+from hambatch.training.extra_options import Extra, ExtraOptions
+from hambatch.training.option_fields import (
+    COUNT,
+    NOT_NEGATIVE,
+    PART,
+    POSITIVE,
+    SHARE,
+    Range,
+    option,
+)
+from hambatch.training.view_options import Appearance, Augmentation, Jitter
 
 RECIPE_NAMES = ("finetune", "published")
 
 PUBLISHED_ONLY = frozenset({"images_per_class", "views", "learning_rate", "epochs", "patience"})
 """Options of training that fine-tuning does not have."""
 
-STAGES = ("conv5", "conv4", "conv3")
+STAGES = ("conv5", "conv4", "conv3", "conv2", "conv1")
 """Stages of ResNet50 that may be trained, from the top."""
 
 BALANCES = {"none": 1.0, "sqrt": 0.5, "full": 0.0}
 """The power of a class's number of images that it is drawn in proportion to."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Finite numbers that an option accepts; an open end is not one of them."""
-
-    min: float
-    max: float | None = None
-    min_open: bool = False
-    max_open: bool = False
-
-
-COUNT, NOT_NEGATIVE, POSITIVE = Range(1), Range(0), Range(0, min_open=True)
-SHARE, PART = Range(0, 1, max_open=True), Range(0, 1, min_open=True)
-
-
-def option(default: T, text: str, values: Range | Sequence[str] | None = None) -> T:
-    """Declare a field that is an option of the command line.
-
-    Parameters
-    ----------
-    text
-        Its help.
-    values
-        The numbers or words that it accepts; None: any of its type.
-    """
-    return field(default=default, metadata={"help": text, "values": values})
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random views of a training image, each parameter uniform in its range.
-
-    Rotation in degrees either way; shift as a share of the side; zoom as a
-    share of the scale, so 0.1 means 0.9 to 1.1.
-    """
-
-    rotation_degrees: float = option(
-        180.0, "Largest rotation in degrees, in both directions.", Range(0, 180)
-    )
-    shift: float = option(0.1, "Largest shift, as a share of the side.", SHARE)
-    zoom: float = option(0.1, "Largest zoom, as a share of the scale.", SHARE)
-    horizontal_flip: bool = option(True, "Mirror views left to right.")
-    vertical_flip: bool = option(True, "Mirror views top to bottom.")
-
-
-FACTOR = "Largest difference of the factor from 1."
-
-
-@dataclass(frozen=True)
-class Jitter:
-    """How the pixels of a view are changed, each number uniform in its range.
-
-    ``brightness``, ``contrast`` and ``saturation`` are factors, given as the most that
-    they differ from 1; hue turns either way. It stays small: colour is evidence here, as
-    the blue-white veil of a melanoma is. ``cutout`` is the side of a blanked square as a
-    share of the image's side; 0.2 is 4 % of the area, less than a lesion.
-    """
-
-    brightness: float = option(0.08, FACTOR, SHARE)
-    contrast: float = option(0.08, FACTOR, SHARE)
-    saturation: float = option(0.08, FACTOR, SHARE)
-    hue_degrees: float = option(
-        2.0, "Largest turn of the hue in degrees, in both directions.", Range(0, 180)
-    )
-    cutout: float = option(0.2, "Side of a blanked square, as a share of the image's.", SHARE)
-
-
-@dataclass(frozen=True)
-class Appearance:
-    """How views are made to look like those of other cameras; by default they are not.
-
-    ``shades_of_grey`` takes a part of the illuminant out of each view, drawn from 0 to that number.
-    ``tint`` multiplies each channel by a factor of its own. ``degraded_share`` is that of views
-    which are blurred, of those which are shrunk and enlarged, and of those which are compressed,
-    drawn independently; ``blur``, ``lowest_scale`` and ``lowest_quality`` say how much at most.
-    """
-
-    shades_of_grey: float = option(
-        0.0, "Largest part of a view's estimated illuminant that is taken out.", Range(0, 1)
-    )
-    tint: float = option(0.0, f"{FACTOR[:-1]}, for each colour channel.", SHARE)
-    degraded_share: float = option(
-        0.0, "Share of views that are blurred, shrunk or compressed, each.", Range(0, 1)
-    )
-    blur: float = option(1.5, "Largest blur of a degraded view, in pixels.", Range(0, 20))
-    lowest_scale: float = option(
-        0.4, "Smallest share of the side to which a degraded view is shrunk.", PART
-    )
-    lowest_quality: int = option(
-        30, "Lowest JPEG quality of a degraded view; 0: it is not compressed.", Range(0, 95)
-    )
-    border_share: float = option(0.0, "Share of views with a round black border.", Range(0, 1))
-    hair_share: float = option(0.0, "Share of views with drawn hairs.", Range(0, 1))
-
-    def record(self) -> dict[str, Any]:
-        """Give what changes views, as plain values; nothing by default."""
-        return {} if self == Appearance() else asdict(self)
-
-
-@dataclass(frozen=True)
-class Extra:
-    """Images of another source: ``TABLE[#SET]=WEIGHT[@SIDE]``.
-
-    ``part`` is a value of the column ``set``; empty: all rows. An image is drawn ``weight`` times
-    as often as one of the split table of the same class. ``side`` is the largest side, in pixels,
-    that its images are sharp at; 0: any.
-    """
-
-    table: str
-    weight: float
-    part: str = ""
-    side: int = 0
-
-    @property
-    def name(self) -> str:
-        """That of the set, or of the table's file."""
-        return self.part or self.table.replace("\\", "/").rpartition("/")[2].partition(".")[0]
-
-    def record(self) -> dict[str, Any]:
-        """Give plain values, without the table's folder."""
-        return {"source": self.name, "weight": self.weight, "side": self.side}
-
-
-def extra_from(text: str) -> Extra:
-    """Read ``TABLE[#SET]=WEIGHT[@SIDE]``; ValueError, saying why, if it is no such text."""
-    source, equals, numbers = text.rpartition("=")
-    weight, at, side = numbers.partition("@")
-    table, _, part = source.partition("#")
-    try:
-        found = Extra(table.strip(), float(weight), part.strip(), int(side) if at else 0)
-    except ValueError:
-        equals = ""
-    if not equals or not table.strip():
-        raise ValueError("wanted TABLE=WEIGHT, TABLE#SET=WEIGHT or either with @SIDE")
-    if not 0 < found.weight <= MOST_WEIGHT:
-        raise ValueError(f"its weight is {weight}, wanted one above 0, at most {MOST_WEIGHT}")
-    if at and not 1 <= found.side <= MOST_SIDE:
-        raise ValueError(f"its side is {side}, wanted 1 to {MOST_SIDE} pixels")
-    return found
-
-
-MOST_WEIGHT, MOST_SIDE = 100, 65_535
-
-
-@dataclass(frozen=True)
-class ExtraOptions:
-    """Images of other sources than the split table, for training alone.
-
-    A source whose images are smaller than the network's input is blurred there; it is trained on in
-    the first ``blurred_share`` of the steps only. ``adjust_by`` says whose shares of the classes
-    the logit adjustment takes: those of all views, or of the view's own source, so that the network
-    does not learn a diagnosis from the camera.
-    """
-
-    extra: tuple[Extra, ...] = option(
-        (),
-        "More training images: TABLE[#SET]=WEIGHT[@SIDE]; a table with path or image_id, dx, maybe "
-        "lesion_id, set, split.",
-    )
-    extra_licence: tuple[str, ...] = option(
-        (), "Licence of a source's images: SET=TEXT, or the table's name without suffix =TEXT."
-    )
-    extra_images: tuple[str, ...] = option(
-        (), "Another folder in which the images of these tables are looked for."
-    )
-    blurred_share: float = option(
-        0.5,
-        "Share of the steps, from the first, that see images of a SIDE below that of the network.",
-        Range(0, 1, min_open=True),
-    )
-    adjust_by: str = option(
-        "all",
-        "Shares of the classes that the logit adjustment takes: all: of all views; source: of the "
-        "view's source.",
-        ("all", "source"),
-    )
-
-    def licences(self) -> dict[str, str]:
-        """Give the licence of each source; InputError if one has none."""
-        given = dict(text.split("=", 1) for text in self.extra_licence if "=" in text)
-        found = {source.name: given.get(source.name, "").strip() for source in self.extra}
-        for name, licence in found.items():
-            if not licence:
-                raise InputError(
-                    f"--extra {name} has no licence; wanted one for the model card.\n"
-                    f"Next: add --extra-licence '{name}=TEXT'"
-                )
-        return found
-
-    def record(self) -> dict[str, Any]:
-        """Give what decides the weights, as plain values; nothing without another source."""
-        if not self.extra:
-            return {}
-        return {
-            "extra": [source.record() for source in self.extra],
-            "blurred_share": self.blurred_share,
-            "adjust_by": self.adjust_by,
-        }
 
 
 @dataclass(frozen=True)
@@ -234,6 +42,9 @@ class FineTuneOptions:
     one odd batch from undoing the others. ``averaging`` 0.99 averages weights over about 100
     steps, a ninth of the run.
 
+    ``head_steps`` train the head alone, at the highest rate; then AdamW begins anew with the base.
+    They cost a third of the others, and spare the base the gradients of a random head [1]_.
+
     ``balance`` draws classes in proportion to their images (``none``), to the square root of
     that (``sqrt``), or alike (``full``): in between, rare classes are seen more often and
     their few images are not learnt by heart. ``logit_adjustment`` takes as much of what the
@@ -244,6 +55,11 @@ class FineTuneOptions:
     of steps: ``stop_step``, or all where that is 0. The learning rate goes as for all ``steps``,
     so that the best step of a run of as many means the same.
     ``checkpoint_seconds`` changes no weight; a checkpoint is of some 460 MB.
+
+    References
+    ----------
+    .. [1] Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform
+       Out-of-Distribution, ICLR 2022, arXiv:2202.10054
     """
 
     side: int = option(
@@ -251,6 +67,7 @@ class FineTuneOptions:
     )
     unfreeze: str = option("conv4", "Lowest stage that is trained.", STAGES)
     steps: int = option(900, "Maximum number of batches.", COUNT)
+    head_steps: int = option(0, "Steps, from the first, that train the head alone.", NOT_NEGATIVE)
     peak_learning_rate: float = option(5e-4, "Highest learning rate of the head.", POSITIVE)
     base_rate: float = option(0.4, "Learning rate of conv5 as a share of the head's.", PART)
     stage_decay: float = option(
@@ -286,9 +103,9 @@ class FineTuneOptions:
     )
     stop_step: int = option(0, "With --final: stop after this step; 0: after all.", NOT_NEGATIVE)
     checkpoint_seconds: float = option(300.0, "Time from one checkpoint to the next.", NOT_NEGATIVE)
-    jitter: Jitter = Jitter()
-    appearance: Appearance = Appearance()
-    extras: ExtraOptions = ExtraOptions()
+    jitter: Jitter = field(default_factory=Jitter)
+    appearance: Appearance = field(default_factory=Appearance)
+    extras: ExtraOptions = field(default_factory=ExtraOptions)
 
     @property
     def blurred_until(self) -> int:
@@ -363,7 +180,7 @@ class TrainOptions:
         "finetune: multiply in bfloat16, on a CPU that can; published: features in float16, on a "
         "GPU.",
     )
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = field(default_factory=Augmentation)
     finetune: FineTuneOptions = FineTuneOptions()
 
     @property
@@ -387,6 +204,9 @@ class TrainOptions:
         found = {name: value for name, value in asdict(self).items() if name not in unused}
         if "finetune" in found:
             del found["finetune"]["extras"], found["finetune"]["appearance"]
+            if not self.finetune.head_steps:
+                # As in records from before there was a choice.
+                del found["finetune"]["head_steps"]
             found["finetune"] |= self.finetune.extras.record()
             found["finetune"] |= self.finetune.appearance.record()
         return found

@@ -1,6 +1,6 @@
 """`hambatch train`: from a split table to an engine, or to a report of folds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from hambatch.engines.classes import SPLITS
 from hambatch.engines.manifest import Manifest
 from hambatch.errors import InputError
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record, refuse_other_networks
+from hambatch.ham10000.image_ids import HAM10000
 from hambatch.system.files import followed, write_json
 from hambatch.system.output_names import JSON, check_file_name, check_folder_name
 from hambatch.training.assembly import assemble
@@ -116,8 +117,18 @@ def refuse_combinations(options: TrainOptions) -> None:
     """Raise InputError for options of fine-tuning that contradict each other."""
     if options.recipe != "finetune":
         return
+    for contradicts, problem, following in (*_of_steps(options), *_of_images(options)):
+        if contradicts:
+            raise InputError(f"{problem}.\nNext: {following}")
+
+
+Contradictions = Iterator[tuple[Any, str, str]]
+"""Whether options contradict each other, what was found and wanted, and what to do."""
+
+
+def _of_steps(options: TrainOptions) -> Contradictions:
     tune = options.finetune
-    for contradicts, problem, following in (
+    yield from (
         (
             options.folds and tune.final,
             f"--final is a training without validation, --folds {options.folds} are many with it",
@@ -134,6 +145,24 @@ def refuse_combinations(options: TrainOptions) -> None:
             "name the --steps of the training that found the step",
         ),
         (
+            tune.head_steps >= tune.steps,
+            f"--head-steps is {tune.head_steps}, wanted fewer than the {tune.steps} of --steps: "
+            "the others train the base",
+            f"--head-steps {tune.steps // 10}, or more --steps",
+        ),
+        (
+            options.mixed_precision and options.xla,
+            "--mixed-precision of --recipe finetune is not for --xla, which would not see it",
+            "hambatch train without --xla",
+        ),
+    )
+
+
+def _of_images(options: TrainOptions) -> Contradictions:
+    tune = options.finetune
+    names = [HAM10000, *(source.name for source in tune.extras.extra)]
+    yield from (
+        (
             tune.side % HALVINGS,
             f"--side is {tune.side}, wanted a multiple of {HALVINGS}: five stages halve it",
             f"--side {tune.side // HALVINGS * HALVINGS}",
@@ -149,18 +178,12 @@ def refuse_combinations(options: TrainOptions) -> None:
             "add --crop-share 0.75",
         ),
         (
-            len({source.name for source in tune.extras.extra}) < len(tune.extras.extra),
-            "two sources of --extra have one name, wanted different ones",
+            len(set(names)) < len(names),
+            f"two sources of images have one name: {', '.join(names)} (the first is that of the "
+            "split table); wanted different ones",
             "name each set, as in TABLE#SET=WEIGHT, or rename a table",
         ),
-        (
-            options.mixed_precision and options.xla,
-            "--mixed-precision of --recipe finetune is not for --xla, which would not see it",
-            "hambatch train without --xla",
-        ),
-    ):
-        if contradicts:
-            raise InputError(f"{problem}.\nNext: {following}")
+    )
 
 
 def _refuse_unmeasurable(dataset: Dataset, path: Path, options: TrainOptions) -> None:

@@ -11,15 +11,9 @@ from hambatch.cli.train import FINETUNE_ONLY, options_from, train
 from hambatch.errors import InputError
 from hambatch.ham10000.table import COLUMNS
 from hambatch.system.files import sha256_of_bytes
-from hambatch.training.options import (
-    PUBLISHED_ONLY,
-    Appearance,
-    Augmentation,
-    ExtraOptions,
-    FineTuneOptions,
-    Jitter,
-    TrainOptions,
-)
+from hambatch.training.extra_options import ExtraOptions
+from hambatch.training.options import PUBLISHED_ONLY, FineTuneOptions, TrainOptions
+from hambatch.training.view_options import Appearance, Augmentation, Jitter
 from tests.conftest import jpeg_bytes
 from tests.ham10000.images import COPIES, picture
 
@@ -77,7 +71,7 @@ def test_help_says_which_recipe_an_option_is_of_and_what_it_accepts():
     assert "--cutout X finetune: Side of a blanked square" in views
     assert "--warmup X Share of the steps" in finetune
     assert "[0<=x<1]" in finetune
-    assert "--unfreeze [conv5|conv4|conv3] Lowest stage" in finetune
+    assert "--unfreeze [conv5|conv4|conv3|conv2|conv1] Lowest stage" in finetune
 
 
 @pytest.mark.parametrize(
@@ -90,7 +84,7 @@ def test_help_says_which_recipe_an_option_is_of_and_what_it_accepts():
         ["--epochs", "0"],
         ["--learning-rate", "0"],
         ["--seed", "2147483646"],
-        ["--unfreeze", "conv2"],
+        ["--unfreeze", "conv6"],
         ["--peak-learning-rate", "nan"],
         ["--balance", "some"],
         ["--stage-decay", "0"],
@@ -135,6 +129,7 @@ def test_an_option_of_the_other_recipe_is_a_usage_error(split, tmp_path, given, 
         ["--final", "--folds", "2"],
         ["--stop-step", "3"],
         ["--stop-step", "9", "--final", "--steps", "8"],
+        ["--head-steps", "8", "--steps", "8"],
         ["--crop-side", "96"],
         ["--side", "230"],
         ["--crop-side", "192", "--crop-share", "0.5", "--side", "160"],

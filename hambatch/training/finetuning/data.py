@@ -38,8 +38,8 @@ class Batch(NamedTuple):
 VIEWS_APART = 1_000_000
 """More than an image has views in a run."""
 
-_MIXTURE = 3
-"""Stream of random numbers beside those of :mod:`hambatch.training.finetuning.sampling`."""
+_MIXTURE, _STYLE = 3, 4
+"""Streams of random numbers beside those of :mod:`hambatch.training.finetuning.sampling`."""
 
 
 @dataclass(frozen=True)
@@ -189,3 +189,40 @@ def mixed(
         images * weight + images[other] * (1 - weight),
         targets * share[:, None] + targets[other] * (1 - share[:, None]),
     )
+
+
+def restyled(
+    images: NDArray[np.float32], share: float, seed: int, number: int
+) -> NDArray[np.float32]:
+    """Give some images of a batch the means and spreads of another one's colour channels [1]_.
+
+    Each takes them in part: from none to all, uniformly. The other image may be of another
+    source, so that a network sees the structures of one camera in the colours of another, as with
+    the statistics of its features [2]_.
+
+    Parameters
+    ----------
+    images
+        float32 ``[n, height, width, 3]``, as ``preprocess`` leaves them.
+    share
+        Of the images that are changed; which ones depends on seed and ``number`` alone.
+
+    References
+    ----------
+    .. [1] Reinhard et al., Color transfer between images, IEEE Computer Graphics and Applications
+       21 (2001), doi:10.1109/38.946629
+    .. [2] Zhou et al., Domain Generalization with MixStyle, ICLR 2021, arXiv:2104.02008
+    """
+    if not share:
+        return images
+    draw = np.random.default_rng([_STYLE, seed, number])
+    chosen = np.flatnonzero(draw.random(len(images)) < share)
+    other = draw.permutation(len(images))[chosen]
+    part = draw.random(len(images))[chosen, None, None, None].astype(np.float32)
+    means = images.mean(axis=(1, 2), keepdims=True)
+    spreads = images.std(axis=(1, 2), keepdims=True) + 1.0
+    mean = means[chosen] + part * (means[other] - means[chosen])
+    factor = 1 + part * (spreads[other] / spreads[chosen] - 1)
+    found = images.copy()
+    found[chosen] = (images[chosen] - means[chosen]) * factor + mean
+    return found

@@ -81,15 +81,23 @@ class AdamW:
         self.means = [_zeros(tf, weight.variable) for weight in weights]
         self.squares = [_zeros(tf, weight.variable) for weight in weights]
 
+    def restart(self) -> None:
+        """Forget all gradients."""
+        for moment in (*self.means, *self.squares):
+            moment.assign(self._tf.zeros_like(moment))
+
     @staticmethod
     def corrections(step: int) -> tuple[float, float]:
         """Give how far both moments have filled after ``step`` steps, the first being 1."""
         return 1 - MEAN**step, 1 - SQUARE**step
 
     def apply(self, gradients: Sequence[Any], rate: Any, filled_mean: Any, filled: Any) -> None:
-        """Take one step; ``rate`` is the head's, the rest :meth:`corrections` as scalars."""
+        """Take one step; ``rate`` is the head's, the rest :meth:`corrections` as scalars.
+
+        Of as many weights, from the first, as there are gradients.
+        """
         for weight, gradient, mean, square in zip(
-            self._weights, gradients, self.means, self.squares, strict=True
+            self._weights, gradients, self.means, self.squares, strict=False
         ):
             mean.assign(MEAN * mean + (1 - MEAN) * gradient)
             square.assign(SQUARE * square + (1 - SQUARE) * gradient**2)

@@ -91,12 +91,16 @@ def validation_is_due(step: int, tune: FineTuneOptions) -> bool:
 
 
 def finished(progress: Progress, tune: FineTuneOptions) -> bool:
-    """Whether all steps are done or the best validation is ``val_patience`` ones old."""
+    """Whether all steps are done or the best validation is ``val_patience`` ones old.
+
+    Those of the first ``head_steps`` do not count: the base is not trained yet.
+    """
     if tune.final:
         return progress.step >= tune.last_step
     history = progress.history
+    of_base = [line for line in history if line.step > tune.head_steps]
     return bool(history) and (
-        history[-1].step >= tune.steps or lines_since_best(history) >= tune.val_patience
+        history[-1].step >= tune.steps or lines_since_best(of_base) >= tune.val_patience
     )
 
 

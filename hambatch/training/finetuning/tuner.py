@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.backends.keras_network import build_head, keras_for, of_any_size, preprocess
+from hambatch.backends.keras_network import build_head, keras_for, preprocess
 from hambatch.engines.classes import CLASSES
 from hambatch.training.checkpoint import Arrays
 from hambatch.training.compute import PURPOSE, in_bfloat16, tensorflow
-from hambatch.training.finetuning.data import Batch, mixed
+from hambatch.training.finetuning.data import Batch, mixed, restyled
+from hambatch.training.finetuning.folded import folded
 from hambatch.training.finetuning.optimizer import AdamW, Average, one_cycle, trained_weights
 from hambatch.training.options import TrainOptions
 
@@ -31,7 +32,7 @@ class FineTuner:
     def __init__(self, base: Any, options: TrainOptions) -> None:
         tune = options.finetune
         self._options, self.base = options, base
-        self._resizable = of_any_size(base)
+        self._folded = folded(base)
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
         self.trained = trained_weights(base, self.head, tune)
         self._adamw = AdamW(self.trained, tune.weight_decay)
@@ -42,13 +43,16 @@ class FineTuner:
             "means": self._adamw.means,
             "squares": self._adamw.squares,
         }
-        self._steps: dict[int, Any] = {}
+        self._steps: dict[tuple[int, bool], Any] = {}
         self._forward = self._compiled_forward()
 
     def learning_rate(self, step: int) -> float:
         """Give the head's; that of each stage is a share of it."""
         tune = self._options.finetune
-        return tune.peak_learning_rate * one_cycle(step, tune.steps, tune.warmup)
+        if step <= tune.head_steps:
+            return tune.peak_learning_rate
+        cycle = one_cycle(step - tune.head_steps, tune.steps - tune.head_steps, tune.warmup)
+        return tune.peak_learning_rate * cycle
 
     def step(self, number: int, batch: Batch) -> float:
         """Take step ``number``, from 1, on a whole batch; returns its loss.
@@ -60,19 +64,25 @@ class FineTuner:
         if self._options.dropout:
             state = np.random.SeedSequence([self._options.seed, number]).generate_state(2)
             self.head.get_layer("dropout").seed_generator.state.assign(state)
+        tune = self._options.finetune
+        head_alone = number <= tune.head_steps
+        if number == tune.head_steps + 1:
+            self._adamw.restart()
+        since = number if head_alone else number - tune.head_steps
         numbers = (
             self.learning_rate(number),
-            *self._adamw.corrections(number),
-            self._average.decay_at(number),
+            *self._adamw.corrections(since),
+            self._average.decay_at(since),
         )
         scalars = (np.float32(value) for value in numbers)
-        mixup, seed = self._options.finetune.mixup, self._options.seed
-        mixture = mixed(preprocess(images), labels, mixup, seed, number)
-        side = images.shape[1]
-        if side not in self._steps:
-            self._steps[side] = self._compiled_step(side)
+        seed = self._options.seed
+        prepared = restyled(preprocess(images), tune.appearance.style_share, seed, number)
+        mixture = mixed(prepared, labels, tune.mixup, seed, number)
+        kind = images.shape[1], head_alone
+        if kind not in self._steps:
+            self._steps[kind] = self._compiled_step(*kind)
         with in_bfloat16(self._options.mixed_precision):
-            return float(self._steps[side](*mixture, added, *scalars))
+            return float(self._steps[kind](*mixture, added, *scalars))
 
     def logits(self, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Score plain images by the weights as they are, dropout off: ``[n, 7]``."""
@@ -115,13 +125,15 @@ class FineTuner:
         for weight, variable in zip(self.trained, self._variables[group], strict=True):
             variable.assign(values[weight.path])
 
-    def _compiled_step(self, side: int) -> Any:
+    def _compiled_step(self, side: int, head_alone: bool) -> Any:
         tf = tensorflow()
         tune, size = self._options.finetune, self._options.batch_size
         loss_of = keras_for(PURPOSE).losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=tune.label_smoothing
         )
-        variables = self._variables[WEIGHTS]
+        # The head's come first.
+        count = len(self.head.trainable_variables) if head_alone else len(self.trained)
+        variables = self._variables[WEIGHTS][:count]
         scalar = tf.TensorSpec((), tf.float32)
         signature = [
             tf.TensorSpec((size, side, side, 3), tf.float32),
@@ -140,7 +152,7 @@ class FineTuner:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 # Not as in training: batch normalisation keeps its statistics.
-                logits = self.head(self._resizable(images, training=False), training=True)
+                logits = self.head(self._folded(images), training=True)
                 loss = loss_of(targets, logits + added)
             gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), tune.clip_norm)
             self._adamw.apply(gradients, rate, mean, square)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from hambatch.errors import InputError
-from hambatch.training.finetuning.data import Phase, mixed, phases, pixels_between
+from hambatch.training.extra_options import Extra, ExtraOptions
+from hambatch.training.finetuning.data import Phase, mixed, phases, pixels_between, restyled
 from hambatch.training.finetuning.sampling import Pool
-from hambatch.training.options import Extra, ExtraOptions, FineTuneOptions
+from hambatch.training.options import FineTuneOptions
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuning_data
 
 
@@ -182,3 +183,27 @@ def test_steps_see_a_blurred_source_and_then_no_more_and_no_view_twice(data) -> 
     for batch, again in zip(whole[7:], mixed_data.batches(7, options), strict=True):
         np.testing.assert_array_equal(batch.images, again.images)
         np.testing.assert_array_equal(batch.added, again.added)
+
+
+def test_an_image_takes_the_colours_of_another_and_keeps_its_structure() -> None:
+    draw = np.random.default_rng(0)
+    spreads = np.array([5, 10, 20, 40], np.float32)[:, None, None, None]
+    images = draw.normal(0, 1, (4, 16, 16, 3)).astype(np.float32) * spreads + spreads
+    found = restyled(images, 1.0, 0, 1)
+    means, spread = found.mean(axis=(1, 2)), found.std(axis=(1, 2))
+    assert means.min() >= images.mean(axis=(1, 2)).min() - 1e-3
+    assert spread.max() <= images.std(axis=(1, 2)).max() + 1e-3
+    assert (np.abs(means - images.mean(axis=(1, 2))) > 0.5).any()
+    for one, other in zip(images, found, strict=True):
+        assert np.corrcoef(one[..., 0].ravel(), other[..., 0].ravel())[0, 1] > 0.9999
+
+
+def test_a_share_of_the_images_changes_style_by_seed_and_step_alone() -> None:
+    images = np.random.default_rng(1).normal(0, 30, (64, 4, 4, 3)).astype(np.float32)
+    images *= np.linspace(0.5, 2, 64, dtype=np.float32)[:, None, None, None]
+    found = restyled(images, 0.5, 0, 1)
+    changed = (found != images).any(axis=(1, 2, 3)).mean()
+    assert 0.3 < changed < 0.7
+    np.testing.assert_array_equal(found, restyled(images, 0.5, 0, 1))
+    assert (found != restyled(images, 0.5, 0, 2)).any()
+    assert restyled(images, 0.0, 0, 1) is images

@@ -25,9 +25,10 @@ from hambatch.evaluation.out_of_fold import write_out_of_fold
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.complete import complete_engine
 from hambatch.training.dataset import labels_of, read_dataset
+from hambatch.training.extra_options import Extra, ExtraOptions
 from hambatch.training.finetuning import recipe as module
 from hambatch.training.finetuning.recipe import FineTuning
-from hambatch.training.options import Extra, ExtraOptions, FineTuneOptions, TrainOptions
+from hambatch.training.options import FineTuneOptions, TrainOptions
 from tests.conftest import jpeg_bytes
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tiny_base, tiny_dataset
 from tests.training.test_train import small_bases, write_download, write_weights

@@ -138,6 +138,9 @@ def test_it_stops_when_the_best_is_patience_validations_old_or_all_steps_are_don
     assert not finished(Progress(12, history=lines(0.1, 0.5, 0.5)), tune)
     assert finished(Progress(16, history=lines(0.1, 0.5, 0.5, 0.4)), tune)
     assert finished(Progress(8, history=lines(0.1, 0.5)), replace(tune, steps=8))
+    # The head alone gets no better for a while: the base is still to be trained.
+    plateau = Progress(16, history=lines(0.1, 0.5, 0.5, 0.4))
+    assert not finished(plateau, replace(tune, head_steps=8))
 
 
 def test_the_log_has_a_line_a_validation_and_the_last_step_is_validated(images, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from hambatch.system.cpu import multiplies_bfloat16
 from hambatch.training.finetuning.tuner import WEIGHTS
-from tests.training.finetuning.tiny import OPTIONS, tuner_of, tuning_data
+from tests.training.finetuning.tiny import OPTIONS, TUNE, tuner_of, tuning_data
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,25 @@ def test_convolutions_from_the_stage_up_are_trained_and_nothing_else(
     assert {w.path for w in tuned.trained} - wanted == {w.path for w in tuned.head.weights}
 
 
+def test_the_first_steps_train_the_head_alone_and_then_the_optimizer_begins_anew(batches) -> None:
+    tuned, plain = (
+        tuner_of(replace(OPTIONS, dropout=0.0, finetune=replace(TUNE, head_steps=n)))
+        for n in (2, 0)
+    )
+    before = values_of(tuned.base)
+    for number, batch in enumerate(batches[:2], 1):
+        tuned.step(number, batch)
+    same(values_of(tuned.base), before)
+    # From here on as a run that begins with this head.
+    plain.put(tuned.state()[WEIGHTS])
+    tuned.step(3, batches[2])
+    plain.step(1, batches[2])
+    same(values_of(tuned.base), values_of(plain.base))
+    assert (
+        values_of(tuned.base)["conv4_block1_1_conv/kernel"] != before["conv4_block1_1_conv/kernel"]
+    ).any()
+
+
 def test_lower_stages_learn_less_and_biases_do_not_decay() -> None:
     tuned = tuner(base_rate=0.2, stage_decay=0.5)
     rates = {w.path.split("_")[0].split("/")[0]: w.rate for w in tuned.trained}
@@ -79,12 +98,14 @@ def test_a_batch_seen_again_and_again_is_learnt(batches) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_a_restored_state_goes_on_bit_for_bit(batches) -> None:
-    one, other = tuner(), tuner()
+@pytest.mark.parametrize("head_steps", [0, 2, 3])
+def test_a_restored_state_goes_on_bit_for_bit(batches, head_steps) -> None:
+    one, other = tuner(head_steps=head_steps), tuner(head_steps=head_steps)
     for number in (1, 2):
         one.step(number, batches[number])
     other.restore(one.state())
-    assert one.step(3, batches[3]) == other.step(3, batches[3])
+    for number in (3, 4):
+        assert one.step(number, batches[number]) == other.step(number, batches[number])
     for group, values in one.state().items():
         same(values, other.state()[group])
 
