@@ -11,7 +11,7 @@ from hambatch.engines.manifest import InputSpec, Preprocessing
 from hambatch.pipelines.appearance import Looks
 from hambatch.pipelines.training import training_batches
 from hambatch.system.array_cache import Pair
-from hambatch.training.appearance import look, looks_of, overlay
+from hambatch.training.appearance import look, looks_of, overlay, stretched
 from hambatch.training.augmentation import PLAIN, colours, cropped, hole, view_matrix
 from hambatch.training.compute import decoding_gpu
 from hambatch.training.dataset import read_split_file
@@ -94,6 +94,8 @@ class Samples:
         """Draw from where a view or its crop is taken, ``[2, 3]``."""
         seed, pair = self.options.seed, self.pairs[index]
         whole = view_matrix(self.options.augmentation, seed, *pair, self.whole, self.whole)
+        if self.options.recipe == "finetune":
+            whole = stretched(self.options.finetune.appearance, whole, seed, *pair, self.whole)
         return cropped(whole, self.whole, self.side, seed, *pair)
 
     def colours(self, index: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from hambatch.pipelines import training as module
 from hambatch.pipelines.dali_lane import DaliLane
 from hambatch.pipelines.training import FILL, training_batches, training_graph
 from hambatch.training.augmentation import view_matrix
-from hambatch.training.options import Augmentation
+from hambatch.training.view_options import Augmentation
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import (
     BOTH_LANES,

@@ -7,8 +7,8 @@ import pytest
 
 from hambatch.pipelines.appearance import SHARPEST, Looks
 from hambatch.system.array_cache import Pair
-from hambatch.training.appearance import look, looks_of, overlay
-from hambatch.training.options import Appearance
+from hambatch.training.appearance import look, looks_of, overlay, stretched
+from hambatch.training.view_options import Appearance
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuning_data
 
 SHA256 = [f"{k:064x}" for k in range(400)]
@@ -67,8 +67,9 @@ def test_switching_one_off_leaves_the_others(name: str, value: float, changes: s
     assert differing == changes
 
 
-def test_hairs_and_borders_are_on_as_many_views_as_asked_for() -> None:
-    for options in (Appearance(hair_share=0.5), Appearance(border_share=0.5)):
+def test_hairs_rulers_and_borders_are_on_as_many_views_as_asked_for() -> None:
+    for what in ("hair_share", "ruler_share", "border_share"):
+        options = Appearance(**{what: 0.5})
         opaque = [overlay(options, 0, sha256, 1, 64)[..., 3] for sha256 in SHA256[:100]]
         share = np.mean([layer.any() for layer in opaque])
         assert share == pytest.approx(0.5, abs=0.15)
@@ -91,3 +92,18 @@ def test_views_of_a_training_look_so_and_are_the_same_again(tmp_path) -> None:
     assert crops.shape == (8, 96, 96, 3)
     # Plain images, by which it is validated, never do.
     np.testing.assert_array_equal(views.on_cpu(data.val), data.views.on_cpu(data.val))
+
+
+def test_a_view_is_stretched_about_its_centre_and_keeps_its_area() -> None:
+    options, whole = Appearance(stretch=0.5), np.eye(2, 3, dtype=np.float32)
+    found = np.array([stretched(options, whole, 0, sha256, 1, 224) for sha256 in SHA256])
+    np.testing.assert_allclose(found @ [112, 112, 1], np.full((400, 2), 112), atol=1e-3)
+    np.testing.assert_allclose(np.linalg.det(found[:, :, :2]), 1, atol=1e-5)
+    aspects = found[:, 0, 0] / found[:, 1, 1]
+    assert 1 / 1.5 <= aspects.min() < 0.7
+    assert 1.45 < aspects.max() <= 1.5
+
+
+def test_a_plain_image_is_not_stretched() -> None:
+    whole = np.eye(2, 3, dtype=np.float32)
+    assert (stretched(Appearance(stretch=0.5), whole, 0, SHA256[0], 0, 224) == whole).all()

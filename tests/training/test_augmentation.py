@@ -3,7 +3,7 @@
 import numpy as np
 
 from hambatch.training.augmentation import colours, cropped, hole, view_matrix
-from hambatch.training.options import Augmentation, Jitter
+from hambatch.training.view_options import Augmentation, Jitter
 
 IMAGE = "0a" * 32
 VIEWS = range(1, 200)

@@ -11,7 +11,7 @@ from hambatch.pipelines.training import FILL
 from hambatch.sources.reading import Fetched
 from hambatch.system.array_cache import Pair
 from hambatch.training.augmentation import cropped
-from hambatch.training.options import Jitter
+from hambatch.training.view_options import Jitter
 from tests.conftest import jpeg_bytes
 from tests.pipelines.lanes import HOW, SPEC
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tuning_data
