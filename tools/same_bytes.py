@@ -148,7 +148,7 @@ def compare(before: Side, after: Side) -> Iterator[Check]:
     evaluated = (
         side.folder / "images-csv" / "evaluated" / "evaluation.json" for side in (before, after)
     )
-    yield same_keys("evaluate: JSON", *evaluated, but=(*OTHER_RULE, "leak_check."))
+    yield same_keys("evaluate: JSON", *evaluated, but=(*OTHER_RULE, "leak_check.", "origin."))
 
 
 def _of_two(show: Any, before: Any, after: Any) -> str:

@@ -15,6 +15,7 @@ from hambatch.evaluation.leak_check import check_training
 from hambatch.evaluation.measures import evaluate, isic_figures
 from hambatch.evaluation.options import AS_HAM10000, DEFAULTS, LabelOptions, LeakOptions
 from hambatch.evaluation.ranking import roc_curves
+from hambatch.evaluation.scored_by import engine_of
 from hambatch.evaluation.subgroups import subgroups
 from hambatch.evaluation.tables import read_predictions
 from hambatch.evaluation.truth import read_truth
@@ -43,9 +44,11 @@ def compare(
 
     Returns
     -------
-    JSON-able: what was compared, by name and hash, and what the labels mean; ``counts`` of
+    JSON-able: what was compared, by name and hash, the predictions' engine as
+    :func:`~hambatch.evaluation.scored_by.engine_of` has it, and what the labels mean; ``counts`` of
     :class:`~hambatch.evaluation.join.Joined` and ``left_out`` of
-    :class:`~hambatch.evaluation.truth.Truth`; ``leak_check``; the figures of
+    :class:`~hambatch.evaluation.truth.Truth`; ``leak_check``; ``origin`` of
+    :data:`~hambatch.evaluation.origin.Origin`; the figures of
     :func:`~hambatch.evaluation.measures.evaluate`; the challenge's, the bins of
     the reliability diagram, ROC curves and subgroups; ``intervals`` of
     :func:`~hambatch.evaluation.bootstrap.bootstrap_intervals` and what they
@@ -55,11 +58,11 @@ def compare(
     """
     wanted = read_truth(truth, split, labels)
     joined = join_scored(wanted, read_predictions(predictions), predictions)
-    joined, leak_check = check_training(joined, predictions, truth, leaks)
+    joined, leak_check, origin = check_training(joined, predictions, truth, leaks)
     other = None
     if against is not None:
         theirs = join_scored(wanted, read_predictions(against), against)
-        theirs, their_check = check_training(theirs, against, truth, leaks, second=True)
+        theirs, their_check, _ = check_training(theirs, against, truth, leaks, second=True)
         other = {
             "predictions": _named(against),
             "leak_check": their_check,
@@ -71,11 +74,12 @@ def compare(
     )
     return {
         "hambatch": __version__,
-        "predictions": _named(predictions),
+        "predictions": {**_named(predictions), "engine": engine_of(predictions)},
         "truth": {**_named(truth), "split": split, **wanted.columns, "map": wanted.map},
         "class_order": list(CLASSES),
         "counts": joined.counts | wanted.left_out,
         "leak_check": leak_check,
+        "origin": origin,
         **evaluate(sample.truth, sample.predicted, sample.probabilities),
         ISIC: isic_figures(sample),
         RELIABILITY: reliability_bins(sample),

@@ -19,8 +19,10 @@ from hambatch.evaluation.leaks import (
     find_leaks,
     leaking_ids,
     not_checked,
+    same,
 )
 from hambatch.evaluation.options import NONE, LeakOptions
+from hambatch.evaluation.origin import Origin, origin_of, origin_out_of_fold
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record
 from hambatch.evaluation.scored_by import ScoredBy, scored_by
 from hambatch.evaluation.trained_images import Training, listed_by, training_of
@@ -31,10 +33,11 @@ OUT_OF_FOLD = "out of fold: no image is by a network that saw its lesion"
 
 
 class Checked(NamedTuple):
-    """The images that are measured, and what ``evaluation.json`` says of the leak check."""
+    """The images that are measured, and what ``evaluation.json`` says of leaks and of sources."""
 
     joined: Joined
     report: dict[str, Any]
+    origin: Origin
 
 
 def check_training(
@@ -48,29 +51,31 @@ def check_training(
     -------
     The report is JSON-able: whether the check was ``done``, of which ``engine``; if so
     ``trained_on`` and ``excluded``, how many of the ``evaluated`` images leak and are left out,
-    and the rest of :func:`_found`; else ``why`` not.
+    and the rest of :func:`_found`; else ``why`` not, and ``no_engine`` if the user says that no
+    engine made the predictions. ``origin`` is of the images that are measured.
 
     Raises InputError if an image leaks; if images are to be left out and it is not known which; or
     if the engine is not known, and an image is one that an installed engine was trained on.
     """
     if read_out_of_fold_record(predictions) is not None:
         report = {"done": False, "needed": False, "engine": None, "why": OUT_OF_FOLD}
-        return Checked(joined, report)
+        return Checked(joined, report, origin_out_of_fold(joined.images))
     by = scored_by(predictions, options.engine)
     training = training_of(by, truth, options.data, second=second)
     images = _with_keys(joined.images, by, training, predictions, options.images)
     if by.manifest is None and not by.another:
         _refuse_those_of_installed(images, by, predictions)
     if training is None or training.used.empty:
-        return Checked(joined, _unknown(by, training, predictions, options))
+        report = _unknown(by, training, predictions, options)
+        return Checked(joined, report, origin_of(images, None))
     leaks = find_leaks(images, training.used)
     leaking = leaking_ids(leaks)
     if leaking and (not options.exclude_trained or len(leaking) == len(images)):
         raise _refused(predictions, images, leaks, training)
     report = _found(images, training, by, len(leaking))
-    if not leaking:
-        return Checked(joined, report)
-    return Checked(joined.at(~images["image_id"].isin(leaking).to_numpy(bool)), report)
+    kept = ~images["image_id"].isin(leaking).to_numpy(bool)
+    origin = origin_of(images[kept], training)
+    return Checked(joined.at(kept) if leaking else joined, report, origin)
 
 
 def _with_keys(
@@ -119,8 +124,10 @@ def _found(images: pd.DataFrame, training: Training, by: ScoredBy, leaking: int)
     """
     trained = training.used
     missing = not_checked(images, trained)
-    validation = training.images[training.images["split"] == "val"]
-    chosen = images["image"].isin(validation["image"]) & ("val" not in training.sides)
+    chosen: set[str] = set()
+    if "val" not in training.sides:
+        validation = training.images[training.images["split"] == "val"]
+        chosen = leaking_ids({key: same(key)(images, validation) for key in ("image", "content")})
     return {
         "done": True,
         "engine": by.manifest.name if by.manifest else None,
@@ -137,7 +144,7 @@ def _found(images: pd.DataFrame, training: Training, by: ScoredBy, leaking: int)
             "evaluated": int((images["picture"] == b"").sum()),
             "training": int((trained["picture"] == b"").sum()),
         },
-        "validation_images": int(chosen.sum()),
+        "validation_images": len(chosen),
     }
 
 
@@ -182,6 +189,7 @@ def _unknown(
         "done": False,
         "needed": True,
         "engine": by.manifest.name if by.manifest else None,
+        "no_engine": options.engine == NONE,
         "why": f"{why}; next: {following}",
     }
 

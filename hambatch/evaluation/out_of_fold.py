@@ -34,8 +34,9 @@ FREE = frozenset(
 EARLIER: dict[str, Any] = {
     "stride_in": "1x1",
     "extra": [],
-    **dict.fromkeys(("shades_of_grey", "tint", "degraded_share"), 0.0),
-    **dict.fromkeys(("border_share", "hair_share"), 0.0),
+    "head_steps": 0,
+    **dict.fromkeys(("shades_of_grey", "tint", "degraded_share", "style_share"), 0.0),
+    **dict.fromkeys(("border_share", "hair_share", "ruler_share", "stretch"), 0.0),
 }
 """What a record means that is from before there was an option."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from hambatch.evaluation.labels import counted
 from hambatch.evaluation.leaks import SAME_BYTES, SAME_LESION, SAME_PICTURE
+from hambatch.evaluation.origin import EXTERNAL, HELD_OUT, INTERNAL, MIXED
 from hambatch.system.text import first_names, plural
 
 HEADLINES = {
@@ -138,6 +139,32 @@ def _leak_notes(found: dict[str, Any]) -> Iterator[str]:
         )
 
 
+EXPECT_LESS = "expect less on another clinic's images"
+
+
+def origin(found: dict[str, Any], engine: str | None) -> str:
+    """Say whether the images are of a source that the engine was trained on."""
+    kind, counts, others, why = (found[key] for key in ("kind", "images", "others", "why"))
+    sources, names = found["trained_on"], " and ".join(counts)
+    images = plural(sum(counts.values()) + others, "image")
+    parts = [f"{count} of {name}" for name, count in counts.items()]
+    if kind == EXTERNAL:
+        of = f"of a source that {engine} was trained on ({', '.join(sources)})"
+        return f"external: none of the {images} is {of}"
+    if kind == INTERNAL and why:
+        return f"internal: {why}, but on others of {names}; {EXPECT_LESS}"
+    if kind == INTERNAL:
+        which = "the source" if len(sources) == 1 else "a source"
+        return f"internal: held-out images of {names}, {which} of the training; {EXPECT_LESS}"
+    if kind == HELD_OUT:
+        return f"held-out: images of {names}; {engine} was trained on others of it; {EXPECT_LESS}"
+    if kind == MIXED:
+        parts += [f"{others} of no source of the training"] if others else []
+        return f"mixed: {', '.join(parts)}; evaluate each source by itself"
+    known = f" ({', '.join(parts)})" if parts else ""
+    return f"unknown: whether {others} of {images} are of a source of the training{known}; {why}"
+
+
 def coverage(counts: dict[str, Any]) -> list[str]:
     """Say how much of the truth the figures are about; a warning if not all of it."""
     scored, wanted = counts["scored"], counts["truth"]
@@ -187,7 +214,10 @@ def format_report(report: dict[str, Any]) -> str:
     of :func:`hambatch.evaluation.measures.evaluate`.
     """
     intervals = report.get("intervals", {})
-    lines = [leak_check(report["leak_check"])] if "leak_check" in report else []
+    lines = []
+    if "leak_check" in report:
+        check = report["leak_check"]
+        lines = [leak_check(check), origin(report["origin"], check["engine"])]
     if "counts" in report:
         counts, truth = report["counts"], report["truth"]
         lines += [*coverage(counts), *left_out(counts), *mapped(truth)]

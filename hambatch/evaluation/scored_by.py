@@ -15,7 +15,7 @@ from hambatch.engines.manifest import (
 )
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.options import NONE
-from hambatch.scoring.record import read_record
+from hambatch.scoring.record import read_record, temperature_used
 from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import decode_name
@@ -64,6 +64,27 @@ def scored_by(predictions: Path, engine: str | None) -> ScoredBy:
     return ScoredBy(record=record, why=why)
 
 
+def engine_of(predictions: Path) -> dict[str, Any] | None:
+    """Say how the table was scored, by the record beside it; None without a record of this table.
+
+    Returns
+    -------
+    ``name``, ``engine_json_sha256`` and ``graph_sha256`` of the engine, ``backend``,
+    ``precision``, ``views`` and ``temperature``; None for what an old record lacks.
+    """
+    record = _record_of(predictions)
+    if record is None or record["output"]["sha256"] != sha256_of_file(predictions):
+        return None
+    used, backend = record["fingerprint"]["engine"], record["fingerprint"]["backend"]
+    return {
+        **{name: used.get(name) for name in ("name", "engine_json_sha256", "graph_sha256")},
+        "backend": backend["name"],
+        "precision": backend["precision"],
+        "views": backend.get("tta", 1),
+        "temperature": temperature_used(record),
+    }
+
+
 def _record_of(predictions: Path) -> dict[str, Any] | None:
     try:
         return read_record(record_path(predictions))
@@ -80,7 +101,7 @@ def _by_record(predictions: Path, record: Mapping[str, Any], given: Path | None)
     used = record["fingerprint"]["engine"]
     for folder in _candidates(record, given):
         manifest = read_manifest(folder)
-        if used.get("graph_sha256") in _graphs(manifest) or _same_manifest(folder, used):
+        if used.get("graph_sha256") in manifest.graphs or _same_manifest(folder, used):
             return ScoredBy(*_listing(folder, manifest), record)
     name = used.get("name")
     if given is not None:
@@ -115,14 +136,10 @@ def _listing(folder: Path, manifest: Manifest) -> tuple[Path, Manifest]:
         if (
             TRAINING_IMAGES in theirs.files
             and own in (None, theirs.data.get("split_sha256"))
-            and _graphs(manifest) & _graphs(theirs)
+            and manifest.graphs & theirs.graphs
         ):
             return other, theirs
     return folder, manifest
-
-
-def _graphs(manifest: Manifest) -> set[str]:
-    return {manifest.files[variant.file].sha256 for variant in manifest.variants}
 
 
 def _same_manifest(folder: Path, used: Mapping[str, Any]) -> bool:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from hambatch.engines.manifest import TRAIN, Manifest
-from hambatch.engines.training_images import TrainingImage, read_training_images
+from hambatch.engines.training_images import HeldOutImage, TrainingImage, read_training_images
 from hambatch.errors import InputError
 from hambatch.evaluation.scored_by import ScoredBy
+from hambatch.ham10000.image_ids import HAM10000, hashes_of_ham10000
 from hambatch.ham10000.table import command_for, dataset_root, files_of, read_split
 from hambatch.ham10000.training_images import pictures_of, with_keys
 from hambatch.system.files import sha256_of_file
@@ -26,12 +27,18 @@ class Training:
     name
         What lists them: the split table's file name, or the engine's name.
     images
-        ``image_id`` (empty where only hashes are known), ``split`` and the columns
+        ``image_id`` (empty where only hashes are known), ``split`` (empty for other sources' images
+        that were not trained on), ``source`` (its name) and the columns
         :data:`~hambatch.ham10000.training_images.KEYS`; of a split table its other columns too.
     sides
         The splits that were trained on; ``assumed`` if no engine says so.
     split_sha256
         Of the split table; ``file`` is its name, if it was read.
+    sources
+        Names of the sources of the training; the first is that of the split table.
+    whole
+        Whether an image that is none of ``images``, nor of HAM10000 by its id, is of none of these
+        sources, as far as the training knew them.
     files
         Image files of a split table by sha256, as far as they are here.
     """
@@ -40,6 +47,8 @@ class Training:
     images: pd.DataFrame
     sides: tuple[str, ...]
     split_sha256: str
+    sources: tuple[str, ...]
+    whole: bool
     file: str | None = None
     assumed: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -82,7 +91,19 @@ def _by_table(path: Path, digest: str, manifest: Manifest | None) -> Training:
     trained = set(table["sha256"][table["split"].isin(sides)])
     pictures = pictures_of({sha256: file for sha256, file in files.items() if sha256 in trained})
     images = with_keys(table, pictures)
-    return Training(path.name, images, sides, digest, path.name, manifest is None, files)
+    named = manifest.data_name if manifest else path.name
+    source = HAM10000 if _is_ham10000(images) else named
+    return Training(
+        path.name,
+        images.assign(source=source),
+        sides,
+        digest,
+        (source,),
+        manifest is not None,
+        path.name,
+        manifest is None,
+        files,
+    )
 
 
 def _with_other_sources(training: Training, by: ScoredBy) -> Training:
@@ -91,10 +112,15 @@ def _with_other_sources(training: Training, by: ScoredBy) -> Training:
         return training
     listed = listed_by(by.folder, by.manifest)
     if listed is None:
-        return training
-    others = listed.images[~listed.images["content"].isin(training.images["content"])]
-    images = pd.concat([training.images, others], ignore_index=True)
-    return replace(training, images=images.fillna({"image_id": "", "lesion_id": "", "sha256": ""}))
+        return replace(training, whole=False)
+    own = training.images.assign(source=listed.sources[0])
+    # Another source may have a copy of other bytes under the same id.
+    known, theirs = (
+        pd.MultiIndex.from_frame(rows[["image", "content"]]) for rows in (own, listed.images)
+    )
+    images = pd.concat([own, listed.images[~theirs.isin(known)]], ignore_index=True)
+    images = images.fillna({"image_id": "", "lesion_id": "", "sha256": ""})
+    return replace(training, images=images, sources=listed.sources, whole=listed.whole)
 
 
 def listed_by(folder: Path, manifest: Manifest) -> Training | None:
@@ -102,10 +128,27 @@ def listed_by(folder: Path, manifest: Manifest) -> Training | None:
     found = read_training_images(folder, manifest)
     if found is None:
         return None
-    images = pd.DataFrame(found.images, columns=list(TrainingImage._fields), dtype=object)
+    images, held_out = (
+        pd.DataFrame(rows, columns=list(kind._fields), dtype=object)
+        for rows, kind in ((found.images, TrainingImage), (found.held_out, HeldOutImage))
+    )
+    images = pd.concat([images, held_out.assign(split="", picture="")], ignore_index=True)
+    images = images.sort_values("source", kind="stable", ignore_index=True)
     pictures = [b64decode(picture) for picture in images["picture"]]
-    images = images.assign(image_id="", picture=pd.Series(pictures, images.index, object))
-    return Training(manifest.name, images, manifest.trained_on, found.split_sha256)
+    images = images.assign(
+        image_id="",
+        picture=pd.Series(pictures, images.index, object),
+        source=[found.sources[k] for k in images["source"]],
+    )
+    # Of format 1 only training images are known. HAM10000's others are known by their ids.
+    whole = found.format > 1 or (not manifest.data.get("extra") and _is_ham10000(images))
+    return Training(
+        manifest.name, images, manifest.trained_on, found.split_sha256, found.sources, whole
+    )
+
+
+def _is_ham10000(images: pd.DataFrame) -> bool:
+    return bool(images["image"].isin(hashes_of_ham10000()).all())
 
 
 def _other_table(path: Path, digest: str, folder: Path, manifest: Manifest) -> InputError:

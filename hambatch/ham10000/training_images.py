@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hambatch.engines.training_images import DIGITS, LISTED, TrainingImage, TrainingImages, hashed
+from hambatch.engines.training_images import (
+    DIGITS,
+    LISTED,
+    HeldOutImage,
+    TrainingImage,
+    TrainingImages,
+    hashed,
+)
+from hambatch.ham10000.image_ids import HAM10000
 from hambatch.ham10000.perceptual_hash import packed, thumbnails
 from hambatch.ham10000.table import files_of
 from hambatch.sources.reading import Item
@@ -43,16 +51,42 @@ def with_keys(table: pd.DataFrame, pictures: Pictures) -> pd.DataFrame:
 
 
 def training_images_of(
-    table: pd.DataFrame, root: Path, split_sha256: str, prepared_with: Mapping[str, float]
+    table: pd.DataFrame,
+    root: Path,
+    split_sha256: str,
+    prepared_with: Mapping[str, float],
+    source: str = HAM10000,
 ) -> TrainingImages:
-    """List the rows ``train`` and ``val`` of a split table whose images lie below ``root``."""
-    used = table[table["split"].isin(LISTED)]
-    used = used.assign(image_id=used["image_id"].map(canonical_id))
-    rows = with_keys(used, pictures_of(files_of(used, root)))
+    """List the rows of a split table, and of other sources, whose images lie below ``root``.
+
+    Parameters
+    ----------
+    table
+        Columns of a split table; rows of no split, or of another than ``train`` and ``val``, are
+        listed as held out. A column ``source`` names the source of rows of other tables; it is
+        empty for those of the split table.
+    source
+        Name of the source of the split table.
+    """
+    table = table.assign(image_id=table["image_id"].map(canonical_id))
+    own = table["source"].fillna("") if "source" in table.columns else pd.Series("", table.index)
+    names = own.mask(own == "", source)
+    sources = tuple(dict.fromkeys([source, *names]))
+    table = table.assign(source=names.map(sources.index))
+    used = table["split"].isin(LISTED)
+    rows = with_keys(table[used], pictures_of(files_of(table[used], root)))
     images = (
-        TrainingImage(image, lesion, content, split, b64encode(picture).decode())
-        for image, lesion, content, picture, split in zip(
-            *(rows[key] for key in (*KEYS, "split")), strict=True
+        TrainingImage(image, lesion, content, split, b64encode(picture).decode(), source)
+        for image, lesion, content, picture, split, source in zip(
+            *(rows[key] for key in (*KEYS, "split", "source")), strict=True
         )
     )
-    return TrainingImages(split_sha256, dict(prepared_with), tuple(images))
+    rows = with_keys(table[~used], {})
+    held_out = zip(*(rows[key] for key in (*KEYS[:3], "source")), strict=True)
+    return TrainingImages(
+        split_sha256,
+        dict(prepared_with),
+        sources,
+        tuple(images),
+        tuple(HeldOutImage(*values) for values in held_out),
+    )

@@ -26,6 +26,7 @@ from hambatch.evaluation.out_of_fold import (
     write_out_of_fold,
 )
 from hambatch.evaluation.plots import confusion_png
+from hambatch.ham10000.image_ids import HAM10000
 from hambatch.ham10000.prepare import count
 from hambatch.scoring.sentinels.recording import record_sentinels
 from hambatch.system.files import sync, write_bytes, write_text
@@ -111,7 +112,7 @@ def _uncalibrated_manifest(
         files={},
         variants=(variant,),
         data={
-            "name": "HAM10000",
+            "name": HAM10000,
             "source": "doi:10.7910/DVN/DBW86T",
             "licence": "CC BY-NC 4.0",
             "split_sha256": dataset.split_sha256,

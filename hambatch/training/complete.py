@@ -8,6 +8,7 @@ from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.manifest import MANIFEST_NAME, TRAINING_IMAGES
 from hambatch.engines.training_images import write_training_images
 from hambatch.errors import InputError
+from hambatch.ham10000.image_ids import HAM10000
 from hambatch.system.files import sha256_of_file, with_checksum, write_json
 from hambatch.system.schema import read_json_file
 from hambatch.training.dataset import Dataset, read_dataset
@@ -24,7 +25,7 @@ def complete_engine(folder: Path, split: Path, report: Callable[[str], None]) ->
     refuse_other_split_table(engine, dataset)
     _refuse_untrained(engine, dataset, split)
     _refuse_extras(engine)
-    found = dataset.training_images()
+    found = dataset.training_images(engine.manifest.data.get("name", HAM10000))
     write_training_images(folder, found)
     _name(folder)
     unseen = sum(not image.picture for image in found.images)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import Engine
 from hambatch.engines.precision import BACKEND_OF_GATES
-from hambatch.engines.training_images import TrainingImages
+from hambatch.engines.training_images import LISTED, TrainingImages
 from hambatch.errors import InputError
+from hambatch.ham10000.image_ids import HAM10000
 from hambatch.ham10000.leaks import check_leaks, known_pairs_in
 from hambatch.ham10000.near_duplicates import (
     compare_images,
@@ -26,8 +27,8 @@ from hambatch.ham10000.training_images import training_images_of
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.rows import predict_files
 from hambatch.system.files import sha256_of_bytes, sha256_of_file
+from hambatch.training.extra_options import ExtraOptions
 from hambatch.training.extras import ExtraSource, read_extras
-from hambatch.training.options import ExtraOptions
 from hambatch.types import Row
 
 log = logging.getLogger(__name__)
@@ -78,11 +79,22 @@ class Dataset:
         """Rows of one part of the split, or of several of them, in the table's order."""
         return self.table[self.table["split"].isin(splits)]
 
-    def training_images(self) -> TrainingImages:
-        """List what an engine is trained on with it, under every name that an image has."""
-        extras = [source.images.assign(split="train") for source in self.extras]
-        every = pd.concat([self.every, *extras], ignore_index=True)
-        return training_images_of(every, self.root, self.split_sha256, self.prepared_with)
+    def training_images(self, source: str = HAM10000) -> TrainingImages:
+        """List what an engine is trained on with it, under every name that an image has.
+
+        And what of the same sources it is not trained on. ``source`` is that of the split table.
+        """
+        parts = [self.every]
+        for extra in self.extras:
+            rows = pd.concat([extra.images.assign(split="train"), extra.left_out.assign(split="")])
+            parts.append(rows.assign(source=extra.about.name))
+        every = pd.concat(parts, ignore_index=True)
+        # Another copy of an image that is trained on, by its bytes.
+        for part in LISTED:
+            known = set(every["sha256"][every["split"] == part])
+            copies = (every["split"] == "") & every["sha256"].isin(known)
+            every["split"] = every["split"].mask(copies, part)
+        return training_images_of(every, self.root, self.split_sha256, self.prepared_with, source)
 
 
 def read_dataset(path: Path) -> Dataset:

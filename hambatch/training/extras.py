@@ -17,7 +17,7 @@ from hambatch.ham10000.table import dataset_root, files_of, record_path
 from hambatch.system.files import sha256_of_file
 from hambatch.system.text import canonical_id
 from hambatch.system.text_table import TextTable, read_csv
-from hambatch.training.options import Extra, ExtraOptions
+from hambatch.training.extra_options import Extra, ExtraOptions
 
 NEXT = "give --extra a table with the columns path (or image_id) and dx, and maybe lesion_id, set"
 
@@ -68,6 +68,8 @@ class ExtraSource:
         Of the table's file.
     dropped
         Image ids of the other rows, by the reason.
+    left_out
+        These rows; ``file`` and ``sha256`` are empty where there is no file.
     """
 
     about: Extra
@@ -75,6 +77,7 @@ class ExtraSource:
     images: pd.DataFrame
     table_sha256: str
     dropped: Dropped = field(default_factory=dict)
+    left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def record(self) -> dict[str, Any]:
         """Describe it for ``engine.json``; no path of this machine is in it."""
@@ -120,8 +123,12 @@ def read_extras(options: ExtraOptions, table: pd.DataFrame, root: Path) -> tuple
         dropped = {
             reason: list(part["image_id"]) for reason, part in rows[own & (why != "")].groupby(why)
         }
-        images = rows[own & (why == "")].drop(columns=["source", "split"]).reset_index(drop=True)
-        sources.append(ExtraSource(about, licences[about.name], images, digest, dropped))
+        kept, left_out = (
+            rows[own & which].drop(columns=["source", "split"]).reset_index(drop=True)
+            for which in (why == "", why != "")
+        )
+        licence = licences[about.name]
+        sources.append(ExtraSource(about, licence, kept, digest, dropped, left_out))
         _report(sources[-1])
     return tuple(sources)
 

@@ -10,6 +10,7 @@ from hambatch.engines.loading import find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import TRAINING_IMAGES, Manifest, Variant, read_manifest
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.training_images import (
+    HeldOutImage,
     TrainingImage,
     TrainingImages,
     hashed,
@@ -22,10 +23,12 @@ from hambatch.system.files import sha256_of_file
 LISTED = TrainingImages(
     "ab" * 32,
     {"seed": 3, "test_fraction": 0.2},
+    ("HAM10000", "clinic"),
     (
-        TrainingImage(hashed("a"), hashed("lesion"), "0" * 16, "train", ""),
-        TrainingImage(hashed("b"), "", "1" * 16, "val", "A" * 83 + "="),
+        TrainingImage(hashed("a"), hashed("lesion"), "0" * 16, "train", "", 1),
+        TrainingImage(hashed("b"), "", "1" * 16, "val", "A" * 83 + "=", 0),
     ),
+    (HeldOutImage(hashed("c"), hashed("other"), "2" * 16, 1), HeldOutImage(hashed("d"), "", "", 0)),
 )
 
 
@@ -43,7 +46,20 @@ def test_it_is_read_as_it_was_written(folder: Path) -> None:
     found = read_training_images(folder, write_manifest(folder, manifest))
     assert found is not None
     assert set(found.images) == set(LISTED.images)
-    assert (found.split_sha256, found.prepared_with) == ("ab" * 32, LISTED.prepared_with)
+    assert set(found.held_out) == set(LISTED.held_out)
+    assert replace(found, images=(), held_out=()) == replace(LISTED, images=(), held_out=())
+
+
+def test_a_list_of_format_1_is_of_the_source_of_the_split_table(folder: Path) -> None:
+    """As an earlier version wrote it: five values an image, no sources, nothing held out."""
+    row = [hashed("a"), hashed("lesion"), "0" * 16, "train", ""]
+    values = {"format": 1, "split_sha256": "ab" * 32, "prepared_with": {"seed": 3}}
+    (folder / TRAINING_IMAGES).write_text(json.dumps(values | {"images": [row]}))
+    manifest = replace(read_manifest(folder), data={"name": "HAM10000"})
+    found = read_training_images(folder, write_manifest(folder, manifest))
+    assert found is not None
+    assert (found.format, found.sources, found.held_out) == (1, ("HAM10000",), ())
+    assert found.images == (TrainingImage(hashed("a"), hashed("lesion"), "0" * 16, "train", "", 0),)
 
 
 def test_an_engine_that_gets_one_is_the_same_engine(folder: Path) -> None:
@@ -67,11 +83,24 @@ def test_the_default_engine_is_the_one_of_463d216() -> None:
         wanted = sum(by_side[side]["images"] for by_side in counts)
         assert sum(image.split == side for image in listed.images) == wanted
     assert all(image.picture for image in listed.images)
+    assert listed.sources == ("HAM10000",)
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [('"train"', '"test"'), ('"0000000000000000"', '"zz"'), ('"format": 1', '"format": 2')],
+    [
+        ('"train"', '"test"'),
+        ('"0000000000000000"', '"zz"'),
+        ('"2222222222222222"', '"zz"'),
+        ('"format": 2', '"format": 3'),
+        ('"format": 2', '"format": 1'),
+        ('"train","",1]', '"train",""]'),
+        ('"2222222222222222",1]', '"2222222222222222",2]'),
+        ('"clinic"', '"HAM10000"'),
+        ('["HAM10000", "clinic"]', "[]"),
+        ('"sources"', '"source"'),
+        ('"held_out"', '"others"'),
+    ],
 )
 def test_a_list_that_is_none_is_refused(folder: Path, before: str, after: str) -> None:
     write_training_images(folder, LISTED)

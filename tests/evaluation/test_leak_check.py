@@ -28,6 +28,13 @@ def test_validation_images_are_evaluated_with_a_note(tmp_path, data):
     assert "NOTE: it is assumed that the engine was trained on train of it" in format_report(report)
 
 
+def test_validation_images_are_known_by_their_bytes_too(tmp_path, data):
+    table = predictions(tmp_path / "p.csv", ["renamed", "b"], [digest(4), digest(99)])
+    labels = truth(tmp_path / "t.csv", ["renamed", "b"], ["own", "other"])
+    report = compare(table, labels, leaks=LeakOptions(data=data))
+    assert report["leak_check"]["validation_images"] == 1
+
+
 def test_an_unknown_training_is_reported(tmp_path, data):
     report = compare(predictions(tmp_path / "p.csv", ["i0", "i9"]), data)
     assert report["leak_check"]["done"] is False
@@ -35,6 +42,13 @@ def test_an_unknown_training_is_reported(tmp_path, data):
         "leak check not done: p.csv has no record beside it that names its engine"
         in format_report(report)
     )
+
+
+@pytest.mark.parametrize("engine_option", [None, "none"])
+def test_the_report_knows_whether_the_user_named_no_engine(tmp_path, data, engine_option):
+    table = predictions(tmp_path / "p.csv", ["i0", "i9"])
+    check = compare(table, data, leaks=LeakOptions(engine=engine_option))["leak_check"]
+    assert (check["done"], check["no_engine"]) == (False, engine_option == "none")
 
 
 def test_the_card_of_the_engine_says_that_the_truth_is_its_split_table(tmp_path, data, engine):

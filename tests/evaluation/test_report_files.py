@@ -99,7 +99,15 @@ def test_figures_stand_with_their_intervals_and_the_use_they_are_for(written):
     assert "Research use only: not a medical device." in page.text
     low, high = report["intervals"]["balanced_accuracy"]
     assert f"{low:.3f} to {high:.3f}" in page.text
-    for words in ("Subgroups", "45 to 59", "ISIC 2018", "McNemar", "leak check not done", "Limits"):
+    for words in (
+        "Subgroups",
+        "45 to 59",
+        "ISIC 2018",
+        "McNemar",
+        "leak check not done",
+        "unknown: whether",
+        "Limits",
+    ):
         assert words in page.text
 
 

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hambatch.engines.training_images import hashed
 from hambatch.errors import InputError
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.dataset import Dataset, with_extras
+from hambatch.training.extra_options import Extra, ExtraOptions, extra_from
 from hambatch.training.extras import ExtraSource, read_extras
-from hambatch.training.options import Extra, ExtraOptions, extra_from
 from tests.ham10000.images import encoded, picture
 
 PARTS = ("train", "val", "test")
@@ -134,11 +135,32 @@ def test_the_record_counts_them_and_names_no_folder(source: ExtraSource, folder:
 def test_their_hashes_are_among_those_of_the_training_images(
     dataset: Dataset, source: ExtraSource
 ) -> None:
-    listed = replace(dataset, extras=(source,)).training_images().images
-    wanted = {sha256[:16] for sha256 in source.images["sha256"]}
-    assert wanted == {image.content for image in listed if image.content in wanted}
-    assert len(listed) == 2 + 3, "train and val of the table, and the others"
-    assert all(image.picture for image in listed)
+    listed = replace(dataset, extras=(source,)).training_images()
+    assert listed.sources == ("HAM10000", "BCN")
+    found = {image.image: image for image in listed.images}
+    own, others = ["i0", "i1"], ["mel", "mel_again", "no_lesion"]
+    # Copies, by their bytes, of a training image and of a validation image.
+    copies = ["repeat", "bytes_of_val"]
+    assert found.keys() == {hashed(name) for name in (*own, *others, *copies)}
+    for name in (*own, *others, *copies):
+        assert found[hashed(name)].source == (name not in own)
+        assert found[hashed(name)].split == ("val" if name in ("i1", "bytes_of_val") else "train")
+    wanted = set(source.images["sha256"].str[:16])
+    assert wanted <= {image.content for image in listed.images}
+    assert all(image.picture for image in listed.images)
+
+
+def test_what_was_known_and_not_trained_on_is_listed_with_its_source(
+    dataset: Dataset, source: ExtraSource
+) -> None:
+    listed = replace(dataset, extras=(source,)).training_images()
+    found = {image.image: image for image in listed.held_out}
+    dropped = DROPPED.keys() - {"repeat", "bytes_of_val"}
+    names = {hashed("i2"): 0} | {hashed(name): 1 for name in dropped - {"i0"}}
+    assert {name: image.source for name, image in found.items() if name != hashed("i0")} == names
+    assert found[hashed("small_test")].lesion == hashed("B2")
+    assert found[hashed("missing")].content == ""
+    assert found[hashed("i0")].source == 1, "another image than the training image of that id"
 
 
 def test_images_are_found_by_id_in_other_folders(
