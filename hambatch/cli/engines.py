@@ -8,6 +8,7 @@ import click
 
 from hambatch.cli.help import Group
 from hambatch.cli.messages import say
+from hambatch.engines.measurements import KINDS, Kind
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import ExitCode
 from hambatch.training.options import CalibrateOptions
@@ -17,10 +18,15 @@ hambatch engines verify
 hambatch engines verify engines/mine --gate --data split.csv
 """
 
+FIGURES_EXAMPLES = """
+hambatch engines add-figures engines/mine test/evaluation.json --kind internal --name "test part"
+hambatch engines add-figures engines/mine clinic/evaluation.json --kind external --name "our clinic"
+"""
+
 
 @click.group(cls=Group, context_settings={"show_default": True})
 def engines() -> None:
-    """List, show, verify, calibrate and complete engines; list and prune TensorRT plans."""
+    """List, show, verify, calibrate, complete engines; add figures; list, prune TensorRT plans."""
 
 
 @engines.command("list", examples="hambatch engines list")
@@ -150,6 +156,52 @@ def complete(engine: str, data: Path) -> None:
     from hambatch.training.complete import complete_engine
 
     complete_engine(find_engine(engine), data, click.echo)
+
+
+@engines.command(
+    "add-figures", examples=FIGURES_EXAMPLES, headings={"kind": "Input", "name": "Input"}
+)
+@click.argument("engine")
+@click.argument("evaluation", metavar="EVALUATION.JSON", type=click.Path(path_type=Path))
+@click.option(
+    "--kind",
+    required=True,
+    type=click.Choice(KINDS),
+    help="internal: held-out part of the split table; held-out: of another training source; "
+    "left-out: of a source that another training of the recipe did not see; degraded: changed "
+    "copies; external: any other source.",
+)
+@click.option(
+    "--name",
+    required=True,
+    metavar="TEXT",
+    help="What the card calls the images. Figures of the same name are replaced.",
+)
+def add_figures(engine: str, evaluation: Path, kind: Kind, name: str) -> None:
+    """Add the figures of an evaluation.json of hambatch evaluate to ENGINE and its card.
+
+    Figures on images that were trained on are refused. So are predictions of another engine, except
+    for left-out, which needs them. Tables that ENGINE made stay valid.
+    """
+    from hambatch.engines.loading import find_engine
+    from hambatch.training.add_figures import About, add_figures
+
+    add_figures(find_engine(engine), evaluation, About(kind, name), click.echo)
+
+
+@engines.command(
+    "remove-figures",
+    examples="hambatch engines remove-figures engines/mine --name 'ISIC 2017'",
+    headings={"name": "Input"},
+)
+@click.argument("engine")
+@click.option("--name", required=True, metavar="TEXT", help="What the card calls the images.")
+def remove_figures(engine: str, name: str) -> None:
+    """Remove figures on other images from ENGINE and its card. Tables that it made stay valid."""
+    from hambatch.engines.loading import find_engine
+    from hambatch.training.add_figures import remove_figures
+
+    remove_figures(find_engine(engine), name, click.echo)
 
 
 @engines.command(examples="hambatch engines plans")

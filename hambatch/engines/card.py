@@ -7,15 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hambatch.engines.card_sections import (
+    calibration_section,
+    limits_section,
+    other_images_section,
+)
 from hambatch.engines.classes import NAMES, PARTS
 from hambatch.engines.manifest import LICENCE_OF_WEIGHTS, Manifest
-from hambatch.engines.measurements import Calibration, Improvement, Interval
 from hambatch.system.templates import render
-
-HEADING = "## Calibration"
-
-BEFORE = "## Limits"
-"""The heading that the calibration comes before."""
 
 
 def model_card(manifest: Manifest) -> str:
@@ -44,70 +43,15 @@ def model_card(manifest: Manifest) -> str:
         test=manifest.metrics["test"],
         figure=_figure,
         interval=_interval,
-        calibration=section(manifest),
+        calibration=calibration_section(manifest),
+        other_images=other_images_section(manifest),
+        limits=limits_section(manifest),
     )
 
 
 def _strides(manifest: Manifest) -> str:
     own = manifest.training.get("stride_in", "1x1") == "1x1"
     return "" if own else " (V1.5: stride 2 in the 3x3 convolutions)"
-
-
-def section(manifest: Manifest) -> str:
-    """Write the card's section on the calibration; empty without one."""
-    calibration = manifest.calibration
-    if calibration is None:
-        return ""
-    measured_at = manifest.metrics.get("test", {}).get("temperature")
-    return render(
-        Path(__file__).with_name("card_calibration.md.jinja"),
-        heading=HEADING,
-        temperature=calibration.temperature,
-        fitted_on=_fitted_on(calibration),
-        changes=_changes(calibration),
-        measured_with_it=measured_at == calibration.temperature,
-    ).rstrip("\n")
-
-
-def with_section(card: str, manifest: Manifest) -> str:
-    """Put the section into a card, in place of the one that it has."""
-    first, *parts = card.split("\n## ")
-    others = [first.rstrip("\n"), *(f"## {part}".rstrip("\n") for part in parts)]
-    others = [part for part in others if not part.startswith(HEADING)]
-    places = [k for k, part in enumerate(others) if part.startswith(BEFORE)] or [len(others)]
-    others.insert(places[0], section(manifest))
-    return "\n\n".join(filter(None, others)) + "\n"
-
-
-def calibration_lines(calibration: Calibration) -> list[str]:
-    """Say what was fitted on what, and what it changes."""
-    return [
-        f"temperature {calibration.temperature:.4f}, fitted on {_fitted_on(calibration)}",
-        *(f"{name:10}{change}" for name, change in _changes(calibration).items()),
-    ]
-
-
-def _fitted_on(calibration: Calibration) -> str:
-    about = calibration.fitted_on
-    how = f"{about.source}, {about.precision}" if about.precision else about.source
-    return (
-        f"{about.images} images of {about.lesions} lesions "
-        f"(split {' and '.join(about.parts)} of table {about.split_sha256[:12]}, {how})"
-    )
-
-
-def _changes(calibration: Calibration) -> dict[str, str]:
-    def text(figure: Improvement) -> str:
-        return (
-            f"{figure.before:.4f} ({_range(figure.before_interval)}) before, "
-            f"{figure.after:.4f} ({_range(figure.after_interval)}) after"
-        )
-
-    return {"log loss": text(calibration.log_loss), "ECE": text(calibration.ece)}
-
-
-def _range(interval: Interval) -> str:
-    return f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
 def _flat(values: dict[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -1,13 +1,15 @@
 """Engine folders: found by name or path, opened with every hash checked, closed when made."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import hambatch
 from hambatch.engines.manifest import (
+    CARD,
     MANIFEST_NAME,
     EngineFile,
     Manifest,
@@ -17,7 +19,14 @@ from hambatch.engines.manifest import (
 )
 from hambatch.engines.onnx_file import external_files
 from hambatch.errors import EngineError
-from hambatch.system.files import sha256_of_bytes, sha256_of_file, write_json
+from hambatch.system.files import (
+    refusing,
+    sha256_of_bytes,
+    sha256_of_file,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def engines_folder() -> Path:
@@ -146,14 +155,17 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> Stamp | None:
     whether the file was written or replaced since.
     """
     path, wanted = folder / name, manifest.files[name]
+    is_half_written = name == CARD and (folder / CARD_BEFORE).is_file()
+    following = REPEAT if is_half_written else REINSTALL
     if not path.is_file():
         if wanted.optional:
             return None
-        raise _damaged(f"{path} is missing, engine.json names it")
+        raise _damaged(f"{path} is missing, engine.json names it", following)
     if (size := path.stat().st_size) != wanted.bytes:
         raise _damaged(
             f"{path} is not the file that the engine was made with: "
-            f"{size:,} bytes, wanted {wanted.bytes:,}"
+            f"{size:,} bytes, wanted {wanted.bytes:,}",
+            following,
         )
     try:
         stamp = _stamp(path)
@@ -163,7 +175,8 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> Stamp | None:
     if found != wanted.sha256:
         raise _damaged(
             f"{path} is not the file that the engine was made with: "
-            f"sha256 {found}, wanted {wanted.sha256}"
+            f"sha256 {found}, wanted {wanted.sha256}",
+            following,
         )
     return stamp
 
@@ -173,8 +186,48 @@ def _stamp(path: Path) -> Stamp:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _damaged(problem: str) -> EngineError:
-    return EngineError(f"{problem}.\nNext: install hambatch again, or train the engine again")
+REINSTALL = "install hambatch again, or train the engine again"
+
+REPEAT = (
+    "run the command that was interrupted again (hambatch engines add-figures, remove-figures or "
+    "calibrate): it puts the old card back first"
+)
+
+
+def _damaged(problem: str, following: str = REINSTALL) -> EngineError:
+    return EngineError(f"{problem}.\nNext: {following}")
+
+
+CARD_BEFORE = f".{CARD}.before"
+"""The card that ``engine.json`` names, as long as another one is being put in its place."""
+
+
+@contextmanager
+def replacing_card(folder: Path, text: str) -> Iterator[None]:
+    """Write another card; the block writes the ``engine.json`` that names it.
+
+    After an exception the card is again the one that ``engine.json`` names. After a kill
+    :func:`restore_card` makes it so. Raises InputError if the folder cannot be written to.
+    """
+    write_bytes(folder / CARD_BEFORE, (folder / CARD).read_bytes())
+    try:
+        write_text(folder / CARD, text)
+        yield
+    finally:
+        restore_card(folder)
+
+
+def restore_card(folder: Path) -> None:
+    """Put the old card back if a command was killed before ``engine.json`` named the new one."""
+    before = folder / CARD_BEFORE
+    if not before.is_file():
+        return
+    named = read_manifest(folder).files.get(CARD)
+    with refusing(before):
+        if named is not None and sha256_of_file(before) == named.sha256:
+            os.replace(before, folder / CARD)
+        else:
+            before.unlink()
 
 
 OPTIONAL_FILES = frozenset({"model.weights.h5"})

@@ -4,7 +4,7 @@ Types and ranges of its fields stand here; of what was measured, in
 :mod:`hambatch.engines.measurements`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
-from hambatch.engines.measurements import VAL, Calibration, Figure, Gate, Text
+from hambatch.engines.measurements import VAL, Calibration, Figure, FiguresOn, Gate, Text
 from hambatch.engines.sentinels import Sentinels, problem_with
 from hambatch.errors import EngineError
 from hambatch.system.files import CHECKSUM, as_json, checksum_of, sha256_of_bytes, with_checksum
@@ -23,6 +23,9 @@ MANIFEST_NAME = "engine.json"
 
 TRAINING_IMAGES = "training_images.json"
 """The file of :mod:`hambatch.engines.training_images`; an engine may lack it."""
+
+CARD = "card.md"
+"""The model card; an engine that is no product of `hambatch train` may lack it."""
 
 LICENCE_OF_WEIGHTS = "weights_licence.txt"
 """Text of the licence of the base's weights; an engine may lack it."""
@@ -36,7 +39,7 @@ FORMAT = 1
 FEATURES = 2048
 """Values an image of the output ``features``: the channels of ResNet50's last block."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+\Z")]
 """It is printed, so that it has no control character."""
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Side = Annotated[int, Meta(ge=1, le=65_535)]
@@ -87,6 +90,18 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class OtherImages:
+    """Figures on other images than those of ``metrics``, in the card and here.
+
+    ``card``: the entry of the card as it was without them, None where there is no card. Figures may
+    be added and removed later, and decide no row: see :func:`identity_of`.
+    """
+
+    figures: tuple[FiguresOn, ...]
+    card: EngineFile | None = None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All of ``engine.json``.
 
@@ -94,6 +109,7 @@ class Manifest:
     ``sentinels`` are images whose probabilities are known. ``calibration`` comes after them
     and is for users (:mod:`hambatch.engines.probabilities`); None: there is none.
     ``metrics`` and ``data`` say what was measured on what; ``training`` is its configuration.
+    ``other_images``: what was measured later, on others; None: nothing.
     """
 
     name: Name
@@ -111,25 +127,41 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     licence: str = ""
+    other_images: OtherImages | None = None
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields, and their checksum.
 
-        No ``calibration`` where there is none, no ``part`` of a gate where it is ``val``.
+        No ``calibration`` or ``other_images`` where there is none, no ``part`` of a gate where it
+        is ``val``.
         """
         values = asdict(self)
         for gate in (gate for variant in values["variants"] for gate in variant["gates"]):
             if gate["part"] == VAL:
                 del gate["part"]
-        if self.calibration is None:
-            del values["calibration"]
+        if self.other_images is not None:
+            figures = [one.to_json() for one in self.other_images.figures]
+            values["other_images"]["figures"] = figures
+        for name in ("calibration", "other_images"):
+            if values[name] is None:
+                del values[name]
         return with_checksum(values)
 
     @property
     def trained_on(self) -> tuple[str, ...]:
         """The splits of the split table that the weights were fitted to."""
         return tuple(self.data.get("trained_on", TRAIN))
+
+    @property
+    def graphs(self) -> frozenset[str]:
+        """The sha256 of each graph's file."""
+        return frozenset(self.files[variant.file].sha256 for variant in self.variants)
+
+    @property
+    def data_name(self) -> str:
+        """The source of the split table that the weights were fitted to."""
+        return str(self.data.get("name", _Data.name))
 
     def variant(self, precision: str) -> Variant:
         """Find the graph of one precision; raises EngineError if the engine has none."""
@@ -156,6 +188,7 @@ class _Parity:
 @dataclass(frozen=True)
 class _Data:
     split_sha256: Text = "unknown"
+    name: Name = "its split table"
 
 
 @dataclass(frozen=True)
@@ -164,16 +197,22 @@ class _Metrics:
 
 
 def identity_of(folder: Path) -> str:
-    """Hash ``engine.json`` as it is without its entry for the list of training images.
+    """Hash ``engine.json`` as it is without the list of training images and ``other_images``.
 
-    That list decides no row. It may be added later: tables, records and journals from before it
-    are still those of the engine.
+    They decide no row. They may be added later: tables, records and journals from before them are
+    still those of the engine.
     """
     content = (folder / MANIFEST_NAME).read_bytes()
     values = decode(content)
-    if values["files"].pop(TRAINING_IMAGES, None) is None:
+    listed = values["files"].pop(TRAINING_IMAGES, None)
+    added = values.pop("other_images", None)
+    if listed is None and added is None:
         return sha256_of_bytes(content)
-    return sha256_of_bytes(as_json(with_checksum(values)).encode())
+    if added is not None and added.get("card") is not None:
+        values["files"][CARD] = added["card"]
+    # Engines from before there were checksums have none, and get none with figures.
+    again = with_checksum(values) if CHECKSUM in values else values
+    return sha256_of_bytes(as_json(again).encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -226,8 +265,9 @@ def _typed(raw: dict[str, Any]) -> Manifest:
     missing = list(_missing(raw))
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}")
-    if raw.get("calibration", raw) is None:
-        raise ValueError("calibration is null, wanted an object, or no such field")
+    for name in ("calibration", "other_images"):
+        if raw.get(name, raw) is None:
+            raise ValueError(f"{name} is null, wanted an object, or no such field")
     _check_parts(raw)
     return convert(raw, Manifest, exact=True)
 
@@ -280,6 +320,16 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         if len(machines) < len(variant.gates):
             yield f"the {variant.precision} graph has two gates of one machine"
     yield from filter(None, [problem_with(manifest.sentinels, manifest.files)])
+    if manifest.other_images is not None:
+        yield from _problems_of_figures(manifest.other_images, manifest.files)
+
+
+def _problems_of_figures(found: OtherImages, files: Collection[str]) -> Iterator[str]:
+    names = [figures.name for figures in found.figures]
+    if len(set(names)) < len(names):
+        yield "other_images has two figures of one name"
+    if (found.card is not None) != (CARD in files):
+        yield f"other_images.card is {found.card}, wanted one where there is a {CARD}"
 
 
 def _refused(path: Path, why: str) -> EngineError:

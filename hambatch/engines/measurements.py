@@ -1,9 +1,11 @@
-"""What `engine.json` holds of measurements: gates of INT8, and the fit of a temperature."""
+"""What `engine.json` holds of measurements: INT8 gates, temperature, figures on other images."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
+
+from hambatch.engines.classes import CLASSES
 
 Count = Annotated[int, Meta(ge=1)]
 Figure = Annotated[float, Meta(ge=0)]
@@ -135,3 +137,111 @@ class Calibration:
         for name, value in vars(self.ece).items():
             if max(value if isinstance(value, tuple) else (value,)) > 1:
                 raise ValueError(f"ece.{name} is {value}, wanted 0 to 1")
+
+
+Kind = Literal["internal", "held-out", "left-out", "degraded", "external"]
+INTERNAL, HELD_OUT, LEFT_OUT, DEGRADED, EXTERNAL = KINDS = get_args(Kind)
+"""What measured images are to the training.
+
+A held-out part of the split table; held-out images of another source of the training; a source
+that another training of the recipe left out; changed copies; images of any other source.
+"""
+
+FigureName = Literal["balanced_accuracy", "roc_auc_melanoma", "roc_auc_malignant", "ece"]
+FIGURE_NAMES: tuple[FigureName, ...] = get_args(FigureName)
+
+_UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+"""Control characters, ends of lines, changes of direction, and bytes that are no text."""
+
+ImagesName = Annotated[
+    str, Meta(min_length=1, max_length=100, pattern=rf"^(?!\s)[^{_UNPRINTABLE}|]+(?<!\s)\Z")
+]
+"""It is printed, and a cell of the card's table."""
+
+Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.+-]{1,50}\Z")]
+"""Name of a backend or a precision, or a version."""
+
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its 95 % interval by lesion; None: it has none."""
+
+    value: Share
+    interval: tuple[Share, Share] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an interval that does not hold its figure; it is of sums in another order."""
+        low, high = self.interval or (self.value, self.value)
+        if not low - ROUNDING <= self.value <= high + ROUNDING:
+            raise ValueError(
+                f"value is {self.value}, wanted one within its interval {low} to {high}"
+            )
+
+
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How the predictions were made: ``views`` are averaged for an image.
+
+    ``temperature`` None: uncalibrated. ``graph_sha256`` None: not known, as in earlier engines.
+    """
+
+    backend: Word
+    precision: Word
+    views: Count = 1
+    temperature: Temperature | None = None
+    graph_sha256: Digest | None = None
+
+
+@dataclass(frozen=True)
+class FiguresOn:
+    """The figures of an ``evaluation.json``, on images that were not trained on.
+
+    Attributes
+    ----------
+    classes
+        Images by their class; balanced accuracy is the mean over these classes.
+    lesions
+        None: the truth names no lesion.
+    not_scored
+        Images of the truth without a score, which are in no figure.
+    part
+        Of the truth's table; empty: all of it.
+    scored
+        None: by networks that are no engine.
+    """
+
+    kind: Kind
+    name: ImagesName
+    images: Count
+    classes: dict[Text, Count]
+    figures: dict[FigureName, Estimate]
+    predictions_sha256: Digest
+    truth_sha256: Digest
+    hambatch: Word
+    lesions: Count | None = None
+    not_scored: Annotated[int, Meta(ge=0)] = 0
+    part: Annotated[str, Meta(max_length=100)] = ""
+    scored: Scored | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse classes that are none, and counts that contradict each other."""
+        if not set(self.classes) <= set(CLASSES):
+            raise ValueError(f"classes are {list(self.classes)}, wanted some of {CLASSES}")
+        if sum(self.classes.values()) != self.images:
+            raise ValueError(f"images is {self.images}, wanted the sum of its classes")
+        if (self.lesions or 0) > self.images:
+            raise ValueError(f"lesions is {self.lesions}, wanted at most its images")
+        if self.kind != LEFT_OUT and self.scored is None:
+            raise ValueError(f"scored is missing, wanted it where kind is {self.kind}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; no ``graph_sha256`` where it is not known."""
+        values = asdict(self)
+        if self.scored is not None and self.scored.graph_sha256 is None:
+            del values["scored"]["graph_sha256"]
+        return values

@@ -7,21 +7,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hambatch.engines.card import calibration_lines, with_section
-from hambatch.engines.loading import Engine, load_engine, write_manifest
-from hambatch.engines.manifest import MANIFEST_NAME, Manifest
+from hambatch.engines.card_sections import calibration_lines, with_sections
+from hambatch.engines.loading import (
+    Engine,
+    load_engine,
+    replacing_card,
+    restore_card,
+    write_manifest,
+)
+from hambatch.engines.manifest import CARD, MANIFEST_NAME, Manifest
 from hambatch.engines.measurements import Calibration, Improvement, Interval
 from hambatch.engines.probabilities import softmax, tempered
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import with_calibration
 from hambatch.evaluation.calibration import SMALLEST, calibration_measure
 from hambatch.evaluation.sample import Sample, once
-from hambatch.system.files import write_text
+from hambatch.training.add_figures import with_card
 from hambatch.training.dataset import read_dataset
 from hambatch.training.held_out import HeldOut, read_held_out, score_held_out
 from hambatch.training.options import CalibrateOptions
-
-CARD = "card.md"
 
 COLDEST, HOTTEST = 0.05, 20.0
 """What is not between them is no calibration: the predictions are all right, or of no use."""
@@ -54,6 +58,7 @@ def calibrate_engine(
     predictions
         Uncalibrated held-out predictions; without them the images are scored.
     """
+    restore_card(folder)
     engine, dataset = load_engine(folder), read_dataset(split)
     parts = tuple(dict.fromkeys(options.split))
     if predictions is None:
@@ -164,9 +169,9 @@ def _measured(
 def record_calibration(engine: Engine, calibration: Calibration) -> Manifest:
     """Put it in place of the one before; graphs, sentinels and gates stay as they are.
 
-    A kill between card and ``engine.json`` leaves an engine that loading refuses until the card
-    is put back. Raises EngineError if a file has changed since the engine was loaded; InputError
-    if the folder cannot be written to.
+    A kill between card and ``engine.json`` leaves an engine that loading refuses until
+    :func:`~hambatch.engines.loading.restore_card` is called. Raises EngineError if a file has
+    changed since the engine was loaded; InputError if the folder cannot be written to.
     """
     # Every file is hashed anew below: none may have changed.
     if load_engine(engine.folder).manifest != engine.manifest:
@@ -176,6 +181,13 @@ def record_calibration(engine: Engine, calibration: Calibration) -> Manifest:
         )
     manifest = replace(engine.manifest, calibration=calibration)
     card = engine.folder / CARD
-    if CARD in manifest.files and card.is_file():
-        write_text(card, with_section(card.read_text(encoding="utf-8"), manifest))
-    return write_manifest(engine.folder, manifest)
+    if CARD not in manifest.files or not card.is_file():
+        return write_manifest(engine.folder, manifest)
+    before = card.read_text(encoding="utf-8")
+    after = with_sections(before, manifest)
+    if manifest.other_images is not None and after != before:
+        plain = with_card(manifest.other_images, manifest, after)
+        manifest = replace(manifest, other_images=plain)
+    with replacing_card(engine.folder, after):
+        written = write_manifest(engine.folder, manifest)
+    return written

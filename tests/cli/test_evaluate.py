@@ -34,7 +34,7 @@ def test_it_prints_figures_with_intervals_and_a_line_a_class(tmp_path):
     assert result.exit_code == ExitCode.OK, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
     assert result.stdout.startswith("WARNING: leak check not done: preds.csv has no record")
-    assert lines[1] == "12 of 12 images scored".split()
+    assert lines[2] == "12 of 12 images scored".split()
     accuracy = next(line for line in lines if line[:1] == ["accuracy"])
     assert accuracy[1] == "0.917"
     assert float(accuracy[2]) < 0.917 <= float(accuracy[4])
@@ -46,7 +46,7 @@ def test_it_prints_figures_with_intervals_and_a_line_a_class(tmp_path):
 def test_without_split_the_failed_image_is_announced(tmp_path):
     result = invoke(*write_inputs(tmp_path))
     assert result.exit_code == ExitCode.OK
-    assert result.stdout.splitlines()[1].startswith("WARNING: only 13 of 14 images scored")
+    assert result.stdout.splitlines()[2].startswith("WARNING: only 13 of 14 images scored")
     assert "1 failed: broken" in result.stdout
 
 

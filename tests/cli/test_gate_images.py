@@ -125,4 +125,4 @@ def test_a_gate_part_of_prepare_is_what_the_gate_is_measured_on(
     assert done.exit_code == 0, done.output
     listed = json.loads((engine / "training_images.json").read_text())["images"]
     used = [row["split"] for row in rows if row["split"] in ("train", "val")]
-    assert sorted(split for *_, split, _ in listed) == sorted(used)
+    assert sorted(split for _, _, _, split, *_ in listed) == sorted(used)

@@ -6,10 +6,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hambatch.engines.card import HEADING, model_card, section, with_section
+from hambatch.engines.card import model_card
+from hambatch.engines.card_sections import (
+    CALIBRATION,
+    MEANINGS,
+    calibration_section,
+    limits_section,
+    other_images_section,
+    with_sections,
+)
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import find_engine
-from hambatch.engines.manifest import Manifest, read_manifest
+from hambatch.engines.manifest import Manifest, OtherImages, read_manifest
+from hambatch.engines.measurements import (
+    DEGRADED,
+    EXTERNAL,
+    INTERNAL,
+    KINDS,
+    LEFT_OUT,
+    Estimate,
+    FiguresOn,
+    Scored,
+)
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.measures import evaluate
@@ -96,15 +114,102 @@ TINY = Manifest("tiny", "1", {}, (), calibration=calibration_of(1.5))
 
 def test_a_card_gets_its_section_before_the_limits_and_keeps_all_else():
     card = "# tiny 1\n\nA network.\n\n## Data\n\nSome.\n\n## Limits\n\n- One.\n"
-    once = with_section(card, TINY)
-    assert once.index("Some.") < once.index(HEADING) < once.index("## Limits")
+    once = with_sections(card, TINY)
+    assert once.index("Some.") < once.index(CALIBRATION) < once.index("## Limits")
     assert "temperature 1.5000" in once
     assert "measured at another temperature, or without one" in once
-    assert with_section(once, TINY) == once
-    assert with_section(once, replace(TINY, calibration=None)) == card
-    assert with_section("# tiny\n", TINY) == f"# tiny\n\n{section(TINY)}\n"
+    assert with_sections(once, TINY) == once
+    assert with_sections(once, replace(TINY, calibration=None)) == card
+    assert with_sections("# tiny\n", TINY) == f"# tiny\n\n{calibration_section(TINY)}\n"
 
 
 def test_a_card_says_that_its_figures_are_of_calibrated_probabilities():
     manifest = replace(TINY, metrics={"test": {"temperature": 1.5}})
-    assert "The test figures above are of calibrated probabilities." in section(manifest)
+    assert "The test figures above are of calibrated probabilities." in calibration_section(
+        manifest
+    )
+
+
+def figures_of(kind: str, name: str, balanced: float = 0.7, **values) -> FiguresOn:
+    known = {
+        "images": 10,
+        "classes": {"mel": 4, "nv": 6},
+        "figures": {"balanced_accuracy": Estimate(balanced, (0.5, 0.9))},
+        "predictions_sha256": "1" * 64,
+        "truth_sha256": "2" * 64,
+        "hambatch": "1",
+        "scored": None if kind == LEFT_OUT else Scored("openvino", "int8"),
+    }
+    return FiguresOn(kind, name, **(known | values))
+
+
+def measured(*figures: FiguresOn, **values) -> Manifest:
+    return replace(TINY, calibration=None, other_images=OtherImages(figures), **values)
+
+
+def test_a_card_says_what_each_set_of_images_is():
+    section = other_images_section(measured(*(figures_of(kind, f"set {kind}") for kind in KINDS)))
+    rows = [line for line in section.splitlines() if line.startswith("| set ")]
+    assert [row.split(" | ")[0] for row in rows] == [f"| set {kind}" for kind in KINDS]
+    assert "| set external | external | 10 | mel, nv | openvino-int8 | 0.700 (0.500 to" in section
+    assert "| another training | 0.700 (0.500 to 0.900) | - | - | - |" in section
+    for kind in KINDS:
+        assert section.count(MEANINGS[kind]) == 1
+    assert "not of these weights" in section
+
+
+def test_degraded_copies_are_compared_with_the_same_images_scored_the_same_way():
+    dark = figures_of(DEGRADED, "dark", 0.6)
+    for clean, difference in (
+        (figures_of(INTERNAL, "test"), "; -0.100 |"),
+        (figures_of(EXTERNAL, "clinic"), "; -0.100 |"),
+        (figures_of(INTERNAL, "test", truth_sha256="3" * 64), ") |"),
+        (figures_of(INTERNAL, "test", scored=Scored("openvino", "fp32")), ") |"),
+    ):
+        (row,) = (
+            line
+            for line in other_images_section(measured(clean, dark)).splitlines()
+            if line.startswith("| dark")
+        )
+        assert f"0.600 (0.500 to 0.900){difference.removeprefix(')')}" in row
+
+
+def test_images_without_a_score_are_counted():
+    section = other_images_section(measured(figures_of(INTERNAL, "test", not_scored=1200)))
+    assert "- test: 1,200 more images have no score and are in no figure." in section
+
+
+def test_a_name_stays_text_in_a_card():
+    hostile = figures_of(LEFT_OUT, "# <b>[a](http://b)</b> `c` *d* ISIC_1")
+    section = other_images_section(measured(hostile))
+    text = r"\# \<b\>\[a\](http://b)\</b\> \`c\` \*d\* ISIC_1"
+    assert f"| {text} | source left out" in section
+    assert f"- {text}: scored by networks" in section
+
+
+EXTRA = [{"source": "ISIC 2017", "side": 256}, {"source": "BCN", "side": 84}, {"source": "own"}]
+
+
+def test_limits_say_what_the_engine_is_not():
+    plain = limits_section(TINY)
+    for words in ("squamous cell carcinoma", "light skin", "same clinics, cameras and annotators"):
+        assert words in plain
+    assert "no figures of these weights on a source that the training did not know" in plain
+    assert "Small copies" not in plain
+    assert "left-out" not in plain
+    several = limits_section(replace(TINY, data={"extra": EXTRA}))
+    assert "in the images of ISIC 2017, BCN and own are not recorded here" in several
+    assert (
+        "ISIC 2017 (256 pixels a side) and BCN (84 pixels a side). Those of BCN are enlarged"
+        in several
+    )
+    assert "fine structures such as dots" in several
+
+
+def test_limits_know_what_was_measured():
+    seen = limits_section(measured(figures_of(EXTERNAL, "clinic")))
+    assert "training did not know" not in seen
+    assert "as under [Other images](#other-images)." in seen
+    recipe = limits_section(measured(figures_of(LEFT_OUT, "BCN")))
+    assert "did not know; those on left-out sources are of the recipe" in recipe
+    assert "as under" not in limits_section(measured(figures_of(DEGRADED, "dark")))

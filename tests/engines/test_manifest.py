@@ -52,6 +52,19 @@ def folder(tmp_path: Path) -> Path:
 MISSING = object()
 
 
+FIGURES = {
+    "kind": "internal",
+    "name": "test",
+    "images": 3,
+    "classes": {"mel": 3},
+    "figures": {"ece": {"value": 0.1, "interval": [0.0, 0.2]}},
+    "predictions_sha256": "1" * 64,
+    "truth_sha256": "2" * 64,
+    "hambatch": "1",
+    "scored": {"backend": "openvino", "precision": "int8"},
+}
+
+
 def change(folder: Path, place: str, value: object) -> None:
     """Write another value at a place such as ``variants.1.gates``, under a checksum that fits."""
     path = folder / "engine.json"
@@ -270,4 +283,52 @@ def test_sentinels_that_lack_a_part_are_refused(folder: Path, raw: dict[str, obj
 def test_parts_that_are_no_list_of_names_are_refused(folder: Path, trained_on: object) -> None:
     change(folder, "data", {"trained_on": trained_on})
     with pytest.raises(EngineError, match="it was trained on"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": "own"}, r"kind: Invalid enum value 'own'"),
+        ({"name": "a|b"}, r"name is 'a\|b'"),
+        ({"name": "a\nb"}, "name is"),
+        ({"name": "a\n"}, "name is"),
+        ({"name": " "}, "name is"),
+        ({"name": "a\u202eb"}, "name is"),
+        ({"scored": {"backend": "a | b", "precision": "fp32"}}, r"scored\.backend is"),
+        ({"images": 4}, "images is 4, wanted the sum of its classes"),
+        ({"classes": {"scc": 3}}, r"classes are \['scc'\], wanted some of"),
+        ({"lesions": 4}, "lesions is 4"),
+        ({"figures": {"f2": {"value": 0.1}}}, r"figures: Invalid enum value 'f2'"),
+        ({"figures": {"ece": {"value": 1.1}}}, r"ece\.value is 1\.1"),
+        ({"figures": {"ece": {"value": 0.3, "interval": [0.0, 0.2]}}}, "within its interval"),
+        ({"truth_sha256": "2"}, "truth_sha256 is '2'"),
+        ({"scored": None}, "scored is missing"),
+        ({"surprise": 1}, r"unknown fields: other_images\.figures\[0\]\.surprise"),
+    ],
+)
+def test_figures_that_cannot_be_are_refused(
+    folder: Path, values: dict[str, object], said: str
+) -> None:
+    card = json.loads((folder / "engine.json").read_text())["files"]["card.md"]
+    change(folder, "other_images", {"card": card, "figures": [FIGURES]})
+    assert read_manifest(folder).other_images is not None
+    change(folder, "other_images", {"card": card, "figures": [FIGURES | values]})
+    with pytest.raises(EngineError, match=rf"engine\.json cannot be used: .*{said}"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "other_images is null"),
+        ({"figures": [FIGURES, FIGURES]}, "two figures of one name"),
+        ({"figures": [FIGURES]}, r"other_images\.card is None"),
+    ],
+)
+def test_figures_have_one_name_each_and_the_card_before_them(
+    folder: Path, value: object, said: str
+) -> None:
+    change(folder, "other_images", value)
+    with pytest.raises(EngineError, match=rf"engine\.json cannot be used: .*{said}"):
         read_manifest(folder)

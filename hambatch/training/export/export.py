@@ -22,6 +22,7 @@ from hambatch.sources.folder import Survey, find_images
 from hambatch.system.files import sha256_of_file, write_bytes
 from hambatch.system.packages import library_versions
 from hambatch.system.schema import convert
+from hambatch.training.add_figures import renew_card
 from hambatch.training.export.keras_to_onnx import to_onnx
 from hambatch.training.export.onnx_graph import store_weights_as_fp16
 
@@ -81,7 +82,8 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
     kept = () if is_new else others
     unproven = replace(manifest, variants=(variant, *kept), sentinels=Sentinels())
     write_manifest(folder, unproven)
-    return Reexported(folder, record_sentinels(folder), removed)
+    record_sentinels(folder)
+    return Reexported(folder, renew_card(folder), removed)
 
 
 def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:

@@ -16,6 +16,7 @@ from hambatch.pipelines.decode import decode
 from hambatch.scoring.sentinels.recording import record_sentinels
 from hambatch.system.files import write_bytes
 from hambatch.system.packages import library_versions
+from hambatch.training.add_figures import renew_card
 from hambatch.training.dataset import Dataset, read_dataset, read_split_file
 from hambatch.training.export.export import refuse_altered
 from hambatch.training.export.int8.convolutions import insert
@@ -191,3 +192,4 @@ def _write(folder: Path, manifest: Manifest, variant: Variant, content: bytes) -
     sentinels = replace(manifest.sentinels, also=known)
     write_manifest(folder, replace(manifest, variants=(*others, variant), sentinels=sentinels))
     record_sentinels(folder, same_fp32=True)
+    renew_card(folder)
