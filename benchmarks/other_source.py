@@ -52,7 +52,7 @@ def main(
 def read_rows(path: Path, part: str) -> pd.DataFrame:
     """Read the rows of a set whose class is one of the seven; identical bytes once."""
     found = read_csv(path, NEXT, ("path", "image_id", "dx", "lesion_id", "set"))
-    found.check_columns(["path", "dx"])
+    found.check_columns(["path", "image_id", "dx"])
     rows = found.rows[found.rows["dx"].isin(CLASSES)]
     if part:
         rows = rows[rows["set"] == part]
