@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from degraded import DEGRADED, degraded
 from numpy.typing import NDArray
+from result import publish
 
 from hambatch.cli.train import options_from, recipe_options
 from hambatch.engines.classes import CLASSES
@@ -35,7 +36,6 @@ from hambatch.evaluation.bootstrap import bootstrap_intervals
 from hambatch.evaluation.measures import evaluate
 from hambatch.ham10000.perceptual_hash import near_pairs, signatures_of, thumbnails
 from hambatch.ham10000.table import dataset_root, files_of, read_split
-from hambatch.system.files import write_json
 from hambatch.training.checkpoint import Checkpoint
 from hambatch.training.compute import set_up
 from hambatch.training.dataset import Dataset, labels_of, read_dataset
@@ -48,6 +48,13 @@ from hambatch.training.progress import log_to
 from hambatch.training.recipe import fingerprint, load_base, sha256_of_weights
 from hambatch.training.train import refuse_combinations
 from hambatch.training.views import Views, plain_views
+
+PLACES = ("inside", "outside")
+
+POWERS = (0.25, 0.5, 1.0)
+
+HAM10000_IMAGES = np.array([327, 514, 1099, 115, 1113, 6705, 142])
+"""Of each class in the whole data set: Tschandl et al. (2018)."""
 
 FIGURES = ("accuracy", "balanced_accuracy", "roc_auc_melanoma", "roc_auc_malignant")
 
@@ -81,21 +88,18 @@ def main(data: Path, outside: Path, out: Path, copies: bool, **values: object) -
     }
     if copies:
         found["degraded"] = degraded_figures(tuner, options, val, files_of(val, dataset.root))
-    record = options.of_recipe()
-    write_json(
-        out,
-        {
-            **found,
-            "curve": [asdict(line) for line in progress.history],
-            "trained_on": {
-                "split table": len(dataset.part("train")),
-                **{source.about.name: len(source.images) for source in extras},
-            },
-            "options": {**record, "weights": Path(options.weights).name},
-        },
-    )
-    for place in ("inside", "outside"):
-        click.echo(f"{place}: " + ", ".join(f"{n} {found[place][n]:.3f}" for n in FIGURES))
+    sizes = {
+        "split table": len(dataset.part("train")),
+        **{source.about.name: len(source.images) for source in extras},
+    }
+    result = {
+        **found,
+        "curve": [asdict(line) for line in progress.history],
+        "trained_on": sizes,
+        "options": {**options.of_recipe(), "weights": Path(options.weights).name},
+    }
+    shown = {place: {name: found[place][name] for name in FIGURES} for place in PLACES}
+    publish(out, result, shown)
 
 
 def outside_rows(table: Path, dataset: Dataset) -> pd.DataFrame:
@@ -142,7 +146,22 @@ def figures(
     shown["status"], shown["prediction"] = "ok", np.array(CLASSES)[probabilities.argmax(axis=1)]
     shown[[f"p_{name}" for name in CLASSES]] = probabilities.round(6)
     shown.to_csv(table, index=False, lineterminator="\n")
-    return compared(rows, probabilities)
+    return compared(rows, probabilities) | {"with_priors": with_priors(rows, probabilities)}
+
+
+def with_priors(rows: pd.DataFrame, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+    """Give figures as if the network leant more towards frequent classes: those of HAM10000.
+
+    By the power of the classes' shares that probabilities are multiplied by. A training with a
+    lower --logit-adjustment does about the same.
+    """
+    truth, found = labels_of(rows["dx"]), {}
+    for power in POWERS:
+        weighted = probabilities * HAM10000_IMAGES**power
+        weighted /= weighted.sum(axis=1, keepdims=True)
+        measured = evaluate(truth, weighted.argmax(axis=1), weighted)
+        found[str(power)] = {name: measured[name] for name in FIGURES}
+    return found
 
 
 def compared(rows: pd.DataFrame, probabilities: NDArray[np.float64]) -> dict[str, Any]:
