@@ -64,7 +64,7 @@ def tuner_of(way: str, options: TrainOptions) -> FineTuner:
     base = build_base(None, side=options.finetune.side, stride_in=options.stride_in)
     tuner = FineTuner(base, options)
     if way == "separate":
-        tuner._folded = partial(base, training=False)
+        tuner._features = partial(base, training=False)
     return tuner
 
 

@@ -35,6 +35,7 @@ EARLIER: dict[str, Any] = {
     "stride_in": "1x1",
     "extra": [],
     "head_steps": 0,
+    "crop_extent": 0.0,
     **dict.fromkeys(("shades_of_grey", "tint", "degraded_share", "style_share"), 0.0),
     **dict.fromkeys(("border_share", "hair_share", "ruler_share", "stretch"), 0.0),
 }

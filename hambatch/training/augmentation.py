@@ -59,12 +59,18 @@ def view_matrix(
 
 
 def cropped(
-    matrix: NDArray[np.float32], whole: int, side: int, seed: int, sha256: str, view: int
+    matrix: NDArray[np.float32],
+    whole: int,
+    side: int,
+    seed: int,
+    sha256: str,
+    view: int,
+    extent: float = 0.0,
 ) -> NDArray[np.float32]:
     """Move a view's matrix to where a crop of it begins, anywhere that the crop fits.
 
-    Nothing is shrunk: objects are as large as in scoring, and not larger, as in crops that are
-    resized [1]_. An image's centre is in every crop of at least half its side.
+    With ``extent`` 0 nothing is resized: objects are as large as in scoring, and not larger, as
+    in crops that are resized [1]_. An image's centre is in every crop of at least half its side.
 
     Parameters
     ----------
@@ -72,6 +78,8 @@ def cropped(
         float32 ``[2, 3]`` of a view of ``whole`` pixels a side, as :func:`view_matrix` gives it.
     side
         Of the crop, in pixels, at most ``whole``; a whole view's matrix stays as it is.
+    extent
+        Share of the view's side that the crop shows, resized to ``side``; 1: all of it.
 
     References
     ----------
@@ -80,9 +88,10 @@ def cropped(
     """
     if side == whole:
         return matrix
-    start = generator(seed, sha256, view, _CROP).integers(0, whole - side, 2, endpoint=True)
+    shown = round(extent * whole) if extent else side
+    start = generator(seed, sha256, view, _CROP).integers(0, whole - shown, 2, endpoint=True)
     moved = matrix[:, :2] @ start + matrix[:, 2]
-    return np.column_stack([matrix[:, :2], moved]).astype(np.float32)
+    return np.column_stack([matrix[:, :2] * (shown / side), moved]).astype(np.float32)
 
 
 def colours(jitter: Jitter, seed: int, sha256: str, view: int) -> NDArray[np.float32]:

@@ -85,6 +85,11 @@ class FineTuneOptions:
     crop_share: float = option(
         0.0, "Share of the steps, from the first, that see crops.", Range(0, 1)
     )
+    crop_extent: float = option(
+        0.0,
+        "Share of a view's side that a crop shows, resized; 1: all of it, 0: do not resize.",
+        Range(0, 1),
+    )
     balance: str = option(
         "sqrt",
         "How often a class is drawn: none: by its number of images; sqrt: by the square root; "
@@ -204,9 +209,10 @@ class TrainOptions:
         found = {name: value for name, value in asdict(self).items() if name not in unused}
         if "finetune" in found:
             del found["finetune"]["extras"], found["finetune"]["appearance"]
-            if not self.finetune.head_steps:
-                # As in records from before there was a choice.
-                del found["finetune"]["head_steps"]
+            for later in ("head_steps", "crop_extent"):
+                if not found["finetune"][later]:
+                    # As in records from before there was a choice.
+                    del found["finetune"][later]
             found["finetune"] |= self.finetune.extras.record()
             found["finetune"] |= self.finetune.appearance.record()
         return found

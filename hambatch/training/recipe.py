@@ -18,7 +18,7 @@ from hambatch.system.packages import library_versions
 from hambatch.training.dataset import Dataset
 from hambatch.training.options import TrainOptions
 
-PIPELINE_VERSION = 2
+PIPELINE_VERSION = 3
 """Raise it when the same options give other pixels or other features."""
 
 DOWNLOAD, IN_3X3 = "imagenet", STRIDES_IN[1]

@@ -178,6 +178,11 @@ def _of_images(options: TrainOptions) -> Contradictions:
             "add --crop-share 0.75",
         ),
         (
+            tune.crop_extent and not tune.crop_share,
+            f"--crop-extent is {tune.crop_extent}, wanted it with --crop-share: no step sees crops",
+            "add --crop-share 0.75",
+        ),
+        (
             len(set(names)) < len(names),
             f"two sources of images have one name: {', '.join(names)} (the first is that of the "
             "split table); wanted different ones",

@@ -96,7 +96,8 @@ class Samples:
         whole = view_matrix(self.options.augmentation, seed, *pair, self.whole, self.whole)
         if self.options.recipe == "finetune":
             whole = stretched(self.options.finetune.appearance, whole, seed, *pair, self.whole)
-        return cropped(whole, self.whole, self.side, seed, *pair)
+        extent = self.options.finetune.crop_extent
+        return cropped(whole, self.whole, self.side, seed, *pair, extent)
 
     def colours(self, index: int) -> NDArray[np.float32]:
         """Draw factors and degrees, ``[4]``."""

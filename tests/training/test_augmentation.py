@@ -57,6 +57,23 @@ def test_a_crop_lies_anywhere_in_the_view_and_holds_its_centre() -> None:
     assert cropped(eye, 224, 224, 0, IMAGE, 1) is eye
 
 
+def test_a_crop_that_shows_the_whole_view_reaches_from_corner_to_corner() -> None:
+    eye = np.eye(2, 3, dtype=np.float32)
+    for view in range(1, 20):
+        matrix = cropped(eye, 224, 128, 0, IMAGE, view, extent=1.0)
+        corners = matrix @ np.array([[0, 128], [0, 128], [1, 1]])
+        np.testing.assert_allclose(corners, [[0, 224], [0, 224]], rtol=1e-6)
+
+
+def test_a_crop_shows_its_extent_of_the_view_and_lies_in_it() -> None:
+    eye = np.eye(2, 3, dtype=np.float32)
+    for view in range(1, 100):
+        corners = cropped(eye, 224, 128, 0, IMAGE, view, 0.75) @ [[0, 128], [0, 128], [1, 1]]
+        np.testing.assert_allclose(corners[:, 1] - corners[:, 0], 168, rtol=1e-6)
+        assert corners.min() >= 0
+        assert corners.max() <= 224
+
+
 def all_colours(jitter: Jitter) -> np.ndarray:
     return np.array([colours(jitter, 0, IMAGE, view) for view in VIEWS])
 

@@ -12,7 +12,7 @@ from hambatch.engines.classes import CLASSES
 from hambatch.training.checkpoint import Arrays
 from hambatch.training.compute import PURPOSE, in_bfloat16, tensorflow
 from hambatch.training.finetuning.data import Batch, mixed, restyled
-from hambatch.training.finetuning.folded import folded
+from hambatch.training.finetuning.folded import fold, without_normalisation
 from hambatch.training.finetuning.optimizer import AdamW, Average, one_cycle, trained_weights
 from hambatch.training.options import TrainOptions
 
@@ -32,7 +32,8 @@ class FineTuner:
     def __init__(self, base: Any, options: TrainOptions) -> None:
         tune = options.finetune
         self._options, self.base = options, base
-        self._folded = folded(base)
+        fold(base)
+        self._features = without_normalisation(base)
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
         self.trained = trained_weights(base, self.head, tune)
         self._adamw = AdamW(self.trained, tune.weight_decay)
@@ -152,7 +153,7 @@ class FineTuner:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 # Not as in training: batch normalisation keeps its statistics.
-                logits = self.head(self._folded(images), training=True)
+                logits = self.head(self._features(images), training=True)
                 loss = loss_of(targets, logits + added)
             gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), tune.clip_norm)
             self._adamw.apply(gradients, rate, mean, square)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hambatch.training.finetuning.folded import folded
+from hambatch.training.finetuning.folded import fold, without_normalisation
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def base():
     """Two convolutions, one that halves a padded image, with statistics that are not 0 and 1."""
     import keras
@@ -31,9 +31,32 @@ def images(n: int, side: int = 32):
     return np.random.default_rng(n).normal(0, 1, (n, side, side, 3)).astype(np.float32)
 
 
-def test_features_are_those_of_the_base_after_each_change_of_its_weights(base) -> None:
-    network = folded(base)
-    np.testing.assert_allclose(network(images(4)), base(images(4), training=False), rtol=1e-4)
+def test_features_stay_when_normalisation_is_folded(base) -> None:
+    before = base(images(4), training=False)
+    fold(base)
+    np.testing.assert_allclose(base(images(4), training=False), before, rtol=1e-4)
+    np.testing.assert_allclose(without_normalisation(base)(images(4)), before, rtol=1e-4)
+
+
+def test_a_base_learns_alike_whatever_the_size_of_its_kernels(base) -> None:
+    """Kernels 20 times as large before a batch normalisation that makes up for it."""
+    first, norm = base.get_layer("conv4_block1_1_conv"), base.get_layer("conv4_block1_1_bn")
+    kept = base.get_weights()
+    fold(base)
+    wanted = first.get_weights()
+    base.set_weights(kept)
+    first.set_weights([20 * value for value in first.get_weights()])
+    gamma, beta, mean, variance = norm.get_weights()
+    large = (variance + norm.epsilon) * 400 - norm.epsilon
+    norm.set_weights([gamma, beta, 20 * mean, large])
+    fold(base)
+    for found, value in zip(first.get_weights(), wanted, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-5)
+
+
+def test_features_follow_each_change_of_the_weights(base) -> None:
+    fold(base)
+    network = without_normalisation(base)
     kernel = base.get_layer("conv4_block1_1_conv").kernel
     kernel.assign(kernel * 0.5)
     np.testing.assert_allclose(network(images(4)), base(images(4), training=False), rtol=1e-4)
@@ -42,9 +65,10 @@ def test_features_are_those_of_the_base_after_each_change_of_its_weights(base) -
 def test_gradients_are_those_of_the_base(base) -> None:
     import tensorflow as tf
 
+    fold(base)
     found = []
     variables = [layer.kernel.value for layer in base.layers if hasattr(layer, "kernel")]
-    for network in (base, folded(base)):
+    for network in (base, without_normalisation(base)):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss = tf.reduce_sum(network(images(4), training=False) ** 2)
@@ -56,4 +80,4 @@ def test_gradients_are_those_of_the_base(base) -> None:
 
 
 def test_images_of_another_size_are_taken(base) -> None:
-    assert folded(base)(images(2, 64)).shape == (2, 16)
+    assert without_normalisation(base)(images(2, 64)).shape == (2, 16)
