@@ -10,6 +10,7 @@ from PIL import Image
 
 from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import Manifest, Variant
+from hambatch.system import cpu
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -20,6 +21,29 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor multiplies no bfloat16, as this process sees it."""
+    claim_bfloat16(monkeypatch, set())
+
+
+@pytest.fixture
+def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor multiplies bfloat16, as this process sees it: for choices alone."""
+    claim_bfloat16(monkeypatch, {"avx512_bf16"})
+
+
+def claim_bfloat16(monkeypatch: pytest.MonkeyPatch, extensions: set[str]) -> None:
+    real = cpu.processor_flags
+    others = set(cpu.BEST["bf16"])
+    monkeypatch.setattr(cpu, "processor_flags", lambda cpuinfo: real(cpuinfo) - others | extensions)
+
+
+needs_bfloat16 = pytest.mark.skipif(
+    not cpu.multiplies_bfloat16(), reason="the processor has neither avx512_bf16 nor amx_bf16"
+)
 
 
 def jpeg_bytes(seed: int, width: int = 96, height: int = 72, **options: object) -> bytes:

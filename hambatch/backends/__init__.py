@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hambatch.engines.precision import INT8
+from hambatch.engines.backend_names import BACKEND_OF_GATES, INT8, graph_precision, parse_backend
 from hambatch.system.packages import BINDINGS
 
 if TYPE_CHECKING:
@@ -88,13 +88,14 @@ def runtime_of(backend: str) -> str:
     """Name library and version, and the form in which INT8 graphs run.
 
     Another version of a library may round otherwise. ``backend`` is as in the table, such as
-    ``openvino-int8`` or ``tensorrt-fp16-b32``.
+    ``openvino-int8-bf16`` or ``tensorrt-fp16-b32``.
     """
     from hambatch.backends.openvino_graph import FORM
 
-    library, precision, *_ = [*backend.split("-"), ""]
+    library, precision, _ = parse_backend(backend)
     found = f"{library} {_version(library)}".strip() if library else ""
-    return f"{found}, {FORM}" if (library, precision) == ("openvino", INT8) else found
+    rewritten = (library, graph_precision(precision)) == (BACKEND_OF_GATES, INT8)
+    return f"{found}, {FORM}" if rewritten else found
 
 
 def _version(library: str) -> str:

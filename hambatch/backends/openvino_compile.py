@@ -11,8 +11,10 @@ from typing import Any
 
 from hambatch import __version__
 from hambatch.backends.openvino_graph import FORM, blaming_graph, read_graph
+from hambatch.engines.backend_names import INT8, graph_precision, in_bfloat16
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import FP32, INT8
+from hambatch.engines.precision import refuse_without_bfloat16
+from hambatch.errors import BackendError
 from hambatch.system.cache import (
     CacheRefused,
     key_of,
@@ -35,10 +37,14 @@ KEPT = 4
 def cache_folder(precision: str) -> Path | None:
     """Name the folder for compiled graphs of a precision; None if none is to be kept.
 
-    OpenVINO prepares an INT8 graph for seconds. The FP32 graph compiles nearly as fast as what
-    is compiled of it, twice as large as its file, is read back.
+    OpenVINO prepares an INT8 graph for seconds. The FP32 graph, in BF16 too, compiles nearly as
+    fast as what is compiled of it, twice as large as its file, is read back.
     """
-    return user_cache("models") if precision == INT8 else None
+    return user_cache("models") if _is_int8(precision) else None
+
+
+def _is_int8(precision: str) -> bool:
+    return graph_precision(precision) == INT8
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,14 @@ def compile_copies(
 ) -> list[Any]:
     """Compile the graph: a list of ``openvino.CompiledModel``, one or one a stream.
 
-    FP32 is compiled once, with all its streams. An INT8 graph is compiled into as many
-    copies of one stream: with several streams in one, OpenVINO 2026.4 prepares their
+    The FP32 graph is compiled once, with all its streams, in BF16 too. An INT8 graph is compiled
+    into as many copies of one stream: with several streams in one, OpenVINO 2026.4 prepares their
     shared weights in threads that race, and on one machine *every* score of some starts
-    was wrong. On another one none of 30 was (``benchmarks/int8_streams.py`` and its result).
+    was wrong. On others none was (``benchmarks/int8_streams.py`` and its result).
+
+    Raises BackendError if the processor does not compute the precision.
     """
+    refuse_without_bfloat16(precision)
     engine = replace(engine, folder=engine.folder.absolute())
     # Importing a graph, OpenVINO 2026.4 takes a file ".bin" there for the graph's weights.
     with outside_current_folder():
@@ -71,16 +80,16 @@ def _compile_copies(
 ) -> list[Any]:
     openvino = require("openvino", extra="", purpose="The openvino backend")
     core = openvino.Core()
-    count = 1 if precision == FP32 else how.streams
-    properties = _properties(how, count)
+    count = how.streams if _is_int8(precision) else 1
+    properties = _properties(precision, how, count)
 
     def compile_graph() -> Any:
         graph = read_graph(engine, precision, how.request_size)
-        with blaming_graph(engine.folder / engine.variant(precision).file):
-            return core.compile_model(graph, "CPU", properties)
+        with blaming_graph(engine.folder / engine.variant(graph_precision(precision)).file):
+            return as_hinted(core.compile_model(graph, "CPU", properties), precision)
 
     def import_graph(blob: bytes) -> Any:
-        return core.import_model(blob, "CPU", properties)
+        return as_hinted(core.import_model(blob, "CPU", properties), precision)
 
     if model_cache:
         key = _key(openvino.get_version(), engine, precision, how, properties)
@@ -93,11 +102,29 @@ def _compile_copies(
         return [first, *pool.map(import_graph, [blob] * (count - 1))]
 
 
-def _properties(how: How, count: int) -> dict[str, Any]:
+def as_hinted(compiled: Any, precision: str) -> Any:
+    """Give the compiled graph back; BackendError if OpenVINO set the hint aside, as it may."""
+    found = compiled.get_property(HINT).get_type_name()
+    if found != hint_of(precision):
+        raise BackendError(
+            f"OpenVINO computes {precision} in {found} here, wanted {hint_of(precision)}.\n"
+            "Next: --precision fp32"
+        )
+    return compiled
+
+
+HINT = "INFERENCE_PRECISION_HINT"
+
+
+def hint_of(precision: str) -> str:
+    """Name the numbers of all layers that are not INT8; some CPUs would take BF16 silently."""
+    return "bf16" if in_bfloat16(precision) else "f32"
+
+
+def _properties(precision: str, how: How, count: int) -> dict[str, Any]:
     streams = how.streams // count
     properties: dict[str, Any] = {
-        # Some CPUs would take BF16 silently: FP32 means FP32.
-        "INFERENCE_PRECISION_HINT": "f32",
+        HINT: hint_of(precision),
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": streams * how.threads_a_stream,
     }
@@ -112,7 +139,7 @@ def _key(
 ) -> str:
     """Hash everything that decides what is compiled, and whether it fits its manifest."""
     parts = {
-        "graph": engine.graph_sha256(precision),
+        "graph": engine.graph_sha256(graph_precision(precision)),
         "input": asdict(engine.manifest.input),
         "classes": engine.manifest.classes,
         "request_size": how.request_size,

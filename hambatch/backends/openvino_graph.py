@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.engines.backend_names import INT8, graph_precision
 from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import Manifest
-from hambatch.engines.precision import INT8
 from hambatch.engines.probabilities import softmax
 from hambatch.errors import EngineError
 from hambatch.system.packages import require
@@ -35,11 +35,15 @@ SHIFT = 128
 def read_graph(engine: Engine, precision: str, request_size: int) -> Any:
     """Read and check the graph of one precision, fix its shape, and adapt it to the CPU's kernels.
 
+    With the batch left open, OpenVINO 2026.4 answers one class for all images where several streams
+    run an INT8 graph as it is in the file.
+
     Raises EngineError if it cannot be read, does not match ``engine.json``, takes weights from
     a file without a sha256, or gives no row for an image.
     """
-    path = engine.folder / engine.variant(precision).file
-    engine.external_data(precision)
+    stored = graph_precision(precision)
+    path = engine.folder / engine.variant(stored).file
+    engine.external_data(stored)
     from openvino.frontend import FrontEndManager
 
     with blaming_graph(path):
@@ -47,12 +51,12 @@ def read_graph(engine: Engine, precision: str, request_size: int) -> Any:
         frontend = FrontEndManager().load_by_framework("onnx")
         # A mapped file of weights could be changed until the run ends.
         model = frontend.convert(frontend.load(path, enable_mmap=False))
-        engine.refuse_replaced(precision)
+        engine.refuse_replaced(stored)
         check_graph(model, engine.manifest, str(path))
         spec = engine.manifest.input
         model.reshape([request_size, spec.height, spec.width, 3])
         check_graph(model, engine.manifest, str(path), str(request_size))
-        if precision == INT8:
+        if stored == INT8:
             with_unsigned_activations(model)
     return model
 

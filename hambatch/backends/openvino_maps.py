@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hambatch.backends.openvino_cpu import REQUEST_SIZE
 from hambatch.backends.openvino_graph import blaming_graph, read_graph
+from hambatch.engines.backend_names import FP32
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import FP32
 from hambatch.errors import EngineError
 from hambatch.system.packages import require
 from hambatch.types import Batch, Explained, Scored, on_host

@@ -15,9 +15,10 @@ from hambatch.bench.measuring import Show, child_of, measure, unseen
 from hambatch.bench.options import BenchEngineOptions
 from hambatch.bench.report import latency_verdict, throughput_verdict
 from hambatch.bench.result import document, key_of, latency_entry, samples_needed, throughput_entry
+from hambatch.engines.backend_names import BACKEND_OF_GPU, graph_precision
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.manifest import Manifest
-from hambatch.engines.precision import AUTO, BACKEND_OF_GPU, FP16, choose_precision
+from hambatch.engines.precision import choose_precision
 from hambatch.scoring.options import ScoreOptions
 from hambatch.system.cpu import share_cores
 from hambatch.system.gpus import usable_gpu
@@ -93,11 +94,12 @@ def single_streams(settings: list[Setting]) -> list[Setting]:
 def used_precision(manifest: Manifest, backend: str, wanted: str) -> str:
     """Resolve ``auto`` as a run does; any other that the engine has may be measured.
 
-    Raises EngineError if the engine has no such graph, or the backend does not make it.
+    Raises EngineError if the engine has no such graph, or the backend does not make it;
+    BackendError if the processor does not compute it.
     """
-    if wanted in (AUTO, FP16):
-        return choose_precision(manifest, backend, wanted).used
-    return manifest.variant(wanted).precision
+    used = choose_precision(manifest, backend, wanted, force=True).used
+    manifest.variant(graph_precision(used))
+    return used
 
 
 def streams_of(backend: str, streams: int) -> int:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from hambatch.backends import load_backend
+from hambatch.engines.backend_names import AUTO, BACKEND_OF_GATES
 from hambatch.engines.loading import Engine, engines_folder, installed_engines, load_engine
 from hambatch.engines.manifest import read_manifest
-from hambatch.engines.precision import AUTO, choose_precision
+from hambatch.engines.precision import cheaper_here, choose_precision
 from hambatch.scoring.sentinels.recording import score_sentinels
 
 
@@ -24,18 +25,21 @@ def engine_lines() -> list[str]:
 def verify_engine(folder: Path) -> str:
     """Verify hashes, load every graph, score the sentinels; a line says what was proven.
 
+    Each graph in every precision that this processor computes.
+
     Raises EngineError at the first fault, SentinelError if a sentinel has wrong scores here.
     """
     engine = load_engine(folder)
-    for variant in engine.manifest.variants:
-        load_backend("openvino", engine, variant.precision, streams=1).close()
+    stored = [variant.precision for variant in engine.manifest.variants]
+    precisions = dict.fromkeys([*stored, *cheaper_here(engine.manifest)])
+    for precision in precisions:
+        load_backend(BACKEND_OF_GATES, engine, precision, streams=1).close()
     present = [name for name in engine.manifest.files if (folder / name).is_file()]
     graphs = ", ".join(variant.file for variant in engine.manifest.variants)
     sentinels = "no sentinels to check the scores with"
     if engine.manifest.sentinels.pictures:
-        scored = (_sentinels(engine, variant.precision) for variant in engine.manifest.variants)
-        sentinels = "; ".join(scored)
-    choice = choose_precision(engine.manifest, "openvino", AUTO)
+        sentinels = "; ".join(_sentinels(engine, precision) for precision in precisions)
+    choice = choose_precision(engine.manifest, BACKEND_OF_GATES, AUTO)
     return (
         f"{engine.manifest.name}: {len(present)} files match their sha256; "
         f"graphs load: {graphs}; {sentinels}; "
@@ -49,7 +53,8 @@ def _sentinels(engine: Engine, precision: str) -> str:
     if recorded is None:
         return f"{precision}: no scores are recorded to check the sentinels with"
     return (
-        f"{found['checked']} sentinels are within {found['deviation_at_start']:.0e} of what "
-        f"{recorded.measured_on.backend} gave on {recorded.measured_on.instruction_set} "
+        f"{precision}: {found['checked']} sentinels are within "
+        f"{found['deviation_at_start']:.0e} of what {recorded.measured_on.backend} gave on "
+        f"{recorded.measured_on.instruction_set} "
         f"(tolerance {found['tolerance_at_start']:.0e})"
     )

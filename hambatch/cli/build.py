@@ -11,6 +11,7 @@ from hambatch.backends.tensorrt.options import BuildOptions
 from hambatch.cli.help import Command
 from hambatch.cli.messages import say
 from hambatch.cli.parameters import option_of
+from hambatch.engines.backend_names import BACKEND_OF_GPU, OF_BACKEND
 
 
 class PhaseBars:
@@ -68,7 +69,7 @@ hambatch build engines/mine --precision fp16 --max-batch 64
 @option(
     "--precision",
     "fp32 is without TF32; int8 is the engine's own int8 graph.",
-    click.Choice(["fp32", "fp16", "int8"]),
+    click.Choice(OF_BACKEND[BACKEND_OF_GPU]),
 )
 @option("--max-batch", "Most images per request.", click.IntRange(1, 1024))
 @option("--device", "Number of the GPU.", click.IntRange(0))

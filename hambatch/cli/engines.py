@@ -8,6 +8,7 @@ import click
 
 from hambatch.cli.help import Group
 from hambatch.cli.messages import say
+from hambatch.engines.backend_names import AUTO, BACKEND_OF_GATES, FASTEST_FIRST, OF_BACKEND
 from hambatch.engines.measurements import KINDS, Kind
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import ExitCode
@@ -52,28 +53,37 @@ def show(engine: str) -> None:
 
 @engines.command(examples=VERIFY_EXAMPLES)
 @click.argument("engine", default=DEFAULT_ENGINE)
-@click.option("--gate", is_flag=True, help="Measure what int8 costs against fp32, here.")
+@click.option(
+    "--gate", is_flag=True, help="Measure what cheaper precisions cost against fp32, here."
+)
 @click.option(
     "--data",
     metavar="SPLIT",
     type=click.Path(path_type=Path),
     help="With --gate: a table of hambatch prepare; its split gate is scored, else val.",
 )
+@click.option(
+    "--precision",
+    default=AUTO,
+    type=click.Choice((AUTO, *FASTEST_FIRST)),
+    help="With --gate: what to measure; auto: all that ENGINE and this processor have.",
+)
 @click.option("--dry-run", is_flag=True, help="With --gate: leave engine.json as it is.")
 @click.pass_context
 def verify(
-    ctx: click.Context, /, engine: str, gate: bool, data: Path | None, dry_run: bool
+    ctx: click.Context, /, engine: str, gate: bool, data: Path | None, precision: str, dry_run: bool
 ) -> None:
     """Hash every file of ENGINE, load its graphs, and check them against engine.json.
 
-    With --gate the graphs are compared instead, on the split gate of a table (on val where a
-    table has none), and the result is written to engine.json, for this backend and instruction
-    set. Exit codes: 0 right, or passed; 1 wrong, or not passed; 2 wrong command line.
+    With --gate precisions are compared with fp32 instead, on the split gate of a table (on val
+    where a table has none), and the results are written to engine.json, for this backend and
+    instruction set. Exit codes: 0 right, or all passed; 1 wrong, or one not passed; 2 wrong
+    command line.
     """
     from hambatch.engines.loading import find_engine
 
-    if gate != (data is not None) or (dry_run and not gate):
-        raise click.UsageError("--gate, --data SPLIT and --dry-run go together")
+    if gate != (data is not None) or (not gate and (dry_run or precision != AUTO)):
+        raise click.UsageError("--gate, --data SPLIT, --precision and --dry-run go together")
     if data is None:
         from hambatch.checks.engines import verify_engine
 
@@ -81,7 +91,9 @@ def verify(
         return
     from hambatch.training.gate import gate_engine
 
-    passed = gate_engine(find_engine(engine), data, click.echo, dry_run=dry_run)
+    passed = gate_engine(
+        find_engine(engine), data, click.echo, precision=precision, dry_run=dry_run
+    )
     ctx.exit(ExitCode.OK if passed else ExitCode.FAILED)
 
 
@@ -109,8 +121,8 @@ def verify(
 @click.option(
     "--precision",
     default=CalibrateOptions().precision,
-    type=click.Choice(["fp32", "int8"]),
-    help="Graph to score with, where no --predictions are given.",
+    type=click.Choice(OF_BACKEND[BACKEND_OF_GATES]),
+    help="Precision to score in, where no --predictions are given.",
 )
 @click.option("--dry-run", is_flag=True, help="Leave the engine as it is.")
 def calibrate(

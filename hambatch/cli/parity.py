@@ -7,6 +7,7 @@ import click
 from hambatch.checks.options import ParityOptions
 from hambatch.cli.help import Command
 from hambatch.cli.parameters import Device, OutputFile, SourcePath, option_of
+from hambatch.engines.backend_names import WANTED
 from hambatch.errors import ExitCode
 from hambatch.system.output_names import JSON
 
@@ -32,7 +33,7 @@ hambatch parity ./images --device gpu --out parity.json
 @option(
     "--precision",
     "auto: all that the engine and this machine have.",
-    click.Choice(["auto", "fp32", "fp16", "int8"]),
+    click.Choice(WANTED),
 )
 @option("--count", "Images, spread evenly over all that there are.", click.IntRange(1, 10_000))
 @click.option("--out", type=OutputFile(JSON, "JSON"), help="JSON result to write.")

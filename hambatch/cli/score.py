@@ -15,6 +15,7 @@ from hambatch.cli.parameters import (
     SourcePath,
     option_of,
 )
+from hambatch.engines.backend_names import WANTED
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.scoring.options import VIEWS_AT_MOST, ScoreOptions
 
@@ -99,10 +100,10 @@ hambatch score ./images --out preds.csv --sign night.key
 )
 @option(
     "--precision",
-    "auto: int8 where its accuracy gate passed on this instruction set, else fp32.",
-    click.Choice(["auto", "fp32", "fp16", "int8"]),
+    "auto: the fastest whose accuracy gate passed on this instruction set, else fp32.",
+    click.Choice(WANTED),
 )
-@option("--force", "Use --precision int8 even if its gate failed; the record says so.")
+@option("--force", "Use the --precision even if its gate failed; the record says so.")
 @option(
     "--tta",
     "Test-time augmentation: average over N mirrored and turned views.",

@@ -8,6 +8,7 @@ from typing import Any
 
 from hambatch.cli.messages import INFO, WARNING, say
 from hambatch.cli.progress import Lines
+from hambatch.engines.backend_names import BF16, in_bfloat16
 from hambatch.errors import ExitCode
 from hambatch.pipelines.decode import has_dali
 from hambatch.scoring.plan import RunPlan
@@ -17,7 +18,7 @@ from hambatch.scoring.runner import Progressed
 from hambatch.sinks.publish import record_path
 from hambatch.sources.folder import Survey
 from hambatch.sources.skipped import describe_skipped
-from hambatch.system.cpu import available_cores, named_cores
+from hambatch.system.cpu import available_cores, kernels_of, named_cores
 from hambatch.system.output_names import STANDARD_OUTPUT
 from hambatch.system.text import encode_name, plural
 
@@ -42,7 +43,7 @@ def show_plan(plan: RunPlan) -> None:
         f"{place.backend}-{choice.used} ({why}), {_views(plan.used.tta)}"
         f"{plural(job.streams, 'stream')}, "
         f"{plural(job.decode_threads, 'decode thread')} on {_cores(plan.cores)} "
-        f"({_kernels(plan.instruction_set)}){no_cache}",
+        f"({_kernels(plan.instruction_set, choice.used)}){no_cache}",
         **fields,
     )
 
@@ -55,9 +56,11 @@ def _cores(count: int) -> str:
     return named_cores() if count == available_cores() else plural(count, "core")
 
 
-def _kernels(instruction_set: str) -> str:
-    """Name the last extension that counts: nothing here computes in BF16 or FP16."""
-    return [name for name in instruction_set.split() if not name.endswith(("bf16", "fp16"))][-1]
+def _kernels(instruction_set: str, precision: str) -> str:
+    """Name the last extension that counts, and what multiplies bfloat16 if the run does."""
+    names = instruction_set.split()
+    last = [name for name in names if not name.endswith(("bf16", "fp16"))][-1]
+    return " ".join([last, *kernels_of(BF16).split()[1:]]) if in_bfloat16(precision) else last
 
 
 def show_rows(answers: Iterable[Progressed], total: int, done: int) -> Iterator[Progressed]:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from hambatch.engines.backend_names import graph_precision
 from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
-from hambatch.engines.measurements import VAL, Calibration, Figure, FiguresOn, Gate, Text
+from hambatch.engines.measurements import Calibration, Figure, FiguresOn, Gate, Text, gate_as_read
 from hambatch.engines.sentinels import Sentinels, problem_with
 from hambatch.errors import EngineError
 from hambatch.system.files import CHECKSUM, as_json, checksum_of, sha256_of_bytes, with_checksum
@@ -80,7 +81,8 @@ class EngineFile:
 class Variant:
     """One graph of the engine and how far it is from the Keras reference.
 
-    ``gates``: what it costs against the FP32 graph, an entry a backend and instruction set.
+    ``gates``: what it costs against FP32, an entry for every cheaper precision that runs it (the
+    FP32 graph: BF16), backend and instruction set.
     """
 
     precision: str
@@ -133,13 +135,12 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields, and their checksum.
 
-        No ``calibration`` or ``other_images`` where there is none, no ``part`` of a gate where it
-        is ``val``.
+        No ``calibration`` or ``other_images`` where there is none; gates as
+        :meth:`Gate.to_json` says.
         """
         values = asdict(self)
-        for gate in (gate for variant in values["variants"] for gate in variant["gates"]):
-            if gate["part"] == VAL:
-                del gate["part"]
+        for variant, written in zip(self.variants, values["variants"], strict=True):
+            written["gates"] = [gate.to_json() for gate in variant.gates]
         if self.other_images is not None:
             figures = [one.to_json() for one in self.other_images.figures]
             values["other_images"]["figures"] = figures
@@ -268,8 +269,22 @@ def _typed(raw: dict[str, Any]) -> Manifest:
     for name in ("calibration", "other_images"):
         if raw.get(name, raw) is None:
             raise ValueError(f"{name} is null, wanted an object, or no such field")
+    _name_gates(raw)
     _check_parts(raw)
     return convert(raw, Manifest, exact=True)
+
+
+def _name_gates(raw: dict[str, Any]) -> None:
+    """Change the gates to what :class:`Gate` reads; ValueError names one that cannot be changed."""
+    variants = raw.get("variants")
+    for k, variant in enumerate(variants if isinstance(variants, list) else ()):
+        found = variant.get("gates") if isinstance(variant, dict) else None
+        gates: list[Any] = found if isinstance(found, list) else []
+        for place, gate in enumerate(gates):
+            try:
+                gates[place] = gate_as_read(gate)
+            except ValueError as error:
+                raise ValueError(f"variants[{k}].gates[{place}].{error}") from error
 
 
 def _check_parts(raw: dict[str, Any]) -> None:
@@ -316,9 +331,11 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     for variant in manifest.variants:
         if variant.file not in manifest.files:
             yield f"the {variant.precision} graph {excerpt(repr(variant.file))} has no sha256"
-        machines = {(gate.backend, gate.instruction_set) for gate in variant.gates}
-        if len(machines) < len(variant.gates):
+        if len({gate.machine for gate in variant.gates}) < len(variant.gates):
             yield f"the {variant.precision} graph has two gates of one machine"
+        for gate in variant.gates:
+            if graph_precision(gate.precision) != variant.precision:
+                yield f"the {variant.precision} graph has a gate of {gate.precision}"
     yield from filter(None, [problem_with(manifest.sentinels, manifest.files)])
     if manifest.other_images is not None:
         yield from _problems_of_figures(manifest.other_images, manifest.files)

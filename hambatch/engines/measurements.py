@@ -1,11 +1,13 @@
-"""What `engine.json` holds of measurements: INT8 gates, temperature, figures on other images."""
+"""What `engine.json` holds of measurements: gates, temperature, figures on other images."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 
+from hambatch.engines.backend_names import BF16, FP32, INT8, INT8_BF16, Cheaper, graph_precision
 from hambatch.engines.classes import CLASSES
+from hambatch.system.text import excerpt
 
 Count = Annotated[int, Meta(ge=1)]
 Figure = Annotated[float, Meta(ge=0)]
@@ -19,29 +21,34 @@ Interval = tuple[Figure, Figure]
 
 @dataclass(frozen=True)
 class Limits:
-    """What INT8 may cost: a share of the labels, and percentage points of two figures."""
+    """What a precision may cost: a share of the labels, and percentage points of two figures."""
 
     label_flip_share: float = 0.02
     balanced_accuracy_loss: float = 0.5
     melanoma_sensitivity_loss: float = 1.0
 
 
-LIMITS = Limits()
+LIMITS = {INT8: Limits(), INT8_BF16: Limits(), BF16: Limits(label_flip_share=0.005)}
+"""Of each cheaper precision. BF16 rounds weights and activations less than INT8 does."""
 
+Part = Literal["val", "gate"]
+VAL: Part
+GATE: Part
 VAL, GATE = "val", "gate"
 """Parts of a split table that a gate is measured on: the second where a table has it."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A figure by either graph on the same images.
+    """A figure by either precision on the same images.
 
-    ``change`` is INT8 minus FP32 in percentage points, and ``interval`` its 95 %
-    interval by bootstrap over lesions.
+    ``change`` is the cheaper one's minus FP32's in percentage points, and ``interval`` its 95 %
+    interval by bootstrap over lesions. In ``engine.json`` the name of the precision stands for
+    ``cheaper``.
     """
 
     fp32: Share
-    int8: Share
+    cheaper: Share
     interval: tuple[Points, Points]
     change: float = field(init=False, default=0.0)
 
@@ -49,16 +56,16 @@ class Change:
         """Compute the change; rounded, or one melanoma of 100 would be more than a point."""
         if self.interval[0] > self.interval[1]:
             raise ValueError(f"interval is {list(self.interval)}, wanted the lower bound first")
-        object.__setattr__(self, "change", round(100 * (self.int8 - self.fp32), 9))
+        object.__setattr__(self, "change", round(100 * (self.cheaper - self.fp32), 9))
 
 
 @dataclass(frozen=True)
 class Gate:
-    """INT8 measured against FP32, by one backend on one instruction set.
+    """A cheaper precision measured against FP32, by one backend on one instruction set.
 
-    It holds for the graphs of ``fp32_sha256`` and ``int8_sha256`` only; ``split_sha256`` is of
-    the split table, and ``part`` the images of it that were scored. The last three fields are
-    computed, whatever a file says.
+    It holds for the graphs of ``fp32_sha256`` and, unless the precision runs that one too,
+    ``int8_sha256`` only; ``split_sha256`` is of the split table, and ``part`` the images of it
+    that were scored. The last three fields are computed, whatever a file says.
     """
 
     backend: Text
@@ -70,11 +77,12 @@ class Gate:
     melanoma_sensitivity: Change
     split_sha256: Text
     fp32_sha256: Text
-    int8_sha256: Text
+    int8_sha256: Text | None = None
     versions: dict[Text, Text] = field(default_factory=dict)
-    part: Literal["val", "gate"] = "val"
+    part: Part = "val"
+    precision: Cheaper = "int8"
     label_flip_share: float = field(init=False, default=0.0)
-    limits: Limits = field(init=False, default=LIMITS)
+    limits: Limits = field(init=False, default=LIMITS[INT8])
     passed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -82,14 +90,66 @@ class Gate:
         for name in ("lesions", "label_flips"):
             if getattr(self, name) > self.images:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted at most its images")
-        share = self.label_flips / self.images
+        if (self.int8_sha256 is None) != (graph_precision(self.precision) == FP32):
+            found, where = self.int8_sha256, "only where the INT8 graph runs"
+            raise ValueError(f"int8_sha256 is {found}, wanted it {where}")
+        share, limits = self.label_flips / self.images, LIMITS[self.precision]
         passed = (
-            share <= LIMITS.label_flip_share
-            and self.balanced_accuracy.change >= -LIMITS.balanced_accuracy_loss
-            and self.melanoma_sensitivity.change >= -LIMITS.melanoma_sensitivity_loss
+            share <= limits.label_flip_share
+            and self.balanced_accuracy.change >= -limits.balanced_accuracy_loss
+            and self.melanoma_sensitivity.change >= -limits.melanoma_sensitivity_loss
         )
-        for name, value in (("label_flip_share", share), ("limits", LIMITS), ("passed", passed)):
+        for name, value in (("label_flip_share", share), ("limits", limits), ("passed", passed)):
             object.__setattr__(self, name, value)
+
+    @property
+    def graphs(self) -> tuple[str, str]:
+        """The sha256 of the FP32 graph, and that of the graph which is measured against it."""
+        return self.fp32_sha256, self.int8_sha256 or self.fp32_sha256
+
+    @property
+    def machine(self) -> tuple[str, str, str]:
+        """What there is one gate for: precision, backend and instruction set."""
+        return self.precision, self.backend, self.instruction_set
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; no ``part`` where it is ``val``, no ``precision`` where it is ``int8``."""
+        values = asdict(self)
+        for name in _CHANGES:
+            found = values[name]
+            values[name] = {
+                self.precision if key == "cheaper" else key: found[key] for key in found
+            }
+        if self.part == VAL:
+            del values["part"]
+        if self.precision == INT8:
+            del values["precision"]
+        if self.int8_sha256 is None:
+            del values["int8_sha256"]
+        return values
+
+
+_CHANGES = ("balanced_accuracy", "melanoma_sensitivity")
+
+
+def gate_as_read(gate: Any) -> Any:
+    """Put ``cheaper`` for the name of the precision in a gate's JSON, as :class:`Gate` has it.
+
+    What is no gate stays as it is. Raises ValueError if a figure is not of the precision.
+    """
+    if not isinstance(gate, dict):
+        return gate
+    precision, read = gate.get("precision", INT8), dict(gate)
+    if not isinstance(precision, str):
+        precision = INT8  # the field itself is refused later
+    for name in _CHANGES:
+        change = gate.get(name)
+        if isinstance(change, dict):
+            if precision not in change or "cheaper" in change:
+                found = excerpt(str(list(change)))
+                raise ValueError(f"{name} has {found}, wanted fp32 and {excerpt(precision)}")
+            read[name] = {"cheaper" if key == precision else key: change[key] for key in change}
+    return read
 
 
 SCORED, OUT_OF_FOLD = "scored", "out of fold"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hambatch import __version__
+from hambatch.engines.backend_names import FP32
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import FP32
 from hambatch.engines.probabilities import temperature_of
 from hambatch.explanation.heat_map import RESEARCH_USE_ONLY, Explanation
 from hambatch.explanation.selection import Selection

@@ -8,8 +8,8 @@ from typing import Any
 
 from hambatch.backends import MAPS
 from hambatch.backends.openvino_cpu import REQUEST_SIZE
+from hambatch.engines.backend_names import FP32
 from hambatch.engines.loading import Engine, find_engine, load_engine
-from hambatch.engines.precision import FP32
 from hambatch.engines.probabilities import as_wanted
 from hambatch.explanation.document import as_document
 from hambatch.explanation.heat_map import PURPOSE, Explanation, explanation_png, shown_size

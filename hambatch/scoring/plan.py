@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hambatch.backends.openvino_compile import cache_folder
+from hambatch.engines.backend_names import cpu_precision
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import identity_of, read_manifest
-from hambatch.engines.precision import Choice, choose_precision, cpu_precision
+from hambatch.engines.precision import Choice, choose_precision
 from hambatch.errors import BackendError, HambatchError, InputError
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.worker.protocol import Job

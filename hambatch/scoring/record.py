@@ -14,8 +14,8 @@ from msgspec import Meta
 
 from hambatch import __version__
 from hambatch.backends import BACKENDS
+from hambatch.engines.backend_names import AUTO, USED, WANTED, graph_precision
 from hambatch.engines.loading import installed_engines
-from hambatch.engines.precision import AUTO, USED, WANTED, graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError, SentinelError, WrongScores
 from hambatch.scoring import double_check

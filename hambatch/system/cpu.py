@@ -65,8 +65,11 @@ EXTENSIONS = (
     "amx_tile amx_int8 amx_bf16 asimd asimdhp asimddp bf16 i8mm sve sve2"
 ).split()
 
-INT8_BEST = "amx_int8 avx512_vnni avx_vnni avx512f avx2 sse4_2 i8mm asimddp asimd".split()
-"""In the order in which a library prefers them for INT8."""
+BEST = {
+    "int8": "amx_int8 avx512_vnni avx_vnni avx512f avx2 sse4_2 i8mm asimddp asimd".split(),
+    "bf16": "amx_bf16 avx512_bf16".split(),
+}
+"""Extensions that multiply such numbers, in the order in which a library prefers them."""
 
 
 def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -74,30 +77,41 @@ def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
     Where the system does not list extensions, the architecture alone.
     """
-    found = _flags(cpuinfo)
+    found = processor_flags(cpuinfo)
     return " ".join([platform.machine() or "unknown", *(e for e in EXTENSIONS if e in found)])
 
 
-def int8_kernels(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Name the extension whose kernels multiply INT8 here, such as ``x86_64 avx512_vnni``.
+def kernels_of(precision: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the architecture, and the extension whose kernels multiply each kind of number here.
 
-    Kernels of one extension give the same integers on every processor that has it.
+    ``int8``: such as ``x86_64 avx512_vnni``; ``int8-bf16``: ``x86_64 avx512_vnni avx512_bf16``.
+    INT8 kernels of one extension give the same integers on every processor that has it.
     """
-    found = _flags(cpuinfo)
-    return " ".join([platform.machine() or "unknown", *[e for e in INT8_BEST if e in found][:1]])
+    found = processor_flags(cpuinfo)
+    best = (
+        next((name for name in BEST.get(number, ()) if name in found), "")
+        for number in precision.split("-")
+    )
+    return " ".join(filter(None, [platform.machine() or "unknown", *best]))
+
+
+def int8_kernels(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the extension whose kernels multiply INT8 here, such as ``x86_64 avx512_vnni``."""
+    return kernels_of("int8", cpuinfo)
 
 
 def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Tell whether this processor has products of bfloat16, summed in float32."""
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_flags(cpuinfo))
+    return not processor_flags(cpuinfo).isdisjoint(BEST["bf16"])
 
 
-def _flags(cpuinfo: Path) -> set[str]:
+def processor_flags(cpuinfo: Path) -> set[str]:
+    """Read what the system says of the first core, which stands for all; empty if nothing."""
     try:
         with cpuinfo.open(errors="replace") as lines:
             for line in lines:
                 name, _, value = line.partition(":")
-                # "flags" on x86, "Features" on Arm; the first core stands for all.
+                # "flags" on x86, "Features" on Arm.
                 if name.strip() in {"flags", "Features"}:
                     return set(value.split())
     except OSError:

@@ -166,6 +166,12 @@ def last_words(error: BaseException) -> str:
     return excerpt(_UNPRINTABLE.sub(lambda found: _percent(found[0]), words))
 
 
+def in_words(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def plural(count: int, thing: str) -> str:
     """Say ``1 stream``, ``2 streams``."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

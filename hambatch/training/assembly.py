@@ -11,11 +11,11 @@ import numpy as np
 
 import hambatch
 from hambatch.backends.keras_network import WEIGHTS_NAME, save_network
+from hambatch.engines.backend_names import BACKEND_OF_GATES, FP32
 from hambatch.engines.card import model_card
 from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import LICENCE_OF_WEIGHTS, InputSpec, Manifest, Variant
-from hambatch.engines.precision import BACKEND_OF_GATES, FP32
 from hambatch.engines.probabilities import temperature_of
 from hambatch.engines.training_images import write_training_images
 from hambatch.evaluation.bootstrap import bootstrap_intervals

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hambatch.engines.backend_names import BACKEND_OF_GATES
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import BACKEND_OF_GATES
 from hambatch.engines.training_images import LISTED, TrainingImages
 from hambatch.errors import InputError
 from hambatch.ham10000.image_ids import HAM10000

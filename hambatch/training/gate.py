@@ -1,23 +1,29 @@
-"""`hambatch engines verify --gate`: what INT8 costs against FP32, measured and recorded."""
+"""`hambatch engines verify --gate`: what cheaper precisions cost, measured and recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hambatch.engines.loading import Engine, load_engine
-from hambatch.engines.manifest import MANIFEST_NAME, Manifest
-from hambatch.engines.measurements import GATE, Change, Gate
-from hambatch.engines.precision import (
+from hambatch.engines.backend_names import (
+    AUTO,
     BACKEND_OF_GATES,
     FP32,
     INT8,
+    Cheaper,
+    graph_precision,
+)
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.manifest import MANIFEST_NAME, Manifest, Variant
+from hambatch.engines.measurements import GATE, VAL, Change, Gate, Part
+from hambatch.engines.precision import (
     OF_ANOTHER,
     TRAINED_ON,
+    cheaper_here,
     images_of_gate,
+    refuse_without_bfloat16,
 )
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import difference
@@ -25,86 +31,129 @@ from hambatch.evaluation.intervals import spans_of
 from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.sample import Place, drawn, once
 from hambatch.scoring.journal.fingerprint import LIBRARIES
-from hambatch.system.cpu import int8_kernels
+from hambatch.system.cpu import kernels_of
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions
 from hambatch.training.dataset import NEXT, Dataset, labels_of, read_dataset, score_split
 
-LINE = "{:<22}{:>8}{:>8}{:>10}   {:<18}{}"
+LINE = "{:<22}{:>8}{:>10}{:>8}   {:<18}{}"
 
 BALANCED_ACCURACY: Place = ("balanced_accuracy",)
 MELANOMA_SENSITIVITY: Place = ("classes", "mel", "sensitivity")
 
 
 def gate_engine(
-    folder: Path, split: Path, report: Callable[[str], None], *, dry_run: bool = False
+    folder: Path,
+    split: Path,
+    report: Callable[[str], None],
+    *,
+    precision: str = AUTO,
+    dry_run: bool = False,
 ) -> bool:
     """Measure, report, and then write it down, so that no error hides what was measured.
 
-    Returns whether the gate is passed. Raises EngineError or InputError if that cannot be done.
+    Returns whether every gate is passed. Raises EngineError or InputError if that cannot be done,
+    BackendError if the processor does not compute the precision.
     """
     engine = load_engine(folder)
-    gate = measure_gate(engine, read_dataset(split))
-    report("\n".join(gate_lines(engine.manifest, gate)))
+    gates = []
+    for gate in measure_gates(engine, read_dataset(split), precision):
+        report("\n".join(gate_lines(engine.manifest, gate)))
+        gates.append(gate)
     if not dry_run:
-        record_gate(engine, gate)
+        record_gates(engine, gates)
         report(f"written to {folder / MANIFEST_NAME}")
-    return gate.passed
+    return all(gate.passed for gate in gates)
 
 
-def measure_gate(engine: Engine, dataset: Dataset) -> Gate:
-    """Compare the INT8 graph with the FP32 graph on the gate images of a split table.
+def measure_gates(engine: Engine, dataset: Dataset, wanted: str = AUTO) -> Iterator[Gate]:
+    """Compare cheaper precisions with FP32 on the gate images of a split table, one after another.
 
     Of a table without a part ``gate``, on the validation images: the test images are for the last
-    figures only, and nothing is chosen by them. Both graphs score the same images by the path of
-    every run, on this machine. Raises EngineError if the engine lacks one of the graphs; InputError
-    if there is no melanoma to measure, or an image is not the table's, or cannot be scored.
+    figures only, and nothing is chosen by them. Every precision scores the same images by the path
+    of every run, on this machine, FP32 once for all. ``wanted`` ``auto``: all that the engine and
+    the processor have. Raises EngineError if there is none; BackendError if the processor does not
+    compute the wanted one; InputError if there is no melanoma to measure, or an image is not the
+    table's, or cannot be scored.
     """
-    graphs = {p: engine.manifest.files[engine.variant(p).file].sha256 for p in (FP32, INT8)}
-    part: Literal["val", "gate"] = "gate" if len(dataset.part(GATE)) else "val"
+    precisions = _to_measure(engine.manifest, wanted)
+    part: Part = GATE if len(dataset.part(GATE)) else VAL
     images = dataset.part(part)
     if "mel" not in set(images["dx"]):
         raise InputError(
             f"the split table has {len(images)} images of split {part} and no melanoma among them; "
             f"wanted rows of split {part} with dx mel.\nNext: {NEXT}"
         )
-    fp32, int8 = (
-        labels_of(row.prediction for row in score_split(engine, dataset.root, images, precision))
-        for precision in graphs
-    )
-    found = changes(labels_of(images["dx"]), fp32, int8, images["group"].to_numpy())
+
+    def labels(precision: str) -> NDArray[np.int64]:
+        rows = score_split(engine, dataset.root, images, precision)
+        return labels_of(row.prediction for row in rows)
+
+    fp32 = labels(FP32)
+    for precision in precisions:
+        yield _gate(engine.manifest, dataset, part, precision, fp32, labels(precision))
+
+
+def _gate(
+    manifest: Manifest,
+    dataset: Dataset,
+    part: Part,
+    precision: Cheaper,
+    fp32: NDArray[np.int64],
+    cheaper: NDArray[np.int64],
+) -> Gate:
+    """Compare the labels, int64 ``[n]``, that both precisions gave the part's images."""
+    images, versions = dataset.part(part), library_versions()
+    found = changes(labels_of(images["dx"]), fp32, cheaper, images["group"].to_numpy())
     return Gate(
         backend=BACKEND_OF_GATES,
-        instruction_set=int8_kernels(),
+        instruction_set=kernels_of(precision),
         part=part,
+        precision=precision,
         images=len(images),
         lesions=images["group"].nunique(),
-        label_flips=int((fp32 != int8).sum()),
+        label_flips=int((fp32 != cheaper).sum()),
         balanced_accuracy=found[BALANCED_ACCURACY],
         melanoma_sensitivity=found[MELANOMA_SENSITIVITY],
         split_sha256=dataset.split_sha256,
-        fp32_sha256=graphs[FP32],
-        int8_sha256=graphs[INT8],
-        versions={k: v for k, v in library_versions().items() if k in LIBRARIES[BACKEND_OF_GATES]},
+        versions={k: v for k, v in versions.items() if k in LIBRARIES[BACKEND_OF_GATES]},
+        **_graphs(manifest, precision),
     )
 
 
+def _to_measure(manifest: Manifest, wanted: str) -> tuple[Cheaper, ...]:
+    here = cheaper_here(manifest)
+    if wanted != AUTO:
+        refuse_without_bfloat16(wanted)
+        manifest.variant(graph_precision(wanted))
+        here = tuple(precision for precision in here if precision == wanted)
+    elif not here:
+        manifest.variant(INT8)  # refuses
+    return here
+
+
+def _graphs(manifest: Manifest, precision: str) -> dict[str, str]:
+    """Name the graphs that a gate is for, by its fields."""
+    graphs = dict.fromkeys((FP32, graph_precision(precision)))
+    return {f"{name}_sha256": manifest.files[manifest.variant(name).file].sha256 for name in graphs}
+
+
 def changes(
-    truth: NDArray[np.int64], fp32: NDArray[np.int64], int8: NDArray[np.int64], groups: ArrayLike
+    truth: NDArray[np.int64], fp32: NDArray[np.int64], cheaper: NDArray[np.int64], groups: ArrayLike
 ) -> dict[Place, Change]:
-    """Measure both figures by the labels of both graphs, with intervals of the difference.
+    """Measure both figures by the labels of both precisions, with intervals of the difference.
 
     Whole lesions are drawn, as in :mod:`hambatch.evaluation.bootstrap`. A draw without any
     melanoma is left out of the interval of their sensitivity.
 
     Parameters
     ----------
-    truth, fp32, int8
+    truth, fp32, cheaper
         int64 ``[n]``: positions in ``CLASSES``; a melanoma at least is among the truth.
     groups
         ``[n]``: the lesion of each image.
     """
-    before, after = label_measure(truth, fp32), label_measure(truth, int8)
+    before, after = label_measure(truth, fp32), label_measure(truth, cheaper)
     was, now = (once(measure, truth.size) for measure in (before, after))
     change = difference(after, before)
     spans, found = spans_of(once(change, truth.size), drawn(change, groups)), {}
@@ -120,8 +169,8 @@ def changes(
     return found
 
 
-def record_gate(engine: Engine, gate: Gate) -> None:
-    """Add it to its graph, in place of an earlier one of that backend and instruction set.
+def record_gates(engine: Engine, gates: Sequence[Gate]) -> None:
+    """Add them to their graphs, in place of earlier ones of that precision, backend and machine.
 
     Every file of the folder but ``engine.json`` stays as it is. Raises EngineError if
     ``engine.json`` has changed since the engine was loaded; InputError if it cannot be written.
@@ -132,16 +181,12 @@ def record_gate(engine: Engine, gate: Gate) -> None:
             "Next: run the same command again"
         )
 
-    def where(one: Gate) -> tuple[str, str]:
-        return one.backend, one.instruction_set
+    def with_gates(variant: Variant) -> Variant:
+        new = [gate for gate in gates if graph_precision(gate.precision) == variant.precision]
+        by_machine = {gate.machine: gate for gate in (*variant.gates, *new)}
+        return replace(variant, gates=tuple(by_machine[key] for key in sorted(by_machine)))
 
-    kept = [one for one in engine.variant(INT8).gates if where(one) != where(gate)]
-    gates = tuple(sorted([*kept, gate], key=where))
-    variants = tuple(
-        replace(variant, gates=gates) if variant.precision == INT8 else variant
-        for variant in engine.manifest.variants
-    )
-    manifest = replace(engine.manifest, variants=variants)
+    manifest = replace(engine.manifest, variants=tuple(map(with_gates, engine.manifest.variants)))
     write_json(engine.folder / MANIFEST_NAME, manifest.to_json())
 
 
@@ -150,17 +195,18 @@ def gate_lines(manifest: Manifest, gate: Gate) -> list[str]:
     limits, flips = gate.limits, f"{100 * gate.label_flip_share:.2f} %"
     most = f"at most {100 * limits.label_flip_share:g} %"
     return [
-        f"{manifest.name} {manifest.version}: int8 against fp32, {gate.backend}, "
+        f"{manifest.name} {manifest.version}: {gate.precision} against fp32, {gate.backend}, "
         f"{gate.instruction_set}",
         f"{gate.images} {images_of_gate(manifest, gate)} of {gate.lesions} lesions "
         f"(split {gate.split_sha256[:12]}, part {gate.part}{_note(manifest, gate)})",
-        LINE.format("", "fp32", "int8", "change", "95 % interval", "limit").rstrip(),
+        LINE.format("", "fp32", gate.precision, "change", "95 % interval", "limit").rstrip(),
         LINE.format("label flips", "", "", gate.label_flips, flips, most),
         _figure("balanced accuracy", gate.balanced_accuracy, limits.balanced_accuracy_loss),
         _figure(
             "melanoma sensitivity", gate.melanoma_sensitivity, limits.melanoma_sensitivity_loss
         ),
-        f"the gate is {'passed' if gate.passed else 'FAILED'}, on {images_of_gate(manifest, gate)}",
+        f"the gate of {gate.precision} is {'passed' if gate.passed else 'FAILED'}, on "
+        f"{images_of_gate(manifest, gate)}",
     ]
 
 
@@ -176,7 +222,7 @@ def _figure(name: str, change: Change, loss: float) -> str:
     return LINE.format(
         name,
         f"{change.fp32:.4f}",
-        f"{change.int8:.4f}",
+        f"{change.cheaper:.4f}",
         f"{change.change:+.2f}",
         f"{low:+.2f} to {high:+.2f}",
         f"{-loss:+g} points",

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from hambatch.backends import load_backend
-from hambatch.backends.openvino_compile import KEPT, cache_folder, compiled_or_kept
+from hambatch.backends.openvino_compile import KEPT, as_hinted, cache_folder, compiled_or_kept
 from hambatch.engines.loading import load_engine
+from hambatch.errors import BackendError
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.rows import predict_files
 from hambatch.system.cache import key_of, problem_with
 from tests.backends.contract import pictures, scores
+from tests.conftest import needs_bfloat16
 from tests.engines.int8_engine import with_int8
 
 KEY = key_of({"graph": "one"})
@@ -183,7 +185,37 @@ def test_a_run_keeps_its_graph_in_the_users_own_folder_and_the_rows_stay(
     assert len(list((tmp_path / "mine" / "hambatch" / "models").iterdir())) == 1
 
 
-def test_fp32_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache_folder("fp32") is None
+@needs_bfloat16
+def test_each_precision_of_a_graph_is_kept_apart(engine: Path, folder: Path) -> None:
+    loaded, images = load_engine(engine), pictures(5)
+    for precision in ("int8", "int8-bf16", "int8-bf16"):
+        backend = load_backend("openvino", loaded, precision, 2, folder)
+        found = scores(backend, images)
+    assert len(list(folder.glob("*.blob"))) == 2
+    without = load_backend("openvino", loaded, "int8-bf16", 2)
+    np.testing.assert_array_equal(scores(without, images), found)
+    assert without.name == "openvino-int8-bf16"
+
+
+def test_a_graph_that_computes_otherwise_than_it_was_told_to_is_refused(engine: Path) -> None:
+    import openvino
+
+    compiled = openvino.Core().compile_model(
+        engine / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    assert as_hinted(compiled, "fp32") is compiled
+    with pytest.raises(BackendError, match="computes bf16 in f32 here, wanted bf16"):
+        as_hinted(compiled, "bf16")
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+def test_a_processor_that_does_not_multiply_bfloat16_loads_no_such_backend(engine: Path) -> None:
+    with pytest.raises(BackendError, match="int8-bf16 is for processors that multiply bfloat16"):
+        load_backend("openvino", load_engine(engine), "int8-bf16", 1)
+
+
+def test_the_fp32_graph_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_folder("fp32") is cache_folder("bf16") is None
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder("int8-bf16") == cache_folder("int8")
     assert cache_folder("int8") == Path.home() / ".cache" / "hambatch" / "models"

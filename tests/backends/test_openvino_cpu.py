@@ -15,12 +15,15 @@ from hambatch.engines.loading import find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import EngineError
+from hambatch.system.cpu import multiplies_bfloat16
 from hambatch.types import Batch
 from tests.backends.contract import BackendContract, batch_of, pictures, scores
-from tests.conftest import write_tiny_graph
+from tests.conftest import needs_bfloat16, write_tiny_graph
+
+IN_BFLOAT16 = [pytest.param(p, marks=needs_bfloat16) for p in ("bf16", "int8-bf16")]
 
 
-@pytest.fixture(scope="module", params=["fp32", "int8"])
+@pytest.fixture(scope="module", params=["fp32", "int8", *IN_BFLOAT16])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     loaded = load_backend("openvino", load_engine(find_engine(DEFAULT_ENGINE)), request.param, 2)
     yield loaded
@@ -31,7 +34,15 @@ class TestOpenVino(BackendContract):
     """The contract, on the engine that is shipped."""
 
 
-@pytest.mark.parametrize(("precision", "starts"), [("fp32", 1), ("int8", 6)])
+@pytest.mark.parametrize(
+    ("precision", "starts"),
+    [
+        ("fp32", 1),
+        ("int8", 6),
+        pytest.param("bf16", 2, marks=needs_bfloat16),
+        pytest.param("int8-bf16", 2, marks=needs_bfloat16),
+    ],
+)
 def test_the_number_of_streams_changes_no_bit_in_any_start(precision: str, starts: int) -> None:
     # OpenVINO's own streams of one INT8 graph are wrong in some starts: benchmarks/int8_streams.py
     engine = load_engine(find_engine(DEFAULT_ENGINE))
@@ -86,6 +97,9 @@ def test_a_batch_that_shares_a_request_with_the_next_one_does_not_wait_for_it(
     backend.close()
 
 
+BF16 = ["AVX512_CORE_BF16"]
+"""The best kernels without AMX: with those before them BF16 would be emulated."""
+
 CHECK = """
 import sys
 import numpy as np
@@ -110,7 +124,7 @@ for precision in sys.argv[1:]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernels", ["SSE41", "AVX2", "AVX2_VNNI", "AVX512_CORE", "DEFAULT"])
+@pytest.mark.parametrize("kernels", ["SSE41", "AVX2", "AVX2_VNNI", "AVX512_CORE", *BF16, "DEFAULT"])
 def test_an_image_has_the_same_scores_in_every_place_of_a_request(kernels: str) -> None:
     """Which images share a request depends on failures, resumes and batch sizes.
 
@@ -118,7 +132,9 @@ def test_an_image_has_the_same_scores_in_every_place_of_a_request(kernels: str) 
     """
     limits = {} if kernels == "DEFAULT" else {"ONEDNN_MAX_CPU_ISA": kernels}
     # Without AVX2 no gate passes: INT8 is never chosen there.
-    precisions = ("fp32",) if kernels == "SSE41" else ("fp32", "int8")
+    precisions = ["fp32"] if kernels == "SSE41" else ["fp32", "int8"]
+    if kernels in (*BF16, "DEFAULT") and multiplies_bfloat16():
+        precisions += ["bf16", "int8-bf16"]
     done = subprocess.run(
         [sys.executable, "-c", CHECK, *precisions],
         env={**os.environ, **limits},

@@ -30,6 +30,15 @@ def test_settings_that_come_to_the_same_are_measured_once(tiny_engine: Path) -> 
     assert [(s.batch_size, s.streams) for s in single_streams(found)] == [(4, 1), (2, 1)]
 
 
+@pytest.mark.usefixtures("with_bfloat16")
+def test_a_precision_is_measured_whatever_its_gate_says(tiny_engine: Path) -> None:
+    manifest = load_engine(tiny_engine).manifest
+    (found,) = combinations(BenchEngineOptions(precision=("bf16",), streams=(1,)), manifest)
+    assert found.precision == "bf16"
+    with pytest.raises(EngineError, match="no int8 graph"):
+        combinations(BenchEngineOptions(precision=("int8-bf16",)), manifest)
+
+
 def test_a_precision_that_the_engine_lacks_is_refused(tiny_engine: Path) -> None:
-    with pytest.raises(EngineError, match="no int4 graph"):
+    with pytest.raises(EngineError, match=r"runs .* only, wanted int4"):
         combinations(BenchEngineOptions(precision=("int4",)), load_engine(tiny_engine).manifest)

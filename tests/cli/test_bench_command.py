@@ -69,7 +69,7 @@ def test_a_bad_option_is_a_usage_error(arguments: list[str], says: str) -> None:
         (["pipeline", "--out", "no/such/r.json"], "in no folder that exists"),
         (["pipeline", "--out", "."], "is a folder"),
         (["pipeline", "nowhere"], "does not exist"),
-        (["engine", "--precision", "int4"], "no int4 graph"),
+        (["engine", "--precision", "int4"], "only, wanted int4"),
         (["score", "--engine", "nope"], "hambatch engines list"),
     ],
 )

@@ -8,7 +8,7 @@ from hambatch.cli.summary import show_plan
 from hambatch.engines.manifest import read_manifest
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
-from hambatch.system.cpu import available_cores, int8_kernels
+from hambatch.system.cpu import available_cores, int8_kernels, kernels_of
 from tests.engines.int8_engine import gate_of, put_gate, with_int8
 
 
@@ -30,6 +30,7 @@ def said(engine: Path, capsys: pytest.CaptureFixture[str]):
     return say
 
 
+@pytest.mark.usefixtures("without_bfloat16")
 def test_it_names_the_graph_and_the_threads(engine: Path, said) -> None:
     assert said(streams=3, threads=2, device="cpu").startswith(
         "cpu (as asked), openvino-fp32 (int8 gate not measured on this instruction set), "
@@ -39,6 +40,17 @@ def test_it_names_the_graph_and_the_threads(engine: Path, said) -> None:
     assert said(device="cpu").startswith(
         "cpu (as asked), openvino-int8 (gate passed: 0.9 % of labels change), "
     )
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+def test_it_names_what_multiplies_bfloat16_where_that_is_used(engine: Path, said) -> None:
+    fp32 = said(device="cpu", precision="fp32")
+    put_gate(engine, gate_of(read_manifest(engine), kernels_of("int8-bf16"), precision="int8-bf16"))
+    line = said(device="cpu")
+    assert line.startswith("cpu (as asked), openvino-int8-bf16 (gate passed: 0.9 % of labels ")
+    last = fp32.rpartition("(")[2].partition(")")[0]
+    assert f"({last} avx512_bf16)" in line
+    assert "bf16" not in fp32
 
 
 def test_no_more_cores_are_named_than_there_are(said) -> None:

@@ -194,6 +194,11 @@ GATE, SECOND = "variants.1.gates.0", "sentinels.also.0"
         (f"{GATE}.lesions", 2000, "lesions is 2000"),
         (f"{GATE}.backend", "", "backend is ''"),
         (f"{GATE}.int8_sha256", None, "int8_sha256 is None"),
+        (f"{GATE}.precision", "fp16", r"has \['fp32', 'int8'.*wanted fp32 and fp16"),
+        (f"{GATE}.precision", 16, "precision is 16"),
+        (f"{GATE}.int8_sha256", MISSING, "int8_sha256 is None, wanted it"),
+        (f"{GATE}.balanced_accuracy.int8", MISSING, r"gates\[0\]\.balanced_accuracy has"),
+        (f"{GATE}.balanced_accuracy.cheaper", 0.5, "balanced_accuracy has"),
         (f"{GATE}.surprise", 1, r"unknown fields: variants\[1\]\.gates\[0\]\.surprise"),
         (f"{GATE}.balanced_accuracy.fp32", 62, r"balanced_accuracy\.fp32 is 62"),
         (f"{GATE}.melanoma_sensitivity.interval", [1, -1], r"interval is \[1\.0, -1\.0\], wanted"),
@@ -219,6 +224,39 @@ def test_what_cannot_be_is_refused(folder: Path, place: str, value: object, said
         change(folder, "data", {})
     change(folder, place, value)
     with pytest.raises(EngineError, match=rf"engine\.json cannot be used: .*{said}"):
+        read_manifest(folder)
+
+
+def test_gates_of_every_precision_are_written_and_read_back(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    gates = [gate_of(manifest, "x86_64 avx2", 4, one) for one in ("bf16", "int8", "int8-bf16")]
+    put_gate(folder, *gates)
+    found = read_manifest(folder)
+    assert found.variant("fp32").gates == (gates[0],)
+    assert found.variant("int8").gates == tuple(gates[1:])
+    written = json.loads((folder / "engine.json").read_text())["variants"]
+    (bf16,), (int8, int8_bf16) = (variant["gates"] for variant in written)
+    # An INT8 gate is written as before there were others.
+    assert "precision" not in int8
+    assert (bf16["precision"], int8_bf16["precision"]) == ("bf16", "int8-bf16")
+    assert bf16["balanced_accuracy"].keys() == {"fp32", "bf16", "interval", "change"}
+    assert "int8_sha256" not in bf16
+    assert bf16["limits"]["label_flip_share"] == 0.005
+
+
+def test_bf16_may_change_fewer_labels_than_int8(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    passed = [gate_of(manifest, "x86_64 avx2", flips, "bf16").passed for flips in (5, 6)]
+    assert passed == [True, False]
+    passed = [gate_of(manifest, "x86_64 avx2", flips, "int8-bf16").passed for flips in (20, 21)]
+    assert passed == [True, False]
+
+
+def test_a_gate_at_another_graph_than_its_own_is_refused(folder: Path) -> None:
+    put_gate(folder, gate_of(read_manifest(folder), "x86_64 avx2", 4, "bf16"))
+    whole = json.loads((folder / "engine.json").read_text())
+    change(folder, "variants.1.gates", whole["variants"][0]["gates"])
+    with pytest.raises(EngineError, match="the int8 graph has a gate of bf16"):
         read_manifest(folder)
 
 

@@ -1,4 +1,4 @@
-"""INT8 runs where it was measured and passed; anything else is FP32, refused or forced."""
+"""The fastest precision runs that was measured and passed; others are refused or forced."""
 
 import re
 from dataclasses import replace
@@ -9,11 +9,13 @@ import pytest
 
 from hambatch.engines.manifest import Manifest, Variant, read_manifest
 from hambatch.engines.precision import Choice, choose_precision
-from hambatch.errors import EngineError
-from hambatch.system.cpu import int8_kernels
-from tests.engines.int8_engine import gate_of, with_int8
+from hambatch.errors import BackendError, EngineError
+from hambatch.system.cpu import int8_kernels, kernels_of
+from tests.engines.int8_engine import gate_of, with_gates, with_int8
 
 HERE = int8_kernels()
+
+on_any_processor = pytest.mark.parametrize("processor", ["without_bfloat16", "with_bfloat16"])
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +24,16 @@ def manifest(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Man
 
 
 def gated(manifest: Manifest, where: str = HERE, flips: int = 9, **others: Any) -> Manifest:
-    first, int8 = manifest.variants
-    gate = replace(gate_of(manifest, where, flips), **others)
-    return replace(manifest, variants=(first, replace(int8, gates=(gate,))))
+    return with_gates(manifest, replace(gate_of(manifest, where, flips), **others))
+
+
+def all_gated(manifest: Manifest, **flips: int) -> Manifest:
+    """Give every precision a gate that was measured here."""
+    gates = (
+        gate_of(manifest, kernels_of(one), flips.get(one.replace("-", "_"), 4), one)
+        for one in ("int8-bf16", "bf16", "int8")
+    )
+    return with_gates(manifest, *gates)
 
 
 NO_GATE = ("int8 gate not measured on this instruction set", "not measured here")
@@ -35,11 +44,13 @@ FAILED = (
 )
 
 
+@pytest.mark.usefixtures("without_bfloat16")
 def test_auto_takes_int8_where_its_gate_passed(manifest: Manifest) -> None:
     found = choose_precision(gated(manifest), "openvino", "auto")
     assert found == Choice("auto", "int8", "gate passed: 0.9 % of labels change", "passed")
 
 
+@pytest.mark.usefixtures("without_bfloat16")
 def test_a_gate_measured_with_another_version_says_so(manifest: Manifest) -> None:
     engine = gated(manifest, versions={"openvino": "2026.3"})
     found = choose_precision(engine, "openvino", "auto")
@@ -47,6 +58,7 @@ def test_a_gate_measured_with_another_version_says_so(manifest: Manifest) -> Non
     assert found.why == "gate passed: 0.9 % of labels change, measured with openvino 2026.3"
 
 
+@pytest.mark.usefixtures("without_bfloat16")
 @pytest.mark.parametrize(
     ("where", "others", "result"),
     [
@@ -71,16 +83,85 @@ def test_anything_else_is_fp32_by_itself_and_int8_only_by_force(
     assert forced == Choice("int8", "int8", *result, forced=True)
 
 
+@pytest.mark.usefixtures("with_bfloat16")
+@pytest.mark.parametrize(
+    ("flips", "used", "why"),
+    [
+        ({}, "int8-bf16", "gate passed: 0.4 % of labels change"),
+        ({"int8_bf16": 21}, "bf16", "gate passed: 0.4 % of labels change; int8-bf16 gate failed: "),
+        # BF16 has the narrower limit.
+        ({"int8_bf16": 21, "bf16": 6}, "int8", "gate passed: 0.4 % of labels change; int8-bf16 "),
+        ({"int8_bf16": 21, "bf16": 6, "int8": 21}, "fp32", "int8-bf16 gate failed: 2.1 % of "),
+    ],
+)
+def test_auto_takes_the_fastest_whose_gate_passed_and_says_why_no_faster_one(
+    manifest: Manifest, flips: dict[str, int], used: str, why: str
+) -> None:
+    found = choose_precision(all_gated(manifest, **flips), "openvino", "auto")
+    assert (found.used, found.gate) == (used, "failed" if used == "fp32" else "passed")
+    assert found.why.startswith(why)
+    assert ("bf16 gate failed: 0.6 %" in found.why) == ("bf16" in flips)
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+def test_gates_that_were_not_measured_are_named_together(manifest: Manifest) -> None:
+    found = choose_precision(gated(manifest), "openvino", "auto")
+    assert found.used == "int8"
+    assert found.why == (
+        "gate passed: 0.9 % of labels change; "
+        "int8-bf16 and bf16 gates not measured on this instruction set"
+    )
+    none = choose_precision(manifest, "openvino", "auto")
+    assert none == Choice(
+        "auto",
+        "fp32",
+        "int8-bf16, bf16 and int8 gates not measured on this instruction set",
+        "not measured here",
+    )
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+@pytest.mark.parametrize("precision", ["bf16", "int8-bf16"])
+def test_a_gate_is_for_one_precision_alone(manifest: Manifest, precision: str) -> None:
+    assert choose_precision(all_gated(manifest), "openvino", precision).gate == "passed"
+    # INT8's gate, and even one that is said to be of these kernels, allows no BF16.
+    engine = with_gates(
+        manifest, gate_of(manifest, HERE), gate_of(manifest, kernels_of("int8-bf16"))
+    )
+    said = rf"{precision} gate not measured.*; wanted a gate that passed on {kernels_of(precision)}"
+    with pytest.raises(EngineError, match=said):
+        choose_precision(engine, "openvino", precision)
+    forced = choose_precision(engine, "openvino", precision, force=True)
+    assert (forced.used, forced.gate, forced.forced) == (precision, "not measured here", True)
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+@pytest.mark.parametrize(("precision", "instead"), [("bf16", "fp32"), ("int8-bf16", "int8")])
+def test_nothing_is_emulated_where_the_processor_does_not_multiply_bfloat16(
+    manifest: Manifest, precision: str, instead: str
+) -> None:
+    engine = all_gated(manifest)
+    assert choose_precision(engine, "openvino", "auto").used == "int8"
+    said = rf"found {int8_kernels().split()[0]}.*, wanted avx512_bf16 or amx_bf16\.\nNext: "
+    with pytest.raises(BackendError, match=f"{said}--precision {instead}$"):
+        choose_precision(engine, "openvino", precision, force=True)
+
+
 def test_force_that_was_not_needed_is_not_recorded(manifest: Manifest) -> None:
     found = choose_precision(gated(manifest), "openvino", "int8", force=True)
     assert (found.used, found.forced) == ("int8", False)
 
 
-def test_fp32_needs_no_gate(manifest: Manifest) -> None:
-    found = choose_precision(gated(manifest), "openvino", "fp32")
+@on_any_processor
+def test_fp32_needs_no_gate(
+    manifest: Manifest, processor: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(processor)
+    found = choose_precision(all_gated(manifest), "openvino", "fp32")
     assert found == Choice("fp32", "fp32", "--precision fp32")
 
 
+@pytest.mark.usefixtures("without_bfloat16")
 def test_an_engine_without_an_int8_graph_runs_fp32(tiny_engine: Path) -> None:
     manifest = read_manifest(tiny_engine)
     found = choose_precision(manifest, "openvino", "auto")
@@ -89,10 +170,32 @@ def test_an_engine_without_an_int8_graph_runs_fp32(tiny_engine: Path) -> None:
         choose_precision(manifest, "openvino", "int8", force=True)
 
 
-def test_keras_runs_fp32_only(manifest: Manifest) -> None:
+@pytest.mark.usefixtures("with_bfloat16")
+def test_an_engine_without_an_int8_graph_may_run_bf16(tiny_engine: Path) -> None:
+    manifest = read_manifest(tiny_engine)
+    found = choose_precision(manifest, "openvino", "auto")
+    assert (found.used, found.gate) == ("fp32", "not measured here")
+    assert choose_precision(manifest, "openvino", "bf16", force=True).used == "bf16"
+    with pytest.raises(EngineError, match="no int8 graph; it has: fp32"):
+        choose_precision(manifest, "openvino", "int8-bf16", force=True)
+
+
+@on_any_processor
+def test_keras_runs_fp32_only(
+    manifest: Manifest, processor: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(processor)
     assert choose_precision(gated(manifest), "keras", "auto").used == "fp32"
-    with pytest.raises(EngineError, match="--backend openvino"):
-        choose_precision(gated(manifest), "keras", "int8", force=True)
+    for precision in ("int8", "bf16"):
+        with pytest.raises(EngineError, match=rf"runs fp32 only, wanted {precision}\.\n.*openvino"):
+            choose_precision(gated(manifest), "keras", precision, force=True)
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+def test_a_gpu_runs_no_bf16(manifest: Manifest) -> None:
+    assert choose_precision(all_gated(manifest), "tensorrt", "auto").used == "fp32"
+    with pytest.raises(EngineError, match=r"runs fp32, fp16 and int8 only, wanted int8-bf16"):
+        choose_precision(all_gated(manifest), "tensorrt", "int8-bf16")
 
 
 def test_a_graph_of_another_name_is_no_int8_graph(manifest: Manifest) -> None:

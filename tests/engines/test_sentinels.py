@@ -11,6 +11,7 @@ from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.engines.sentinels import MeasuredOn, Recorded, Sentinel, Sentinels
 from hambatch.engines.synthetic import SENTINELS, write_sentinel_images
 
+ONE = (0.3, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1)
 INT8 = Recorded(
     "int8",
     MeasuredOn("openvino-int8", "dali-cpu", "x"),
@@ -33,7 +34,20 @@ def test_each_precision_has_a_record_of_its_own() -> None:
         measured_on=INT8.measured_on,
         tolerance_elsewhere=0.05,
     )
-    assert SPEC.of("bf16") is None
+    bf16 = Recorded("bf16", replace(INT8.measured_on, backend="openvino-bf16"), 0.1, (ONE,))
+    both = replace(SPEC, also=(INT8, bf16)).of("bf16")
+    assert both is not None
+    assert (both.measured_on, both.pictures[0].probabilities) == (bf16.measured_on, ONE)
+
+
+def test_a_precision_without_a_record_gives_what_its_graph_gives_within_a_wider_tolerance() -> None:
+    int8 = SPEC.of("int8")
+    assert int8 is not None
+    assert SPEC.of("bf16") == replace(SPEC, tolerance_elsewhere=0.1)
+    assert SPEC.of("int8-bf16") == replace(int8, tolerance_elsewhere=0.1)
+    # Never what another graph gives.
+    assert replace(SPEC, also=()).of("int8-bf16") is None
+    assert replace(SPEC, also=()).elsewhere("int8-bf16") == 0.1
 
 
 def test_fp16_gives_what_fp32_gives_within_a_wider_tolerance() -> None:

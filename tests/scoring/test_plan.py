@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from hambatch.checks.options import VerifyOptions
 from hambatch.checks.verify.verify import verify
 from hambatch.cli import hambatch
+from hambatch.engines.loading import write_manifest
 from hambatch.engines.manifest import read_manifest
-from hambatch.errors import BackendError, EngineError, InputError
+from hambatch.engines.precision import cheaper_here
+from hambatch.errors import BackendError, EngineError, InputError, SentinelError
 from hambatch.scoring import plan as planning
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import numbers_in, place, plan_run
@@ -23,10 +25,11 @@ from hambatch.scoring.sentinels.recording import record_sentinels
 from hambatch.sinks.formats import read_rows
 from hambatch.sinks.publish import record_path
 from hambatch.sources.source import folder_of_images
-from hambatch.system.cpu import available_cores, int8_kernels
+from hambatch.system.cpu import available_cores, int8_kernels, kernels_of
 from hambatch.system.gpus import Gpu, Probe
 from tests.backends.tensorrt.host_gpus import host_gpus
-from tests.engines.int8_engine import gate_of, put_gate, with_int8
+from tests.conftest import claim_bfloat16, needs_bfloat16
+from tests.engines.int8_engine import answer_one_class, gate_of, put_gate, with_int8
 
 __all__ = ["host_gpus"]
 
@@ -180,7 +183,7 @@ def test_the_cpu_takes_over_only_where_a_gpu_is_gone_that_auto_had_chosen(
     assert plan.takes_over
     assert (plan.choice.wanted, plan.choice.used) == ("fp16", "fp32")
     # The CPU has no FP16 of its own to begin with.
-    with pytest.raises(EngineError, match="fp32 and int8 only"):
+    with pytest.raises(EngineError, match="fp32, bf16, int8 and int8-bf16 only"):
         plan_run(tiny_engine, options)
     with pytest.raises(BackendError, match="no NVIDIA driver"):
         plan_run(tiny_engine, replace(options, device="0"), began_on_gpu=True)
@@ -223,6 +226,8 @@ def backends(out: Path) -> set[str]:
 def test_auto_scores_with_int8_and_says_so(made: Path, int8_table: Path) -> None:
     record = read_record(record_path(int8_table))
     assert backends(int8_table) == {"openvino-int8"}
+    # A processor that has faster ones adds that their gates were not measured.
+    record["precision"]["why"] = record["precision"]["why"].partition(";")[0]
     assert record["precision"] == {
         "wanted": "auto",
         "used": "int8",
@@ -244,6 +249,45 @@ def test_sentinels_are_compared_with_the_record_in_the_same_precision(
         found = read_record(record_path(out))["sentinels"]
         assert (found["reference"], found["tolerance_at_start"]) == ("engine", 1e-4)
         assert found["deviation_at_start"] == 0
+
+
+@needs_bfloat16
+def test_auto_scores_with_int8_bf16_and_the_table_is_verified_with_it_and_without(
+    made: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, out = Path(shutil.copytree(made, tmp_path / "tiny")), tmp_path / "p.csv"
+    manifest, gate = read_manifest(engine), kernels_of("int8-bf16")
+    put_gate(engine, gate_of(manifest, gate, precision="int8-bf16"))
+    run(images, out, engine)
+    record = read_record(record_path(out))
+    assert backends(out) == {"openvino-int8-bf16"}
+    assert record["fingerprint"]["backend"]["precision"] == "int8-bf16"
+    assert (record["engine"]["graph"], record["precision"]["gate"]) == ("model.int8.onnx", "passed")
+    found = record["sentinels"]
+    assert (found["tolerance_at_start"], found["deviation_at_start"]) == (1e-4, 0)
+    verdict = verify(out, [images], "csv", VerifyOptions(sample=5))
+    assert verdict.differences == []
+    assert "to the last digit" in verdict.proven
+    # INT8 alone scores it again where the processor does not multiply bfloat16.
+    claim_bfloat16(monkeypatch, set())
+    verdict = verify(out, [images], "csv", VerifyOptions(sample=5))
+    assert verdict.differences == []
+    assert "within" in verdict.proven
+
+
+def test_a_graph_that_answers_one_class_for_all_images_stops_the_run(
+    made: Path, images: Path, tmp_path: Path
+) -> None:
+    """Some forms of compiled graphs do: their rows would look like rows."""
+    engine, out = Path(shutil.copytree(made, tmp_path / "tiny")), tmp_path / "p.csv"
+    answer_one_class(engine / "model.int8.onnx")
+    manifest = read_manifest(engine)
+    # Without a record of its own, a precision has to say what that of its graph says.
+    int8 = tuple(one for one in manifest.sentinels.also if one.precision == "int8")
+    write_manifest(engine, replace(manifest, sentinels=replace(manifest.sentinels, also=int8)))
+    with pytest.raises(SentinelError, match=r"sentinel_\d\.jpg had wrong scores in batch 1"):
+        run(images, out, engine, precision=cheaper_here(manifest)[0], force=True)
+    assert not out.exists()
 
 
 def test_int8_that_was_forced_is_in_every_record_and_verified_as_it_is(

@@ -10,6 +10,7 @@ from hambatch.system.cpu import (
     available_cores,
     instruction_set,
     int8_kernels,
+    kernels_of,
     multiplies_bfloat16,
     share_cores,
 )
@@ -49,6 +50,18 @@ def test_int8_is_known_by_the_extension_whose_kernels_it_takes(tmp_path: Path) -
     path.write_text("flags : fpu avx2 sse4_2\n")
     assert int8_kernels(path) == f"{platform.machine()} avx2"
     assert int8_kernels(tmp_path / "none") == platform.machine()
+
+
+def test_every_kind_of_number_of_a_precision_has_its_kernels(tmp_path: Path) -> None:
+    path, machine = tmp_path / "cpuinfo", platform.machine()
+    path.write_text("flags : fpu avx2 avx512f avx512_vnni avx512_bf16\n")
+    assert kernels_of("int8-bf16", path) == f"{machine} avx512_vnni avx512_bf16"
+    assert kernels_of("bf16", path) == f"{machine} avx512_bf16"
+    assert kernels_of("fp32", path) == machine
+    path.write_text("flags : fpu avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16\n")
+    assert kernels_of("int8-bf16", path) == f"{machine} amx_int8 amx_bf16"
+    path.write_text("flags : fpu avx2\n")
+    assert kernels_of("bf16", path) == machine
 
 
 def test_both_stages_may_use_every_core_unless_options_say_otherwise() -> None:

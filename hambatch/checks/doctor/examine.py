@@ -27,7 +27,15 @@ from hambatch.checks.doctor.findings import (
     examine_gpus,
     examine_packages,
 )
-from hambatch.system.cpu import available_cores, instruction_set, int8_kernels, named_cores
+from hambatch.engines.backend_names import BF16, INT8_BF16
+from hambatch.system.cpu import (
+    available_cores,
+    instruction_set,
+    int8_kernels,
+    kernels_of,
+    multiplies_bfloat16,
+    named_cores,
+)
 
 AT_ONCE = 2
 """Processes; TensorFlow takes about as long as all others together."""
@@ -85,6 +93,7 @@ def machine() -> dict[str, Any]:
         "cores": available_cores(),
         "instruction_set": instruction_set(),
         "int8_kernels": int8_kernels(),
+        "bf16_kernels": kernels_of(BF16) if multiplies_bfloat16() else "",
     }
 
 
@@ -175,10 +184,10 @@ def _decoding(dali: Finding) -> str:
 
 def as_text(found: Examination) -> str:
     """One entry a part, with what to type where something is wrong; then what works."""
-    here = machine()
+    here, kernels = machine(), kernels_of(INT8_BF16)
     head = (
         f"hambatch {here['hambatch']}, Python {here['python']}, {here['system']}, "
-        f"{named_cores()} ({here['int8_kernels'].split()[-1]})"
+        f"{named_cores()} ({kernels.partition(' ')[2] or kernels})"
     )
     return "\n".join([head, *_parts(found.findings), *_abilities(found.abilities)])
 

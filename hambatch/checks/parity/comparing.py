@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from hambatch.checks.parity.paths import KERAS, ScoringPath
 from hambatch.engines.measurements import LIMITS
-from hambatch.engines.precision import INT8
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import InputError
@@ -139,13 +138,13 @@ class Tolerance:
 def tolerance_of(path: ScoringPath, sentinels: Sentinels, images: int) -> Tolerance:
     """Give the tolerance of a path against FP32 by OpenVINO.
 
-    Labels are judged in INT8 only. In the other precisions a label may change where two
-    probabilities are nearer to each other than the tolerance: a near tie, and no fault.
+    Labels are judged in the precisions that have a gate. In the others a label may change where
+    two probabilities are nearer to each other than the tolerance: a near tie, and no fault.
     """
-    if path.precision == INT8:
-        share = LIMITS.label_flip_share
+    if path.precision in LIMITS:
+        share = LIMITS[path.precision].label_flip_share
         source = (
-            f"the gate of int8: {100 * share:g} % of labels, "
+            f"the gate of {path.precision}: {100 * share:g} % of labels, "
             f"judged from {images} images with {100 * CONFIDENCE:g} % confidence"
         )
         return Tolerance(source, label_flips=most_flips(images, share))

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from hambatch.backends.keras_network import WEIGHTS_NAME
 from hambatch.backends.tensorrt.requests import REQUEST_SIZE
 from hambatch.checks.options import ParityOptions
+from hambatch.engines.backend_names import AUTO, FP32, OF_BACKEND, USED, graph_precision
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import AUTO, FP32, INT8, USED, graph_precision
+from hambatch.engines.precision import refuse_without_bfloat16
 from hambatch.errors import BackendError, HambatchError
 from hambatch.pipelines.decode import has_dali
 from hambatch.scoring.options import ScoreOptions
@@ -68,10 +69,13 @@ def other_paths(engine: Engine, options: ParityOptions) -> list[ScoringPath]:
     """
     placement = place(options.device, AUTO)
     wanted = USED if options.precision == AUTO else (options.precision,)
-    int8 = replace(_on_cpu(engine, ON_CPU, INT8), why_not=_lacking(engine, INT8))
-    paths = [int8] if INT8 in wanted else []
+    paths = [_cheaper(engine, one) for one in OF_BACKEND[ON_CPU] if one in wanted and one != FP32]
     paths += [_keras(engine)] if FP32 in wanted else []
-    on_gpu = [_on_gpu(engine, options.device, placement, precision) for precision in wanted]
+    on_gpu = [
+        _on_gpu(engine, options.device, placement, precision)
+        for precision in OF_BACKEND[ON_GPU]
+        if precision in wanted
+    ]
     if placement.gpus and options.device != AUTO:
         _refuse_none(on_gpu, f"on {placement.named}")
     if options.precision not in (AUTO, FP32):
@@ -89,6 +93,17 @@ def _on_cpu(engine: Engine, backend: str, precision: str) -> ScoringPath:
     )
     decoder = "dali-cpu" if has_dali() else "pillow"
     return ScoringPath(f"{decoder}+{backend}-{precision}", backend, precision, CPU, options)
+
+
+def _cheaper(engine: Engine, precision: str) -> ScoringPath:
+    path = _on_cpu(engine, ON_CPU, precision)
+    if lacking := _lacking(engine, graph_precision(precision)):
+        return replace(path, why_not=lacking)
+    try:
+        refuse_without_bfloat16(precision)
+    except BackendError as error:
+        return replace(path, why_not=str(error).partition("\n")[0])
+    return path
 
 
 def _keras(engine: Engine) -> ScoringPath:

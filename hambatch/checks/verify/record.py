@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from hambatch.checks.verify.table import Difference
+from hambatch.engines.backend_names import graph_precision
 from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import Sha256
-from hambatch.engines.precision import graph_precision
 from hambatch.pipelines.options import RULES
 from hambatch.scoring.journal.begun import DeviceHistory
 from hambatch.scoring.journal.fingerprint import PIPELINE, rules_of_decoding
@@ -143,8 +143,8 @@ class _Update:
 
 @dataclass(frozen=True)
 class _Precision:
-    wanted: Literal["auto", "fp32", "fp16", "int8"]
-    used: Literal["fp32", "fp16", "int8"]
+    wanted: Literal["auto", "fp32", "fp16", "bf16", "int8", "int8-bf16"]
+    used: Literal["fp32", "fp16", "bf16", "int8", "int8-bf16"]
     why: str
     gate: Literal["passed", "failed", "not measured here", "not needed"]
     forced: bool

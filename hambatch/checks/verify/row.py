@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hambatch.checks.verify.table import Difference
+from hambatch.engines.backend_names import cpu_precision
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import Manifest
-from hambatch.engines.precision import cpu_precision
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.pipelines.header import NO_IMAGE
 from hambatch.scoring.journal.fingerprint import rules_of_decoding

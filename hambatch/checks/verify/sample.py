@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hambatch.checks.verify.table import Difference
-from hambatch.engines.sentinels import precision_of
+from hambatch.engines.backend_names import parse_backend
 from hambatch.pipelines.header import NO_IMAGE
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import CPU, ON_CPU, ON_GPU
@@ -89,14 +89,14 @@ def _by_device(
     if others := [row for row in sample if row not in handed_over]:
         yield options, others
     if handed_over:
-        precision = precision_of(handed_over[0].backend)
+        precision = parse_backend(handed_over[0].backend).precision
         on_cpu = replace(options, device=CPU, backend=ON_CPU, precision=precision, force=True)
         yield on_cpu, handed_over
 
 
 def _differ_in_request_size(row: Row, now: Row) -> bool:
     """Tell whether only the size of requests differs: ``tensorrt-fp32-b32``, ``tensorrt-fp32``."""
-    then, here = (each.backend.split("-") for each in (row, now))
+    then, here = (parse_backend(each.backend) for each in (row, now))
     return then[:2] == here[:2] and then != here
 
 

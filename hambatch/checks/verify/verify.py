@@ -14,8 +14,8 @@ from hambatch.checks.verify.row import rules_of
 from hambatch.checks.verify.sample import Tolerance, chosen_seed, draw, score_again
 from hambatch.checks.verify.sealing import SealCheck, check_seal
 from hambatch.checks.verify.table import Difference, read_table
+from hambatch.engines.backend_names import graph_precision
 from hambatch.engines.loading import Engine, find_engine, installed_engines, load_engine
-from hambatch.engines.precision import graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of, widened
 from hambatch.errors import BackendError, InputError, MissingDependency
 from hambatch.scoring.journal.fingerprint import (

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hambatch.engines.backend_names import graph_precision
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import graph_precision
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError
 from hambatch.pipelines.options import RULES

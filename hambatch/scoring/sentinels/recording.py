@@ -9,6 +9,7 @@ import numpy as np
 from hambatch.backends import runtime_of
 from hambatch.engines.loading import Engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest
+from hambatch.engines.precision import cheaper_here
 from hambatch.engines.probabilities import softmax
 from hambatch.engines.sentinels import ELSEWHERE, MeasuredOn, Recorded, Sentinel, Sentinels
 from hambatch.engines.synthetic import write_sentinel_images
@@ -28,14 +29,14 @@ Known = tuple[tuple[float, ...], str]
 def record_sentinels(folder: Path, *, same_fp32: bool = False) -> Manifest:
     """Score the sentinels by the path of every other image, and write the answers down.
 
-    Every graph of the engine answers, the FP32 one first. The sentinels are added to the
-    folder if they are not there; every other file stays.
+    Every graph of the engine answers in every precision that this processor computes, FP32 first.
+    The sentinels are added to the folder if they are not there; every other file stays.
 
     Parameters
     ----------
     same_fp32
         Whether the FP32 graph is the one of the record: a machine whose answers are far from
-        that record writes no new one.
+        that record writes no new one, and what is recorded of precisions that it lacks stays.
 
     Raises EngineError if a file of the folder is not the one that ``engine.json`` names, or a
     sentinel cannot be scored.
@@ -45,14 +46,18 @@ def record_sentinels(folder: Path, *, same_fp32: bool = False) -> Manifest:
     first = _recorded(engine, names, "fp32")
     if same_fp32:
         _refuse_far_off(engine.manifest.sentinels, names, first)
-    others = (v.precision for v in engine.manifest.variants if v.precision != "fp32")
+    others = cheaper_here(engine.manifest)
+    kept = engine.manifest.sentinels.also if same_fp32 else ()
     pairs = zip(names, first.probabilities, strict=True)
     spec = replace(
         engine.manifest.sentinels,
         pictures=tuple(Sentinel(name, known) for name, known in pairs),
         tolerance_elsewhere=first.tolerance_elsewhere,
         measured_on=first.measured_on,
-        also=tuple(_recorded(engine, names, precision) for precision in others),
+        also=(
+            *(_recorded(engine, names, precision) for precision in others),
+            *(record for record in kept if record.precision not in others),
+        ),
     )
     return write_manifest(folder, replace(engine.manifest, sentinels=spec))
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.backends import runtime_of
-from hambatch.engines.sentinels import LOGIT_TOLERANCE, MeasuredOn, Sentinels, precision_of
+from hambatch.engines.backend_names import parse_backend
+from hambatch.engines.sentinels import LOGIT_TOLERANCE, MeasuredOn, Sentinels
 from hambatch.system.cpu import instruction_set
 
 Numbers = NDArray[np.float64]
@@ -40,7 +41,7 @@ class Reference:
     """
 
     def __init__(self, spec: Sentinels, backend: str) -> None:
-        known = spec.of(precision_of(backend)) if backend else spec
+        known = spec.of(parse_backend(backend).precision) if backend else spec
         self._spec, self._backend = known or spec, backend
         self._recorded = [np.array(p.probabilities) for p in known.pictures] if known else []
         self._own: dict[int, tuple[Numbers, Numbers]] = {}

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from hambatch.backends.keras_network import SUFFIX, Architecture, load_network, preprocess
 from hambatch.backends.openvino_graph import BATCH_SIZE, openvino_probabilities
+from hambatch.engines.backend_names import FP32
 from hambatch.engines.loading import find_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, Preprocessing, Variant, read_manifest
-from hambatch.engines.precision import FP32
+from hambatch.engines.measurements import Gate
 from hambatch.engines.probabilities import compare, softmax
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import EngineError, InputError
@@ -45,7 +46,7 @@ class Reexported(NamedTuple):
 def reexport(weights_or_engine: str, images: Path) -> Reexported:
     """Export ``model.onnx`` again; of ``engine.json`` only its hash, parity and sentinels change.
 
-    If it is another graph now, the INT8 graph made from the old one goes, with its gates.
+    If it is another graph now, the INT8 graph made from the old one goes, with the gates of both.
     A run that dies between the two files leaves an engine that loading refuses
     and that the same command repairs. Raises EngineError if the weights are missing, a file is not
     the one that ``engine.json`` names, or the graph is too far from Keras.
@@ -75,6 +76,8 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
     others = tuple(v for v in manifest.variants if v.precision != variant.precision)
     before = manifest.files.get(GRAPH_NAME)
     is_new = before is None or before.sha256 != sha256_of_file(folder / GRAPH_NAME)
+    if not is_new:
+        variant = replace(variant, gates=_gates_of(manifest))
     removed = others if is_new else ()
     for other in removed:
         (folder / other.file).unlink(missing_ok=True)
@@ -84,6 +87,11 @@ def reexport(weights_or_engine: str, images: Path) -> Reexported:
     write_manifest(folder, unproven)
     record_sentinels(folder)
     return Reexported(folder, renew_card(folder), removed)
+
+
+def _gates_of(manifest: Manifest) -> tuple[Gate, ...]:
+    """Give the gates of the FP32 graph, which hold for as long as it is the same."""
+    return next((v.gates for v in manifest.variants if v.precision == FP32), ())
 
 
 def refuse_altered(folder: Path, manifest: Manifest, but: str) -> None:

@@ -80,7 +80,7 @@ def probe() -> Any:
 def kept_plan_for(engine: Any, precision: str, max_batch: int, ordinal: int) -> Any:
     """Give a plan for each precision that the engine has a graph for."""
     from hambatch.backends.tensorrt.plans.cache import KeptPlan
-    from hambatch.engines.precision import graph_precision
+    from hambatch.engines.backend_names import graph_precision
     from hambatch.errors import BackendError
     from tests.backends.tensorrt.plans.made_plans import record
 
@@ -105,7 +105,7 @@ def load(
     """Make the backend that ``tensorrt`` would be on that GPU."""
     from hambatch.backends.tensorrt.plans.build import kept_plan_for as kept
     from hambatch.backends.tensorrt.requests import TensorRtBackend
-    from hambatch.engines.precision import graph_precision
+    from hambatch.engines.backend_names import graph_precision
     from tests.backends.tensorrt.host_engine import HostEngine, form_of
 
     kept(engine, precision, request_size, ordinal)

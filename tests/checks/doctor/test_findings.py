@@ -145,7 +145,8 @@ def test_int8_runs_where_its_gate_passed(tiny_engine: Path, tmp_path: Path) -> N
     folder = with_int8(tiny_engine, tmp_path / "tiny")
     put_gate(folder, gate_of(read_manifest(folder), int8_kernels()))
     about = examine_engine(str(folder)).about
-    assert about == "loads; runs as openvino-int8 here (gate passed: 0.9 % of labels change)"
+    said = "loads; runs as openvino-int8 here (gate passed: 0.9 % of labels change"
+    assert about.startswith(said)
 
 
 @pytest.mark.parametrize("harm", ["altered", "removed"])

@@ -67,6 +67,16 @@ def test_a_row_that_fails_has_changed() -> None:
 SPEC = Sentinels()
 
 
+def test_bf16_is_judged_by_the_limit_of_its_own_gate(tiny_engine: Path) -> None:
+    bf16, int8_bf16 = (
+        tolerance_of(path(tiny_engine, "openvino", precision), SPEC, 1000)
+        for precision in ("bf16", "int8-bf16")
+    )
+    assert (bf16.max_difference, bf16.label_flips) == (None, 11)
+    assert int8_bf16.label_flips == 31
+    assert bf16.source.startswith("the gate of bf16: 0.5 % of labels")
+
+
 def test_int8_is_judged_by_its_labels_alone(tiny_engine: Path) -> None:
     tolerance = tolerance_of(path(tiny_engine, "openvino", "int8"), SPEC, 64)
     assert (tolerance.max_difference, tolerance.label_flips) == (None, 4)

@@ -16,6 +16,7 @@ from tests.backends.tensorrt.host_gpus import host_gpus
 
 __all__ = ["host_gpus"]
 
+ON_CPU = [f"dali-cpu+openvino-{precision}" for precision in ("bf16", "int8", "int8-bf16")]
 ON_GPU = [f"dali-gpu+tensorrt-{precision}" for precision in ("fp32", "fp16", "int8")]
 
 
@@ -39,7 +40,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_gpu")
 def test_without_a_gpu_each_of_its_paths_says_what_the_driver_says(engine: Engine) -> None:
     paths = by_name(engine)
-    assert list(paths) == ["dali-cpu+openvino-int8", "dali-cpu+keras-fp32", *ON_GPU]
+    assert list(paths) == [*ON_CPU, "dali-cpu+keras-fp32", *ON_GPU]
     for name in ON_GPU:
         assert "no NVIDIA driver is installed" in paths[name].why_not
 
@@ -52,7 +53,8 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_an_error(engine: Engine) -> No
 
 def test_an_engine_without_int8_or_keras_weights_says_so(engine: Engine) -> None:
     paths = by_name(engine, device="cpu")
-    assert paths["dali-cpu+openvino-int8"].why_not == "the engine has no int8 graph"
+    for name in ("dali-cpu+openvino-int8", "dali-cpu+openvino-int8-bf16"):
+        assert paths[name].why_not == "the engine has no int8 graph"
     keras = paths["dali-cpu+keras-fp32"]
     assert "no model.weights.h5" in keras.why_not
     assert keras.next.startswith("hambatch train")
@@ -71,6 +73,21 @@ def test_keras_is_taken_where_weights_head_and_packages_are_there(
     assert by_name(Engine(folder, recipe, ""), device="cpu")["dali-cpu+keras-fp32"].taken
     untold = by_name(Engine(folder, named, ""), device="cpu")["dali-cpu+keras-fp32"]
     assert "what head" in untold.why_not
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+def test_bf16_is_not_emulated(engine: Engine) -> None:
+    path = by_name(engine, device="cpu")["dali-cpu+openvino-bf16"]
+    assert path.why_not.startswith("bf16 is for processors that multiply bfloat16: found ")
+    with pytest.raises(BackendError, match="nothing can be scored in bf16"):
+        other_paths(engine, ParityOptions(precision="bf16", device="cpu"))
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+def test_bf16_is_taken_where_the_processor_multiplies_it(engine: Engine) -> None:
+    (path,) = other_paths(engine, ParityOptions(precision="bf16", device="cpu"))
+    assert path.taken
+    assert (path.options.precision, path.options.force) == ("bf16", True)
 
 
 @pytest.mark.usefixtures("host_gpus")

@@ -12,11 +12,13 @@ import pytest
 from hambatch.checks.engines import verify_engine
 from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import read_manifest
-from hambatch.engines.sentinels import Sentinels
+from hambatch.engines.precision import cheaper_here
+from hambatch.engines.sentinels import MeasuredOn, Sentinels
 from hambatch.errors import EngineError, SentinelError
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.rows import predict_files
 from hambatch.scoring.sentinels.recording import record_sentinels, score_sentinels
+from tests.conftest import claim_bfloat16
 from tests.engine_json import rewrite
 from tests.engines.int8_engine import with_int8
 
@@ -97,21 +99,38 @@ def both(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_graph_of_an_engine_is_recorded(both: Path, engine: Path) -> None:
     spec = read_manifest(both).sentinels
     assert spec.pictures == read_manifest(engine).sentinels.pictures
-    (int8,) = spec.also
-    assert (int8.precision, int8.measured_on.backend) == ("int8", "openvino-int8")
-    options = ScoreOptions(engine=str(both), precision="int8", force=True)
-    rows = predict_files(both, [picture.file for picture in spec.pictures], options)
-    for row, known in zip(rows, int8.probabilities, strict=True):
-        assert row.probabilities == pytest.approx(known, abs=1e-6)
-    assert verify_engine(both).count("4 sentinels are within 0e+00") == 2
+    precisions = cheaper_here(read_manifest(both))
+    assert tuple(one.precision for one in spec.also) == precisions
+    assert {one.measured_on.backend for one in spec.also} == {f"openvino-{p}" for p in precisions}
+    for record in spec.also[:1]:
+        options = ScoreOptions.on_cpu(engine=str(both), precision=record.precision, force=True)
+        rows = predict_files(both, [picture.file for picture in spec.pictures], options)
+        for row, known in zip(rows, record.probabilities, strict=True):
+            assert row.probabilities == pytest.approx(known, abs=1e-6)
+    said = verify_engine(both)
+    for precision in ("fp32", *precisions):
+        assert f"{precision}: 4 sentinels are within 0e+00" in said
+
+
+def test_what_another_processor_recorded_stays_where_the_graphs_are_the_same(
+    both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "tiny"))
+    spec = read_manifest(copy).sentinels
+    (int8,) = (one for one in spec.also if one.precision == "int8")
+    bf16 = replace(int8, precision="bf16", measured_on=MeasuredOn("openvino-bf16", "dali-cpu", "x"))
+    write_manifest(copy, replace(read_manifest(copy), sentinels=replace(spec, also=(int8, bf16))))
+    claim_bfloat16(monkeypatch, set())
+    now, kept = record_sentinels(copy, same_fp32=True).sentinels.also
+    assert (now.probabilities, kept) == (int8.probabilities, bf16)
 
 
 def test_an_int8_graph_that_answers_otherwise_is_found(both: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "tiny"))
     spec = read_manifest(copy).sentinels
     # Of the classes: all pictures may be of one class, as INT8 saturates on some machines.
-    rows = tuple(row[::-1] for row in spec.also[0].probabilities)
-    turned = replace(spec.also[0], probabilities=rows)
+    int8 = next(one for one in spec.also if one.precision == "int8")
+    turned = replace(int8, probabilities=tuple(row[::-1] for row in int8.probabilities))
     write_manifest(copy, replace(read_manifest(copy), sentinels=replace(spec, also=(turned,))))
     score_sentinels(load_engine(copy))
     with pytest.raises(SentinelError, match=r"sentinel_\d\.jpg had wrong scores in batch 1"):
@@ -127,7 +146,7 @@ def test_int8_may_differ_more_on_another_machine_and_no_more_here(both: Path) ->
 def test_another_version_of_the_runtime_may_differ_more_too(both: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "tiny"))
     manifest = read_manifest(copy)
-    (int8,) = manifest.sentinels.also
+    int8 = next(one for one in manifest.sentinels.also if one.precision == "int8")
     assert int8.measured_on.runtime == f"openvino {version('openvino')}, unsigned activations"
     older = replace(int8.measured_on, runtime="openvino 2026.3, unsigned activations")
     also = (replace(int8, measured_on=older),)

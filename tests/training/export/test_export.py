@@ -30,6 +30,7 @@ from hambatch.training.export.export import (
 )
 from hambatch.training.export.keras_to_onnx import to_onnx
 from hambatch.training.export.onnx_graph import store_weights_as_fp16
+from tests.engines.int8_engine import gate_of, put_gate
 from tests.training.export.conftest import HIDDEN_UNITS
 from tests.training.export.keras_networks import small_base, varied
 
@@ -170,6 +171,7 @@ def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays
     engine: Path, folder: Path, bases_built: list[tuple[int, str]]
 ) -> None:
     with_int8(engine)
+    put_gate(engine, gate_of(read_manifest(engine), "x86_64 avx512_bf16", 4, "bf16"))
     before = json.loads((engine / "engine.json").read_text())
     original = (engine / "model.onnx").read_bytes()
     (engine / "model.onnx").write_bytes(b"damaged")
@@ -180,8 +182,10 @@ def test_the_same_weights_give_the_same_bytes_and_the_rest_of_the_manifest_stays
     assert [v.precision for v in read_manifest(engine).variants] == ["fp32", "int8"]
     assert (engine / "model.onnx").read_bytes() == original
     after = json.loads((engine / "engine.json").read_text())
-    assert after.pop("variants")[0]["parity"]["fp16_stored"]["label_flips"] == 0
-    before.pop("variants")
+    fp32 = after.pop("variants")[0]
+    assert fp32["parity"]["fp16_stored"]["label_flips"] == 0
+    # It is of the graph, which is the same.
+    assert fp32["gates"] == before.pop("variants")[0]["gates"] != []
     names = [sentinel["file"] for sentinel in after.pop("sentinels")["pictures"]]
     assert len(names) == 4
     for name in names:
@@ -213,6 +217,7 @@ def test_the_int8_graph_of_other_weights_does_not_stay(
     engine: Path, folder: Path, bases_built: list[tuple[int, str]]
 ) -> None:
     with_int8(engine)
+    put_gate(engine, gate_of(read_manifest(engine), "x86_64 avx512_bf16", 4, "bf16"))
     right = (engine / "model.onnx").read_bytes()
     # As if the weights had been others when both graphs were made.
     (engine / "model.onnx").write_bytes(right + b" ")
@@ -221,7 +226,8 @@ def test_the_int8_graph_of_other_weights_does_not_stay(
     assert bases_built == [(224, "1x1")]
     assert "the int8 graph was made from another fp32 graph and is removed" in said
     assert f"hambatch export {engine} --int8" in said
-    assert [v.precision for v in load_engine(engine).manifest.variants] == ["fp32"]
+    (fp32,) = load_engine(engine).manifest.variants
+    assert (fp32.precision, fp32.gates) == ("fp32", ())
     assert not (engine / "model.int8.onnx").exists()
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from hambatch.backends.openvino_graph import openvino_probabilities
 from hambatch.backends.tensorrt.plans.invariance import Images
+from hambatch.engines.backend_names import FP32
 from hambatch.engines.loading import Engine
-from hambatch.engines.precision import FP32
 from hambatch.engines.probabilities import compare
 from hambatch.errors import EngineError
 from hambatch.system.packages import require

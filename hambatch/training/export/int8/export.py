@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.engines.backend_names import FP32, INT8, graph_precision
 from hambatch.engines.loading import find_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, Preprocessing, Variant, read_manifest
-from hambatch.engines.precision import FP32, INT8
 from hambatch.errors import EngineError, InputError
 from hambatch.pipelines.decode import decode
 from hambatch.scoring.sentinels.recording import record_sentinels
@@ -188,7 +188,8 @@ def _write(folder: Path, manifest: Manifest, variant: Variant, content: bytes) -
     write_bytes(folder / INT8_NAME, content)
     others = tuple(v for v in manifest.variants if v.precision != INT8)
     # An older INT8 graph's scores of the sentinels are no reference for this one.
-    known = tuple(r for r in manifest.sentinels.also if r.precision != INT8)
+    also = manifest.sentinels.also
+    known = tuple(one for one in also if graph_precision(one.precision) != INT8)
     sentinels = replace(manifest.sentinels, also=known)
     write_manifest(folder, replace(manifest, variants=(*others, variant), sentinels=sentinels))
     record_sentinels(folder, same_fp32=True)

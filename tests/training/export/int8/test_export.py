@@ -16,6 +16,7 @@ from hambatch.cli import hambatch
 from hambatch.cli.export import ONLY_INT8, export
 from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import InputSpec, Manifest, Preprocessing, Variant
+from hambatch.engines.precision import cheaper_here
 from hambatch.errors import EngineError, InputError
 from hambatch.ham10000.table import COLUMNS
 from hambatch.training.dataset import read_dataset
@@ -101,7 +102,8 @@ def test_the_engine_gets_a_graph_with_its_hash_parity_and_sentinels(exported):
     assert variant.parity["images"] == 8
     assert variant.parity["fp32_sha256"] == manifest.files["model.onnx"].sha256
     assert variant.parity["options"]["keep_fp32"] == 1
-    assert [entry.precision for entry in manifest.sentinels.also] == ["int8"]
+    recorded = tuple(entry.precision for entry in manifest.sentinels.also)
+    assert recorded == cheaper_here(manifest)
 
 
 def test_a_run_that_died_is_repaired_by_the_same_command_with_the_same_bytes(exported):
