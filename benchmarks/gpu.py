@@ -31,9 +31,9 @@ from picture_folders import described, originals
 
 from hambatch.bench.machine import gpu_facts, machine_facts, measured_gpu
 from hambatch.bench.result import check_outputs
+from hambatch.engines.backend_names import FP16, FP32, INT8
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.options import DEFAULT_ENGINE
-from hambatch.engines.precision import FP16, FP32, INT8
 from hambatch.errors import HambatchError
 from hambatch.scoring.plan import ON_GPU
 from hambatch.scoring.record import utc_now

@@ -33,10 +33,10 @@ import numpy as np
 from result import parser_of, publish
 
 from hambatch.backends.openvino_cpu import load
+from hambatch.engines.backend_names import FP32, INT8
 from hambatch.engines.loading import Engine, find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Variant
 from hambatch.engines.options import DEFAULT_ENGINE
-from hambatch.engines.precision import FP32, INT8
 from hambatch.engines.probabilities import softmax
 from hambatch.engines.sentinels import Sentinels
 from hambatch.errors import InputError

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from contenders.task import SIDE, Setting, Task
 from hambatch.backends.openvino_graph import with_unsigned_activations
+from hambatch.engines.backend_names import INT8
 from hambatch.engines.manifest import read_manifest
-from hambatch.engines.precision import INT8
 
 BATCHES = (1, 4, 8, 16)
 
