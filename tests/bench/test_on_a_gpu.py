@@ -139,7 +139,12 @@ def test_streams_are_those_that_the_backend_makes(tiny_engine: Path) -> None:
         ("score", ["--device", "0,1"], InputError, r"--device is 0,1, wanted one"),
         ("pipeline", ["--device", "7"], BackendError, r"no GPU 7 here"),
         ("engine", ["--device", "0"], InputError, r"(?s)openvino .*Next: --backend tensorrt"),
-        ("engine", ["--precision", "fp16"], EngineError, r"(?s)runs fp32, bf16, int8 and int8-bf16 only"),
+        (
+            "engine",
+            ["--precision", "fp16"],
+            EngineError,
+            r"(?s)runs fp32, bf16, int8 and int8-bf16",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(
