@@ -152,7 +152,7 @@ hambatch train --data split.csv --folds 5 --out folds.json
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Engine folder to make; with --folds the report (JSON).",
+    help="Engine folder to make; with --folds, without --final, the report (JSON).",
 )
 @click.option(
     "--cache",
@@ -186,7 +186,7 @@ def train(
     options = options_from(values)
     log_to(None if messages().as_json else sys.stderr, quiet=messages().quiet)
     cache = cache or default_cache()
-    if options.folds:
+    if options.folds and not options.final:
         click.echo(format_folds(train_folds(data, out, cache, options)))
     else:
         manifest = train_engine(data, out, cache, options, out_of_fold)

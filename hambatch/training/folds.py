@@ -1,7 +1,7 @@
 """Cross-validation by lesion: how good a recipe is; no engine is written."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hambatch.ham10000.split import assign_folds
 from hambatch.ham10000.table import refuse_formulas
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.options import TrainOptions
-from hambatch.training.recipe import Recipe
+from hambatch.training.recipe import Fitted, Recipe
 
 PUBLISHED: dict[str, Any] = {
     "accuracy": 0.6502,
@@ -40,14 +40,19 @@ log = logging.getLogger(__name__)
 
 
 def cross_validate(
-    dataset: Dataset, recipe: Recipe, options: TrainOptions, work: Path
+    dataset: Dataset,
+    recipe: Recipe,
+    options: TrainOptions,
+    work: Path,
+    keep: Callable[[Fitted], None] = lambda fitted: None,
 ) -> dict[str, Any]:
     """Train on each fold's complement and measure on the fold, on plain images.
 
     The measured images keep the dataset's own class frequencies; balanced
     accuracy does not depend on them, precision, F1 and accuracy do. ``work`` gets the
-    checkpoints, each in ``fold-K``, and the tables of out-of-fold predictions. Returns ``folds``,
-    ``mean_of_folds`` and ``pooled`` figures, as plain JSON values.
+    checkpoints, each in ``fold-K``, and the tables of out-of-fold predictions. ``keep`` gets each
+    trained network. Returns ``folds``, ``mean_of_folds`` and ``pooled`` figures, as plain JSON
+    values.
     """
     refuse_formulas(dataset.table)
     found, tested, probabilities = [], [], []
@@ -55,6 +60,7 @@ def cross_validate(
         log.info("fold %d of %d", fold + 1, options.folds)
         train, val, test = fold_parts(dataset.table, fold, options)
         fitted = recipe.fit(train, val, work / f"fold-{fold}", fold=fold)
+        keep(fitted)
         tested.append(test.assign(fold=fold))
         probabilities.append(softmax(fitted.logits(list(test["sha256"]))))
         about = {"fold": fold, **fitted.outcome}
@@ -84,10 +90,13 @@ def cross_validate(
 def fold_parts(table: pd.DataFrame, fold: int, options: TrainOptions) -> Parts:
     """Divide the table into train, val and test rows; no lesion is in two of them.
 
-    The test parts of all folds are the whole table; the ``split`` column is not used.
+    The test parts of all folds are the whole table; the ``split`` column is not used. A final
+    training validates nothing: val is empty.
     """
     folds = assign_folds(list(table["group"]), list(table["dx"]), options.folds, options.seed)
     test, rest = table[folds == fold], table[folds != fold]
+    if options.final:
+        return rest, rest.iloc[:0], test
     parts = assign_folds(list(rest["group"]), list(rest["dx"]), VALIDATION_PARTS, options.seed)
     return rest[parts != 0], rest[parts == 0], test
 

@@ -137,7 +137,8 @@ class TrainOptions:
     :data:`PUBLISHED_ONLY`. The others are the published recipe's: Dense(512, ReLU),
     Dropout(0.5), Adam 1e-4, categorical cross-entropy, 500 images a class; the base stays
     frozen, in inference mode. ``views`` augmented views of every training image are computed
-    once. ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead.
+    once. ``folds`` 0 trains an engine; 2 and more cross-validate the recipe instead, or, of a final
+    training, train as many networks and average their weights.
 
     ``stride_in`` is of the architecture, and has to be that of ``weights``.
 
@@ -177,7 +178,11 @@ class TrainOptions:
     batch_size: int = option(32, "Images per step.", COUNT)
     epochs: int = option(100, "Maximum number of epochs.", COUNT)
     patience: int = option(15, "Epochs without a better validation before it stops.", COUNT)
-    folds: int = option(0, "2 and more: cross-validate by lesion, and write no engine.")
+    folds: int = option(
+        0,
+        "2 and more: cross-validate by lesion, and write no engine; with --final an engine of the "
+        "mean of their weights.",
+    )
     device: str = option("auto", "auto: a GPU that is seen, else the CPU.", ("auto", "cpu", "gpu"))
     xla: bool = option(False, "Compile with XLA.")
     mixed_precision: bool = option(

@@ -24,6 +24,7 @@ from hambatch.training.dataset import (
 from hambatch.training.export.export import MIN_IMAGES
 from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.folds import PUBLISHED, cross_validate
+from hambatch.training.mean_of_folds import fit_mean_of_folds
 from hambatch.training.options import FineTuneOptions, TrainOptions
 from hambatch.training.published.recipe import Published
 from hambatch.training.recipe import Recipe, licence_text
@@ -71,8 +72,13 @@ def train(
     dataset = with_extras(dataset, options.extras)
     options, work = set_up(options), _work_folder(out)
     recipe = RECIPES[options.recipe](dataset, cache, options)
-    val = dataset.part("val").iloc[:0] if options.final else dataset.part("val")
-    fitted = recipe.fit(dataset.part(*options.trained_parts), val, work)
+    trained = dataset.part(*options.trained_parts)
+    if options.folds:
+        joined = with_near_duplicates_joined(replace(dataset, table=trained), data)
+        fitted, out_of_fold = fit_mean_of_folds(joined, recipe, options, work)
+    else:
+        val = dataset.part("val").iloc[: 0 if options.final else None]
+        fitted = recipe.fit(trained, val, work)
     return assemble(dataset, fitted, options, work / "engine", out, out_of_fold)
 
 
@@ -129,11 +135,6 @@ Contradictions = Iterator[tuple[Any, str, str]]
 def _of_steps(options: TrainOptions) -> Contradictions:
     tune = options.finetune
     yield from (
-        (
-            options.folds and tune.final,
-            f"--final is a training without validation, --folds {options.folds} are many with it",
-            "hambatch train --recipe finetune without --final",
-        ),
         (
             tune.stop_step and not tune.final,
             f"--stop-step is {tune.stop_step}, wanted it with --final; else validation stops it",
@@ -204,10 +205,11 @@ def _refuse_unmeasurable(dataset: Dataset, path: Path, options: TrainOptions) ->
 
 def _refuse_predictions(path: Path, dataset: Dataset, options: TrainOptions) -> None:
     """Refuse a temperature for a training that fits its own, or predictions of another recipe."""
-    if not options.final:
+    if not options.final or options.folds:
         raise InputError(
-            "--out-of-fold is for --recipe finetune --final; any other training fits its "
-            "temperature on the validation images.\nNext: hambatch train without --out-of-fold"
+            "--out-of-fold is for --recipe finetune --final without --folds; any other training "
+            "fits its temperature on images that it holds out itself.\n"
+            "Next: hambatch train without --out-of-fold"
         )
     record = read_out_of_fold_record(path)
     if record is None:

@@ -126,7 +126,6 @@ def test_an_option_of_the_other_recipe_is_a_usage_error(split, tmp_path, given, 
 @pytest.mark.parametrize(
     "wrong",
     [
-        ["--final", "--folds", "2"],
         ["--stop-step", "3"],
         ["--stop-step", "9", "--final", "--steps", "8"],
         ["--head-steps", "8", "--steps", "8"],
@@ -171,7 +170,9 @@ def with_held_out(split):
     write(*split)
 
 
-@pytest.mark.parametrize("more", [[], ["--recipe", "published"], ["--final"]])
+@pytest.mark.parametrize(
+    "more", [[], ["--recipe", "published"], ["--final"], ["--final", "--folds", "2"]]
+)
 def test_a_table_that_no_engine_can_be_measured_with_is_refused_before_any_work(
     split, tmp_path, more
 ):

@@ -21,7 +21,7 @@ from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.training_images import read_training_images
 from hambatch.errors import InputError
-from hambatch.evaluation.out_of_fold import write_out_of_fold
+from hambatch.evaluation.out_of_fold import read_out_of_fold_record, write_out_of_fold
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.complete import complete_engine
 from hambatch.training.dataset import labels_of, read_dataset
@@ -264,3 +264,16 @@ def test_an_engine_of_another_side_is_scored_with_images_of_that_side(final):
     assert (spec.height, spec.width) == (SIDE, SIDE)
     check_graph(openvino.Core().read_model(engine / "model.onnx"), loaded.manifest, "model.onnx")
     assert loaded.manifest.metrics["test"]["n"] == 7
+
+
+@slow
+def test_a_final_training_with_folds_is_their_mean_and_calibrated_on_what_each_left_out(place):
+    done = by_command(place, "mean", "--folds", 2)
+    assert done.exit_code == 0, done.exception
+    manifest, card = read_manifest(place / "mean"), (place / "mean" / "card.md").read_text()
+    assert manifest.training["networks_averaged"] == 2
+    assert "mean of the weights of 2 networks" in card
+    left = read_out_of_fold_record(place / "mean.work" / "out_of_fold.csv")
+    assert left.parts == ("train", "val")
+    # One step teaches nothing that a temperature could make right; it was looked for there.
+    assert "no temperature fits the held-out images" in done.stderr
