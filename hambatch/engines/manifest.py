@@ -25,6 +25,9 @@ MANIFEST_NAME = "engine.json"
 TRAINING_IMAGES = "training_images.json"
 """The file of :mod:`hambatch.engines.training_images`; an engine may lack it."""
 
+FEATURE_STATISTICS = "feature_statistics.npz"
+"""The file of :mod:`hambatch.engines.feature_statistics`; an engine may lack it."""
+
 CARD = "card.md"
 """The model card; an engine that is no product of `hambatch train` may lack it."""
 

@@ -34,6 +34,7 @@ from hambatch.system.packages import library_versions
 from hambatch.training.calibrate import fit_calibration
 from hambatch.training.dataset import Dataset, labels_of, score_split
 from hambatch.training.export.export import export_graph
+from hambatch.training.feature_statistics import add_feature_statistics
 from hambatch.training.held_out import read_held_out, score_held_out
 from hambatch.training.options import TrainOptions
 from hambatch.training.recipe import PIPELINE_VERSION, Fitted, licence_text
@@ -71,6 +72,7 @@ def assemble(
     write_training_images(staging, dataset.training_images())
     variant = export_graph(fitted.network, staging, fitted.images(_parity_images(dataset)))
     write_manifest(staging, _uncalibrated_manifest(dataset, fitted, options, out.name, variant))
+    add_feature_statistics(dataset, fitted, options.trained_parts, staging)
     record_sentinels(staging)
     manifest = calibrated_manifest(dataset, staging, out_of_fold)
     write_manifest(staging, manifest)

@@ -17,6 +17,7 @@ from hambatch.backends.keras_network import build_base, load_network, save_netwo
 from hambatch.backends.openvino_graph import check_graph
 from hambatch.cli.train import train
 from hambatch.engines.classes import CLASSES
+from hambatch.engines.feature_statistics import read_feature_statistics
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.training_images import read_training_images
@@ -231,6 +232,10 @@ def test_an_engine_of_several_sources_says_so_in_its_card_licence_and_list(final
     assert manifest.licence.count("on clinic, CC0") == 1
     assert "| clinic | CC0 | 7 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 0.5 | 64 pixels | 1 |" in card
     assert f"- {why}: 1 (other_7)" in card
+    features = read_feature_statistics(engine, manifest)
+    trained = manifest.data["counts"]
+    images = sum(trained[dx][part]["images"] for dx in CLASSES for part in ("train", "val"))
+    assert np.bincount(features.sources).tolist() == [images, 7]
     listed = read_training_images(engine, manifest).images
     wanted = sha256_of_bytes(jpeg_bytes(100))[:16]
     assert wanted in {image.content for image in listed}
