@@ -108,7 +108,7 @@ def as_hinted(compiled: Any, precision: str) -> Any:
     if found != hint_of(precision):
         raise BackendError(
             f"OpenVINO computes {precision} in {found} here, wanted {hint_of(precision)}.\n"
-            "Next: --precision fp32"
+            f"Next: another precision, such as {graph_precision(precision)}"
         )
     return compiled
 

@@ -92,12 +92,16 @@ def cheaper_here(manifest: Manifest) -> tuple[Cheaper, ...]:
     )
 
 
-def refuse_without_bfloat16(precision: str) -> None:
-    """Raise BackendError if this processor would have to emulate the precision."""
+def refuse_without_bfloat16(precision: str, instead: str = "") -> None:
+    """Raise BackendError if this processor would have to emulate the precision.
+
+    ``instead`` is the precision of the next step; empty: that of the graph.
+    """
     if in_bfloat16(precision) and not multiplies_bfloat16():
         raise BackendError(
             f"{precision} is for processors that multiply bfloat16: found {instruction_set()}, "
-            f"wanted avx512_bf16 or amx_bf16.\nNext: --precision {graph_precision(precision)}"
+            "wanted avx512_bf16 or amx_bf16.\n"
+            f"Next: --precision {instead or graph_precision(precision)}"
         )
 
 

@@ -31,7 +31,11 @@ FREE = frozenset(
 )
 """Of a training's record: what may differ between a recipe's networks, and what came of it."""
 
+FOLDED_SINCE = 3
+"""``pipeline_version`` from which fine-tuning folds batch normalisation, and learns otherwise."""
+
 EARLIER: dict[str, Any] = {
+    "pipeline_version": 1,
     "stride_in": "1x1",
     "extra": [],
     "head_steps": 0,
@@ -104,6 +108,10 @@ def refuse_other_networks(
         for name in sorted((made.keys() & wanted.keys()) - FREE)
         if made[name] != wanted[name]
     ]
+    versions = made["pipeline_version"], wanted["pipeline_version"]
+    folded = {version >= FOLDED_SINCE for version in versions}
+    if wanted.get("recipe", "published") == "finetune" and len(folded) > 1:
+        differing.append(f"pipeline_version {versions[0]}, not {versions[1]}")
     if differing:
         raise _refused(
             path, f"networks of {', '.join(differing)}", "those of the engine's recipe", training

@@ -19,7 +19,7 @@ from hambatch.ham10000.split import assign_folds
 from hambatch.ham10000.table import refuse_formulas
 from hambatch.training.dataset import Dataset, labels_of
 from hambatch.training.options import TrainOptions
-from hambatch.training.recipe import Fitted, Recipe
+from hambatch.training.recipe import PIPELINE_VERSION, Fitted, Recipe
 
 PUBLISHED: dict[str, Any] = {
     "accuracy": 0.6502,
@@ -70,7 +70,7 @@ def cross_validate(
     table, pooled = pd.concat(tested), np.concatenate(probabilities)
     record = options.of_recipe() | {"weights": Path(options.weights).name}
     del record["weights_licence_file"]
-    base = {"weights_sha256": fitted.weights_sha256}
+    base = {"weights_sha256": fitted.weights_sha256, "pipeline_version": PIPELINE_VERSION}
     write_out_of_fold(work, table, pooled, dataset.split_sha256, record | base)
     write_folds(work, table)
     return {

@@ -124,7 +124,7 @@ def _gate(
 def _to_measure(manifest: Manifest, wanted: str) -> tuple[Cheaper, ...]:
     here = cheaper_here(manifest)
     if wanted != AUTO:
-        refuse_without_bfloat16(wanted)
+        refuse_without_bfloat16(wanted, AUTO)
         manifest.variant(graph_precision(wanted))
         here = tuple(precision for precision in here if precision == wanted)
     elif not here:

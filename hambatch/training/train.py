@@ -27,7 +27,7 @@ from hambatch.training.folds import PUBLISHED, cross_validate
 from hambatch.training.mean_of_folds import fit_mean_of_folds
 from hambatch.training.options import FineTuneOptions, TrainOptions
 from hambatch.training.published.recipe import Published
-from hambatch.training.recipe import Recipe, licence_text
+from hambatch.training.recipe import PIPELINE_VERSION, Recipe, licence_text
 
 RECIPES: dict[str, Callable[[Dataset, Path, TrainOptions], Recipe]] = {
     "finetune": FineTuning,
@@ -184,6 +184,12 @@ def _of_images(options: TrainOptions) -> Contradictions:
             "add --crop-share 0.75",
         ),
         (
+            tune.crop_extent and tune.crop_extent * tune.side < tune.crop_side,
+            f"--crop-extent {tune.crop_extent} shows fewer pixels than the {tune.crop_side} of "
+            "--crop-side, wanted crops that are not enlarged",
+            "--crop-extent 1, or a smaller --crop-side",
+        ),
+        (
             len(set(names)) < len(names),
             f"two sources of images have one name: {', '.join(names)} (the first is that of the "
             "split table); wanted different ones",
@@ -218,4 +224,5 @@ def _refuse_predictions(path: Path, dataset: Dataset, options: TrainOptions) -> 
             "of the work folder of a training with validation, or with --folds.\n"
             "Next: hambatch train with the same options, without --final"
         )
-    refuse_other_networks(path, record, dataset.split_sha256, options.of_recipe())
+    training = options.of_recipe() | {"pipeline_version": PIPELINE_VERSION}
+    refuse_other_networks(path, record, dataset.split_sha256, training)

@@ -169,6 +169,7 @@ def _refuse_none(paths: Sequence[ScoringPath], where: str) -> None:
     if any(path.taken for path in paths):
         return
     why = "; ".join(f"{path.name}: {path.why_not}" for path in paths)
+    why = why or "the precision is one of the CPU alone"
     steps = [path.next for path in paths if path.next]
     next_step = steps[0] if steps else "the same command without --precision and --device"
     raise BackendError(f"nothing can be scored {where}: {why}.\nNext: {next_step}")

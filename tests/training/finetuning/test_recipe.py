@@ -22,7 +22,12 @@ from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.training_images import read_training_images
 from hambatch.errors import InputError
-from hambatch.evaluation.out_of_fold import read_out_of_fold_record, write_out_of_fold
+from hambatch.evaluation.out_of_fold import (
+    FOLDED_SINCE,
+    read_out_of_fold_record,
+    refuse_other_networks,
+    write_out_of_fold,
+)
 from hambatch.system.files import sha256_of_bytes
 from hambatch.training.complete import complete_engine
 from hambatch.training.dataset import labels_of, read_dataset
@@ -31,6 +36,7 @@ from hambatch.training.finetuning import recipe as module
 from hambatch.training.finetuning.folded import fold
 from hambatch.training.finetuning.recipe import FineTuning
 from hambatch.training.options import FineTuneOptions, TrainOptions
+from hambatch.training.recipe import PIPELINE_VERSION
 from tests.conftest import jpeg_bytes
 from tests.training.finetuning.tiny import OPTIONS, TUNE, tiny_base, tiny_dataset
 from tests.training.test_train import small_bases, write_download, write_weights
@@ -190,6 +196,7 @@ def out_of_fold(place):
     labels = (labels_of(val["dx"]) + (np.arange(len(val)) % 4 == 0)) % 7
     extras = ExtraOptions(extra=(Extra(str(write_other_source(place)), 0.5, side=64),))
     record = options_for(place, extras=extras).of_recipe()
+    record["pipeline_version"] = PIPELINE_VERSION
     return write_out_of_fold(place, val, 0.6 * np.eye(7)[labels] + 0.4 / 7, split, record)
 
 
@@ -207,6 +214,18 @@ def test_predictions_of_another_recipe_are_refused_before_any_work(place, out_of
     assert "found networks of extra [{" in str(other.exception)
     assert "unfreeze conv4, not conv5" in str(other.exception)
     assert not (place / "other.work").exists()
+
+
+def test_predictions_from_before_kernels_were_folded_are_of_another_recipe(dataset, tmp_path):
+    made = OPTIONS.of_recipe() | {"pipeline_version": PIPELINE_VERSION}
+    split, values = dataset.split_sha256, np.full((len(dataset.table), 7), 1 / 7)
+    for version in (None, FOLDED_SINCE - 1):
+        earlier = {**made, "pipeline_version": version} if version else OPTIONS.of_recipe()
+        table = write_out_of_fold(tmp_path, dataset.table, values, split, earlier)
+        with pytest.raises(InputError, match=f"pipeline_version .*, not {PIPELINE_VERSION}"):
+            refuse_other_networks(table, read_out_of_fold_record(table), split, made)
+    table = write_out_of_fold(tmp_path, dataset.table, values, split, made)
+    refuse_other_networks(table, read_out_of_fold_record(table), split, made)
 
 
 @slow
@@ -277,7 +296,7 @@ def test_a_final_training_with_folds_is_their_mean_and_calibrated_on_what_each_l
     assert done.exit_code == 0, done.exception
     manifest, card = read_manifest(place / "mean"), (place / "mean" / "card.md").read_text()
     assert manifest.training["networks_averaged"] == 2
-    assert "mean of the weights of 2 networks" in card
+    assert "mean of those of 2 networks" in card
     left = read_out_of_fold_record(place / "mean.work" / "out_of_fold.csv")
     assert left.parts == ("train", "val")
     # One step teaches nothing that a temperature could make right; it was looked for there.
