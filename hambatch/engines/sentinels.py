@@ -57,10 +57,9 @@ value may fall on the next of 256 steps, in every layer. Kernels without VNNI sa
 two products, which can spoil every score: that is farther off, and to be noticed. So is a slot
 that answers for another image: no two sentinels of the default engine are nearer than 0.42.
 
-BF16 rounds every intermediate value to 8 bits of precision. It moved the sentinels of the default
-engine by 5.2e-3 from what FP32 says, INT8-BF16 by 1.2e-2 from what INT8 says; probabilities of
-1,200 images by up to 0.029 and 0.052, those of a network with strides in its 3x3 convolutions by
-up to 0.040 and 0.054. So an engine without records of them is checked by those of its graphs."""
+BF16 rounds every intermediate value to 8 bits of precision. BF16 moved probabilities of 600 images
+by up to 0.025, INT8-BF16 by up to 0.060, from what FP32 says (benchmarks/results/precisions.json).
+So an engine without records of them is checked by those of its graphs."""
 
 
 @dataclass(frozen=True)
