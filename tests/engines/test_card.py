@@ -195,7 +195,7 @@ def test_limits_say_what_the_engine_is_not():
     for words in ("squamous cell carcinoma", "light skin", "same clinics, cameras and annotators"):
         assert words in plain
     assert "no figures of these weights on a source that the training did not know" in plain
-    assert "Small copies" not in plain
+    assert "small copies" not in plain
     assert "left-out" not in plain
     several = limits_section(replace(TINY, data={"extra": EXTRA}))
     assert "in the images of ISIC 2017, BCN and own are not recorded here" in several
