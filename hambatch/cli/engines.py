@@ -110,7 +110,7 @@ def verify(
     "--split",
     multiple=True,
     default=CalibrateOptions().split,
-    type=click.Choice(["train", "val", "test"]),
+    type=click.Choice(["train", "val", "gate", "test"]),
     help="Part of the table to fit on; may be repeated. test is refused.",
 )
 @click.option(

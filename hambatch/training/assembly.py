@@ -16,6 +16,7 @@ from hambatch.engines.card import model_card
 from hambatch.engines.classes import CLASSES, SPLITS
 from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import LICENCE_OF_WEIGHTS, InputSpec, Manifest, Variant
+from hambatch.engines.measurements import GATE
 from hambatch.engines.probabilities import temperature_of
 from hambatch.engines.training_images import write_training_images
 from hambatch.evaluation.bootstrap import bootstrap_intervals
@@ -36,6 +37,7 @@ from hambatch.training.dataset import Dataset, labels_of, score_split
 from hambatch.training.export.export import export_graph
 from hambatch.training.feature_statistics import add_feature_statistics
 from hambatch.training.held_out import read_held_out, score_held_out
+from hambatch.training.mean_of_folds import AVERAGED
 from hambatch.training.options import TrainOptions
 from hambatch.training.recipe import PIPELINE_VERSION, Fitted, licence_text
 
@@ -142,16 +144,22 @@ def _licences(dataset: Dataset) -> str:
 def calibrated_manifest(
     dataset: Dataset, engine: Path, out_of_fold: Path | None = None
 ) -> Manifest:
-    """Fit the temperature on the validation images, or on predictions of a table, if it fits."""
+    """Fit the temperature on the validation images, or on predictions of a table, if it fits.
+
+    Of a mean of networks on the part gate: its scores are less extreme than those of each of them.
+    """
     loaded = load_engine(engine)
-    if out_of_fold is not None:
+    if AVERAGED in loaded.manifest.training and len(dataset.part(GATE)):
+        held_out = score_held_out(loaded, dataset, (GATE,), FP32)
+    elif out_of_fold is not None:
         record = read_out_of_fold_record(out_of_fold)
         parts = held_out_parts(record) if record else ()
         held_out = read_held_out(loaded, dataset, parts, out_of_fold)
     elif VAL in loaded.manifest.trained_on:
         log.warning(
             "no temperature is fitted, as val was trained on. Next, if probabilities matter: "
-            "hambatch engines calibrate, with --predictions of networks that did not see them"
+            "hambatch engines calibrate, with --split gate if the table has it, or with "
+            "--predictions of networks that did not see them"
         )
         return loaded.manifest
     else:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.evaluation.out_of_fold import TABLE_NAME
 from hambatch.system.files import write_json
 from hambatch.training.dataset import Dataset
 from hambatch.training.folds import cross_validate
 from hambatch.training.options import TrainOptions
 from hambatch.training.recipe import Fitted, Recipe
+
+AVERAGED = "networks_averaged"
+"""In the record of a training: how many."""
 
 REPORT_NAME = "folds.json"
 """Figures of the networks, each on its own fold, as ``train --folds`` reports them."""
@@ -38,20 +40,20 @@ class MeanWeights:
         assert self.last is not None  # noqa: S101
         network: Any = self.last.network
         network.set_weights([(total / self.count).astype(np.float32) for total in self.sums])
-        outcome = {**self.last.outcome, "networks_averaged": self.count}
+        outcome = {**self.last.outcome, AVERAGED: self.count}
         return replace(self.last, outcome=outcome)
 
 
 def fit_mean_of_folds(
     dataset: Dataset, recipe: Recipe, options: TrainOptions, work: Path
-) -> tuple[Fitted, Path]:
+) -> Fitted:
     """Train a network on each fold's complement, without validation, and average their weights.
 
     Networks that start from the same weights stay near enough to each other for that: the mean is
     about as good as the mean of their scores [1]_, and costs one network in scoring. Together they
     have seen all of ``dataset``'s images. Interrupted, it resumes in the fold that was trained.
 
-    Returns the network, and the table of predictions by networks that did not see the image.
+    ``work`` gets predictions by the networks that did not see the image, and their figures.
 
     References
     ----------
@@ -60,4 +62,4 @@ def fit_mean_of_folds(
     mean = MeanWeights()
     report = cross_validate(dataset, recipe, options, work, mean.add)
     write_json(work / REPORT_NAME, report)
-    return mean.fitted(), work / TABLE_NAME
+    return mean.fitted()

@@ -75,7 +75,7 @@ def train(
     trained = dataset.part(*options.trained_parts)
     if options.folds:
         joined = with_near_duplicates_joined(replace(dataset, table=trained), data)
-        fitted, out_of_fold = fit_mean_of_folds(joined, recipe, options, work)
+        fitted = fit_mean_of_folds(joined, recipe, options, work)
     else:
         val = dataset.part("val").iloc[: 0 if options.final else None]
         fitted = recipe.fit(trained, val, work)

@@ -122,6 +122,26 @@ def test_it_is_written_with_what_it_was_fitted_on(calibrated: Calibrated, tmp_pa
     assert again.fitted_on.parts == ("val",)
 
 
+def test_a_mean_of_networks_is_calibrated_by_its_own_scores_of_the_gate_images(
+    calibrated: Calibrated, tmp_path: Path
+) -> None:
+    engine = Path(shutil.copytree(calibrated.engine, tmp_path / "soft"))
+    manifest = replace(
+        read_manifest(engine),
+        calibration=None,
+        training={"networks_averaged": 5},
+        data={"trained_on": ["train", "val"]},
+    )
+    write_manifest(engine, manifest)
+    dataset = read_dataset(calibrated.table)
+    assert calibrated_manifest(dataset, engine).calibration is None
+    parts = dataset.table["split"].replace("val", "gate")
+    held_out = replace(dataset, table=dataset.table.assign(split=parts))
+    found = calibrated_manifest(held_out, engine).calibration
+    assert found is not None
+    assert (found.fitted_on.source, found.fitted_on.parts) == ("scored", ("gate",))
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

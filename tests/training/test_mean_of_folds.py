@@ -36,8 +36,8 @@ def fit(dataset, work):
         patch.object(module, "load_base", lambda weights, side, stride_in: tiny_base()),
         patch.object(FineTuning, "fit", fit_and_keep),
     ):
-        fitted, table = fit_mean_of_folds(dataset, FineTuning(dataset, work, MEAN), MEAN, work)
-    return fitted, table, networks
+        fitted = fit_mean_of_folds(dataset, FineTuning(dataset, work, MEAN), MEAN, work)
+    return fitted, work / "out_of_fold.csv", networks
 
 
 @pytest.fixture(scope="module")
