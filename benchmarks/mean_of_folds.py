@@ -4,16 +4,15 @@
     python benchmarks/mean_of_folds.py --work engines/NAME.work --data split.csv --part test \
         --final --folds 5 OPTIONS --out RESULT.json
 
-OPTIONS are those of the training: its checkpoints are refused with any other. Nothing is trained.
-Measured are each fold's network, the mean of their probabilities, which costs as many passes as
-there are networks, and the mean of their weights, which costs one. Uncalibrated, in float32 by
-TensorFlow.
+OPTIONS are those of the training: its checkpoints are refused with any other. A fold that was
+interrupted is trained to its end first. Measured are each fold's network, the mean of their
+probabilities, which costs as many passes as there are networks, and the mean of their weights,
+which costs one. Uncalibrated, in float32 by TensorFlow.
 """
 
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -71,14 +70,13 @@ def probabilities_of(
     for fold in range(options.folds):
         folder = work / f"fold-{fold}"
         if not (folder / "steps.npz").exists():
-            raise click.ClickException(f"{folder} has no checkpoint; train it to its end first")
+            raise click.ClickException(f"{folder} has no checkpoint; train it first")
         train, val, _ = fold_parts(table, fold, options)
         fitted = recipe.fit(train, val, folder, fold=fold)
         mean.add(fitted)
         found[f"fold {fold + 1}"] = softmax(fitted.logits(list(rows["sha256"])))
-    fitted: Any = mean.fitted()
     found["mean of probabilities"] = np.mean(list(found.values()), axis=0)
-    found["mean of weights"] = softmax(fitted.logits(list(rows["sha256"])))
+    found["mean of weights"] = softmax(mean.fitted().logits(list(rows["sha256"])))
     return found
 
 

@@ -141,6 +141,13 @@ def _licences(dataset: Dataset) -> str:
     return "".join(f"; on {source.about.name}, {source.licence}" for source in dataset.extras)
 
 
+NO_GATE = (
+    "no temperature is fitted, as the split table has no part gate, and that of single networks is "
+    "not their mean's. Next, if probabilities matter: hambatch prepare with --gate-fraction, and "
+    "train again"
+)
+
+
 def calibrated_manifest(
     dataset: Dataset, engine: Path, out_of_fold: Path | None = None
 ) -> Manifest:
@@ -149,7 +156,10 @@ def calibrated_manifest(
     Of a mean of networks on the part gate: its scores are less extreme than those of each of them.
     """
     loaded = load_engine(engine)
-    if AVERAGED in loaded.manifest.training and len(dataset.part(GATE)):
+    if AVERAGED in loaded.manifest.training:
+        if not len(dataset.part(GATE)):
+            log.warning(NO_GATE)
+            return loaded.manifest
         held_out = score_held_out(loaded, dataset, (GATE,), FP32)
     elif out_of_fold is not None:
         record = read_out_of_fold_record(out_of_fold)

@@ -301,4 +301,4 @@ def test_a_final_training_with_folds_is_their_mean_and_not_calibrated_by_what_ea
     assert left.parts == ("train", "val")
     # The table has no part gate, and a mean has another temperature than each of its networks.
     assert manifest.calibration is None
-    assert "no temperature is fitted" in done.stderr
+    assert "no temperature is fitted, as the split table has no part gate" in done.stderr
