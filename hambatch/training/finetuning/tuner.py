@@ -14,6 +14,7 @@ from hambatch.training.compute import PURPOSE, in_bfloat16, tensorflow
 from hambatch.training.finetuning.data import Batch, mixed, restyled
 from hambatch.training.finetuning.folded import fold, without_normalisation
 from hambatch.training.finetuning.optimizer import AdamW, Average, one_cycle, trained_weights
+from hambatch.training.finetuning.weight_gradients import are_products_faster
 from hambatch.training.options import TrainOptions
 
 WEIGHTS, AVERAGES = "weights", "averages"
@@ -33,7 +34,8 @@ class FineTuner:
         tune = options.finetune
         self._options, self.base = options, base
         fold(base)
-        self._features = without_normalisation(base)
+        products = options.mixed_precision and are_products_faster()
+        self._features = without_normalisation(base, products)
         self.head = build_head(options.hidden_units, options.dropout, options.seed)
         self.trained = trained_weights(base, self.head, tune)
         self._adamw = AdamW(self.trained, tune.weight_decay)
