@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from hambatch.system.packages import BINDINGS
+
 AUTO, FP32, FP16, BF16, INT8 = "auto", "fp32", "fp16", "bf16", "int8"
 
 INT8_BF16 = "int8-bf16"
@@ -26,6 +28,14 @@ OF_BACKEND = {
     "keras": (FP32,),
 }
 """What each runs; FP16 is what a GPU makes of the FP32 graph."""
+
+LIBRARIES = {
+    "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
+    "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", *BINDINGS, "openvino"),
+    "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
+}
+"""What decodes and computes with a backend: another version may change a row. OpenVINO scores
+the rest where GPUs fail."""
 
 USED = (FP32, FP16, BF16, INT8, INT8_BF16)
 

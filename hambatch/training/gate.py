@@ -12,6 +12,7 @@ from hambatch.engines.backend_names import (
     BACKEND_OF_GATES,
     FP32,
     INT8,
+    LIBRARIES,
     Cheaper,
     graph_precision,
 )
@@ -30,7 +31,6 @@ from hambatch.evaluation.bootstrap import difference
 from hambatch.evaluation.intervals import spans_of
 from hambatch.evaluation.measures import label_measure
 from hambatch.evaluation.sample import Place, drawn, once
-from hambatch.scoring.journal.fingerprint import LIBRARIES
 from hambatch.system.cpu import kernels_of
 from hambatch.system.files import write_json
 from hambatch.system.packages import library_versions

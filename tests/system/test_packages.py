@@ -7,7 +7,7 @@ import pytest
 
 from hambatch import backends as runtime
 from hambatch.backends import runtime_of
-from hambatch.scoring.journal.fingerprint import LIBRARIES
+from hambatch.engines.backend_names import LIBRARIES
 from hambatch.system.packages import BINDINGS, DISTRIBUTIONS, OLDEST
 from hambatch.system.packages import LIBRARIES as RECORDED
 from tests.conftest import REPOSITORY

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hambatch.engines.backend_names import graph_precision
+from hambatch.engines.backend_names import LIBRARIES, graph_precision
 from hambatch.engines.loading import Engine
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError
@@ -14,21 +14,13 @@ from hambatch.sinks.publish import carried_by
 from hambatch.sources.listing import Listing
 from hambatch.sources.options import MAX_RATIO
 from hambatch.sources.source import Sources
-from hambatch.system.packages import BINDINGS, library_versions
+from hambatch.system.packages import library_versions
 
 _CHANGED = {
     1: "colour profiles are applied, pictures that hold nothing or lack a part fail",
     2: "DICOM, WebP, TIFF and other formats are decoded",
 }
 """What rules of decoding lack."""
-
-LIBRARIES = {
-    "openvino": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "openvino"),
-    "tensorrt": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", *BINDINGS, "openvino"),
-    "keras": ("hambatch", "numpy", "pillow", "nvidia-dali-cuda120", "keras", "tensorflow-cpu"),
-}
-"""What decodes and computes with a backend: another version may change a row. OpenVINO scores
-the rest where GPUs fail."""
 
 LISTING = "listing"
 """The part that names the images and where they are."""
