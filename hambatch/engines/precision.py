@@ -18,14 +18,22 @@ from hambatch.engines.backend_names import (
 )
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.measurements import GATE, Gate
+from hambatch.engines.tuned import Kept, Tuning, kept_tuning
 from hambatch.errors import BackendError, EngineError
 from hambatch.system.cpu import instruction_set, kernels_of, multiplies_bfloat16
 from hambatch.system.packages import library_versions
 from hambatch.system.text import in_words
 
-PASSED, FAILED = "passed", "failed"
+PASSED, TUNED, FAILED = "passed", "tuned", "failed"
 NOT_MEASURED, NOT_NEEDED = "not measured here", "not needed"
-"""States of a gate, as the run record has them."""
+"""States of a gate, as the run record has them.
+
+``tuned`` and ``failed``, where no gate was measured here: `hambatch engines tune` found the
+precision within its limits, or beyond them.
+"""
+
+ALLOWED = (PASSED, TUNED)
+"""States in which a precision runs without ``--force``."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,21 @@ class Judged(NamedTuple):
     state: str
     why: str
 
+    @property
+    def is_allowed(self) -> bool:
+        """Whether it runs without ``--force``."""
+        return self.state in ALLOWED
+
 
 def choose_precision(
     manifest: Manifest, backend: str, wanted: str, *, force: bool = False
 ) -> Choice:
-    """Choose one of ``WANTED``: by itself the fastest whose gate was measured here and passed.
+    """Choose one of ``WANTED``: by itself the fastest that was measured here and is allowed.
 
-    ``force`` takes the wanted one although its gate failed, or was not measured here. Raises
-    EngineError if a precision is wanted that cannot be had, or should not be; BackendError if the
-    processor does not compute it.
+    The gate decides where it was measured here: it stands on labels. Elsewhere `hambatch engines
+    tune` may allow a precision, and its rates say which is the fastest. ``force`` takes the wanted
+    one all the same. Raises EngineError if a precision is wanted that cannot be had, or should not
+    be; BackendError if the processor does not compute it.
     """
     offered = OF_BACKEND[backend]
     if wanted not in (AUTO, *offered):
@@ -73,12 +87,24 @@ def choose_precision(
         only = f"the {backend} backend runs fp32 only"
         return Choice(wanted, FP32, only if len(offered) == 1 else "the most exact")
     if wanted == AUTO:
-        return _fastest(manifest, backend)
+        return _fastest(manifest, tuned_here(manifest))
     refuse_without_bfloat16(wanted)
-    _, state, why = _judged(manifest, backend, wanted)
-    if state != PASSED and not force:
-        raise _refused(manifest, backend, wanted, why)
-    return Choice(wanted, wanted, why, state, forced=state != PASSED)
+    kept = tuned_here(manifest) if backend == BACKEND_OF_GATES else Kept()
+    judged = _judged(manifest, backend, wanted, kept.tuning)
+    if judged.is_allowed:
+        return Choice(wanted, wanted, judged.why, judged.state)
+    why = "; ".join([judged.why, *_not_used(kept)])
+    if not force:
+        raise _refused(manifest, backend, judged._replace(why=why))
+    return Choice(wanted, wanted, why, judged.state, forced=True)
+
+
+def tuned_here(manifest: Manifest) -> Kept:
+    """Give what `hambatch engines tune` keeps of every precision that runs on this processor."""
+    kept, here = kept_tuning(manifest), cheaper_here(manifest)
+    if kept.tuning and kept.tuning.by_name.keys() != set(here):
+        return Kept(why_not="it has other precisions than this processor")
+    return kept
 
 
 def cheaper_here(manifest: Manifest) -> tuple[Cheaper, ...]:
@@ -105,22 +131,40 @@ def refuse_without_bfloat16(precision: str, instead: str = "") -> None:
         )
 
 
-def _fastest(manifest: Manifest, backend: str) -> Choice:
-    """Take the first whose gate passed, else FP32; say what became of the faster ones."""
+def _fastest(manifest: Manifest, kept: Kept) -> Choice:
+    """Take the first that is allowed, else FP32; say what became of the faster ones."""
     passed_over: list[Judged] = []
-    for precision in cheaper_here(manifest):
-        judged = _judged(manifest, backend, precision)
-        if judged.state == PASSED:
-            why = "; ".join([judged.why, *_reasons(passed_over)])
-            return Choice(AUTO, precision, why, PASSED)
+    for precision in _fastest_first(manifest, kept.tuning):
+        judged = _judged(manifest, BACKEND_OF_GATES, precision, kept.tuning)
+        if judged.is_allowed:
+            judged = _unless_slow(judged, kept.tuning)
+        if judged.is_allowed:
+            why = "; ".join([judged.why, *_reasons(passed_over, kept)])
+            return Choice(AUTO, precision, why, judged.state)
         passed_over.append(judged)
     if not passed_over:
         return Choice(AUTO, FP32, "the engine has no int8 graph")
-    state = FAILED if any(one.state == FAILED for one in passed_over) else NOT_MEASURED
-    return Choice(AUTO, FP32, "; ".join(_reasons(passed_over)), state)
+    states = {one.state for one in passed_over}
+    state = next(one for one in (FAILED, NOT_MEASURED, NOT_NEEDED) if one in states)
+    return Choice(AUTO, FP32, "; ".join(_reasons(passed_over, kept)), state)
 
 
-def _reasons(passed_over: Sequence[Judged]) -> list[str]:
+def _fastest_first(manifest: Manifest, tuning: Tuning | None) -> Sequence[Cheaper]:
+    """Order what runs here by the rates that were measured on this machine, if any were."""
+    here = cheaper_here(manifest)
+    return sorted(here, key=lambda one: -tuning.rates[one]) if tuning else here
+
+
+def _unless_slow(judged: Judged, tuning: Tuning | None) -> Judged:
+    """Give one that is allowed back as not needed if FP32 is as fast on this machine."""
+    if tuning is None or (rate := tuning.rates[judged.precision]) > tuning.images_per_s:
+        return judged
+    rates = f"{rate:.3g} and {tuning.images_per_s:.3g} images/s, tuned {tuning.date}"
+    why = f"{judged.precision} is no faster than fp32 here ({rates})"
+    return Judged(judged.precision, NOT_NEEDED, why)
+
+
+def _reasons(passed_over: Sequence[Judged], kept: Kept) -> list[str]:
     """Say of each why it is not taken; once for neighbours whose gates were not measured."""
     reasons = []
     for state, group in groupby(passed_over, lambda one: one.state):
@@ -130,13 +174,25 @@ def _reasons(passed_over: Sequence[Judged]) -> list[str]:
             reasons.append(f"{names} gates not measured on this instruction set")
         else:
             reasons += [one.why for one in ones]
-    return reasons
+    return [*reasons, *_not_used(kept)] if reasons else []
 
 
-def _judged(manifest: Manifest, backend: str, precision: str) -> Judged:
+def _not_used(kept: Kept) -> list[str]:
+    """Say why what was tuned is not used, where that may have decided otherwise."""
+    return [f"what engines tune has kept is not used: {kept.why_not}"] if kept.why_not else []
+
+
+def _judged(manifest: Manifest, backend: str, precision: str, tuning: Tuning | None) -> Judged:
+    """Judge by the gate; without one, by what was tuned."""
     gate = _gate_here(manifest, backend, precision)
-    state = NOT_MEASURED if gate is None else PASSED if gate.passed else FAILED
-    return Judged(precision, state, _result(manifest, gate, backend, precision))
+    result = _result(manifest, gate, backend, precision)
+    said = tuning.said_of(precision) if tuning else ""
+    if gate is not None:
+        why = f"{result}; {said}" if said and gate.passed else result
+        return Judged(precision, PASSED if gate.passed else FAILED, why)
+    if tuning is None:
+        return Judged(precision, NOT_MEASURED, result)
+    return Judged(precision, TUNED if tuning.is_within(precision) else FAILED, said)
 
 
 def _gate_here(manifest: Manifest, backend: str, precision: str) -> Gate | None:
@@ -183,15 +239,18 @@ def _result(manifest: Manifest, gate: Gate | None, backend: str, precision: str)
     )
 
 
-def _refused(manifest: Manifest, backend: str, precision: str, why: str) -> EngineError:
+def _refused(manifest: Manifest, backend: str, judged: Judged) -> EngineError:
+    precision, state, why = judged
     what = f"{precision} of {manifest.name} is not to be used"
     if backend != BACKEND_OF_GATES:
         return EngineError(
             f"{what} by {backend}: {why}.\n"
             "Next: --precision fp16 or fp32, --device cpu if its gate passed there, or --force"
         )
+    tune = f"hambatch engines tune SOURCE --engine {manifest.name}, or "
     return EngineError(
         f"{what}: {why}; wanted a gate that passed on {kernels_of(precision)}.\n"
-        f"Next: hambatch engines verify --gate --data split.csv {manifest.name}, "
+        f"Next: {tune if state == NOT_MEASURED else ''}"
+        f"hambatch engines verify --gate --data split.csv {manifest.name}, "
         "or --precision fp32, or --force"
     )

@@ -12,6 +12,7 @@ from hambatch.engines.precision import Choice, choose_precision
 from hambatch.errors import BackendError, EngineError
 from hambatch.system.cpu import int8_kernels, kernels_of
 from tests.engines.int8_engine import gate_of, with_gates, with_int8
+from tests.engines.own_images import keep, tuning_of
 
 HERE = int8_kernels()
 
@@ -202,3 +203,95 @@ def test_a_graph_of_another_name_is_no_int8_graph(manifest: Manifest) -> None:
     first, int8 = manifest.variants
     renamed = replace(manifest, variants=(first, Variant("int4", int8.file)))
     assert choose_precision(renamed, "openvino", "auto").used == "fp32"
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
+
+
+OWN = "tuned on 600 own images, 2026-03-01: 0.5 % of labels change, drift 0.030"
+
+
+@pytest.mark.usefixtures("own_cache", "with_bfloat16")
+def test_auto_takes_the_fastest_that_was_tuned_here_by_the_rates_of_this_machine(
+    manifest: Manifest,
+) -> None:
+    keep(manifest, tuning_of(manifest, rates={"int8": 300}))
+    assert choose_precision(manifest, "openvino", "auto") == Choice("auto", "int8", OWN, "tuned")
+    for precision in ("int8", "bf16", "int8-bf16"):
+        found = choose_precision(manifest, "openvino", precision)
+        assert found == Choice(precision, precision, OWN, "tuned")
+    for backend in ("tensorrt", "keras"):
+        assert choose_precision(manifest, backend, "auto").used == "fp32"
+    with pytest.raises(EngineError, match="gate not measured on a GPU"):
+        choose_precision(manifest, "tensorrt", "int8")
+
+
+@pytest.mark.usefixtures("own_cache", "with_bfloat16")
+def test_what_is_beyond_the_limits_of_tune_is_passed_over_and_refused(manifest: Manifest) -> None:
+    keep(manifest, tuning_of(manifest, flips=6))
+    found = choose_precision(manifest, "openvino", "auto")
+    assert (found.used, found.gate) == ("int8-bf16", "tuned")
+    keep(manifest, tuning_of(manifest, flips=13))
+    found = choose_precision(manifest, "openvino", "auto")
+    assert (found.used, found.gate) == ("fp32", "failed")
+    beyond = (
+        "int8 is beyond its limits, tuned on 600 own images, 2026-03-01: "
+        "2.2 % of labels change, drift 0.030 (limits: 2 %, 0.1)"
+    )
+    assert beyond in found.why
+    with pytest.raises(EngineError, match=rf"{re.escape(beyond)}; wanted a gate that passed on"):
+        choose_precision(manifest, "openvino", "int8")
+    forced = choose_precision(manifest, "openvino", "int8", force=True)
+    assert forced == Choice("int8", "int8", beyond, "failed", forced=True)
+
+
+@pytest.mark.usefixtures("own_cache", "without_bfloat16")
+@pytest.mark.parametrize("flips", [3, 13])
+def test_a_gate_that_was_measured_here_decides_whatever_was_tuned(
+    manifest: Manifest, flips: int
+) -> None:
+    keep(manifest, tuning_of(manifest, flips))
+    failed = choose_precision(gated(manifest, flips=30), "openvino", "auto")
+    assert failed == Choice("auto", "fp32", *FAILED)
+    passed = choose_precision(gated(manifest), "openvino", "auto")
+    assert (passed.used, passed.gate) == ("int8", "passed")
+    said = f"{100 * flips / 600:.1f} % of labels change, drift 0.030"
+    assert re.fullmatch(rf"gate passed: 0\.9 % .*; .*on 600 own images, .*: {said}.*", passed.why)
+
+
+@pytest.mark.usefixtures("own_cache", "with_bfloat16")
+def test_among_those_whose_gates_passed_the_rates_of_this_machine_decide(
+    manifest: Manifest,
+) -> None:
+    keep(manifest, tuning_of(manifest, rates={"bf16": 200}))
+    assert choose_precision(all_gated(manifest), "openvino", "auto").used == "bf16"
+
+
+@pytest.mark.usefixtures("own_cache", "without_bfloat16")
+def test_what_is_no_faster_than_fp32_on_this_machine_is_taken_by_name_only(
+    manifest: Manifest,
+) -> None:
+    keep(manifest, tuning_of(manifest, rates={"int8": 65.0}))
+    why = "int8 is no faster than fp32 here (65 and 65 images/s, tuned 2026-03-01)"
+    for engine in (manifest, gated(manifest)):
+        found = choose_precision(engine, "openvino", "auto")
+        assert found == Choice("auto", "fp32", why, "not needed")
+        assert choose_precision(engine, "openvino", "int8").used == "int8"
+
+
+@pytest.mark.usefixtures("own_cache", "with_bfloat16")
+def test_it_says_why_what_was_tuned_is_not_used(manifest: Manifest) -> None:
+    tuning = tuning_of(manifest)
+    keep(manifest, replace(tuning, versions=tuning.versions | {"openvino": "1"}))
+    ignored = "what engines tune has kept is not used: openvino was 1, is "
+    found = choose_precision(manifest, "openvino", "auto")
+    assert (found.used, found.gate) == ("fp32", "not measured here")
+    assert ignored in found.why
+    with pytest.raises(EngineError, match=rf"{ignored}.*\nNext: hambatch engines tune SOURCE "):
+        choose_precision(manifest, "openvino", "int8")
+    # A choice that the gates alone make has nothing to add.
+    assert ignored not in choose_precision(all_gated(manifest), "openvino", "auto").why
+    keep(manifest, replace(tuning, precisions=tuning.precisions[:1]))
+    assert "other precisions than this" in choose_precision(manifest, "openvino", "auto").why

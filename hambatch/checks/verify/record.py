@@ -146,7 +146,7 @@ class _Precision:
     wanted: Literal["auto", "fp32", "fp16", "bf16", "int8", "int8-bf16"]
     used: Literal["fp32", "fp16", "bf16", "int8", "int8-bf16"]
     why: str
-    gate: Literal["passed", "failed", "not measured here", "not needed"]
+    gate: Literal["passed", "tuned", "failed", "not measured here", "not needed"]
     forced: bool
 
 
