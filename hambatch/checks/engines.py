@@ -6,7 +6,7 @@ from hambatch.backends import load_backend
 from hambatch.engines.backend_names import AUTO, BACKEND_OF_GATES
 from hambatch.engines.loading import Engine, engines_folder, installed_engines, load_engine
 from hambatch.engines.manifest import read_manifest
-from hambatch.engines.precision import cheaper_here, choose_precision
+from hambatch.engines.precision import cheaper_here, choose_precision, tuned_here
 from hambatch.scoring.sentinels.recording import score_sentinels
 
 
@@ -18,7 +18,10 @@ def engine_lines() -> list[str]:
         precisions = ",".join(variant.precision for variant in manifest.variants)
         fitted = manifest.calibration
         calibrated = f"temperature {fitted.temperature:.4g}  " if fitted else ""
-        lines.append(f"{manifest.name}  {manifest.version}  {precisions}  {calibrated}{folder}")
+        tuning = tuned_here(manifest).tuning
+        tuned = f"tuned {tuning.date}  " if tuning else ""
+        facts = f"{manifest.name}  {manifest.version}  {precisions}"
+        lines.append(f"{facts}  {calibrated}{tuned}{folder}")
     return lines or [f"no engine in {engines_folder()}; next: hambatch train"]
 
 

@@ -1,4 +1,4 @@
-"""Defaults of `hambatch verify` and `hambatch parity`: option name = field name."""
+"""Defaults of `verify`, `parity` and `engines tune`: option name = field name."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,3 +30,14 @@ class ParityOptions:
     device: str = ScoreOptions.device
     precision: str = ScoreOptions.precision
     count: int = 64
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """`hambatch engines tune`.
+
+    No label that changes among 600 says, with 95 % confidence, that at most 0.5 % do: BF16's limit.
+    """
+
+    engine: str = DEFAULT_ENGINE
+    count: int = 600

@@ -50,7 +50,7 @@ SECTIONS = {
         "train": "Train an engine from a split table.",
         "export": "Export Keras weights to the engine's ONNX graph, and that to INT8.",
         "build": "Build a TensorRT plan from an engine, for one GPU.",
-        "engines": "List, show and verify engines; list and prune TensorRT plans.",
+        "engines": "List, show, verify and tune engines; list and prune TensorRT plans.",
     },
     "Measure and check a machine": {
         "doctor": "Show what this machine can run, and what is missing.",

@@ -6,17 +6,26 @@ from typing import Any
 
 import click
 
+from hambatch.checks.options import TuneOptions
 from hambatch.cli.help import Group
 from hambatch.cli.messages import say
+from hambatch.cli.parameters import SourcePath, option_of
 from hambatch.engines.backend_names import AUTO, BACKEND_OF_GATES, FASTEST_FIRST, OF_BACKEND
 from hambatch.engines.measurements import KINDS, Kind
 from hambatch.engines.options import DEFAULT_ENGINE
+from hambatch.engines.tuned import LEAST_IMAGES
 from hambatch.errors import ExitCode
 from hambatch.training.options import CalibrateOptions
 
 VERIFY_EXAMPLES = """
 hambatch engines verify
 hambatch engines verify engines/mine --gate --data split.csv
+"""
+
+TUNE_EXAMPLES = """
+hambatch engines tune ./images
+hambatch engines tune night.zip more --engine engines/mine --count 1000
+hambatch engines tune --forget
 """
 
 FIGURES_EXAMPLES = """
@@ -27,14 +36,14 @@ hambatch engines add-figures engines/mine clinic/evaluation.json --kind external
 
 @click.group(cls=Group, context_settings={"show_default": True})
 def engines() -> None:
-    """List, show, verify, calibrate, complete engines; add figures; list, prune TensorRT plans."""
+    """List, show, verify, tune, calibrate, complete engines; add figures; TensorRT plans."""
 
 
 @engines.command("list", examples="hambatch engines list")
 def list_engines() -> None:
     """List the installed engines, one per line.
 
-    Name, version, precisions, fitted temperature if there is one, folder.
+    Name, version, precisions, fitted temperature and day of the last tune if there is one, folder.
     """
     from hambatch.checks.engines import engine_lines
 
@@ -95,6 +104,45 @@ def verify(
         find_engine(engine), data, click.echo, precision=precision, dry_run=dry_run
     )
     ctx.exit(ExitCode.OK if passed else ExitCode.FAILED)
+
+
+of_tune = option_of(TuneOptions())
+
+
+@engines.command(examples=TUNE_EXAMPLES, headings={"forget": "Output"})
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=SourcePath())
+@of_tune("--engine", "Name of an installed engine, or a folder.")
+@of_tune(
+    "--count",
+    "Images, spread evenly over all that there are.",
+    click.IntRange(LEAST_IMAGES, 10_000),
+)
+@click.option("--forget", is_flag=True, help="Remove what is kept; without SOURCE.")
+def tune(sources: tuple[Path, ...], engine: str, count: int, forget: bool) -> None:
+    """Choose the precision for this machine by the images of each SOURCE; no label is needed.
+
+    Every precision of this processor is compared with fp32: labels that change, how far
+    probabilities drift, images/s of inference alone. --precision auto then takes the fastest that
+    is within its limits, unless its accuracy gate failed. The result is kept in your cache, for
+    the engine's graphs, this processor and the versions of the libraries; it holds nothing of the
+    images.
+    """
+    from hambatch.engines.loading import find_engine
+
+    if forget == bool(sources):
+        raise click.UsageError("give either SOURCE... or --forget")
+    folder = find_engine(engine)
+    if forget:
+        from hambatch.checks.tune import forget_choice
+
+        click.echo(forget_choice(folder))
+        return
+    from hambatch.checks.tune import tune_engine, tuned_text
+    from hambatch.cli.progress import progress
+
+    click.echo(
+        tuned_text(tune_engine(folder, sources, count, progress("precisions"), progress("turns")))
+    )
 
 
 @engines.command(examples="hambatch engines calibrate engines/mine --data split.csv")

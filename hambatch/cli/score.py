@@ -100,7 +100,7 @@ hambatch score ./images --out preds.csv --sign night.key
 )
 @option(
     "--precision",
-    "auto: the fastest whose accuracy gate passed on this instruction set, else fp32.",
+    "auto: the fastest whose accuracy gate passed here or that engines tune allowed, else fp32.",
     click.Choice(WANTED),
 )
 @option("--force", "Use the --precision even if its gate failed; the record says so.")

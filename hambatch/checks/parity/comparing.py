@@ -68,7 +68,7 @@ def compare_rows(wanted: Sequence[Row], found: Sequence[Row]) -> Compared:
     _refuse_changed_files(both)
     if not both:
         return Compared(0, len(wanted), 0.0, 0.0, 0, "")
-    off = _differences(both)
+    off = differences(both)
     farthest = both[int(off.max(axis=1).argmax())][0].image if off.any() else ""
     return Compared(
         images=len(both),
@@ -88,11 +88,12 @@ def count_changed(before: Sequence[Row], after: Sequence[Row]) -> Changed:
     pairs = list(zip(before, after, strict=True))
     scored = [(a, b) for a, b in pairs if a.probabilities and b.probabilities]
     _refuse_changed_files(scored)
-    largest = _rounded(_differences(scored).max()) if scored else 0.0
+    largest = _rounded(differences(scored).max()) if scored else 0.0
     return Changed(sum(a != b for a, b in pairs), largest)
 
 
-def _differences(pairs: Sequence[tuple[Row, Row]]) -> NDArray[np.float64]:
+def differences(pairs: Sequence[tuple[Row, Row]]) -> NDArray[np.float64]:
+    """Give the absolute differences of all probabilities, ``[n, 7]``; both of a pair are scored."""
     left = np.array([a.probabilities for a, _ in pairs])
     right = np.array([b.probabilities for _, b in pairs])
     off: NDArray[np.float64] = np.abs(left - right)
