@@ -64,7 +64,7 @@ def load(name: str) -> None:
     """Load an engine as a plain `score` by CPU would; report what runs, or why none can."""
     from hambatch.backends import load_backend
     from hambatch.engines.loading import find_engine, load_engine
-    from hambatch.engines.precision import choose_precision
+    from hambatch.engines.precision import NOT_MEASURED, choose_precision
     from hambatch.scoring.options import ScoreOptions
     from hambatch.scoring.plan import ON_CPU
 
@@ -82,5 +82,6 @@ def load(name: str) -> None:
             "version": engine.manifest.version,
             "runs": f"{ON_CPU}-{choice.used}",
             "chosen": choice.why,
+            "tune": choice.gate == NOT_MEASURED,
         }
     )

@@ -257,6 +257,9 @@ def gpu_findings(probe: Probe) -> Iterator[Finding]:
 
 VERIFY = "hambatch engines verify"
 
+TUNE = "; hambatch engines tune SOURCE may allow a faster precision"
+"""Where no gate of a cheaper precision was measured."""
+
 
 def examine_engine(name: str = DEFAULT_ENGINE) -> Finding:
     """Load it in a child process, with the backend and precision of a plain `score` by CPU."""
@@ -265,5 +268,6 @@ def examine_engine(name: str = DEFAULT_ENGINE) -> Finding:
     if "why" in facts:
         remedy = facts["next"] or VERIFY
         return Finding("engine", name, BROKEN, SCORING, why=facts["why"], next=remedy)
-    about = f"loads; runs as {facts['runs']} here ({facts['chosen']})"
+    hint = TUNE if facts["tune"] else ""
+    about = f"loads; runs as {facts['runs']} here ({facts['chosen']}){hint}"
     return Finding("engine", facts["name"], USABLE, SCORING, facts["version"], about)

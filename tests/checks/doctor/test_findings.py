@@ -5,15 +5,18 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from hambatch.checks.doctor import findings
 from hambatch.checks.doctor.findings import (
     BROKEN,
     DALI,
     FOR_GPU,
     FOR_TRAINING,
     MISSING,
+    TUNE,
     USABLE,
     Package,
     examine_dali,
@@ -138,7 +141,8 @@ def test_the_default_engine_runs_as_score_would_choose() -> None:
     manifest = load_engine(find_engine(ScoreOptions.engine)).manifest
     choice = choose_precision(manifest, "openvino", "auto")
     assert (found.name, found.state, found.version) == (manifest.name, USABLE, manifest.version)
-    assert found.about == f"loads; runs as openvino-{choice.used} here ({choice.why})"
+    hint = TUNE if choice.gate == "not measured here" else ""
+    assert found.about == f"loads; runs as openvino-{choice.used} here ({choice.why}){hint}"
 
 
 def test_int8_runs_where_its_gate_passed(tiny_engine: Path, tmp_path: Path) -> None:
@@ -147,6 +151,14 @@ def test_int8_runs_where_its_gate_passed(tiny_engine: Path, tmp_path: Path) -> N
     about = examine_engine(str(folder)).about
     said = "loads; runs as openvino-int8 here (gate passed: 0.9 % of labels change"
     assert about.startswith(said)
+
+
+def test_where_no_gate_was_measured_it_names_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"name": "tiny", "version": "1", "runs": "openvino-fp32", "chosen": "no gate"}
+    reported = SimpleNamespace(reports=[{**facts, "tune": True}], problem="")
+    monkeypatch.setattr(findings, "run_probe", lambda *words, seconds: reported)
+    said = "loads; runs as openvino-fp32 here (no gate); hambatch engines tune SOURCE may allow"
+    assert examine_engine("tiny").about.startswith(said)
 
 
 @pytest.mark.parametrize("harm", ["altered", "removed"])
