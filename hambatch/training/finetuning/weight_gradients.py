@@ -31,7 +31,7 @@ def with_product(convolution: Any) -> Any:
     if convolution.kernel_size != (1, 1):
         return convolution
 
-    class OnePixel(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
+    class OnePixel(keras.layers.Layer):  # type: ignore[misc, name-defined, unused-ignore]
         def compute_output_shape(self, shape: Any) -> Any:
             return convolution.compute_output_shape(shape)
 
