@@ -50,7 +50,7 @@ def list_engines() -> None:
     click.echo("\n".join(engine_lines()))
 
 
-@engines.command(examples="hambatch engines show ham10000-resnet50")
+@engines.command(examples="hambatch engines show three-sources-resnet50")
 @click.argument("engine", default=DEFAULT_ENGINE)
 def show(engine: str) -> None:
     """Print the engine.json of ENGINE, a name or a folder."""

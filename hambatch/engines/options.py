@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-DEFAULT_ENGINE = "ham10000-resnet50"
+DEFAULT_ENGINE = "three-sources-resnet50"
 """The engine that comes with the package."""
 
 

@@ -11,7 +11,7 @@ import hambatch
 def main() -> None:
     """Use each public name as the page says."""
     pixels = np.zeros((450, 600, 3), np.uint8)
-    with hambatch.Scorer("ham10000-resnet50", precision="fp32", max_megapixels=200) as scorer:
+    with hambatch.Scorer("three-sources-resnet50", precision="fp32", max_megapixels=200) as scorer:
         for row in scorer.score("images", Path("old.zip")):
             print(row.image, row.p_malignant if row.status == "ok" else row.reason)
         rows = scorer.score([b"bytes", ("name", pixels), Path("a.jpg"), Image.new("RGB", (9, 9))])

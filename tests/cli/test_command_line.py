@@ -206,7 +206,7 @@ def test_engines_are_listed_shown_and_verified(tiny_engine: Path) -> None:
     of_tiny = [["engines", what, str(tiny_engine)] for what in ("show", "verify")]
     commands = [(tiny_engine, words) for words in (["engines", "list"], *of_tiny)]
     listed, shown, verified = run_all(commands)
-    assert "ham10000-resnet50" in listed.stdout
+    assert "three-sources-resnet50" in listed.stdout
     assert '"name": "tiny"' in shown.stdout
     assert "graphs load: model.onnx" in verified.stdout
 

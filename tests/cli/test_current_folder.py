@@ -155,7 +155,7 @@ def test_no_empty_entry_names_it_but_a_folder_that_is_named_is_searched(
 
 def test_an_engine_there_does_not_replace_an_installed_one(place: Place) -> None:
     place.forget()
-    folder = place.root / "here" / "ham10000-resnet50"
+    folder = place.root / "here" / "three-sources-resnet50"
     folder.mkdir()
     (folder / "engine.json").write_text("forged")
     # The default engine, as in every command.

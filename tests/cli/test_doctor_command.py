@@ -28,7 +28,7 @@ def test_the_base_installation_can_score_and_names_its_extras(tmp_path: Path) ->
     read = json.loads(done.stdout)
     assert read["can_score"] is True
     states = {finding["name"]: finding["state"] for finding in read["findings"]}
-    for name in ("numpy", "pandas", "openvino", "nvidia-dali-cuda120", "ham10000-resnet50"):
+    for name in ("numpy", "pandas", "openvino", "nvidia-dali-cuda120", "three-sources-resnet50"):
         assert states[name] == "usable"
     lines = {finding["part"]: finding["next"] for finding in read["findings"]}
     assert lines["tensorflow"] == lines["tf2onnx"] == "pip install 'hambatch[train]'"

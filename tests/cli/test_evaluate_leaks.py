@@ -209,7 +209,7 @@ def test_another_split_table_leads_to_the_list_and_not_in_a_circle(place):
 def test_the_default_engines_split_table_is_named_with_the_options_that_made_it(place):
     bare = place.root / "bare.csv"
     shutil.copy(place.table, bare)
-    options = ("--engine", "ham10000-resnet50", "--data", place.split)
+    options = ("--engine", "three-sources-resnet50", "--data", place.split)
     result = evaluate(bare, place.labels, *options)
     assert "hambatch prepare HAM10000_DIR --out split.csv --test-fraction 0.16" in str(
         result.exception
@@ -219,7 +219,7 @@ def test_the_default_engines_split_table_is_named_with_the_options_that_made_it(
 def test_a_training_image_of_the_default_engine_is_not_measured_without_a_record(place):
     table, truth = place.root / "stray.csv", place.root / "stray_labels.csv"
     rows = place.table.read_text().splitlines()
-    ids = ["ISIC_0024310", "ISIC_0034320"]
+    ids = ["ISIC_0024310", "ISIC_0034318"]
     names = [
         row.replace(row.split(",")[0], f"{image_id}.jpg")
         for row, image_id in zip(rows[1:3], ids, strict=True)
@@ -232,8 +232,8 @@ def test_a_training_image_of_the_default_engine_is_not_measured_without_a_record
     result = evaluate(table, truth, "--data", place.split)
     assert result.exit_code != 0
     for words in (
-        "ham10000-resnet50 was trained on",
-        "--engine ham10000-resnet50",
+        "three-sources-resnet50 was trained on",
+        "--engine three-sources-resnet50",
         "--engine none",
     ):
         assert words in str(result.exception)
@@ -254,14 +254,14 @@ def test_the_readmes_line_on_the_metadata_of_ham10000(tmp_path):
     assert scored.exit_code == 0, scored.output
     result = evaluate(table, truth)
     assert result.exit_code != 0, f"figures of training images:\n{result.stdout}"
-    assert "evaluated images leak from the training images of ham10000-resnet50" in str(
+    assert "evaluated images leak from the training images of three-sources-resnet50" in str(
         result.exception
     )
     result = evaluate(table, truth, "--exclude-trained", "--images", tmp_path / "images", "--json")
     found = json.loads(result.stdout)
     check = found["leak_check"]
     assert (found["n"], check["excluded"]) == (2, 10)
-    assert (check["training_images"], check["not_checked"]) == (5151, {})
+    assert (check["training_images"], check["not_checked"]) == (17584, {})
 
 
 def test_a_training_without_any_image_is_not_known(place):
@@ -277,7 +277,7 @@ def test_a_training_without_any_image_is_not_known(place):
 
 
 def test_a_copy_of_an_installed_engine_that_has_no_list_is_checked_by_the_list(tmp_path, place):
-    installed = Path(__file__).parents[2] / "engines" / "ham10000-resnet50"
+    installed = Path(__file__).parents[2] / "engines" / "three-sources-resnet50"
     values = json.loads((installed / "engine.json").read_text())
     del values["files"]["training_images.json"]
     (tmp_path / "engine.json").write_text(json.dumps(values))

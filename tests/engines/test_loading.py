@@ -62,5 +62,5 @@ def test_a_graph_is_written_before_the_manifest(folder: Path) -> None:
 
 
 def test_a_mistyped_engine_gets_a_suggestion() -> None:
-    with pytest.raises(EngineError, match="Did you mean 'ham10000-resnet50'"):
-        find_engine("ham1000-resnet50")
+    with pytest.raises(EngineError, match="Did you mean 'three-sources-resnet50'"):
+        find_engine("three-source-resnet50")

@@ -26,6 +26,8 @@ def engine(tmp_path, data):
     shutil.copy(find_engine(DEFAULT_ENGINE) / "engine.json", folder)
     raw = json.loads((folder / "engine.json").read_text())
     raw["data"]["split_sha256"] = sha256_of_file(data)
+    # And with no other source.
+    raw["data"].pop("extra", None)
     # The list of the training images stays where it was.
     del raw["files"][TRAINING_IMAGES]
     rewrite(folder / "engine.json", raw)

@@ -136,7 +136,7 @@ def test_what_would_change_a_row_is_refused_and_named(
     before = (journal_folder(begun) / "rows").read_bytes()
     with pytest.raises(InputError, match=r"max_megapixels was 100\.0, is 5"):
         score([all_images], begun, "csv", options(tiny_engine, max_megapixels=5))
-    with pytest.raises(InputError, match="engine name was tiny, is ham10000-resnet50"):
+    with pytest.raises(InputError, match="engine name was tiny, is three-sources-resnet50"):
         score([all_images], begun, "csv", ScoreOptions())
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="listing source was"):
