@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from contenders.task import Task
-from contenders.turns import say, take_turns
+from contenders.turns import entries, say, take_turns
 from memory import peaks
 from picture_folders import described, filled, pictures, resized
 from result import parser_of, publish
@@ -114,7 +114,7 @@ def of_size(task: Task, found: list[Path], size: str, count: int, repeats: int) 
     larger = resized(found[:count], root.with_name(f"{root.name}_made"), width, height)
     of = replace(task, root=root, names=filled(root, larger, count))
     say(f"{size}: {count} images")
-    turns = take_turns(STAGES, [task.precision], of, count, repeats)
+    turns = take_turns(entries(STAGES, [task.precision], of), count, repeats)
     rates = {name: found.best for name, found in turns.found.items()}
     inference, decode = rates[f"own_inference_{task.precision}"], rates["own_decode"]
     shares = [i / (i + d) for i, d in zip(inference, decode, strict=True)]

@@ -23,9 +23,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from contenders.ratios import interval
 from picture_folders import described, filled, pictures
 from result import parser_of, publish
-from sources import interval
 
 import hambatch
 from hambatch.engines.loading import write_manifest

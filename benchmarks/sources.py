@@ -26,8 +26,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from contenders.ratios import interval
 from result import parser_of, publish
-from scipy.stats import t as student_t
 
 from hambatch.system.files import sha256_of_bytes
 
@@ -160,13 +160,6 @@ def ratios(turns: Sequence[dict[str, dict[str, float]]]) -> dict[str, Any]:
             "images_per_s": round(statistics.median(turn[kind]["rate"] for turn in turns), 1),
         }
     return found
-
-
-def interval(values: Sequence[float]) -> dict[str, float]:
-    """Give the mean with its 95 % interval by Student's t."""
-    mean, spread = statistics.mean(values), statistics.stdev(values)
-    half = float(student_t.ppf(0.975, len(values) - 1)) * spread / len(values) ** 0.5
-    return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4)}
 
 
 if __name__ == "__main__":

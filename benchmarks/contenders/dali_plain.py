@@ -3,10 +3,10 @@
 No hashes, no checks, no bytes that pass through Python: what decoding can do.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from contenders.meter import Meter, Run
 from contenders.task import SIDE, Setting, Task
 
 BATCHES = (16, 32, 64)
@@ -21,20 +21,20 @@ def settings(task: Task) -> list[Setting]:
     return [{"threads": t, "batch": batch} for t in threads for batch in BATCHES]
 
 
-def build(task: Task, setting: Setting) -> Callable[[], float]:
+def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Time whole batches of a pipeline that keeps going round the files."""
     batch = int(setting["batch"])
     pipeline = _pipeline(task, batch, int(setting["threads"]))
     iterations = max(2, round(len(task.names) / batch))
 
-    def run() -> float:
+    def run() -> Run:
         # What was decoded ahead, before the clock starts, is not timed.
         for _ in range(PREFETCH + 1):
             pipeline.run()
-        started = time.perf_counter()
+        meter = Meter()
         for _ in range(iterations):
             pipeline.run()
-        return iterations * batch / (time.perf_counter() - started)
+        return Run(iterations * batch, meter.spent())
 
     return run
 

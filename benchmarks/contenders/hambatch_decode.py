@@ -1,8 +1,8 @@
 """hambatch's reading and decoding alone, with all that it checks, on all cores."""
 
-import time
 from collections.abc import Callable
 
+from contenders.meter import Meter, Run
 from contenders.task import Setting, Task
 from hambatch.engines.manifest import read_manifest
 from hambatch.pipelines.scoring import build_pipeline
@@ -16,20 +16,20 @@ def settings(task: Task) -> list[Setting]:
     return [{"batch_size": options.batch_size, "threads": task.cores, "prefetch": options.prefetch}]
 
 
-def build(task: Task, setting: Setting) -> Callable[[], float]:
+def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Read and decode every file, and throw the pixels away."""
     manifest, size = read_manifest(task.engine), int(setting["batch_size"])
     threads, prefetch = int(setting["threads"]), int(setting["prefetch"])
     items = [Item(k, task.root / name) for k, name in enumerate(task.names)]
     groups = [items[start : start + size] for start in range(0, len(items), size)]
 
-    def run() -> float:
+    def run() -> Run:
         pipeline = build_pipeline(size, threads, prefetch, manifest.input, manifest.preprocessing)
-        started = time.perf_counter()
+        meter = Meter()
         batches = pipeline.batches(read_ahead(groups, ScoreOptions().readers))
         decoded = sum(len(batch.indices) for batch in batches)
-        seconds = time.perf_counter() - started
+        spent = meter.spent()
         assert decoded == len(items)
-        return decoded / seconds
+        return Run(decoded, spent)
 
     return run

@@ -7,9 +7,9 @@ images. Listing, journal and table are not part of it: see :mod:`contenders.hamb
 How fast a precision is does not depend on whether its accuracy gate passed here, so it is forced.
 """
 
-import time
 from collections.abc import Callable
 
+from contenders.meter import Meter, Run, Spent
 from contenders.task import Setting, Task
 from hambatch.engines.loading import load_engine
 from hambatch.scoring.options import ScoreOptions
@@ -27,7 +27,7 @@ def settings(task: Task) -> list[Setting]:
     return [{"batch_size": ScoreOptions().batch_size}]
 
 
-def build(task: Task, setting: Setting) -> Callable[[], float]:
+def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Every run has a worker of its own, and every picture has to get its row."""
     options = ScoreOptions(
         precision=task.precision, force=True, batch_size=int(setting["batch_size"])
@@ -36,23 +36,23 @@ def build(task: Task, setting: Setting) -> Callable[[], float]:
 
     sources = folder_of_images(task.root)
 
-    def seconds(names: tuple[str, ...]) -> float:
+    def scored(names: tuple[str, ...]) -> Spent:
         images = [Entry(encode_name(name)) for name in names]
         with SupervisedWorker(plan_run(engine.folder, options).job) as worker:
             worker.wait_ready()
-            started = time.perf_counter()
+            meter = Meter()
             backend = f"openvino-{task.precision}"
             watched = engine, options.batch_size, options.sentinel_every, backend
             with SentinelWatch(*watched) as watch:
                 groups = rows_of(worker, enumerate(images), sources, engine.manifest, watch)
                 rows = [row for _, group in groups for _, row in group]
-            found = time.perf_counter() - started
+            spent = meter.spent()
         assert [row.status for row in rows] == ["ok"] * len(names)
-        return found
+        return spent
 
-    def run() -> float:
+    def run() -> Run:
         few = task.names[: len(task.names) // 4]
-        first = seconds(few)
-        return (len(task.names) - len(few)) / (seconds(task.names) - first)
+        first = scored(few)
+        return Run(len(task.names) - len(few), scored(task.names).less(first))
 
     return run

@@ -16,15 +16,21 @@ from types import TracebackType
 from typing import Any
 
 from contenders import Contender
+from contenders.meter import Run, Spent
 from contenders.task import Setting, Task
 
 
 @dataclass(frozen=True)
 class Rated:
-    """What one setting reached, in images/s."""
+    """What one setting reached."""
 
     setting: Setting
-    images_per_s: float
+    run: Run
+
+    @property
+    def images_per_s(self) -> float:
+        """The rate."""
+        return self.run.images_per_s
 
 
 class Host:
@@ -82,7 +88,7 @@ class Host:
 
 
 def _serve(connection: Connection, contender: Contender, task: Task) -> None:
-    runs: list[tuple[Setting, Callable[[], float]]] = []
+    runs: list[tuple[Setting, Callable[[], Run]]] = []
     module = importlib.import_module(contender.module)
     while True:
         try:
@@ -106,7 +112,7 @@ def _sweep(module: Any, task: Task) -> list[Rated]:
     """Rate every setting by its second run; with only one to choose from there is no need."""
     choices = module.settings(task)
     if len(choices) == 1:
-        return [Rated(choices[0], float("nan"))]
+        return [Rated(choices[0], Run(0, Spent(float("nan"))))]
     found = []
     for setting in choices:
         run = module.build(task, setting)

@@ -3,7 +3,6 @@
 The same network, untrained: weights cost no time.
 """
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from contenders.meter import Meter, Run
 from contenders.task import SIDE, Setting, Task
 
 BATCHES = (16, 32, 64)
@@ -22,26 +22,26 @@ def settings(task: Task) -> list[Setting]:
     return [{"batch": batch} for batch in BATCHES]
 
 
-def build(task: Task, setting: Setting) -> Callable[[], float]:
+def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Predict every file's picture, in a process of its own each time, as a script does.
 
     The same loop runs at 28 images/s in some processes and at 19.5 in others; within one
     process it may change from turn to turn.
     """
 
-    def run() -> float:
+    def run() -> Run:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            return pool.submit(rate, task, int(setting["batch"])).result()
+            return pool.submit(timed, task, int(setting["batch"])).result()
 
     return run
 
 
-def rate(task: Task, batch: int) -> float:
-    """Images/s of all pictures, once the network has seen a few batches."""
+def timed(task: Task, batch: int) -> Run:
+    """Predict all pictures, once the network has seen a few batches."""
     predict(task.files[: 2 * batch], batch)
-    started = time.perf_counter()
+    meter = Meter()
     predict(task.files, batch)
-    return len(task.files) / (time.perf_counter() - started)
+    return Run(len(task.files), meter.spent())
 
 
 def predict(names: list[str], batch: int) -> None:

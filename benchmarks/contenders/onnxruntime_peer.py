@@ -3,7 +3,6 @@
 The next batch is decoded while one is being inferred.
 """
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from contenders.meter import Meter, Run
 from contenders.task import SIDE, Setting, Task
 from hambatch.engines.manifest import read_manifest
 
@@ -25,15 +25,15 @@ def settings(task: Task) -> list[Setting]:
     return [{"batch": batch, "decode_threads": t} for batch in BATCHES for t in threads]
 
 
-def build(task: Task, setting: Setting) -> Callable[[], float]:
+def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Score every file's picture."""
     session, batch = _session(task), int(setting["batch"])
     name = session.get_inputs()[0].name
     files = task.files
     groups = [files[start : start + batch] for start in range(0, len(files), batch)]
 
-    def run() -> float:
-        started, scored = time.perf_counter(), 0
+    def run() -> Run:
+        meter, scored = Meter(), 0
         with ThreadPoolExecutor(int(setting["decode_threads"])) as pool:
             ahead: Futures = [pool.submit(_decode, file) for file in groups[0]]
             for following in [*groups[1:], []]:
@@ -41,7 +41,7 @@ def build(task: Task, setting: Setting) -> Callable[[], float]:
                 images = np.stack([future.result() for future in decoding])
                 scored += len(session.run(["logits"], {name: images})[0])
         assert scored == len(files)
-        return scored / (time.perf_counter() - started)
+        return Run(scored, meter.spent())
 
     return run
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from contenders.meter import Run
 from contenders.pytorch_loop import folder_loop
 from contenders.task import SIDE, Setting, Task
 from contenders.torchvision_on_cpu import resnet50
@@ -22,7 +23,7 @@ def settings(task: Task) -> list[Setting]:
     ]
 
 
-def build(task: Task, setting: Setting) -> Callable[[], float]:
+def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Build the loop; a first run compiles for each size of batch that it meets."""
     batch = int(setting["batch"])
     network = WAYS[str(setting["way"])](batch)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from contenders.meter import Run
 from contenders.pytorch_loop import folder_loop
 from contenders.task import Setting, Task
 from contenders.torchvision_on_cpu import resnet50
@@ -15,6 +16,6 @@ def settings(task: Task) -> list[Setting]:
     return [{"batch": batch, "workers": workers} for batch in BATCHES for workers in WORKERS]
 
 
-def build(task: Task, setting: Setting) -> Callable[[], float]:
+def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Build the loop."""
     return folder_loop(task, resnet50(), int(setting["batch"]), int(setting["workers"]))

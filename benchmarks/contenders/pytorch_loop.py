@@ -1,9 +1,9 @@
 """The folder loop of a PyTorch user: a `DataLoader` of Pillow pictures, then the network."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from contenders.meter import Meter, Run
 from contenders.task import SIDE, Task
 from contenders.torchvision_on_cpu import torchvision
 
@@ -36,8 +36,10 @@ class Pictures:
             return self._transform(image.convert("RGB"))
 
 
-def folder_loop(task: Task, network: Any, batch: int, workers: int) -> Callable[[], float]:
-    """Build a loop over all pictures; its workers stay from run to run."""
+def folder_loop(
+    task: Task, network: Any, batch: int, workers: int, *, bfloat16: bool = False
+) -> Callable[[], Run]:
+    """Build a loop over all pictures, under autocast or not; its workers stay from run to run."""
     import torch
     from torch.utils.data import DataLoader
 
@@ -51,12 +53,12 @@ def folder_loop(task: Task, network: Any, batch: int, workers: int) -> Callable[
         multiprocessing_context="fork" if workers else None,
     )
 
-    def run() -> float:
-        started, scored = time.perf_counter(), 0
-        with torch.inference_mode():
+    def run() -> Run:
+        meter, scored = Meter(), 0
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             for images in loader:
-                scored += len(network(images).softmax(1).numpy())
+                scored += len(network(images).float().softmax(1).numpy())
         assert scored == len(task.names)
-        return scored / (time.perf_counter() - started)
+        return Run(scored, meter.spent())
 
     return run

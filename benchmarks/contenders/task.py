@@ -1,5 +1,6 @@
 """What every contender is given: the same files, the same engine, the same cores."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,10 @@ SIDE = 224
 
 @dataclass(frozen=True)
 class Task:
-    """Pictures below ``root``; ``engine`` is a folder; ``scratch`` is there to be written to."""
+    """Pictures below ``root``; ``engine`` is a folder; ``scratch`` is there to be written to.
+
+    ``python`` runs whole `hambatch` processes: that of another installation, where one is compared.
+    """
 
     root: Path
     names: tuple[str, ...]
@@ -18,6 +22,7 @@ class Task:
     precision: str
     cores: int
     scratch: Path
+    python: str = sys.executable
 
     @property
     def files(self) -> list[str]:

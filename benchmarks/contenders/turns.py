@@ -5,11 +5,12 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from contenders import CONTENDERS
+from contenders import CONTENDERS, Contender
 from contenders.host import Host, Rated
 from contenders.task import Task
+from hambatch.engines.backend_names import graph_precision
 
 
 @dataclass
@@ -22,13 +23,30 @@ class Found:
     @property
     def best(self) -> list[float]:
         """The fastest finalist's images/s in every repeat."""
-        return [max(rated.images_per_s for rated in turn) for turn in self.turns]
+        return [rated.images_per_s for rated in self.fastest]
+
+    @property
+    def fastest(self) -> list[Rated]:
+        """The fastest finalist of every repeat."""
+        return [max(turn, key=lambda rated: rated.images_per_s) for turn in self.turns]
+
+    @property
+    def took(self) -> str:
+        """The precision that it says it took; empty where it says nothing."""
+        return ", ".join(sorted({rated.run.took for rated in self.fastest}))
+
+    @property
+    def images_per_joule(self) -> list[float]:
+        """The fastest finalist's of every repeat; empty if no energy was counted."""
+        found = (rated.run.images_per_joule for rated in self.fastest)
+        return [value for value in found if value is not None]
 
     def described(self) -> dict[str, Any]:
         """Every number, for the result."""
         finalists = [rated.setting for rated in self.turns[0]]
         rates = zip(*([r.images_per_s for r in turn] for turn in self.turns), strict=True)
         return {
+            **({"took": self.took} if self.took else {}),
             "finalists": [
                 {"setting": setting, "images_per_s": list(found)}
                 for setting, found in zip(finalists, rates, strict=True)
@@ -53,9 +71,29 @@ class Turns:
     idle_cpu_share: float = 0.0
 
 
-def take_turns(
-    names: Sequence[str], precisions: Sequence[str], task: Task, sweep_count: int, repeats: int
-) -> Turns:
+class Entry(NamedTuple):
+    """A contender by what a result calls it, and what it is given."""
+
+    name: str
+    contender: Contender
+    task: Task
+
+
+def entries(names: Sequence[str], precisions: Sequence[str], task: Task) -> list[Entry]:
+    """Give those of that name: one, or one for each precision, or for each graph that they run."""
+    graphs = list(dict.fromkeys(map(graph_precision, precisions)))
+    found = []
+    for name in names:
+        contender = CONTENDERS[name]
+        each = {"precision": precisions, "graph": graphs}.get(contender.each)
+        if each is None:
+            found.append(Entry(name, contender, task))
+        else:
+            found += [Entry(f"{name}_{p}", contender, replace(task, precision=p)) for p in each]
+    return found
+
+
+def take_turns(entries: Sequence[Entry], sweep_count: int, repeats: int) -> Turns:
     """Sweep each contender's settings, then let them take turns; the first warms up.
 
     Each repeat begins with another contender, so that none is always the first.
@@ -63,9 +101,9 @@ def take_turns(
     turns = Turns()
     with ExitStack() as stack:
         hosts = []
-        for name, contender, of in _entries(names, precisions, task):
+        for name, contender, task in entries:
             say(f"sweep: {name}")
-            hosts.append(stack.enter_context(Host(name, contender, of)))
+            hosts.append(stack.enter_context(Host(name, contender, task)))
             turns.found[name] = Found(sweep=hosts[-1].sweep(sweep_count))
         for repeat in range(repeats + 1):
             first = repeat % len(hosts)
@@ -81,18 +119,6 @@ def take_turns(
 def say(what: str) -> None:
     """Tell whoever waits."""
     print(what, file=sys.stderr, flush=True)
-
-
-def _entries(names: Sequence[str], precisions: Sequence[str], task: Task) -> list[Any]:
-    entries = []
-    for name in names:
-        contender = CONTENDERS[name]
-        if contender.each_precision:
-            found = [(f"{name}_{p}", contender, replace(task, precision=p)) for p in precisions]
-        else:
-            found = [(name, contender, task)]
-        entries += found
-    return entries
 
 
 def _watched(host: Host, hosts: list[Host]) -> tuple[list[Rated], float]:
