@@ -14,8 +14,10 @@ def build(task: Task, setting: Setting) -> Callable[[], Run]:
     """Build the loop; what is compiled or traced under autocast computes in bfloat16."""
     import torch
 
-    batch = int(setting["batch"])
+    way, batch = str(setting["way"]), int(setting["batch"])
     # A cached cast of a weight would not be part of the trace.
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        network = WAYS[str(setting["way"])](batch)
-    return folder_loop(task, network, batch, int(setting["workers"]), bfloat16=True)
+        network = WAYS[way](batch)
+    # A trace holds its casts; under autocast TorchScript adds others, and gives float32.
+    under_autocast = way == "compile"
+    return folder_loop(task, network, batch, int(setting["workers"]), bfloat16=under_autocast)
