@@ -15,7 +15,7 @@ FASTEST_FIRST: tuple[Cheaper, ...] = ("int8-bf16", "bf16", "int8")
 """Cheaper than FP32, each with a gate of its own.
 
 On two cores with AVX512_BF16 they ran 2.90, 2.08 and 2.06 times as fast as FP32
-(benchmarks/results/precisions.json); with AMX the first two are about alike, and twice the third."""
+(benchmarks/results/precisions.json); with AMX the first two are alike, and twice the third."""
 
 BACKEND_OF_GATES = "openvino"
 """The one whose gates are measured; no gate was measured on a GPU yet."""
