@@ -364,8 +364,12 @@ def _check_inside(descriptor: int, path: Path, root: Path) -> None:
         real = os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         real = os.path.realpath(path)
-    if not real.startswith(os.path.join(root, "")):
+    if real.startswith(os.path.join(root, "")):
+        return
+    # A folder that is moved takes the open file along: its name is missing then, or is another's.
+    if os.path.samestat(os.stat(path), os.fstat(descriptor)):
         raise Unreadable(OUTSIDE)
+    raise Unreadable("changed while it was read")
 
 
 def _read_at_most(descriptor: int, size: int) -> bytes:

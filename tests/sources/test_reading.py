@@ -116,6 +116,33 @@ def test_without_a_proc_file_system_links_are_still_followed_to_their_end(
     assert fetch(Item(0, root / "near"), bounds(root)).content == b"near"
 
 
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        ("nothing", "cannot be read: No such file or directory"),
+        ("another", "changed while it was read"),
+    ],
+)
+def test_a_folder_that_moves_while_its_file_is_open_is_no_link_out_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str, reason: str
+) -> None:
+    root, another = tmp_path / "root", tmp_path / "another"
+    for folder in (root, another):
+        folder.mkdir()
+        (folder / "one").write_bytes(b"1")
+    real = os.open
+
+    def move(path: Path, flags: int) -> int:
+        descriptor = real(path, flags)
+        root.rename(tmp_path / "elsewhere")
+        if then == "another":
+            another.rename(root)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", move)
+    assert fetch(Item(0, root / "one"), bounds(root)).problem == reason
+
+
 def test_what_is_no_regular_file_is_never_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
