@@ -159,6 +159,10 @@ class Scored:
         From the backend of `hambatch explain`; None from all others.
     twice
         What ``--double-check`` computed a second time.
+    places
+        int64 ``[n, views, 3]``: where each image was computed, and its further views: infer
+        request, row in it, and a number that grows with every request that is sent. None: in the
+        slot of the batch.
     """
 
     batch: Batch
@@ -167,6 +171,7 @@ class Scored:
     views: tuple[NDArray[np.float32], ...] = ()
     explained: Explained | None = None
     twice: DoubleChecked = field(default_factory=DoubleChecked)
+    places: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

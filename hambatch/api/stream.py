@@ -15,7 +15,7 @@ from hambatch.engines.probabilities import as_wanted
 from hambatch.errors import BackendError
 from hambatch.scoring.plan import RunPlan
 from hambatch.scoring.rows import rows_of_items
-from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.sentinels.watch import SentinelWatch, watch_of
 from hambatch.scoring.worker.process import STOP_SECONDS
 from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
@@ -117,9 +117,10 @@ class LoadedEngine:
         """Give the sentinels of the running process: a new one is proven from the beginning."""
         if self._watch is None or self._watched != self._worker.started:
             self._owned.close()
-            job = self._plan.job
-            how = job.batch_size, self._plan.used.sentinel_every, job.backend_name
-            self._watch = self._owned.enter_context(SentinelWatch(engine, *how, stays=True))
+            every, keeps = self._plan.used.sentinel_every, self._plan.used.model_cache
+            watch = watch_of(engine, self._plan.job, every, keeps=keeps, stays=True)
+            self._watch = self._owned.enter_context(watch)
+            self._worker.sentinel = watch.a_sentinel
             self._watched = self._worker.started
         return self._watch
 

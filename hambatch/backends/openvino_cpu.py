@@ -12,20 +12,19 @@ from numpy.typing import NDArray
 
 from hambatch.backends.double_check import Chooser, SecondScores
 from hambatch.backends.openvino_compile import How, compile_copies
+from hambatch.backends.placing import (
+    REQUEST_SIZE,
+    REQUESTS_PER_STREAM,
+    Begun,
+    Grid,
+    Put,
+    Turns,
+    arranged,
+)
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError
 from hambatch.system.text import last_words
 from hambatch.types import Batch, DoubleChecked, Scored, on_host
-
-REQUEST_SIZE = 4
-"""Images a request, always: the last one is filled up. One stream runs one request on one
-thread, and no sum in it goes over several images, so an image's scores depend on neither its
-place nor its neighbours: to the last bit with the kernels for SSE4.1, AVX2, AVX2-VNNI, AVX-512
-and AVX-512-VNNI (``tests/backends/test_openvino_cpu.py``). Requests of 1 are slower by a tenth in
-FP32 and by 8 % in INT8 (``benchmarks/results/bench_engine_fp32.json``, ``..._int8.json``)."""
-
-REQUESTS_PER_STREAM = 2
-"""One being computed, one waiting, so that a stream never starves."""
 
 OUTPUTS = ("logits", "features")
 
@@ -35,10 +34,14 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass
 class _Pending:
-    """A batch of which ``left`` images are not scored yet; one to be scored twice counts twice."""
+    """A batch of which ``left`` images are not scored yet; one to be scored twice counts twice.
+
+    ``places`` are as in :class:`hambatch.types.Scored`.
+    """
 
     batch: Batch
     rows: list[NDArray[np.float32]]
+    places: NDArray[np.int64]
     left: int
     second: SecondScores | None
     done: threading.Event = field(default_factory=threading.Event)
@@ -52,6 +55,16 @@ class _Part:
     first: int
     images: NDArray[np.uint8]
     place: int
+
+    @property
+    def there(self) -> slice:
+        """Where its images are in the batch."""
+        return slice(self.first, self.first + len(self.images))
+
+    @property
+    def places(self) -> list[int]:
+        """Where they are in the request."""
+        return list(range(self.place, self.place + len(self.images)))
 
 
 class _Sent(NamedTuple):
@@ -69,9 +82,11 @@ class _Sent(NamedTuple):
 class OpenVinoBackend:
     """Runs the engine's ONNX in streams, by default single-threaded, of four images a request.
 
-    A slot is one of OpenVINO's infer requests, with memory of its own. A request that is computed a
-    second time takes another slot, of another copy of the graph if there is one; every image has
-    another place there; and it is computed after the first ones of the next batch.
+    A slot is one of OpenVINO's infer requests, with memory of its own. A request with a sentinel
+    has one that is chosen for it (:mod:`hambatch.backends.placing`); where that one computes, it
+    is parked, and others go on. A request that is computed a second time takes another slot, of
+    another copy of the graph if there is one; every image has another place there; and it is
+    computed after the first ones of the next batch.
     """
 
     def __init__(
@@ -93,10 +108,13 @@ class OpenVinoBackend:
         self._queues = [openvino.AsyncInferQueue(copies[copy], 1) for copy in self._copies]
         for queue in self._queues:
             queue.set_callback(self._keep)
-        self._busy = [False] * self.holds
+        self._busy, self._started = [False] * self.holds, [-1] * self.holds
         self._counting = threading.Condition()
+        self._turns = Turns(Grid(self.holds, request_size))
         self._parts: list[_Part] = []
-        self._filled = 0
+        self._target: int | None = None
+        self._number = 0
+        self._parked: list[_Sent] = []
         self._chooser = Chooser(double_check) if double_check else None
         self._due: list[_Sent] = []
         # In every copy the outputs have the same names.
@@ -130,35 +148,73 @@ class OpenVinoBackend:
         count = len(batch.indices)
         rows = [np.empty((count, width), np.float32) for width in self._widths]
         second = SecondScores.of(count, self._widths[0]) if self._chooser else None
-        pending = _Pending(batch, rows, count, second)
+        pending = _Pending(batch, rows, np.empty((count, 1, 3), np.int64), count, second)
         if not count:
             pending.done.set()
-        decoded, first = on_host(batch.images), 0
-        while first < count:
-            # Not copied: what is passed along keeps the memory until it is scored.
-            images = decoded[first : first + self._request_size - self._filled]
-            self._parts.append(_Part(pending, first, images, self._filled))
-            self._filled += len(images)
-            first += len(images)
-            if self._filled == self._request_size:
+        decoded = on_host(batch.images)
+        begun = Begun([row for part in self._parts for row in part.places], self._target)
+        for put in arranged(np.asarray(batch.indices), begun, self._turns):
+            self._add(pending, decoded, put)
+            if put.last or sum(len(part.images) for part in self._parts) == self._request_size:
                 self._send()
         return pending
 
+    def _add(self, pending: _Pending, decoded: NDArray[np.uint8], put: Put) -> None:
+        """Add images to the request that is begun, neighbours together."""
+        if put.target is not None:
+            self._target = put.target
+        before = None
+        for row, slot in sorted(put.slots.items()):
+            # Not copied: what is passed along keeps the memory until it is scored.
+            image = decoded[slot : slot + 1]
+            if before == (row - 1, slot - 1):
+                part = self._parts[-1]
+                part.images = decoded[part.first : slot + 1]
+            else:
+                self._parts.append(_Part(pending, slot, image, row))
+            before = row, slot
+
     def _send(self) -> None:
-        """Start a request with what is there, filled up with black."""
-        parts, missing = self._parts, self._request_size - self._filled
-        self._parts, self._filled = [], 0
-        arrays = [part.images for part in parts]
-        if missing:
-            arrays.append(np.zeros((missing, *arrays[0].shape[1:]), np.uint8))
-        images = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        """Start a request with what is there, or park it; what is missing is black."""
+        parts, target = self._parts, self._target
+        if not parts:
+            return
+        self._parts, self._target = [], None
+        images = self._joined(parts)
         twice = self._chooser is not None and self._chooser.takes()
         if twice:
             self._expect_again(parts)
-        sent = _Sent(self._free_slot(), parts, images)
-        self._start(sent)
+        slot = self._free_slot() if target is None else target
+        sent = _Sent(slot, parts, images)
+        self._note(sent)
+        if target is None:
+            self._start(sent)
+        else:
+            self._parked.append(sent)
+            self._start_parked()
         if twice:
             self._due.append(sent)
+
+    def _joined(self, parts: list[_Part]) -> NDArray[np.uint8]:
+        """Put the images of a request into their places, all others black."""
+        if len(parts) == 1 and len(parts[0].images) == self._request_size:
+            return parts[0].images
+        images = np.zeros((self._request_size, *parts[0].images.shape[1:]), np.uint8)
+        for part in parts:
+            images[part.places] = part.images
+        return images
+
+    def _note(self, sent: _Sent) -> None:
+        """Write down where the images of a request are computed, and where its sentinels are."""
+        images: list[int] = []
+        sentinels: list[int] = []
+        for part in sent.parts:
+            places = part.pending.places[part.there, 0]
+            places[:, 0], places[:, 1], places[:, 2] = sent.slot, part.places, self._number
+            for row, index in zip(part.places, part.pending.batch.indices[part.there], strict=True):
+                (sentinels if index < 0 else images).append(row)
+        self._number += 1
+        self._turns.note(sent.slot, images, sentinels)
 
     def _expect_again(self, parts: list[_Part]) -> None:
         with self._counting:
@@ -180,24 +236,53 @@ class OpenVinoBackend:
     def _free_slot(self, first: int | None = None) -> int:
         """Wait for a free slot, and take one of the copy with the fewest at work.
 
-        It is another one than ``first``, of another copy if there is one.
+        It is another one than ``first``, of another copy if there is one. Parked requests start
+        meanwhile.
         """
         while True:
+            self._start_parked()
             with self._counting:
                 if (slot := self._idle_slot(first)) is not None:
-                    self._busy[slot] = True
+                    self._busy[slot], self._started[slot] = True, self._number
                     return slot
+                if self._can_start():
+                    continue
                 freed = self._counting.wait(PATIENCE_SECONDS)
             if not freed:
                 # An exception inside a request is kept there until a call waits for it.
                 self._wait_all()
 
     def _idle_slot(self, first: int | None) -> int | None:
-        slots = [slot for slot, busy in enumerate(self._busy) if not busy and slot != first]
+        """Choose a free slot that no parked request waits for; of several, the one free longest."""
+        wanted = {first, *(sent.slot for sent in self._parked)}
+        slots = [slot for slot, busy in enumerate(self._busy) if not busy and slot not in wanted]
         if first is not None and len(set(self._copies)) > 1:
             slots = [slot for slot in slots if self._copies[slot] != self._copies[first]]
         at_work = Counter(copy for copy, busy in zip(self._copies, self._busy, strict=True) if busy)
-        return min(slots, key=lambda slot: at_work[self._copies[slot]], default=None)
+        return min(slots, key=lambda k: (at_work[self._copies[k]], self._started[k]), default=None)
+
+    def _can_start(self) -> list[_Sent]:
+        """Choose parked requests whose slots are free: of each slot, the first."""
+        first = {sent.slot: sent for sent in reversed(self._parked)}
+        return [sent for slot, sent in first.items() if not self._busy[slot]]
+
+    def _start_parked(self, *, all_of_them: bool = False) -> None:
+        """Start the parked requests that can; with ``all_of_them``, wait until the others can."""
+        while self._parked:
+            with self._counting:
+                ready = self._can_start()
+                for sent in ready:
+                    self._busy[sent.slot], self._started[sent.slot] = True, self._number
+                freed = bool(ready)
+                if all_of_them and not ready:
+                    freed = self._counting.wait(PATIENCE_SECONDS)
+            for sent in ready:
+                self._parked.remove(sent)
+                self._start(sent)
+            if not freed and all_of_them:
+                self._wait_all()
+            if not (ready or all_of_them):
+                return
 
     def _keep(self, request: Any, sent: _Sent) -> None:
         """Copy a request's rows into their batches; OpenVINO calls it on a thread of its own."""
@@ -206,13 +291,17 @@ class OpenVinoBackend:
             count = len(part.images)
             if sent.before is None:
                 for rows, output in zip(part.pending.rows, outputs, strict=True):
-                    rows[part.first : part.first + count] = output[part.place : part.place + count]
+                    rows[part.there] = output[part.place : part.place + count]
             else:
                 self._keep_second(part, outputs[0], sent.before, sent.slot)
             with self._counting:
                 part.pending.left -= count
                 if not part.pending.left:
                     part.pending.done.set()
+        self._release(sent)
+
+    def _release(self, sent: _Sent) -> None:
+        """Let the next request have the slot."""
         with self._counting:
             self._busy[sent.slot] = False
             self._counting.notify()
@@ -229,6 +318,7 @@ class OpenVinoBackend:
     def _finished(self, pending: _Pending) -> Scored:
         if any(part.pending is pending for part in self._parts):
             self._send()
+        self._start_parked(all_of_them=not pending.done.is_set())
         if not pending.done.is_set():
             due, self._due = self._due, []
             self._send_again(due)
@@ -242,7 +332,7 @@ class OpenVinoBackend:
                 )
         logits, features = pending.rows
         twice = pending.second.compared(logits) if pending.second else DoubleChecked()
-        return Scored(pending.batch, logits, features, twice=twice)
+        return Scored(pending.batch, logits, features, twice=twice, places=pending.places)
 
     def _wait_all(self) -> None:
         try:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hambatch.backends.openvino_cpu import REQUEST_SIZE
 from hambatch.backends.openvino_graph import blaming_graph, read_graph
+from hambatch.backends.placing import REQUEST_SIZE
 from hambatch.engines.backend_names import FP32
 from hambatch.engines.loading import Engine
 from hambatch.errors import EngineError

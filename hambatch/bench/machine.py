@@ -3,14 +3,13 @@
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from hambatch import __version__
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
 from hambatch.scoring.plan import numbers_in, place
-from hambatch.system.cpu import available_cores, instruction_set
+from hambatch.system.cpu import available_cores, cpu_name, instruction_set
 from hambatch.system.gpus import Gpu, usable_gpu
 from hambatch.system.packages import library_versions
 
@@ -42,16 +41,6 @@ def machine_facts() -> dict[str, Any]:
         "memory_gib": round(memory / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
     }
-
-
-def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Give the model name of the first core; where there is none, the architecture."""
-    try:
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.machine() or "unknown"
 
 
 def measured_gpu(device: str, backend: str) -> Gpu | None:

@@ -16,7 +16,7 @@ from hambatch.scoring.journal.rows import RowLog
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
 from hambatch.scoring.rows import rows_of
-from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.sentinels.watch import watch_of
 from hambatch.scoring.worker.protocol import Job
 from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sinks.formats import open_table
@@ -92,8 +92,9 @@ class Whole:
         ):
             ready = worker.wait_ready()
             refuse_other(ready.backend, job.backend_name, ready.note)
-            how = self.options.batch_size, self.options.sentinel_every, ready.backend
-            with SentinelWatch(engine, *how, Path(place)) as watch:
+            options = self.options
+            keeps = options.model_cache
+            with watch_of(engine, job, options.sentinel_every, Path(place), keeps=keeps) as watch:
                 cpu, started = _cpu_seconds(), time.perf_counter()
                 seconds, busy, peak = 0.0, 0.0, 0.0
                 rows = rows_of(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hambatch.backends import MAPS
-from hambatch.backends.openvino_cpu import REQUEST_SIZE
+from hambatch.backends.placing import REQUEST_SIZE
 from hambatch.engines.backend_names import FP32
 from hambatch.engines.loading import Engine, find_engine, load_engine
 from hambatch.engines.probabilities import as_wanted

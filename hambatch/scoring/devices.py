@@ -12,7 +12,7 @@ from hambatch.errors import HambatchError
 from hambatch.scoring.journal.begun import DeviceHistory
 from hambatch.scoring.plan import CPU, RunPlan
 from hambatch.scoring.rows import IndexedRow
-from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.sentinels.watch import SentinelWatch, watch_of
 from hambatch.scoring.worker.process import WorkerLost
 from hambatch.scoring.worker.protocol import StageTimes
 from hambatch.scoring.worker.supervisor import SupervisedWorker
@@ -91,6 +91,7 @@ class DevicePool:
         devices = [Device(name, worker, self._watch(name)) for name, worker in workers.items()]
         for device in devices:
             device.watch.forget()
+            device.worker.sentinel = device.watch.a_sentinel
         try:
             yield devices
             self._hand_over()
@@ -178,9 +179,9 @@ class DevicePool:
 
     def _watch(self, name: str) -> SentinelWatch:
         if name not in self._watches:
-            job = self._plan.jobs[name]
-            sizes = job.batch_size, self._plan.used.sentinel_every
-            watch = SentinelWatch(self._engine, *sizes, job.backend_name, self._scratch)
+            job, used = self._plan.jobs[name], self._plan.used
+            how = used.sentinel_every, self._scratch
+            watch = watch_of(self._engine, job, *how, keeps=used.model_cache)
             self._watches[name] = self._owned.enter_context(watch)
         return self._watches[name]
 

@@ -81,6 +81,16 @@ def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return " ".join([platform.machine() or "unknown", *(e for e in EXTENSIONS if e in found)])
 
 
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Give the model name of the first core; where there is none, the architecture."""
+    try:
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.machine() or "unknown"
+
+
 def kernels_of(precision: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Name the architecture, and the extension whose kernels multiply each kind of number here.
 

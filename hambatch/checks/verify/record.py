@@ -17,6 +17,7 @@ from hambatch.scoring.journal.begun import DeviceHistory
 from hambatch.scoring.journal.fingerprint import PIPELINE, rules_of_decoding
 from hambatch.scoring.plan import ON_GPU
 from hambatch.scoring.record import ChangedSince, Tally, history_of, update_in
+from hambatch.scoring.sentinels.own_answers import State
 from hambatch.sinks.publish import CARRIED, changes_path, index_path
 from hambatch.sources.folder import LeftOut
 from hambatch.system.files import sha256_of_file
@@ -63,6 +64,7 @@ class _OfDevice:
     reference: Literal["engine", "first pass of this run"]
     tolerance: _Number
     deviation: _Number
+    own_answers: State = "none"
     tolerance_at_start: _Number | None = None
     deviation_at_start: _Number | None = None
 

@@ -16,7 +16,7 @@ from hambatch.engines.synthetic import write_sentinel_images
 from hambatch.errors import EngineError
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
-from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.sentinels.watch import watch_of
 from hambatch.scoring.worker.protocol import Answer, Job
 from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
@@ -65,13 +65,14 @@ def record_sentinels(folder: Path, *, same_fp32: bool = False) -> Manifest:
 def score_sentinels(engine: Engine, precision: str = "fp32") -> dict[str, Any]:
     """Compare the engine's record with what this machine computes: the summary of a watch.
 
-    Without a record in this precision, the sentinels have to give numbers, each twice the same.
+    Without a record in this precision, the sentinels have to give numbers. What they give is
+    kept for the runs on this machine (:mod:`hambatch.scoring.sentinels.own_answers`).
     Raises SentinelError if one is off.
     """
     job = _job(engine, precision)
     with SupervisedWorker(job) as worker:
-        backend = worker.wait_ready().backend
-        with SentinelWatch(engine, job.batch_size, backend=backend) as watch:
+        worker.wait_ready()
+        with watch_of(engine, job, anew=True) as watch:
             for answer in worker.answers(watch.batches([])):
                 watch.check(answer)
             return watch.summary()

@@ -1,6 +1,6 @@
-"""What each sentinel must come back with: the engine's record, then the run's first answer."""
+"""What each sentinel must come back with: the engine's record, and what came before here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from hambatch.system.cpu import instruction_set
 Numbers = NDArray[np.float64]
 """Of one sentinel: ``[7]``."""
 
+Pair = tuple[Numbers, Numbers]
+"""Probabilities and logits."""
+
 
 @dataclass(frozen=True)
 class Miss:
@@ -28,8 +31,15 @@ class Miss:
     reference: str
 
 
+EARLIER = "its answer of an earlier run on this machine"
+
+FIRST = "its first answer of this run"
+
+
 class Reference:
-    """Compares answers: a sentinel's first with the engine's record, the others with its first.
+    """Compares answers: a sentinel's first with the engine's record, and each with one of before.
+
+    That is the answer of an earlier run on this machine, or else the first one of this run.
 
     Parameters
     ----------
@@ -38,29 +48,31 @@ class Reference:
         sentinel's first answer only has to be finite numbers.
     backend
         Of this run, as the table names it.
+    earlier
+        The answers of an earlier run: probabilities and logits of every sentinel.
     """
 
-    def __init__(self, spec: Sentinels, backend: str) -> None:
+    def __init__(
+        self, spec: Sentinels, backend: str, earlier: Mapping[int, Pair] | None = None
+    ) -> None:
         known = spec.of(parse_backend(backend).precision) if backend else spec
         self._spec, self._backend = known or spec, backend
         self._recorded = [np.array(p.probabilities) for p in known.pictures] if known else []
-        self._own: dict[int, tuple[Numbers, Numbers]] = {}
+        self.answers: dict[int, Pair] = {}
+        self._earlier = earlier or {}
         self._here, self._runtime = instruction_set(), runtime_of(backend)
         self._at_start: tuple[float, float] | None = None
         self._largest = 0.0
 
     def miss(self, sentinel: int, found: Numbers, logits: Numbers, decoder: str) -> Miss | None:
         """Compare one answer; None if it is within the tolerance. NaN never is."""
-        if sentinel not in self._own:
-            self._own[sentinel] = found, logits
-            return self._first(sentinel, found, decoder)
-        wanted, wanted_logits = self._own[sentinel]
-        self._largest = max(self._largest, float(np.abs(found - wanted).max()))
-        name = "its first answer of this run"
-        scale = max(1.0, float(np.abs(wanted_logits).max()))
-        return _judge("p", found, wanted, self._spec.tolerance, name) or _judge(
-            "logit", logits, wanted_logits, LOGIT_TOLERANCE * scale, name
-        )
+        first = sentinel not in self.answers
+        if first:
+            self.answers[sentinel] = found, logits
+        miss = self._first(sentinel, found, decoder) if first else None
+        if first and sentinel not in self._earlier:
+            return miss
+        return miss or self._again(sentinel, found, logits)
 
     def summary(self) -> dict[str, Any]:
         """What the record says; deviations are the largest of any probability."""
@@ -72,6 +84,15 @@ class Reference:
             "tolerance": self._spec.tolerance,
             "deviation": self._largest,
         }
+
+    def _again(self, sentinel: int, found: Numbers, logits: Numbers) -> Miss | None:
+        name = EARLIER if sentinel in self._earlier else FIRST
+        wanted, wanted_logits = self._earlier.get(sentinel) or self.answers[sentinel]
+        self._largest = max(self._largest, float(np.abs(found - wanted).max()))
+        scale = max(1.0, float(np.abs(wanted_logits).max()))
+        return _judge("p", found, wanted, self._spec.tolerance, name) or _judge(
+            "logit", logits, wanted_logits, LOGIT_TOLERANCE * scale, name
+        )
 
     def _first(self, sentinel: int, found: Numbers, decoder: str) -> Miss | None:
         if not self._recorded:

@@ -2,99 +2,40 @@
 
 A backend can answer wrongly without an error: a driver that computes in another
 precision, a slot whose memory is damaged, a batch answered with another's
-scores. So sentinels take the path of all other images: alone at the start, at
-every slot in turn during the run, and in every slot at its end. The first answer
-to each is compared with the engine's record, the others with that answer.
+scores. So sentinels take the path of all other images: in every place in turn during the run,
+and at its end in every request and every row that was used. Where no earlier run on this machine
+has left its answers, all sentinels come first, alone; :mod:`.reference` says what each is
+compared with.
 """
 
 import random
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hambatch.backends.placing import Grid
 from hambatch.engines.loading import Engine
 from hambatch.engines.probabilities import softmax
 from hambatch.engines.synthetic import write_sentinel_images
 from hambatch.errors import SentinelError
-from hambatch.scoring.sentinels.reference import Reference, labelled
-from hambatch.scoring.worker.protocol import Answer
+from hambatch.scoring.sentinels.batches import ByPlace, BySlot, Cut, Cutter, alone
+from hambatch.scoring.sentinels.ledger import Ledger, Places
+from hambatch.scoring.sentinels.own_answers import OwnAnswers, own_answers
+from hambatch.scoring.sentinels.reference import EARLIER, Reference, labelled
+from hambatch.scoring.worker.protocol import Answer, Job, grid_of
 from hambatch.sources.folder import DRAWN_PREFIX
 from hambatch.sources.reading import Item
 from hambatch.system.files import refusing
 from hambatch.system.text import encode_name
 from hambatch.types import DoubleChecked
 
-
-class Ledger:
-    """Remembers images until a sentinel in their slot has come back right.
-
-    Parameters
-    ----------
-    patience_of_slot, patience
-        Unproven images of one slot, and of all, after which a sentinel in every slot is
-        ``overdue``: what is remembered stays bounded.
-    """
-
-    def __init__(self, patience_of_slot: int, patience: int) -> None:
-        self._patience_of_slot, self._patience = patience_of_slot, patience
-        self._since: list[int] = []
-        self._failed: list[int] = []
-        self._in_slot: defaultdict[int, list[int]] = defaultdict(list)
-        self._unproven = 0
-        self.overdue = False
-
-    def carry(self, index: int, slot: int) -> None:
-        """Remember an image that was scored in a slot."""
-        self._since.append(index)
-        self._in_slot[slot].append(index)
-        self._unproven += 1
-        in_slot = len(self._in_slot[slot])
-        if in_slot % self._patience_of_slot == 0 or self._unproven % self._patience == 0:
-            self.overdue = True
-
-    def fail(self, index: int) -> None:
-        """Remember an image that was answered without being scored."""
-        self._since.append(index)
-        self._failed.append(index)
-        if len(self._failed) % self._patience == 0:
-            self.overdue = True
-
-    def prove(self, slots: Iterable[int]) -> list[int]:
-        """Give the images that right sentinels in these slots prove, and failed ones.
-
-        All sentinels of the batch are meant; a failed image has no slot.
-        """
-        proven, self._failed = self._failed, []
-        self._since.clear()
-        for slot in slots:
-            proven += self._in_slot.pop(slot, [])
-        self._unproven = sum(map(len, self._in_slot.values()))
-        return proven
-
-    def suspects(self, slots: Iterable[int]) -> list[int]:
-        """Images since the last good sentinel, and those of wrong slots since theirs; sorted."""
-        of_slots = (index for slot in slots for index in self._in_slot[slot])
-        return sorted({*self._since, *of_slots})
-
-    def forget(self) -> None:
-        """Drop all that is unproven."""
-        self._since.clear()
-        self._failed.clear()
-        self._in_slot.clear()
-        self._unproven = 0
-
-
 HELD_AT_MOST = 4096
-"""Images that may wait for proof, before every slot is proven at once."""
-
-BATCH_BYTES = 16_000_000
-"""Of images that come with their bytes, what a batch holds before it counts as full."""
+"""Images that may wait for proof, before sentinels prove them all at once."""
 
 SEED = 0
 """Of the order of slots and sentinels: the same in every run."""
@@ -115,17 +56,23 @@ class SentinelWatch:
     Parameters
     ----------
     batch_size
-        Most files in a batch, its sentinel included.
+        Most files in a batch, its sentinels included.
     every
-        One batch of images in so many carries a sentinel, which visits each slot once in
-        ``batch_size`` of them.
+        One batch of images in so many carries a sentinel, which visits each place in turn.
     backend
         As the table names it; if empty, the engine's wider tolerance holds.
     scratch
         Where to draw sentinels for an engine without any; default: the temporary folder.
+    grid
+        The backend's places; None: slots of the batch.
+    views
+        How many of an image are scored.
+    own
+        The answers of earlier runs on this machine, or where to keep those of this one; None:
+        all sentinels come first, and nothing is kept.
     stays
         Whether one process answers several calls of :meth:`batches`: all sentinels come first in
-        the first of them only, and each proves its own slots.
+        the first of them only, and each proves its own images.
 
     Attributes
     ----------
@@ -143,6 +90,9 @@ class SentinelWatch:
         backend: str = "",
         scratch: Path | None = None,
         *,
+        grid: Grid | None = None,
+        views: int = 1,
+        own: OwnAnswers | None = None,
         stays: bool = False,
     ) -> None:
         spec = engine.manifest.sentinels
@@ -157,13 +107,19 @@ class SentinelWatch:
             folder = Path(self._drawn.name)
             with refusing(folder):
                 self._files = [folder / name for name in write_sentinel_images(folder)]
-        self._reference = Reference(spec, backend)
-        # Twice the distance between visits: only failures that keep shifting slots get there.
-        self._ledger = Ledger(2 * batch_size * every, max(HELD_AT_MOST, 32 * batch_size))
+        self._own = own or OwnAnswers()
+        self._reference = Reference(spec, backend, self._own.kept)
+        self._chance = random.Random(SEED)  # noqa: S311
+        self._cutter: Cutter = BySlot(batch_size, every, self._chance)
+        if grid:
+            self._cutter = ByPlace(batch_size, every, grid, views)
+        # Twice the distance between visits: only failures that keep shifting places get there.
+        patience = 2 * self._cutter.between_visits, max(HELD_AT_MOST, 32 * batch_size)
+        self._ledger = Ledger(*patience)
         self._proven: list[int] = []
         self._sent: dict[int, _Use] = {}
-        self._chance = random.Random(SEED)  # noqa: S311
-        self._uses, self._batches, self._widest = count(1), 0, 0
+        self._deck: list[int] = []
+        self._uses, self._batches, self._answers = count(1), 0, count()
         self.checked, self.twice = 0, DoubleChecked()
 
     def __enter__(self) -> "SentinelWatch":
@@ -175,15 +131,25 @@ class SentinelWatch:
         if self._drawn is not None:
             self._drawn.cleanup()
 
+    @property
+    def a_sentinel(self) -> Item:
+        """One that may be sent to try a process; its answer is for nobody here."""
+        return Item(-1, self._files[0], sentinel=True)
+
     def batches(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         """Cut images into batches of at most ``batch_size``, sentinels among them.
 
-        The first batch holds sentinels only; the last has one in every
-        slot that carried an image, so that each is proven after its last.
+        Without answers of earlier runs the first batch holds sentinels only; the last ones come
+        to every place that the images need, so that each is proven after its last.
         """
-        for batch in self._composed(iter(items)):
+        for cut in self._composed(iter(items)):
             self._batches += 1
-            yield batch
+            if cut.sentinels > 1:
+                # All of them differ, as far as there are enough.
+                self._deck.clear()
+            added = [self._sentinel(cut.images) for _ in range(cut.sentinels)]
+            at = len(cut.images) if cut.slot is None else cut.slot
+            yield [*cut.images[:at], *added, *cut.images[at:]]
 
     def check(self, answer: Answer) -> Answer:
         """Compare an answer's sentinels with what they should be; give it without them.
@@ -197,27 +163,30 @@ class SentinelWatch:
         self.twice += DoubleChecked(answer.twice.requests, answer.twice.images)
         failed = [failure for failure in answer.failures if failure.index < 0]
         slots = np.flatnonzero(answer.indices < 0).tolist()
-        self._note_images(answer)
-        wrong = self._wrong(answer, slots)
+        places = self._note_images(answer)
+        wrong = self._wrong(answer, slots, places)
         if wrong or failed:
             what = list(wrong.values()) + [(f.index, f.reason) for f in failed]
-            raise self._error(what, self._ledger.suspects(wrong))
+            raise self._error(what, self._ledger.suspects(places[list(wrong)]))
         if slots:
-            self._proven += self._ledger.prove(slots)
+            self._proven += self._ledger.prove(places[slots])
             self.checked += len(slots)
         for index in answer.indices[slots].tolist():
             del self._sent[index]
+        if not self._own.kept and len(self._reference.answers) == len(self._files):
+            self._own.keep(self._reference.answers)
         return answer.without(slots)
 
     def suspects(self, answer: Answer) -> list[int]:
         """Give the images that may be wrong if some of this answer, not checked yet, are."""
-        self._note_images(answer)
-        return self._ledger.suspects([found.slot for found in answer.twice.differing])
+        places = self._note_images(answer)
+        return self._ledger.suspects(places[[found.slot for found in answer.twice.differing]])
 
     def proven(self) -> list[int]:
         """Give the images that the answers checked since the last call have proven.
 
-        An image is proven by a later sentinel in the same slot of the same worker, scored right.
+        An image is proven by sentinels of the same worker that were scored right in its request
+        and in its row, with it or later.
         """
         proven, self._proven = self._proven, []
         return proven
@@ -228,69 +197,53 @@ class SentinelWatch:
 
     def summary(self) -> dict[str, Any]:
         """What the record of a run says about its sentinels."""
-        return {"checked": self.checked, "every": self._every, **self._reference.summary()}
+        own = self._own.state
+        return {"checked": self.checked, "every": self._every, "own_answers": own} | (
+            self._reference.summary()
+        )
 
     def prove_soon(self) -> None:
-        """Let sentinels in every slot prove all images so far, before further ones come."""
+        """Let sentinels prove all images so far, before further ones come."""
         self._ledger.overdue = True
 
-    def _composed(self, items: Iterator[Item]) -> Iterator[list[Item]]:
+    def _composed(self, items: Iterator[Item]) -> Iterator[Cut]:
         if self._stays:
             # Nothing of an earlier call is under way, or of use.
             self._ledger.forget()
             self._sent.clear()
-            self._widest = 0
-        if not (self._stays and self._batches):
-            yield from self._alone(len(self._files))
-        slots = self._slots()
-        for number in count(1):
-            if self._ledger.overdue:
-                self._ledger.overdue = False
-                yield from self._alone(self._widest)
-            due = number % self._every == 0
-            if due and self._size == 1:
-                yield from self._alone(1)
-                due = False
-            images = list(_until_full(islice(items, self._size - due)))
-            if not images:
-                break
-            self._widest = max(self._widest, len(images) + due)
-            yield self._among(images, next(slots)) if due else images
-        yield from self._alone(self._widest)
-
-    def _slots(self) -> Iterator[int]:
-        # One permutation, over and over: between two visits of a slot lie all the others.
-        order = list(range(self._size))
-        self._chance.shuffle(order)
-        while True:
-            yield from order
-
-    def _alone(self, width: int) -> Iterator[list[Item]]:
-        """Sentinels in as many slots, in batches of at most ``batch_size``."""
-        for start in range(0, width, self._size):
-            yield [self._sentinel([]) for _ in range(min(self._size, width - start))]
-
-    def _among(self, images: list[Item], slot: int) -> list[Item]:
-        slot = min(slot, len(images))
-        return [*images[:slot], self._sentinel(images), *images[slot:]]
+        if not self._own.kept and not (self._stays and self._batches):
+            yield from alone(len(self._files), self._size)
+        yield from self._cutter.cut(items, self._ledger)
 
     def _sentinel(self, images: Sequence[Item]) -> Item:
-        use, known = next(self._uses), len(self._files)
-        # First all of them; then by chance, so that a slot that repeats its last answer does
-        # not get the same sentinel again and again.
-        sentinel = use - 1 if use <= known else self._chance.randrange(known)
-        self._sent[-use] = _Use(sentinel, self._batches + 1, images)
+        if not self._deck:
+            # First all of them in order; then by chance, so that a place that repeats its last
+            # answer does not get the same sentinel again and again.
+            self._deck = list(range(len(self._files)))
+            if self._sent or self.checked:
+                self._chance.shuffle(self._deck)
+        use, sentinel = next(self._uses), self._deck.pop(0)
+        self._sent[-use] = _Use(sentinel, self._batches, images)
         return Item(-use, self._files[sentinel], sentinel=True)
 
-    def _note_images(self, answer: Answer) -> None:
-        for slot, index in enumerate(answer.indices.tolist()):
-            if index >= 0:
-                self._ledger.carry(index, slot)
+    def _note_images(self, answer: Answer) -> Places:
+        """Remember the images; gives the places of all of the answer, ``[n, 3]``."""
+        places = answer.places
+        if places is None:
+            count = len(answer.indices)
+            slots, number = np.arange(count), np.full(count, next(self._answers))
+            places = np.stack([np.zeros_like(slots), slots, number], axis=1)[:, np.newaxis]
+        images = answer.indices >= 0
+        self._ledger.carry(answer.indices[images], places[images])
         for failure in answer.failures:
             if failure.index >= 0:
                 self._ledger.fail(failure.index)
+        first: Places = places[:, 0]
+        return first
 
-    def _wrong(self, answer: Answer, slots: list[int]) -> dict[int, tuple[int, str]]:
+    def _wrong(
+        self, answer: Answer, slots: list[int], places: Places
+    ) -> dict[int, tuple[int, str]]:
         """Slot to index and complaint, of the sentinels that are off."""
         logits = answer.logits[slots].astype(np.float64)
         # Infinities give NaN, which is off like any other.
@@ -303,11 +256,14 @@ class SentinelWatch:
             miss = self._reference.miss(sentinel, found[k], logits[k], answer.decoders[slot])
             if miss is not None:
                 what = labelled(miss, self._manifest.classes)
-                wrong[slot] = (index, f"in slot {slot} it has {what}")
+                request, row, _ = places[slot].tolist()
+                where = f"slot {row}" if answer.places is None else f"request {request}, row {row}"
+                wrong[slot] = (index, f"in {where} it has {what}")
         return wrong
 
     def _error(self, wrong: list[tuple[int, str]], suspect: list[int]) -> SentinelError:
         index, complaint = wrong[0]
+        renews = ", which takes this machine's answers anew," if EARLIER in complaint else ","
         use = self._sent[index]
         more = f" ({len(wrong)} of its sentinels had)" if len(wrong) > 1 else ""
         ends = [encode_name(str(use.images[k].path)) for k in (0, -1)] if use.images else []
@@ -316,17 +272,39 @@ class SentinelWatch:
             f"the sentinel {self._files[use.sentinel].name} had wrong scores in batch "
             f"{use.batch}, {images}{more}: {complaint}; the machine or its software computes "
             f"wrongly. {len(suspect)} rows are suspect.\n"
-            f"Next: hambatch engines verify {self._manifest.name}, "
+            f"Next: hambatch engines verify {self._manifest.name}{renews} "
             "and run the same command again once it passes",
             suspect,
         )
 
 
-def _until_full(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items up to the one that makes :data:`BATCH_BYTES` whole."""
-    held = 0
-    for item in items:
-        yield item
-        held += len(item.content or b"")
-        if held >= BATCH_BYTES:
-            return
+def watch_of(
+    engine: Engine,
+    job: Job,
+    every: int = 1,
+    scratch: Path | None = None,
+    *,
+    keeps: bool = True,
+    anew: bool = False,
+    stays: bool = False,
+) -> SentinelWatch:
+    """Make the watch of a worker with this job; arguments as of :class:`SentinelWatch`.
+
+    Parameters
+    ----------
+    keeps
+        Whether answers of earlier runs count, and those of this one are kept.
+    anew
+        Whether this run's answers replace those of earlier ones.
+    """
+    return SentinelWatch(
+        engine,
+        job.batch_size,
+        every,
+        job.backend_name,
+        scratch,
+        grid=grid_of(job),
+        views=job.tta,
+        own=own_answers(engine, job, wanted=keeps, anew=anew),
+        stays=stays,
+    )

@@ -27,6 +27,7 @@ from hambatch.scoring.worker.protocol import (
     StageTimes,
     Touched,
     WorkerLog,
+    grid_of,
 )
 from hambatch.sources.reading import BATCHES_AHEAD, Fetched, Item, read_ahead
 from hambatch.system.shortages import (
@@ -99,7 +100,7 @@ def _answer_all(parent: Parent, job: Job) -> None:
     batches = _timed(pipeline.batches(files), times, "decode_wait_s")
     predict = _one_by_one(backend) if job.one_by_one else backend.predict
     if job.tta > 1:
-        predict = with_views(predict, job.tta)
+        predict = with_views(predict, job.tta, of_sentinels=grid_of(job) is None)
     for scored in _timed(predict(batches), times, "inference_wait_s"):
         parent.send(_answer(scored))
 
@@ -140,6 +141,7 @@ def _answer(scored: Scored) -> Answer:
         views=scored.views,
         explained=scored.explained,
         twice=scored.twice,
+        places=scored.places,
     )
 
 

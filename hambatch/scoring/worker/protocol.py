@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hambatch.backends.placing import REQUEST_SIZE, REQUESTS_PER_STREAM, Grid
+from hambatch.engines.backend_names import BACKEND_OF_GATES
 from hambatch.errors import HambatchError
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.sources.reading import Bounds, Item, Limits
@@ -64,6 +66,17 @@ class Job:
     def bounds(self) -> Bounds:
         """Which files may be read."""
         return Bounds(self.roots, self.limits)
+
+
+def grid_of(job: Job) -> Grid | None:
+    """Name the places where a job computes; None: the slots of its batches.
+
+    OpenVINO gives sentinels a request and a row of their own. TensorRT and Keras take a batch as
+    it comes.
+    """
+    if job.backend != BACKEND_OF_GATES:
+        return None
+    return Grid(job.streams * REQUESTS_PER_STREAM, REQUEST_SIZE)
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,7 @@ class Answer:
     views: tuple[NDArray[np.float32], ...] = ()
     explained: Explained | None = None
     twice: DoubleChecked = field(default_factory=DoubleChecked)
+    places: NDArray[np.int64] | None = None
 
     def without(self, slots: Sequence[int]) -> "Answer":
         """Leave out the images in these slots; failures and counts stay."""
@@ -132,6 +146,7 @@ class Answer:
             tuple(view[kept] for view in self.views),
             self.explained and self.explained.only(kept),
             DoubleChecked(self.twice.requests, self.twice.images),
+            None if self.places is None else self.places[kept],
         )
 
 

@@ -84,6 +84,8 @@ class SupervisedWorker:
         Whether one of them had loaded its engine.
     note
         What the latest one's backend notes on how it runs.
+    sentinel
+        What tries a new process under attack; None: the first sentinel that was sent.
     stage_times
         Where the time of the processes went that answered everything; filled as they end.
     troubles
@@ -105,6 +107,7 @@ class SupervisedWorker:
         self.was_ready, self.note = False, ""
         self.hurried = self._abandoned = False
         self._unexplained, self._calm = 0, 0
+        self.sentinel: Item | None = None
         self._sentinel: Item | None = None
         self._proving = self._in_haste = False
         self._is_alone, self._memory = False, ShortMemory()
@@ -305,11 +308,12 @@ class SupervisedWorker:
 
     def _answers_one_by_one(self, waiting: deque[Item], items: Iterator[Item]) -> Iterator[Answer]:
         """Answer what waits, then item after item; what is not answered yet waits."""
-        self._proving = self._attacked and self._sentinel is not None
+        proof = self._sentinel or self.sentinel
+        self._proving = self._attacked and proof is not None
 
         def sent() -> Iterator[Sequence[Item]]:
-            if self._proving and self._sentinel:
-                yield [self._sentinel]
+            if self._proving and proof:
+                yield [proof]
             while waiting:
                 yield tuple(waiting)
 

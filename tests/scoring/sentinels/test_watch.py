@@ -13,8 +13,7 @@ from hambatch.engines.sentinels import MeasuredOn, Sentinel, Sentinels
 from hambatch.errors import SentinelError
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
-from hambatch.scoring.sentinels import watch as watching
-from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.sentinels.watch import SentinelWatch, watch_of
 from hambatch.scoring.worker.protocol import Answer
 from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
@@ -23,6 +22,7 @@ from tests.scoring.conftest import Inject
 
 LOGITS = {f"sentinel_{k}.jpg": np.arange(7) * 0.1 * (k + 1) for k in range(4)}
 IMAGE = np.zeros(7)
+SLOTS = np.array([[0, slot, 0] for slot in range(4)])
 
 
 def softmax(logits: np.ndarray) -> tuple[float, ...]:
@@ -284,7 +284,7 @@ def test_what_is_remembered_does_not_grow_with_the_run(engine: Engine) -> None:
         good = answer([item for item in group if item is not first])
         watch.check(dataclasses.replace(good, failures=failures))
         assert len(watch._sent) == 0
-        most = max(most, len(watch._ledger.suspects(range(4))))
+        most = max(most, len(watch._ledger.suspects(SLOTS)))
     assert most <= 4 * 2 * 4
 
 
@@ -363,7 +363,7 @@ OpenVinoBackend.predict = predict
     ("condition", "slots", "said"),
     [
         ("False", ":", ""),
-        ("len(scored.logits) > 2", "2", "in slot 2"),
+        ("len(scored.logits) > 2", "2", r"in request \d, row \d"),
         ("number == 3", ":", "in batch 4, of "),
     ],
 )
@@ -424,15 +424,6 @@ def test_what_an_earlier_call_left_is_not_proven_by_the_next(engine: Engine) -> 
     assert proven == [7]
 
 
-def test_images_that_come_with_many_bytes_fill_a_batch_sooner(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "BATCH_BYTES", 10)
-    items = [Item(k, Path("x"), content=bytes(4)) for k in range(7)]
-    batches = SentinelWatch(engine, 8).batches(items)
-    assert [sum(not is_sentinel(item) for item in batch) for batch in batches] == [0, 3, 3, 1, 0]
-
-
 def test_sentinels_in_every_slot_prove_all_images_when_it_is_time(engine: Engine) -> None:
     watch = SentinelWatch(engine, 4)
     batches = watch.batches(items_of(30))
@@ -442,4 +433,4 @@ def test_sentinels_in_every_slot_prove_all_images_when_it_is_time(engine: Engine
     watch.prove_soon()
     watch.check(answer(next(batches)))
     assert sorted(watch.proven()) == list(range(9))
-    assert watch._ledger.suspects(range(4)) == []
+    assert watch._ledger.suspects(SLOTS) == []

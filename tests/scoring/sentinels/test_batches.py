@@ -1,0 +1,208 @@
+"""Few sentinels, and still every image is proven: by its request and by its row."""
+
+import dataclasses
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hambatch.backends.placing import Begun, Grid, Put, Turns, arranged
+from hambatch.engines.loading import Engine, load_engine
+from hambatch.engines.sentinels import Sentinel, Sentinels
+from hambatch.scoring.sentinels import batches as cutting
+from hambatch.scoring.sentinels.own_answers import OwnAnswers
+from hambatch.scoring.sentinels.watch import SentinelWatch
+from hambatch.scoring.worker.protocol import Answer
+from hambatch.sources.reading import Item
+from hambatch.types import Failure
+
+TWO_STREAMS = Grid(4, 4)
+LOGITS = np.arange(7, dtype=np.float32)
+KEPT = {k: (np.exp(LOGITS) / np.exp(LOGITS).sum(), LOGITS.astype(float)) for k in range(4)}
+
+
+class Rows:
+    """Places images in requests as the backend does; any free one takes a request of images."""
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        self.grid, self.turns, self.sent = grid, Turns(grid), 0
+        self.requests: list[list[int]] = []
+        self._chance = random.Random(seed)
+        self._open: dict[int, tuple[np.ndarray, int]] = {}
+        self._indices: dict[int, int] = {}
+        self._target: int | None = None
+
+    def place(self, indices: np.ndarray, *, flush: bool = True) -> np.ndarray:
+        places = np.full((len(indices), 1, 3), -1)
+        for put in arranged(indices, Begun(list(self._open), self._target), self.turns):
+            self._add(put, indices, places)
+            if put.last or len(self._open) == self.grid.rows:
+                self._send()
+        if flush:
+            self._send()
+        return places
+
+    def _add(self, put: Put, indices: np.ndarray, places: np.ndarray) -> None:
+        assert not self._open.keys() & put.slots.keys()
+        assert all(0 <= row < self.grid.rows for row in put.slots)
+        self._target = self._target if put.target is None else put.target
+        for row, slot in put.slots.items():
+            self._open[row] = places, slot
+            self._indices[row] = int(indices[slot])
+
+    def _send(self) -> None:
+        if not self._open:
+            return
+        any_of_them = self._chance.randrange(self.grid.requests)
+        request = any_of_them if self._target is None else self._target
+        for row, (places, slot) in self._open.items():
+            places[slot, 0] = request, row, self.sent
+        sentinels = [row for row, index in self._indices.items() if index < 0]
+        self.turns.note(request, [*self._indices.keys() - set(sentinels)], sentinels)
+        self.requests.append([index for _, index in sorted(self._indices.items())])
+        self._open, self._indices, self._target = {}, {}, None
+        self.sent += 1
+
+
+@pytest.fixture
+def engine(tiny_engine: Path) -> Engine:
+    """An engine with sentinels, whose pictures nothing here reads."""
+    loaded, softmax = load_engine(tiny_engine), KEPT[0][0]
+    pictures = tuple(Sentinel(f"sentinel_{k}.jpg", tuple(softmax.tolist())) for k in KEPT)
+    spec = Sentinels(pictures)
+    return dataclasses.replace(
+        loaded, manifest=dataclasses.replace(loaded.manifest, sentinels=spec)
+    )
+
+
+def warm(engine: Engine, size: int = 64, every: int = 1, **more) -> SentinelWatch:
+    own = OwnAnswers()
+    own.kept = KEPT
+    return SentinelWatch(engine, size, every, own=own, **{"grid": TWO_STREAMS, **more})
+
+
+def items_of(count: int) -> Iterator[Item]:
+    return (Item(k, Path(f"/in/{k}.jpg")) for k in range(count))
+
+
+def answered(group: list[Item], places: np.ndarray, failed: Iterable[int] = ()) -> Answer:
+    """What a sound machine says, of all but the failed ones."""
+    indices = np.array([item.index for item in group], np.int64)
+    logits = np.tile(LOGITS, (len(group), 1))
+    failures = [Failure(index, "", "broken") for index in failed]
+    names = ["dali-cpu"] * len(group), [""] * len(group)
+    return Answer(indices, logits, *names, failures, places=places)
+
+
+def run(watch: SentinelWatch, rows: Rows, count: int, fails: float = 0.0) -> list[int]:
+    """Score images on a sound machine, of which a share cannot be decoded; gives the proven."""
+    chance, proven = random.Random(count), list[int]()
+    for group in watch.batches(items_of(count)):
+        bad = [item.index for item in group if item.index >= 0 and chance.random() < fails]
+        good = [item for item in group if item.index not in bad]
+        indices = np.array([item.index for item in good], np.int64)
+        watch.check(answered(good, rows.place(indices), bad))
+        proven += watch.proven()
+    return sorted(proven)
+
+
+@pytest.mark.parametrize("grid", [Grid(2, 4), TWO_STREAMS, Grid(32, 4), Grid(3, 1)])
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 20, 64])
+def test_every_image_is_proven_whatever_its_run_is_like(
+    engine: Engine, grid: Grid, size: int
+) -> None:
+    for count in (0, 1, 3, 5, 9, 50, 65, 150):
+        for every, fails in ((1, 0.0), (3, 0.5)):
+            watch = warm(engine, size, every, grid=grid)
+            assert run(watch, Rows(grid, count), count, fails) == list(range(count))
+            assert not watch._ledger.suspects(np.zeros((0, 3), np.int64))
+
+
+@pytest.mark.parametrize(
+    ("images", "most"), [(0, 0), (1, 2), (3, 4), (50, 4), (150, 5), (500, 10), (10_000, 173)]
+)
+def test_sentinels_are_two_in_a_hundred_or_five(engine: Engine, images: int, most: int) -> None:
+    watch, rows = warm(engine), Rows(TWO_STREAMS, 0)
+    run(watch, rows, images)
+    assert watch.checked == most
+    assert most <= max(5, images * 0.02)
+    # Beside the sentinels, six rows may stay empty, and what the last request of images lacks.
+    assert rows.sent * 4 <= images + most + 6 + 3 or images < 4
+
+
+def test_the_last_requests_hold_sentinels_and_images_and_one_is_in_every_request_and_row(
+    engine: Engine,
+) -> None:
+    rows = Rows(TWO_STREAMS, 0)
+    run(warm(engine), rows, 50)
+    last = rows.requests[-4:]
+    assert [sum(index >= 0 for index in request) for request in last] == [3, 2, 1, 0]
+    assert all(sum(index < 0 for index in request) == 1 for request in last)
+
+
+def test_a_long_run_ends_with_a_sentinel_in_every_row_of_every_request(engine: Engine) -> None:
+    watch, seen = warm(engine), list[tuple[int, int]]()
+    rows = Rows(TWO_STREAMS, 0)
+    for group in watch.batches(items_of(4000)):
+        indices = np.array([item.index for item in group])
+        places = rows.place(indices)
+        watch.check(answered(group, places))
+        seen += [tuple(place) for place in places[indices < 0, 0, :2].tolist()]
+    assert len(set(seen[-16:])) == 16
+    # On the way, too, each of them is visited once in so many sentinels.
+    assert len(set(seen[:16])) == 16
+
+
+def test_an_image_needs_a_sentinel_in_its_request_and_one_in_its_row(engine: Engine) -> None:
+    watch = warm(engine)
+    one, other = (next(iter(watch.batches(items_of(1))))[1:] for _ in range(2))
+    image = Item(7, Path("/in/7.jpg"))
+
+    def proven_after(item: Item, request: int, row: int, number: int) -> list[int]:
+        watch.check(answered([item], np.array([[[request, row, number]]])))
+        return watch.proven()
+
+    assert proven_after(one[0], 2, 3, 4) == []
+    assert proven_after(image, 2, 3, 5) == []
+    # What came before does not count, and one of the two is not enough.
+    assert proven_after(other[0], 2, 0, 6) == []
+    third = next(iter(watch.batches(items_of(1))))[1]
+    assert proven_after(third, 1, 3, 7) == [7]
+
+
+def test_an_image_with_several_views_needs_them_all_proven(engine: Engine) -> None:
+    watch = warm(engine, views=2)
+    groups = list(watch.batches(items_of(1)))
+    # Views are computed batch after batch: so the sentinels come after all of them.
+    assert [len(group) for group in groups] == [1, 4]
+    watch.check(answered(groups[0], np.array([[[0, 0, 0], [1, 1, 1]]])))
+    proven = []
+    for number, request, row in ((2, 0, 0), (3, 1, 2), (4, 2, 1), (5, 3, 3)):
+        item = groups[1][number - 2]
+        watch.check(answered([item], np.array([[[request, row, number], [9, 0, 0]]])[:, :1]))
+        proven.append(watch.proven())
+    assert proven == [[], [], [0], []]
+
+
+def test_a_wrong_sentinel_makes_its_request_and_its_row_suspect(engine: Engine) -> None:
+    watch = warm(engine)
+    places = np.array([[[0, 0, 0]], [[1, 1, 1]], [[2, 2, 2]], [[3, 3, 3]]])
+    watch.check(answered(list(items_of(4)), places))
+    good, bad = next(iter(watch.batches(items_of(2))))[-2:]
+    watch.check(answered([good], np.array([[[0, 0, 4]]])))
+    assert watch.proven() == [0]
+    wrong = answered([bad], np.array([[[1, 3, 5]]]))
+    with pytest.raises(Exception, match="in request 1, row 3") as caught:
+        watch.check(dataclasses.replace(wrong, logits=wrong.logits[:, ::-1]))
+    assert caught.value.suspect == [1, 3]
+
+
+def test_images_that_come_with_many_bytes_fill_a_batch_sooner(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutting, "BATCH_BYTES", 10)
+    items = [Item(k, Path("x"), content=bytes(4)) for k in range(7)]
+    groups = warm(engine, 8).batches(items)
+    assert [sum(item.index >= 0 for item in group) for group in groups] == [3, 3, 1]
