@@ -4,25 +4,30 @@ A fault is put into OpenVINO's answers at a random request of a run, for one req
 to the end; what counts is a fault that spoils at least one image. The first computation, the
 second one and the sentinels are as in `hambatch score`; only the worker's process is left out::
 
-    python benchmarks/wrong_answers.py --runs 40 --out result.json
+    python benchmarks/wrong_answers.py --runs 40 --images 50 150 500 --out result.json
 
-Drift is tried on the sentinels of the default engine, too: from which size on is it seen?
-Needs the checkout's tests and `pip install '.[test]'`.
+Requests are tried from the first to the last of a run, at even distances. ``--against CHECKOUT``
+does the same with an older hambatch. Drift is tried on the sentinels of the default engine, too:
+from which size on is it seen? Needs the checkout's tests and `pip install '.[test]'`.
 """
 
+import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, os.environ.get("HAMBATCH_CHECKOUT", str(Path(__file__).resolve().parent.parent)))
 
 from result import parser_of, publish
 
@@ -48,6 +53,12 @@ from tests.conftest import jpeg_bytes
 from tests.faults.soft_engine import write_soft_engine
 
 BATCH_SIZE, STREAMS = 64, 2
+
+CHECKOUT = "HAMBATCH_CHECKOUT"
+"""The environment variable that names another checkout to measure."""
+
+HAS_PLACES = find_spec("hambatch.backends.placing") is not None
+"""Not so before sentinels had requests and rows of their own."""
 
 Logits = np.ndarray
 Spoil = Callable[[Logits, Logits], None]
@@ -100,7 +111,13 @@ FAULTS: dict[str, Spoil] = {
 }
 
 TWO_REQUESTS = "two requests swapped"
-"""The one that comes first waits for the other."""
+"""The one that comes first waits for the other; the last one may find none."""
+
+ONE_ROW = "one row of one infer request zeroed"
+"""Only there, and in no other request."""
+
+ALONE_SECONDS = 0.5
+"""How long a request waits for one to be swapped with."""
 
 LASTING = {"1 request": 1, "16 requests": 16, "to the end": 10**9}
 
@@ -110,14 +127,23 @@ SETTINGS = {"sentinels": 0.0, "1": 1.0, "10": 10.0, "all": 100.0}
 class Faulty(OpenVinoBackend):
     """Answers wrongly from one request on, for some requests; both times are counted.
 
-    ``harm``: whether an image's first computation was spoilt.
+    ``harm``: whether an image's first computation was spoilt. ``count``: requests so far.
     """
 
-    def arm(self, spoil: Spoil | None, begin: int, end: int) -> None:
-        """Start counting anew; without ``spoil``, requests are swapped in pairs."""
+    def arm(
+        self, spoil: Spoil | None, begin: int, end: int, place: tuple[int, int] | None = None
+    ) -> None:
+        """Start counting anew.
+
+        Without ``spoil``, requests are swapped in pairs, or ``place``, a row of an infer request,
+        is zeroed.
+        """
         self.spoil, self.begin, self.end, self.harm = spoil, begin, end, False
+        self.spoilt_place = place
         self.numbers, self.before = count(), np.zeros((REQUEST_SIZE, 7), np.float32)
         self.lock, self.held = threading.Lock(), deque[tuple[dict[str, Logits], Any]]()
+        self.released: set[int] = set()
+        self.count = 0
 
     def _keep(self, request: Any, sent: Any) -> None:
         outputs = {name: request.get_tensor(name).data.copy() for name in ("logits", "features")}
@@ -128,22 +154,51 @@ class Faulty(OpenVinoBackend):
         right = outputs["logits"].copy()
         with self.lock:
             number = next(self.numbers)
+            self.count = number + 1
             if self.begin <= number < self.end:
-                if self.spoil:
+                if self.spoilt_place:
+                    slot, row = self.spoilt_place
+                    if sent.slot == slot:
+                        outputs["logits"][row] = 0
+                elif self.spoil:
                     self.spoil(outputs["logits"], self.before)
                 elif not self.held:
-                    self.held.append((outputs, sent))
+                    self._hold(outputs, sent)
                     return []
                 else:
                     other, other_sent = self.held.pop()
-                    self._note(other_sent, right != other["logits"])
-                    self._note(sent, right != other["logits"])
+                    self._note_harm(other_sent, right != other["logits"])
+                    self._note_harm(sent, right != other["logits"])
                     return [(_Answered(other), sent), (_Answered(outputs), other_sent)]
-                self._note(sent, outputs["logits"] != right)
+                self._note_harm(sent, outputs["logits"] != right)
             self.before = right
         return [(_Answered(outputs), sent)]
 
-    def _note(self, sent: Any, differs: Logits) -> None:
+    def _hold(self, outputs: dict[str, Logits], sent: Any) -> None:
+        """Keep a request's answer until there is another, or until it seems to be the last."""
+        self.held.append((outputs, sent))
+        if HAS_PLACES:
+            # The next one may have to be this very request.
+            super()._release(sent)
+            self.released.add(id(sent))
+        timer = threading.Timer(ALONE_SECONDS, self._let_go, [outputs, sent])
+        timer.daemon = True
+        timer.start()
+
+    def _let_go(self, outputs: dict[str, Logits], sent: Any) -> None:
+        with self.lock:
+            if not (self.held and self.held[0][1] is sent):
+                return
+            self.held.pop()
+        super()._keep(_Answered(outputs), sent)
+
+    def _release(self, sent: Any) -> None:
+        if id(sent) in self.released:
+            self.released.remove(id(sent))
+        else:
+            super()._release(sent)
+
+    def _note_harm(self, sent: Any, differs: Logits) -> None:
         if sent.before is None:
             self.harm |= any(self._spoilt(part, differs) for part in sent.parts)
 
@@ -180,7 +235,8 @@ class InThisProcess:
         for scored in self._backend.predict(self._decoded(items) for items in batches):
             batch = scored.batch
             names = list(batch.decoders), list(batch.sha256), list(batch.failures)
-            yield Answer(batch.indices, scored.logits, *names, twice=scored.twice)
+            more = {"places": scored.places} if HAS_PLACES else {}
+            yield Answer(batch.indices, scored.logits, *names, twice=scored.twice, **more)
 
     def _decoded(self, items: Sequence[Item]) -> Batch:
         images = np.stack([self._pixels[item.path] for item in items])
@@ -191,21 +247,46 @@ class InThisProcess:
 def main() -> None:
     """Measure, print and write."""
     parser = parser_of(__doc__)
-    parser.add_argument("--runs", type=int, default=40, help="of each kind, with harm done")
-    parser.add_argument("--images", type=int, default=300, help="images of a run")
+    parser.add_argument("--runs", type=int, default=40, help="of each kind")
+    parser.add_argument("--images", type=int, nargs="+", default=[150], help="images of a run")
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS)
+    parser.add_argument("--against", type=Path, help="an older checkout, measured as well")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    chance = random.Random(chosen.seed)  # noqa: S311
+    chance, found = random.Random(chosen.seed), {}  # noqa: S311
+    if chosen.against:
+        found["share_noticed_before"] = before(chosen.against.resolve(), sys.argv[1:])
+    settings = {name: SETTINGS[name] for name in chosen.settings}
     with tempfile.TemporaryDirectory() as place:
-        seen = measure(Path(place), chosen.images, chosen.runs, chance)
-    found = {"share_noticed": seen, "drift_that_sentinels_notice_from": drift_seen()}
+        found["share_noticed"] = {
+            str(images): measure(Path(place) / str(images), images, chosen.runs, chance, settings)
+            for images in chosen.images
+        }
+    if HAS_PLACES:
+        found["drift_that_sentinels_notice_from"] = drift_seen()
     about = {key: getattr(chosen, key) for key in ("runs", "images", "seed")}
     question = "which wrong answers do sentinels and --double-check notice?"
     publish(chosen.out, {"question": question, **about, "streams": STREAMS, **found}, found)
 
 
+def before(checkout: Path, arguments: Sequence[str]) -> dict[str, Any]:
+    """Measure the same with another checkout, in a process of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "before.json"
+        line = [sys.executable, __file__, *_without_against(arguments), "--out", str(out)]
+        environment = {**os.environ, CHECKOUT: str(checkout)}
+        subprocess.run(line, check=True, env=environment, stdout=subprocess.DEVNULL)
+        found: dict[str, Any] = json.loads(out.read_text())["share_noticed"]
+        return found
+
+
+def _without_against(arguments: Sequence[str]) -> list[str]:
+    at = arguments.index("--against")
+    return [*arguments[:at], *arguments[at + 2 :]]
+
+
 def measure(
-    place: Path, images: int, runs: int, chance: random.Random
+    place: Path, images: int, runs: int, chance: random.Random, settings: dict[str, float]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Share of the harmed runs that stopped: by fault, by how long it lasts, by setting."""
     folder = write_soft_engine(place / "soft")
@@ -220,14 +301,20 @@ def measure(
     pixels = dict(zip(paths, decode(paths, *how), strict=True))
     copies = compile_copies(engine, "fp32", How(STREAMS, request_size=REQUEST_SIZE))
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for fault, spoil in {**FAULTS, TWO_REQUESTS: None}.items():
+    ready = {
+        setting: Run(engine, copies, pixels, place, names, percent)
+        for setting, percent in settings.items()
+    }
+    for fault, spoil in {**FAULTS, TWO_REQUESTS: None, ONE_ROW: None}.items():
         for lasting, requests in LASTING.items():
+            if fault == ONE_ROW and requests == 1:
+                continue
             shares = found.setdefault(fault, {}).setdefault(lasting, {})
-            for setting, percent in SETTINGS.items():
-                run = Run(engine, copies, pixels, place, names, percent)
-                stopped = [run.stops(spoil, requests, chance) for _ in range(runs)]
-                shares[setting] = round(sum(stopped) / runs, 3)
-            print(fault, lasting, shares, file=sys.stderr, flush=True)
+            for setting, run in ready.items():
+                in_place = chance if fault == ONE_ROW else None
+                stopped = run.stops(spoil, requests, runs, chance, in_place)
+                shares[setting] = round(sum(stopped) / len(stopped), 3)
+            print(images, fault, lasting, shares, file=sys.stderr, flush=True)
     return found
 
 
@@ -245,26 +332,48 @@ class Run:
     ) -> None:
         self._engine, self._copies, self._pixels = engine, copies, pixels
         self._root, self._names, self._percent = root, names, percent
+        self._kept: Any = None
+        # Nothing is wrong with the first one, which leaves its answers where runs do so.
+        self._requests, *_ = self._once(None, 0, 0, None)
 
-    def stops(self, spoil: Spoil | None, lasting: int, chance: random.Random) -> bool:
-        """Whether a run stops that has a fault in an image's scores."""
-        # All images, a sentinel in each batch, four at the start and one a slot at the end.
-        once = (len(self._names) + len(self._names) // BATCH_SIZE + BATCH_SIZE + 4) / REQUEST_SIZE
-        requests = int(once * (1 + self._percent / 100))
-        while True:
-            backend = Faulty("openvino-fp32", self._copies, STREAMS, double_check=self._percent)
-            begin = chance.randrange(requests - 8)
-            # Pairs, and not to the last one: nothing might come to swap it with.
-            pairs = max(2, min(lasting, requests - 8 - begin) // 2 * 2)
-            backend.arm(spoil, begin, begin + (lasting if spoil else pairs))
-            noticed = self._noticed(backend)
-            backend.close()
-            if backend.harm:
-                return noticed
+    def stops(
+        self,
+        spoil: Spoil | None,
+        lasting: int,
+        runs: int,
+        chance: random.Random,
+        in_place: random.Random | None,
+    ) -> list[bool]:
+        """For so many runs that have a fault in an image's scores, whether they stop.
+
+        The fault begins at requests that are evenly spread over the run.
+        """
+        found: list[bool] = []
+        while len(found) < runs:
+            left = runs - len(found)
+            for k in range(left):
+                begin = int((k + chance.random()) * self._requests / left)
+                place = None
+                if in_place:
+                    place = in_place.randrange(2 * STREAMS), in_place.randrange(REQUEST_SIZE)
+                end = begin + (lasting if spoil or place else max(2, lasting // 2 * 2))
+                _, harm, noticed = self._once(spoil, begin, end, place)
+                found += [noticed] if harm else []
+        return found
+
+    def _once(
+        self, spoil: Spoil | None, begin: int, end: int, place: tuple[int, int] | None
+    ) -> tuple[int, bool, bool]:
+        """Requests of a run, whether an image's scores were spoilt, and whether it stopped."""
+        backend = Faulty("openvino-fp32", self._copies, STREAMS, double_check=self._percent)
+        backend.arm(spoil, begin, end, place)
+        noticed = self._noticed(backend)
+        backend.close()
+        return backend.count, backend.harm, noticed
 
     def _noticed(self, backend: Faulty) -> bool:
         worker: Any = InThisProcess(backend, self._pixels)
-        with SentinelWatch(self._engine, BATCH_SIZE, backend=backend.name) as watch:
+        with self._watch(backend.name) as watch:
             images = enumerate(Entry(encode_name(name)) for name in self._names)
             sources = folder_of_images(self._root)
             try:
@@ -274,12 +383,27 @@ class Run:
                 return True
         return False
 
+    def _watch(self, backend: str) -> SentinelWatch:
+        if not HAS_PLACES:
+            return SentinelWatch(self._engine, BATCH_SIZE, backend=backend)
+        from hambatch.backends.placing import Grid
+        from hambatch.scoring.sentinels.own_answers import OwnAnswers
+
+        own = OwnAnswers()
+        if self._kept is None:
+            self._kept = own
+        else:
+            own.kept = self._kept.kept
+        grid = Grid(2 * STREAMS, REQUEST_SIZE)
+        return SentinelWatch(self._engine, BATCH_SIZE, backend=backend, grid=grid, own=own)
+
 
 def drift_seen() -> dict[str, dict[str, float]]:
     """From which drift of the logits on the default engine's sentinels notice it.
 
-    ``later``: it begins during the run; ``from the start``: it is there all the time. The first
-    of two numbers is what the most sensitive of the sentinels notices, in percent.
+    ``later``: it begins during the run; ``from the start``: it is there all the time, and was not
+    in earlier runs; ``ever``: it was there in the first run on this machine. The first of two
+    numbers is what the most sensitive of the sentinels notices, in percent.
     """
     engine, found = load_engine(find_engine(DEFAULT_ENGINE)), {}
     spec, how = engine.manifest.sentinels, (engine.manifest.input, engine.manifest.preprocessing)
@@ -292,21 +416,22 @@ def drift_seen() -> dict[str, dict[str, float]]:
         logits = scored.logits.astype(np.float64)
         backend.close()
         found[precision] = {
-            when: _least(spec, backend.name, logits, from_start=when != "later")
-            for when in ("later", "from the start")
+            when: _least(spec, backend.name, logits, when)
+            for when in ("later", "from the start", "ever")
         }
     return found
 
 
-def _least(spec: Sentinels, backend: str, logits: Logits, *, from_start: bool) -> float:
+def _least(spec: Sentinels, backend: str, logits: Logits, when: str) -> float:
     """The smallest drift, in percent, that one of the sentinels notices; in steps of 2 %."""
     share = 1e-6
+    right = {k: (softmax(values[None])[0], values) for k, values in enumerate(logits)}
     while share < 1:
-        reference = Reference(spec, backend)
+        reference = Reference(spec, backend, right if when == "from the start" else None)
         for k, values in enumerate(logits):
             drifted = values * (1 + share)
-            if not from_start:
-                reference.miss(k, softmax(values[None])[0], values, "dali-cpu")
+            if when == "later":
+                reference.miss(k, *right[k], "dali-cpu")
             if reference.miss(k, softmax(drifted[None])[0], drifted, "dali-cpu"):
                 return float(f"{100 * share:.2g}")
         share *= 1.02
