@@ -19,6 +19,8 @@ IGNORED = {
     "timing.stages.read_wait_s": "a duration",
     "timing.stages.decode_wait_s": "a duration",
     "timing.stages.inference_wait_s": "a duration",
+    "sentinels.checked": "four more without answers of an earlier run",
+    "sentinels.own_answers": "whether an earlier run has left its answers",
 }
 """Keys of a run record, and of an evaluation, whose values may differ; the keys may not."""
 
@@ -36,6 +38,7 @@ ADDED = {
     "changed_since_begun.looked_utc": "a time",
     "changed_since_begun.problem": "what the second listing found",
     "options.double_check": "an option",
+    "sentinels.own_answers": "whether an earlier run has left its answers",
     "double_check.percent": "an option",
     "double_check.requests": "what was computed twice",
     "double_check.images": "what was computed twice",

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from hambatch.api.images import Given
 
 BATCH_SIZE = 32
-"""Images of a batch, unless chosen: rows are yielded once a sentinel was right in their slot, which
-visits every slot in so many batches. With the command's 64 the first row comes after 4,000 images,
-with 32 after 1,000; one sentinel in 32 images costs a sixty-fourth more."""
+"""Images of a batch, unless chosen: rows are yielded once sentinels were right in their infer request
+and in their row, which they take in turn, batch after batch. With the command's 64 the first rows
+come after twice as many images as with 32; one sentinel in 32 costs a sixty-fourth more."""
 
 TABLE, ROWS = "table", "rows"
 """What a Scorer is busy with: a call that ends by itself, or an iteration that may pause."""

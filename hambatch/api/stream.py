@@ -23,7 +23,7 @@ from hambatch.types import Row
 
 HELD_BYTES = 512_000_000
 """Of images that come with their bytes, what is held until their rows are proven: should the worker
-be lost before, they are scored again. With more, sentinels in every slot prove all rows at once."""
+be lost before, they are scored again. With more, sentinels prove all rows at once."""
 
 PAUSE_S, WAITED_S = 1.0, 10.0
 """Seconds that one image may let us wait, and all of a round together, before the rows of those

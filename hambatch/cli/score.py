@@ -144,7 +144,11 @@ hambatch score ./images --out preds.csv --sign night.key
     FiniteRange(0, 100),
     metavar="PERCENT",
 )
-@option("--sentinel-every", "Score a sentinel in every N-th batch.", click.IntRange(1))
+@option(
+    "--sentinel-every",
+    "Score a sentinel in every N-th batch, and some at the end.",
+    click.IntRange(1),
+)
 @option(
     "--double-check",
     "Compute this share of the requests twice, in another place, and stop if scores differ.",

@@ -29,7 +29,7 @@ class Rows:
     def __init__(self, grid: Grid, seed: int) -> None:
         self.grid, self.turns, self.sent = grid, Turns(grid), 0
         self.requests: list[list[int]] = []
-        self._chance = random.Random(seed)
+        self._chance = random.Random(seed)  # noqa: S311
         self._open: dict[int, tuple[np.ndarray, int]] = {}
         self._indices: dict[int, int] = {}
         self._target: int | None = None
@@ -98,7 +98,7 @@ def answered(group: list[Item], places: np.ndarray, failed: Iterable[int] = ()) 
 
 def run(watch: SentinelWatch, rows: Rows, count: int, fails: float = 0.0) -> list[int]:
     """Score images on a sound machine, of which a share cannot be decoded; gives the proven."""
-    chance, proven = random.Random(count), list[int]()
+    chance, proven = random.Random(count), list[int]()  # noqa: S311
     for group in watch.batches(items_of(count)):
         bad = [item.index for item in group if item.index >= 0 and chance.random() < fails]
         good = [item for item in group if item.index not in bad]

@@ -13,7 +13,7 @@ from hambatch.engines.sentinels import MeasuredOn, Sentinel, Sentinels
 from hambatch.errors import SentinelError
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
-from hambatch.scoring.sentinels.watch import SentinelWatch, watch_of
+from hambatch.scoring.sentinels.watch import SentinelWatch
 from hambatch.scoring.worker.protocol import Answer
 from hambatch.scoring.worker.supervisor import SupervisedWorker
 from hambatch.sources.reading import Item
