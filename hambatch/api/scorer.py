@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hambatch.api.images import Given
 
 BATCH_SIZE = 32
-"""Images of a batch, unless chosen: rows are yielded once sentinels were right in their infer request
+"""Images of a batch, unless chosen: rows are yielded once sentinels were right in their request
 and in their row, which they take in turn, batch after batch. With the command's 64 the first rows
 come after twice as many images as with 32; one sentinel in 32 costs a sixty-fourth more."""
 

@@ -146,7 +146,7 @@ hambatch score ./images --out preds.csv --sign night.key
 )
 @option(
     "--sentinel-every",
-    "Score a sentinel in every N-th batch, and some at the end.",
+    "Score a sentinel in every N-th batch.",
     click.IntRange(1),
 )
 @option(

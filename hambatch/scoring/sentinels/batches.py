@@ -16,6 +16,9 @@ BATCH_BYTES = 16_000_000
 LEAST_IMAGES = 8
 """A batch counts as at least so many images: in batches of one, a sentinel comes to each eighth."""
 
+HELD_BACK = 10**6
+"""Images: more than any number of requests holds."""
+
 SHARE = 0.02
 """Of a run's images, the sentinels that may go through it for all places to get one at its end."""
 
@@ -90,6 +93,7 @@ class ByPlace:
     def __init__(self, size: int, every: int, grid: Grid, views: int = 1) -> None:
         self._size, self._grid, self._views = size, grid, views
         self._every = every * -(-LEAST_IMAGES // size)
+        self._ended = True
 
     @property
     def between_visits(self) -> int:
@@ -101,6 +105,10 @@ class ByPlace:
         """Yield batches; sentinels in the last come to every request and every row used."""
         ahead = _Ahead(items)
         images, batches, unproven, sentinels = 0, 0, 0, 0
+        if not self._ended:
+            # Images of a call that was left may wait for sentinels in any request.
+            unproven, batches = HELD_BACK, 1
+        self._ended = False
         for number in count(1):
             if ledger.overdue:
                 ledger.overdue = False
@@ -112,6 +120,7 @@ class ByPlace:
             images, unproven, batches = images + len(batch), unproven + len(batch), batches + 1
             if ahead.exhausted:
                 yield from self._last(batch, unproven, batches, images * SHARE - sentinels)
+                self._ended = True
                 return
             sentinels += due
             if due and self._size == 1:

@@ -186,6 +186,17 @@ def test_an_image_with_several_views_needs_them_all_proven(engine: Engine) -> No
     assert proven == [[], [], [0], []]
 
 
+def test_a_call_after_one_that_was_left_proves_its_images_all_the_same(engine: Engine) -> None:
+    watch, rows = warm(engine, 8, stays=True), Rows(TWO_STREAMS, 0)
+    left = watch.batches(items_of(100))
+    for _ in range(5):
+        rows.place(np.array([item.index for item in next(left)]))
+    left.close()
+    for _ in range(2):
+        assert run(watch, rows, 1) == [0]
+    assert watch.checked == 4 + 2
+
+
 def test_a_wrong_sentinel_makes_its_request_and_its_row_suspect(engine: Engine) -> None:
     watch = warm(engine)
     places = np.array([[[0, 0, 0]], [[1, 1, 1]], [[2, 2, 2]], [[3, 3, 3]]])
