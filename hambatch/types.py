@@ -160,9 +160,9 @@ class Scored:
     twice
         What ``--double-check`` computed a second time.
     places
-        int64 ``[n, views, 3]``: where each image was computed, and its further views: infer
-        request, row in it, and a number that grows with every request that is sent. None: in the
-        slot of the batch.
+        int64 ``[n, views, 4]``: where each image was computed, and its further views: infer
+        request, row in it, a number that grows with every request that is sent, and the number up
+        to which all were done when it was begun. None: in the slot of the batch.
     """
 
     batch: Batch

@@ -3,15 +3,15 @@
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.backends.double_check import Chooser, SecondScores
 from hambatch.backends.openvino_compile import How, compile_copies
+from hambatch.backends.openvino_parts import Part, Pending, Sent
 from hambatch.backends.placing import (
     REQUEST_SIZE,
     REQUESTS_PER_STREAM,
@@ -30,53 +30,6 @@ OUTPUTS = ("logits", "features")
 
 PATIENCE_SECONDS = 60.0
 """How long a batch may take before its requests are checked for failures."""
-
-
-@dataclass
-class _Pending:
-    """A batch of which ``left`` images are not scored yet; one to be scored twice counts twice.
-
-    ``places`` are as in :class:`hambatch.types.Scored`.
-    """
-
-    batch: Batch
-    rows: list[NDArray[np.float32]]
-    places: NDArray[np.int64]
-    left: int
-    second: SecondScores | None
-    done: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass
-class _Part:
-    """Neighbouring images in a request: from ``first`` on in the batch, from ``place`` on there."""
-
-    pending: _Pending
-    first: int
-    images: NDArray[np.uint8]
-    place: int
-
-    @property
-    def there(self) -> slice:
-        """Where its images are in the batch."""
-        return slice(self.first, self.first + len(self.images))
-
-    @property
-    def places(self) -> list[int]:
-        """Where they are in the request."""
-        return list(range(self.place, self.place + len(self.images)))
-
-
-class _Sent(NamedTuple):
-    """What goes with a request: where it is computed, and whose images these are.
-
-    ``before``: where they were computed the first time, if this is the second.
-    """
-
-    slot: int
-    parts: list[_Part]
-    images: NDArray[np.uint8]
-    before: int | None = None
 
 
 class OpenVinoBackend:
@@ -111,12 +64,13 @@ class OpenVinoBackend:
         self._busy, self._started = [False] * self.holds, [-1] * self.holds
         self._counting = threading.Condition()
         self._turns = Turns(Grid(self.holds, request_size))
-        self._parts: list[_Part] = []
-        self._target: int | None = None
+        self._parts: list[Part] = []
+        self._put = Put({})
         self._number = 0
-        self._parked: list[_Sent] = []
+        self._flying: dict[int, int] = {}
+        self._parked: list[Sent] = []
         self._chooser = Chooser(double_check) if double_check else None
-        self._due: list[_Sent] = []
+        self._due: list[Sent] = []
         # In every copy the outputs have the same names.
         self._widths = [copies[0].output(name).partial_shape[1].get_length() for name in OUTPUTS]
 
@@ -125,7 +79,7 @@ class OpenVinoBackend:
 
         What is left of a batch waits for images of the next one to fill its request.
         """
-        waiting: deque[_Pending] = deque()
+        waiting: deque[Pending] = deque()
         for batch in batches:
             due, self._due = self._due, []
             waiting.append(self._submit(batch))
@@ -144,25 +98,25 @@ class OpenVinoBackend:
         # with an abort.
         self._queues.clear()
 
-    def _submit(self, batch: Batch) -> _Pending:
+    def _submit(self, batch: Batch) -> Pending:
         count = len(batch.indices)
         rows = [np.empty((count, width), np.float32) for width in self._widths]
         second = SecondScores.of(count, self._widths[0]) if self._chooser else None
-        pending = _Pending(batch, rows, np.empty((count, 1, 3), np.int64), count, second)
+        pending = Pending(batch, rows, np.zeros((count, 1, 4), np.int64), count, second)
         if not count:
             pending.done.set()
         decoded = on_host(batch.images)
-        begun = Begun([row for part in self._parts for row in part.places], self._target)
+        begun = Begun([row for part in self._parts for row in part.places], self._put.target)
         for put in arranged(np.asarray(batch.indices), begun, self._turns):
             self._add(pending, decoded, put)
             if put.last or sum(len(part.images) for part in self._parts) == self._request_size:
                 self._send()
         return pending
 
-    def _add(self, pending: _Pending, decoded: NDArray[np.uint8], put: Put) -> None:
+    def _add(self, pending: Pending, decoded: NDArray[np.uint8], put: Put) -> None:
         """Add images to the request that is begun, neighbours together."""
         if put.target is not None:
-            self._target = put.target
+            self._put = put
         before = None
         for row, slot in sorted(put.slots.items()):
             # Not copied: what is passed along keeps the memory until it is scored.
@@ -171,23 +125,25 @@ class OpenVinoBackend:
                 part = self._parts[-1]
                 part.images = decoded[part.first : slot + 1]
             else:
-                self._parts.append(_Part(pending, slot, image, row))
+                self._parts.append(Part(pending, slot, image, row))
             before = row, slot
 
     def _send(self) -> None:
         """Start a request with what is there, or park it; what is missing is black."""
-        parts, target = self._parts, self._target
+        parts, put = self._parts, self._put
         if not parts:
             return
-        self._parts, self._target = [], None
+        self._parts, self._put = [], Put({})
         images = self._joined(parts)
         twice = self._chooser is not None and self._chooser.takes()
         if twice:
             self._expect_again(parts)
-        slot = self._free_slot() if target is None else target
-        sent = _Sent(slot, parts, images)
-        self._note(sent)
-        if target is None:
+        if put.after:
+            self._wait_until_done()
+        slot = self._free_slot() if put.target is None else put.target
+        sent = Sent(slot, parts, images, None, self._number, put.beside)
+        self._note(sent, after=put.after or put.beside)
+        if put.target is None:
             self._start(sent)
         else:
             self._parked.append(sent)
@@ -195,7 +151,7 @@ class OpenVinoBackend:
         if twice:
             self._due.append(sent)
 
-    def _joined(self, parts: list[_Part]) -> NDArray[np.uint8]:
+    def _joined(self, parts: list[Part]) -> NDArray[np.uint8]:
         """Put the images of a request into their places, all others black."""
         if len(parts) == 1 and len(parts[0].images) == self._request_size:
             return parts[0].images
@@ -204,34 +160,56 @@ class OpenVinoBackend:
             images[part.places] = part.images
         return images
 
-    def _note(self, sent: _Sent) -> None:
+    def _note(self, sent: Sent, *, after: bool) -> None:
         """Write down where the images of a request are computed, and where its sentinels are."""
         images: list[int] = []
         sentinels: list[int] = []
         for part in sent.parts:
             places = part.pending.places[part.there, 0]
-            places[:, 0], places[:, 1], places[:, 2] = sent.slot, part.places, self._number
+            places[:, 0], places[:, 1], places[:, 2] = sent.slot, part.places, sent.number
             for row, index in zip(part.places, part.pending.batch.indices[part.there], strict=True):
                 (sentinels if index < 0 else images).append(row)
         self._number += 1
-        self._turns.note(sent.slot, images, sentinels)
+        self._turns.note(sent.slot, images, sentinels, after=after)
 
-    def _expect_again(self, parts: list[_Part]) -> None:
+    def _expect_again(self, parts: list[Part]) -> None:
         with self._counting:
             for part in parts:
                 part.pending.left += len(part.images)
         if second := parts[0].pending.second:
             second.requests += 1
 
-    def _send_again(self, due: list[_Sent]) -> None:
+    def _send_again(self, due: list[Sent]) -> None:
         """Start requests for the second time, every image one place further."""
         for first in due:
             images = np.roll(first.images, 1, axis=0)
-            self._start(_Sent(self._free_slot(first.slot), first.parts, images, first.slot))
+            self._start(Sent(self._free_slot(first.slot), first.parts, images, first.slot))
 
-    def _start(self, sent: _Sent) -> None:
+    def _start(self, sent: Sent) -> None:
+        if sent.before is None:
+            self._note_done_before(sent)
         tensor = self._tensor(sent.images, shared_memory=True)
         self._queues[sent.slot].start_async({0: tensor}, sent)
+
+    def _note_done_before(self, sent: Sent) -> None:
+        """Write down up to which number all requests are done as this one begins."""
+        with self._counting:
+            others = [*self._flying.values(), *(parked.number for parked in self._parked)]
+            self._flying[sent.slot] = sent.number
+        first = sent.number if sent.beside else min(others, default=sent.number)
+        for part in sent.parts:
+            part.pending.places[part.there, 0, 3] = min(first, sent.number) - 1
+
+    def _wait_until_done(self) -> None:
+        """Wait until all requests that were sent are done."""
+        self._start_parked(all_of_them=True)
+        while True:
+            with self._counting:
+                if not any(self._busy):
+                    return
+                freed = self._counting.wait(PATIENCE_SECONDS)
+            if not freed:
+                self._wait_all()
 
     def _free_slot(self, first: int | None = None) -> int:
         """Wait for a free slot, and take one of the copy with the fewest at work.
@@ -261,7 +239,7 @@ class OpenVinoBackend:
         at_work = Counter(copy for copy, busy in zip(self._copies, self._busy, strict=True) if busy)
         return min(slots, key=lambda k: (at_work[self._copies[k]], self._started[k]), default=None)
 
-    def _can_start(self) -> list[_Sent]:
+    def _can_start(self) -> list[Sent]:
         """Choose parked requests whose slots are free: of each slot, the first."""
         first = {sent.slot: sent for sent in reversed(self._parked)}
         return [sent for slot, sent in first.items() if not self._busy[slot]]
@@ -284,7 +262,7 @@ class OpenVinoBackend:
             if not (ready or all_of_them):
                 return
 
-    def _keep(self, request: Any, sent: _Sent) -> None:
+    def _keep(self, request: Any, sent: Sent) -> None:
         """Copy a request's rows into their batches; OpenVINO calls it on a thread of its own."""
         outputs = [request.get_tensor(name).data for name in OUTPUTS]
         for part in sent.parts:
@@ -300,22 +278,21 @@ class OpenVinoBackend:
                     part.pending.done.set()
         self._release(sent)
 
-    def _release(self, sent: _Sent) -> None:
+    def _release(self, sent: Sent) -> None:
         """Let the next request have the slot."""
         with self._counting:
             self._busy[sent.slot] = False
+            self._flying.pop(sent.slot, None)
             self._counting.notify()
 
-    def _keep_second(
-        self, part: _Part, logits: NDArray[np.float32], before: int, slot: int
-    ) -> None:
+    def _keep_second(self, part: Part, logits: NDArray[np.float32], before: int, slot: int) -> None:
         places = part.place + np.arange(len(part.images))
         turned = (places + 1) % self._request_size
         where = [np.full_like(places, before), places, np.full_like(places, slot), turned]
         if part.pending.second:
             part.pending.second.keep(part.first, logits[turned], np.stack(where, axis=1))
 
-    def _finished(self, pending: _Pending) -> Scored:
+    def _finished(self, pending: Pending) -> Scored:
         if any(part.pending is pending for part in self._parts):
             self._send()
         self._start_parked(all_of_them=not pending.done.is_set())

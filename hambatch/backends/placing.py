@@ -1,8 +1,9 @@
 """Where sentinels are computed: in which infer request, and in which row of it.
 
-A sentinel vouches for an image if it was in the same infer request or in the same row, together
-with the image or after it; an image needs both. So the sentinels of a run take all requests and
-all rows in turn, and the last ones share the last requests with images.
+A sentinel vouches for an image's infer request if it was computed there with the image or after it,
+and for its row if it was computed in that row, of whichever request, after the image was. An image
+needs both. So the sentinels of a run take all requests and all rows in turn, and the last ones
+share the last requests with images.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,12 +63,15 @@ class Grid:
 class Put(NamedTuple):
     """What one request gets of a batch: by row, the slots of images and sentinels.
 
-    ``target``: which request it has to be; ``last``: nothing comes to it later.
+    ``target``: which request it has to be; ``last``: nothing comes to it later; ``after``: it is
+    begun when all before it are done; ``beside``: it counts as if it were.
     """
 
     slots: dict[int, int]
     target: int | None = None
     last: bool = False
+    after: bool = False
+    beside: bool = False
 
 
 class Turns:
@@ -79,10 +83,16 @@ class Turns:
         self._last = np.full((grid.requests, grid.rows), -1)
         self._count = 0
 
-    def note(self, request: int, images: Sequence[int], sentinels: Sequence[int]) -> None:
-        """Take note of a request that is sent: the rows of its images and of its sentinels."""
+    def note(
+        self, request: int, images: Sequence[int], sentinels: Sequence[int], *, after: bool
+    ) -> None:
+        """Take note of a request that is sent: the rows of its images and of its sentinels.
+
+        ``after``: it begins when all before it are done.
+        """
         self._waiting[1][images] = True
-        self._waiting[1][sentinels] = False
+        if after:
+            self._waiting[1][sentinels] = False
         self._waiting[0][request] = not sentinels
         self._last[request, sentinels] = self._count
         self._count += 1
@@ -167,12 +177,13 @@ def _round(
         first, *others = sentinels
         row = len(images)
         yield Put({**dict(enumerate(images)), row: first}, turns.request(), last=True)
-        yield Put(dict(enumerate(others)), turns.request(), last=True)
+        # Whoever waits for one image does not wait for two requests in a row.
+        yield Put(dict(enumerate(others)), turns.request(), last=True, beside=True)
     elif len(sentinels) >= grid.places:
         yield from _filled(images, Begun(), grid.rows, last=True)
         for first in range(0, len(sentinels), grid.rows):
             now = sentinels[first : first + grid.rows]
-            yield Put(dict(enumerate(now)), turns.request(), last=True)
+            yield Put(dict(enumerate(now)), turns.request(), last=True, after=first == 0)
     else:
         yield from _staircase(images, sentinels, turns)
 
@@ -193,4 +204,5 @@ def _staircase(images: Sequence[int], sentinels: Sequence[int], turns: Turns) ->
             others = [k for k in range(rows) if k != row] if count >= rows else []
         now = dict(zip(others, images, strict=False))
         images = images[len(now) :]
-        yield Put({row: sentinel, **now}, target, last=True)
+        # What is computed at the same time may end later than this one.
+        yield Put({row: sentinel, **now}, target, last=True, after=left <= rows)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
-"""int64 ``[n, 3]``, or ``[n, views, 3]``: request, row in it, and a number that grows."""
+"""int64 ``[n, 4]``, or ``[n, views, 4]``: request, row in it, a number that grows with every
+request, and the number up to which all others were done before it."""
 
 
 class _LastGood:
@@ -32,8 +33,8 @@ class _LastGood:
 class Ledger:
     """Remembers images until right sentinels have come to their request and to their row.
 
-    A sentinel counts for an image if it was sent with it or later; where an image has several
-    views, each of them needs both.
+    To the request it has to come with the image or later, to the row after the image was computed;
+    where an image has several views, each of them needs both.
 
     Parameters
     ----------
@@ -52,13 +53,13 @@ class Ledger:
         self._requests, self._rows = _LastGood(), _LastGood()
 
     def carry(self, indices: NDArray[np.int64], places: Places) -> None:
-        """Remember images, ``[n]``, that were scored in these places, ``[n, views, 3]``."""
+        """Remember images, ``[n]``, that were scored in these places, ``[n, views, 4]``."""
         if not len(indices):
             return
         self._since += indices.tolist()
         self._held.append((indices, places))
         before = self._in_place.total()
-        for request, row, _ in places[:, 0].tolist():
+        for request, row in places[:, 0, :2].tolist():
             self._in_place[request, row] += 1
             self.overdue |= self._in_place[request, row] % self._patience_of_place == 0
         self.overdue |= before // self._patience < self._in_place.total() // self._patience
@@ -70,12 +71,12 @@ class Ledger:
         self.overdue |= len(self._failed) % self._patience == 0
 
     def prove(self, places: Places) -> list[int]:
-        """Give the images that right sentinels in these places, ``[n, 3]``, prove; and failed ones.
+        """Give the images that right sentinels in these places, ``[n, 4]``, prove; and failed ones.
 
         All sentinels of the batch are meant; a failed image has no place.
         """
         self._requests.note(places[:, 0], places[:, 2])
-        self._rows.note(places[:, 1], places[:, 2])
+        self._rows.note(places[:, 1], places[:, 3])
         proven, self._failed = self._failed, []
         self._since.clear()
         held, self._held = self._held, []
@@ -92,7 +93,7 @@ class Ledger:
     def suspects(self, places: Places) -> list[int]:
         """Give the images since the last good sentinel, and those since the last good ones there.
 
-        ``places``, ``[n, 3]``, are those that were wrong. Sorted.
+        ``places``, ``[n, 4]``, are those that were wrong. Sorted.
         """
         found = set(self._since)
         for indices, where in self._held:
@@ -114,5 +115,5 @@ class Ledger:
         return self._requests.of(where[..., 0]) - where[..., 2]
 
     def _of_row(self, where: Places) -> NDArray[np.int64]:
-        """At least 0 where a right sentinel came to the row together with it, or later."""
+        """At least 0 where a right sentinel came to the row after it was computed."""
         return self._rows.of(where[..., 1]) - where[..., 2]

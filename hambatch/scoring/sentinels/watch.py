@@ -185,8 +185,8 @@ class SentinelWatch:
     def proven(self) -> list[int]:
         """Give the images that the answers checked since the last call have proven.
 
-        An image is proven by sentinels of the same worker that were scored right in its request
-        and in its row, with it or later.
+        An image is proven by sentinels of the same worker that were scored right: one in its
+        request, with it or later, and one in its row after it.
         """
         proven, self._proven = self._proven, []
         return proven
@@ -227,12 +227,12 @@ class SentinelWatch:
         return Item(-use, self._files[sentinel], sentinel=True)
 
     def _note_images(self, answer: Answer) -> Places:
-        """Remember the images; gives the places of all of the answer, ``[n, 3]``."""
+        """Remember the images; gives the places of all of the answer, ``[n, 4]``."""
         places = answer.places
         if places is None:
             count = len(answer.indices)
             slots, number = np.arange(count), np.full(count, next(self._answers))
-            places = np.stack([np.zeros_like(slots), slots, number], axis=1)[:, np.newaxis]
+            places = np.stack([np.zeros_like(slots), slots, number, number], axis=1)[:, np.newaxis]
         images = answer.indices >= 0
         self._ledger.carry(answer.indices[images], places[images])
         for failure in answer.failures:
@@ -256,7 +256,7 @@ class SentinelWatch:
             miss = self._reference.miss(sentinel, found[k], logits[k], answer.decoders[slot])
             if miss is not None:
                 what = labelled(miss, self._manifest.classes)
-                request, row, _ = places[slot].tolist()
+                request, row = places[slot, :2].tolist()
                 where = f"slot {row}" if answer.places is None else f"request {request}, row {row}"
                 wrong[slot] = (index, f"in {where} it has {what}")
         return wrong

@@ -33,9 +33,10 @@ class Rows:
         self._open: dict[int, tuple[np.ndarray, int]] = {}
         self._indices: dict[int, int] = {}
         self._target: int | None = None
+        self._done, self._after = 0, False
 
     def place(self, indices: np.ndarray, *, flush: bool = True) -> np.ndarray:
-        places = np.full((len(indices), 1, 3), -1)
+        places = np.full((len(indices), 1, 4), -1)
         for put in arranged(indices, Begun(list(self._open), self._target), self.turns):
             self._add(put, indices, places)
             if put.last or len(self._open) == self.grid.rows:
@@ -48,6 +49,10 @@ class Rows:
         assert not self._open.keys() & put.slots.keys()
         assert all(0 <= row < self.grid.rows for row in put.slots)
         self._target = self._target if put.target is None else put.target
+        # Any of the requests in flight may end last.
+        self._after = put.after or put.beside
+        in_flight = 0 if self._after else self._chance.randrange(self.grid.requests)
+        self._done = min(self._done, self.sent - 1 - in_flight)
         for row, slot in put.slots.items():
             self._open[row] = places, slot
             self._indices[row] = int(indices[slot])
@@ -58,12 +63,15 @@ class Rows:
         any_of_them = self._chance.randrange(self.grid.requests)
         request = any_of_them if self._target is None else self._target
         for row, (places, slot) in self._open.items():
-            places[slot, 0] = request, row, self.sent
+            places[slot, 0] = request, row, self.sent, self._done
         sentinels = [row for row, index in self._indices.items() if index < 0]
-        self.turns.note(request, [*self._indices.keys() - set(sentinels)], sentinels)
+        self.turns.note(
+            request, [*self._indices.keys() - set(sentinels)], sentinels, after=self._after
+        )
         self.requests.append([index for _, index in sorted(self._indices.items())])
         self._open, self._indices, self._target = {}, {}, None
         self.sent += 1
+        self._done = self.sent
 
 
 @pytest.fixture
@@ -117,7 +125,7 @@ def test_every_image_is_proven_whatever_its_run_is_like(
         for every, fails in ((1, 0.0), (3, 0.5)):
             watch = warm(engine, size, every, grid=grid)
             assert run(watch, Rows(grid, count), count, fails) == list(range(count))
-            assert not watch._ledger.suspects(np.zeros((0, 3), np.int64))
+            assert not watch._ledger.suspects(np.zeros((0, 4), np.int64))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_an_image_needs_a_sentinel_in_its_request_and_one_in_its_row(engine: Eng
     image = Item(7, Path("/in/7.jpg"))
 
     def proven_after(item: Item, request: int, row: int, number: int) -> list[int]:
-        watch.check(answered([item], np.array([[[request, row, number]]])))
+        watch.check(answered([item], np.array([[[request, row, number, number - 1]]])))
         return watch.proven()
 
     assert proven_after(one[0], 2, 3, 4) == []
@@ -177,11 +185,11 @@ def test_an_image_with_several_views_needs_them_all_proven(engine: Engine) -> No
     groups = list(watch.batches(items_of(1)))
     # Views are computed batch after batch: so the sentinels come after all of them.
     assert [len(group) for group in groups] == [1, 4]
-    watch.check(answered(groups[0], np.array([[[0, 0, 0], [1, 1, 1]]])))
+    watch.check(answered(groups[0], np.array([[[0, 0, 0, 0], [1, 1, 1, 0]]])))
     proven = []
     for number, request, row in ((2, 0, 0), (3, 1, 2), (4, 2, 1), (5, 3, 3)):
         item = groups[1][number - 2]
-        watch.check(answered([item], np.array([[[request, row, number], [9, 0, 0]]])[:, :1]))
+        watch.check(answered([item], np.array([[[request, row, number, number - 1]]])))
         proven.append(watch.proven())
     assert proven == [[], [], [0], []]
 
@@ -199,12 +207,12 @@ def test_a_call_after_one_that_was_left_proves_its_images_all_the_same(engine: E
 
 def test_a_wrong_sentinel_makes_its_request_and_its_row_suspect(engine: Engine) -> None:
     watch = warm(engine)
-    places = np.array([[[0, 0, 0]], [[1, 1, 1]], [[2, 2, 2]], [[3, 3, 3]]])
+    places = np.array([[[k, k, k, k - 1]] for k in range(4)])
     watch.check(answered(list(items_of(4)), places))
     good, bad = next(iter(watch.batches(items_of(2))))[-2:]
-    watch.check(answered([good], np.array([[[0, 0, 4]]])))
+    watch.check(answered([good], np.array([[[0, 0, 4, 3]]])))
     assert watch.proven() == [0]
-    wrong = answered([bad], np.array([[[1, 3, 5]]]))
+    wrong = answered([bad], np.array([[[1, 3, 5, 4]]]))
     with pytest.raises(Exception, match="in request 1, row 3") as caught:
         watch.check(dataclasses.replace(wrong, logits=wrong.logits[:, ::-1]))
     assert caught.value.suspect == [1, 3]

@@ -22,7 +22,7 @@ from tests.scoring.conftest import Inject
 
 LOGITS = {f"sentinel_{k}.jpg": np.arange(7) * 0.1 * (k + 1) for k in range(4)}
 IMAGE = np.zeros(7)
-SLOTS = np.array([[0, slot, 0] for slot in range(4)])
+SLOTS = np.array([[0, slot, 0, 0] for slot in range(4)])
 
 
 def softmax(logits: np.ndarray) -> tuple[float, ...]:
