@@ -16,6 +16,10 @@ BATCH_BYTES = 16_000_000
 LEAST_IMAGES = 8
 """A batch counts as at least so many images: in batches of one, a sentinel comes to each eighth."""
 
+FEW = 10
+"""Sentinels of a run up to which the last batch has one, too: a fault that lasts for as long as a
+batch is then found wherever it begins."""
+
 HELD_BACK = 10**6
 """Images: more than any number of requests holds."""
 
@@ -86,7 +90,7 @@ class BySlot:
 class ByPlace:
     """Where a place is a row of an infer request, which the backend chooses for a sentinel.
 
-    The first batch has none: the last of a run proves all of them. It shares its requests with
+    The first batch has none: the last ones of a run prove all of them. It shares its requests with
     images, unless an image has several ``views``, which are computed batch after batch.
     """
 
@@ -119,6 +123,10 @@ class ByPlace:
             batch = ahead.batch(self._size - (due and self._size > 1))
             images, unproven, batches = images + len(batch), unproven + len(batch), batches + 1
             if ahead.exhausted:
+                beside = self._grid.beside(self._grid.round)
+                if due and sentinels + self._grid.round < FEW and len(batch) > beside > 0:
+                    yield Cut(batch[:-beside], 1)
+                    batch, batches = batch[-beside:], batches + 1
                 yield from self._last(batch, unproven, batches, images * SHARE - sentinels)
                 self._ended = True
                 return
