@@ -13,8 +13,8 @@ from hambatch.sources.reading import Item
 BATCH_BYTES = 16_000_000
 """Of images that come with their bytes, what a batch holds before it counts as full."""
 
-LEAST_IMAGES = 8
-"""A batch counts as at least so many images: in batches of one, a sentinel comes to each eighth."""
+LEAST_IMAGES = 4
+"""A batch counts as at least so many images: in batches of one, a sentinel comes to each fourth."""
 
 FEW = 10
 """Sentinels of a run up to which the last batch has one, too: a fault that lasts for as long as a
