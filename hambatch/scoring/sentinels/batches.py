@@ -120,7 +120,7 @@ class ByPlace:
                 yield from alone(self._grid.round, self._size)
                 unproven = batches = 0
             due = number > 1 and number % self._every == 0
-            batch = ahead.batch(self._size - (due and self._size > 1))
+            batch = ahead.batch(self._room(number, due=due))
             images, unproven, batches = images + len(batch), unproven + len(batch), batches + 1
             if ahead.exhausted:
                 beside = self._grid.beside(self._grid.round)
@@ -135,6 +135,15 @@ class ByPlace:
                 yield from alone(1, 1)
                 due = False
             yield Cut(batch, int(due))
+
+    def _room(self, number: int, *, due: bool) -> int:
+        """Count the images of a batch that leave room for its sentinel.
+
+        The first has room for a request: so the first sentinel comes as soon as the others do.
+        """
+        if number == 1 and self._size > 2 * self._grid.rows:
+            return self._size - self._grid.rows
+        return self._size - (due and self._size > 1)
 
     def _last(self, images: list[Item], unproven: int, batches: int, most: float) -> Iterator[Cut]:
         """End a run: the last batch, and sentinels that prove all that is unproven."""
