@@ -105,8 +105,10 @@ def one_run(
     ]
     line += [arg.replace(CACHE, str(kept)) for arg in chosen.arg]
     extra = dict(pair.replace(CACHE, str(kept)).split("=", 1) for pair in chosen.env)
+    # As where users run it: Python keeps the modules that it compiled.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
-    done = subprocess.run(line, env={**os.environ, **extra}, capture_output=True, text=True)
+    done = subprocess.run(line, env={**environment, **extra}, capture_output=True, text=True)
     seconds = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"exit code {done.returncode} of {' '.join(line)}:\n{done.stderr[-2000:]}")

@@ -19,7 +19,7 @@ from hambatch.engines.loading import find_engine
 from hambatch.engines.options import DEFAULT_ENGINE
 from hambatch.errors import BackendError, InputError
 from hambatch.scoring.plan import plan_run
-from hambatch.scoring.worker.process import END_PRIORITY
+from hambatch.scoring.worker.spawned import END_PRIORITY
 from hambatch.sinks.columns import carried_names, record_of
 from hambatch.system.inherited import check_interpreter
 

@@ -8,7 +8,8 @@ from typing import Any
 from hambatch import __version__
 from hambatch.engines.loading import Engine
 from hambatch.errors import InputError
-from hambatch.scoring.plan import numbers_in, place
+from hambatch.scoring.device_names import numbers_in
+from hambatch.scoring.plan import place
 from hambatch.system.cpu import available_cores, cpu_name, instruction_set
 from hambatch.system.gpus import Gpu, usable_gpu
 from hambatch.system.packages import library_versions

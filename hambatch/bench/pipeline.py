@@ -14,8 +14,8 @@ from hambatch.bench.report import rate, throughput_verdict
 from hambatch.bench.result import document, throughput_entry
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.pipelines.options import DecoderOptions
+from hambatch.scoring.device_names import AUTO
 from hambatch.scoring.options import ScoreOptions
-from hambatch.scoring.plan import AUTO
 from hambatch.system.cpu import share_cores
 
 

@@ -18,8 +18,9 @@ from hambatch.bench.result import document, throughput_entry
 from hambatch.bench.whole_run import Whole, Writing
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.pipelines.options import DecoderOptions
+from hambatch.scoring.device_names import numbers_in
 from hambatch.scoring.options import ScoreOptions
-from hambatch.scoring.plan import numbers_in, plan_run
+from hambatch.scoring.plan import plan_run
 from hambatch.system.cpu import available_cores
 from hambatch.system.text import plural
 

@@ -16,13 +16,13 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class Device(click.types.StringParamType):
-    """What :func:`hambatch.scoring.plan.numbers_in` reads."""
+    """What :func:`hambatch.scoring.device_names.numbers_in` reads."""
 
     name = "device"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse anything else as wrong usage; the text stays as it is."""
-        from hambatch.scoring.plan import numbers_in
+        from hambatch.scoring.device_names import numbers_in
 
         try:
             numbers_in(value)

@@ -1,5 +1,6 @@
 """`hambatch score`: the main job."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from hambatch.cli.parameters import (
 from hambatch.engines.backend_names import WANTED
 from hambatch.pipelines.options import DecoderOptions
 from hambatch.scoring.options import VIEWS_AT_MOST, ScoreOptions
+from hambatch.scoring.worker.spawned import started_ahead
+from hambatch.system.inherited import choose_one_blas_thread
 
 DEFAULTS = ScoreOptions()
 DECODER = DEFAULTS.decoder
@@ -144,11 +147,7 @@ hambatch score ./images --out preds.csv --sign night.key
     FiniteRange(0, 100),
     metavar="PERCENT",
 )
-@option(
-    "--sentinel-every",
-    "Score a sentinel in every N-th batch.",
-    click.IntRange(1),
-)
+@option("--sentinel-every", "Score a sentinel in every N-th batch.", click.IntRange(1))
 @option(
     "--double-check",
     "Compute this share of the requests twice, in another place, and stop if scores differ.",
@@ -212,9 +211,6 @@ def score(
     Exit codes: 0 all scored; 1 the run failed; 2 wrong command line; 3 done, but
     some images failed or have no row, or folders could not be read; 130 interrupted.
     """
-    from hambatch.cli.outputs import run_to
-    from hambatch.cli.summary import show_outcome, show_plan, show_rows
-
     if overwrite and retry_failed:
         raise click.UsageError("--overwrite scores everything again, --retry-failed only failures")
     if update and (overwrite or retry_failed):
@@ -225,7 +221,14 @@ def score(
     chosen = ScoreOptions(decoder=decoder, **options)  # type: ignore[arg-type]
     how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed}
     how |= {"sign": sign, "null": null, "update": update, "rehash": rehash, "mkdir": mkdir}
-    outcome = run_to(
-        out, sources, kind, chosen, journal_dir, **how, progress=show_rows, on_plan=show_plan
-    )
+    choose_one_blas_thread()
+    # An update may need no worker, and Keras and TensorRT need other imports.
+    needs_ahead = not update and chosen.backend in ("auto", "openvino")
+    with started_ahead() if needs_ahead else nullcontext():
+        from hambatch.cli.outputs import run_to
+        from hambatch.cli.summary import show_outcome, show_plan, show_rows
+
+        outcome = run_to(
+            out, sources, kind, chosen, journal_dir, **how, progress=show_rows, on_plan=show_plan
+        )
     ctx.exit(show_outcome(outcome, out))

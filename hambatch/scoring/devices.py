@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from hambatch.engines.loading import Engine
 from hambatch.errors import HambatchError
+from hambatch.scoring.device_names import CPU
 from hambatch.scoring.journal.begun import DeviceHistory
-from hambatch.scoring.plan import CPU, RunPlan
+from hambatch.scoring.plan import RunPlan
 from hambatch.scoring.rows import IndexedRow
 from hambatch.scoring.sentinels.watch import SentinelWatch, watch_of
 from hambatch.scoring.worker.process import WorkerLost

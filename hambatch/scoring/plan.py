@@ -12,6 +12,7 @@ from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import identity_of, read_manifest
 from hambatch.engines.precision import Choice, choose_precision
 from hambatch.errors import BackendError, HambatchError, InputError
+from hambatch.scoring.device_names import AUTO, CPU, numbers_in
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.worker.protocol import Job
 from hambatch.sources.reading import Limits
@@ -20,8 +21,6 @@ from hambatch.system.cache import problem_with
 from hambatch.system.cpu import available_cores, instruction_set, share_cores
 from hambatch.system.gpus import Gpu, Probe, chosen_gpu, probe_gpus
 from hambatch.system.text import excerpt
-
-AUTO, CPU, GPU = "auto", "cpu", "gpu"
 
 ON_CPU, ON_GPU = "openvino", "tensorrt"
 """The backend of each, where ``--backend`` is ``auto``."""
@@ -32,9 +31,6 @@ BACKENDS = (AUTO, *BACKENDS_OF_CPU, ON_GPU)
 
 FOR_GPU = ("nvidia.dali", "tensorrt", "pycuda")
 """Packages without which ``auto`` does not look for a GPU."""
-
-DIGITS_AT_MOST = 6
-"""Of a GPU's number: Python refuses to read numbers of thousands of digits."""
 
 
 @dataclass(frozen=True)
@@ -118,24 +114,6 @@ def _refuse_unknown(backend: str) -> None:
             f"--backend is {excerpt(backend)!r}, wanted one of {', '.join(BACKENDS)}.\n"
             "Next: --backend auto"
         )
-
-
-def numbers_in(device: str) -> tuple[int, ...]:
-    """Read the numbers of GPUs; none for ``auto``, ``cpu`` and ``gpu``, else InputError."""
-    if device in (AUTO, CPU, GPU):
-        return ()
-    words = device.split(",")
-    numbers = tuple(
-        int(word)
-        for word in words
-        if word.isascii() and word.isdigit() and len(word) <= DIGITS_AT_MOST
-    )
-    if len(numbers) == len(words) == len(set(numbers)):
-        return numbers
-    raise InputError(
-        f"--device is {excerpt(device)!r}, wanted auto, cpu, gpu, or different numbers of GPUs.\n"
-        "Next: --device 0, or --device 0,1"
-    )
 
 
 def _usable(probe: Callable[[], Probe]) -> Placement:

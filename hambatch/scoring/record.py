@@ -19,9 +19,9 @@ from hambatch.engines.loading import installed_engines
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError, SentinelError, WrongScores
 from hambatch.scoring import double_check
+from hambatch.scoring.device_names import numbers_in
 from hambatch.scoring.journal.begun import DeviceHistory, survey_of
 from hambatch.scoring.options import ScoreOptions
-from hambatch.scoring.plan import numbers_in
 from hambatch.scoring.runner import Run
 from hambatch.sinks.dicom_sr_table import Reporting
 from hambatch.sinks.publish import carried_by, carried_in, reported_by, stopped_path

@@ -17,8 +17,9 @@ from hambatch.engines.manifest import read_manifest
 from hambatch.engines.precision import cheaper_here
 from hambatch.errors import BackendError, EngineError, InputError, SentinelError
 from hambatch.scoring import plan as planning
+from hambatch.scoring.device_names import numbers_in
 from hambatch.scoring.options import ScoreOptions
-from hambatch.scoring.plan import numbers_in, place, plan_run
+from hambatch.scoring.plan import place, plan_run
 from hambatch.scoring.record import options_of, read_record
 from hambatch.scoring.run import score
 from hambatch.scoring.sentinels.recording import record_sentinels

@@ -12,8 +12,9 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.precision import refuse_without_bfloat16
 from hambatch.errors import BackendError, HambatchError
 from hambatch.pipelines.decode import has_dali
+from hambatch.scoring.device_names import CPU
 from hambatch.scoring.options import ScoreOptions
-from hambatch.scoring.plan import CPU, ON_CPU, ON_GPU, Placement, place
+from hambatch.scoring.plan import ON_CPU, ON_GPU, Placement, place
 from hambatch.scoring.rows import predict_images
 from hambatch.sources.entry import Entry
 from hambatch.sources.source import Sources

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from hambatch.checks.verify.table import Difference
 from hambatch.engines.backend_names import parse_backend
 from hambatch.pipelines.header import NO_IMAGE
+from hambatch.scoring.device_names import CPU
 from hambatch.scoring.options import ScoreOptions
-from hambatch.scoring.plan import CPU, ON_CPU, ON_GPU
+from hambatch.scoring.plan import ON_CPU, ON_GPU
 from hambatch.scoring.rows import predict_images
 from hambatch.sources.entry import Entry
 from hambatch.sources.source import Sources

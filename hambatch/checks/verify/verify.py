@@ -18,6 +18,7 @@ from hambatch.engines.backend_names import graph_precision
 from hambatch.engines.loading import Engine, find_engine, installed_engines, load_engine
 from hambatch.engines.probabilities import as_wanted, temperature_of, widened
 from hambatch.errors import BackendError, InputError, MissingDependency
+from hambatch.scoring.device_names import CPU, numbers_in
 from hambatch.scoring.journal.fingerprint import (
     CALIBRATION,
     Fingerprint,
@@ -26,7 +27,7 @@ from hambatch.scoring.journal.fingerprint import (
     other_rules,
 )
 from hambatch.scoring.options import ScoreOptions
-from hambatch.scoring.plan import CPU, ON_CPU, ON_GPU, RunPlan, numbers_in, plan_run, sources_of
+from hambatch.scoring.plan import ON_CPU, ON_GPU, RunPlan, plan_run, sources_of
 from hambatch.scoring.record import options_of, read_record
 from hambatch.sinks.formats import format_of
 from hambatch.sinks.publish import carried_in, record_path

@@ -1,12 +1,12 @@
 """The worker process: source -> pipeline -> backend; no decoder runs elsewhere.
 
-Spawned by the parent (:mod:`hambatch.scoring.worker.process`). Batches of items come in through
+Started by :mod:`hambatch.scoring.worker.spawned`. A job and then batches of items come in through
 a pipe, answers go out in the same order; the first message says that the backend
 is loaded, or why it cannot be.
 """
 
+import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +26,6 @@ from hambatch.scoring.worker.protocol import (
     Refused,
     StageTimes,
     Touched,
-    WorkerLog,
     grid_of,
 )
 from hambatch.sources.reading import BATCHES_AHEAD, Fetched, Item, read_ahead
@@ -47,19 +46,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""What a terminal, ``timeout`` or systemd sends to every process of a run."""
 
-
-def run(connection: Connection, job: Job, log: WorkerLog) -> None:
-    """Answer batches until the parent sends None; whatever this process prints goes to ``log``."""
-    # Decoders print a line for every broken file, from native code: the pipeline reads it there.
-    log.become_stderr()
-    # The parent handles them. It started this process with both blocked, so that none can come
-    # before these lines; what came meanwhile is dropped here.
-    for number in GROUP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+def run(connection: Connection) -> None:
+    """Answer batches until the parent sends None."""
     parent = Parent(connection)
+    job = parent.receive_job()
     try:
         _answer_all(parent, job)
     except HambatchError as error:
@@ -72,6 +63,8 @@ def run(connection: Connection, job: Job, log: WorkerLog) -> None:
             parent.send(Refused(shortage_at(getattr(error, "filename", None) or "a file", error)))
         else:
             raise
+    # The parent waits for the end. Native libraries that put away their things take 0.3 s.
+    os._exit(0)
 
 
 def _answer_all(parent: Parent, job: Job) -> None:

@@ -1,20 +1,16 @@
-"""The parent's side of a worker process: start it, send batches, take answers, notice its end."""
+"""The parent's side of a worker process: its job, its batches, its answers, its end."""
 
 import os
 import select
 import signal
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from multiprocessing import util
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 
 from hambatch.errors import BackendError, HambatchError
-from hambatch.scoring.worker.main import GROUP_SIGNALS, run
 from hambatch.scoring.worker.protocol import (
     Alive,
     Answer,
@@ -26,12 +22,11 @@ from hambatch.scoring.worker.protocol import (
     Refused,
     StageTimes,
     Touched,
-    WorkerLog,
 )
+from hambatch.scoring.worker.spawned import take_spawned
 from hambatch.sources.reading import Item
 from hambatch.system.own_time import LOOK_EVERY, OwnTime, is_stopped
 from hambatch.system.shortages import killed_for_memory, lacks_memory
-from hambatch.system.spawning import spawn_context, start_resource_tracker
 
 STOP_SECONDS = 5.0
 """How long a process may take to end by itself."""
@@ -52,9 +47,6 @@ OF_NATIVE_CODE = frozenset(
 )
 """Signals that a decoder can die of. Every other one comes from outside: a terminal, a job queue,
 a limit such as ``ulimit -t``."""
-
-END_PRIORITY = 10
-"""Of ending workers among what multiprocessing does before it waits for its processes."""
 
 LAST_WORDS = 4000
 """Bytes of a dead worker's log that its error message shows."""
@@ -125,22 +117,13 @@ class Worker:
     """
 
     def __init__(self, job: Job, patience: float, decode_patience: float | None = None) -> None:
-        self._patience, self._killed_before = patience, killed_for_memory()
+        self._patience = patience
         self._decode_patience = patience if decode_patience is None else decode_patience
-        self._log = WorkerLog()
-        # Spawn: a fork would copy the parent's threads' locks into the child.
-        context = spawn_context()
-        ours, theirs = context.Pipe()
-        self._connection: Connection = ours
-        self._process = context.Process(target=run, args=(theirs, job, self._log), daemon=True)
-        with _group_signals_blocked():
-            self._process.start()
-            # When the interpreter ends, multiprocessing sends SIGTERM, which a worker ignores,
-            # and waits. Not in a fork of this process, whose worker it is not.
-            self._at_end = util.Finalize(
-                self, _end, (self._process, ours), exitpriority=END_PRIORITY
-            )
-        theirs.close()
+        self._spawned = take_spawned()
+        self._connection, self._process = self._spawned.connection, self._spawned.process
+        # A process that is gone is noticed when its first message is waited for.
+        with suppress(OSError):
+            self._connection.send(job)
         self.ready: Ready | None = None
         self.stage_times = StageTimes()
         self.troubles: dict[str, int] = {}
@@ -150,7 +133,6 @@ class Worker:
         self._owner = os.getpid()
         # Of each batch that is not answered yet, whether its answer is wanted.
         self._in_flight = deque[bool]()
-        _CONNECTIONS.add(ours)
 
     def __enter__(self) -> "Worker":
         """Return the running worker."""
@@ -179,8 +161,7 @@ class Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        self._at_end.cancel()
-        self._log.close()
+        self._spawned.ended()
 
     def kill(self) -> None:
         """End the process now; a thread that waits for its answer gets :class:`WorkerLost`."""
@@ -336,9 +317,9 @@ class Worker:
             self._process.kill()
             self._process.join()
         code = self._process.exitcode or 0
-        if code == -signal.SIGKILL and killed_for_memory() > self._killed_before:
+        if code == -signal.SIGKILL and killed_for_memory() > self._spawned.killed_before:
             return self._lost("was killed for lack of memory (signal 9)", short=True, killed=True)
-        short = lacks_memory(self._log.last_words(LAST_WORDS))
+        short = lacks_memory(self._spawned.log.last_words(LAST_WORDS))
         if code >= 0:
             return self._lost(f"died with exit code {code}", short=short)
         killed = -code not in OF_NATIVE_CODE
@@ -349,44 +330,8 @@ class Worker:
         return not self._process.is_alive()
 
     def _lost(self, cause: str, **known: bool) -> WorkerLost:
-        last_words = self._log.last_words(LAST_WORDS)
+        last_words = self._spawned.log.last_words(LAST_WORDS)
         return WorkerLost(cause, last_words, loaded=self.ready is not None, **known)
-
-
-def _end(process: BaseProcess, connection: Connection) -> None:
-    """End a process whose :class:`Worker` is gone, or whose interpreter ends."""
-    process.kill()
-    connection.close()
-    process.join(STOP_SECONDS)
-
-
-_CONNECTIONS: "weakref.WeakSet[Connection]" = weakref.WeakSet()
-
-
-def _let_go() -> None:
-    """Close what a fork inherits: a worker ends when nobody has the other end of its pipe."""
-    for connection in list(_CONNECTIONS):
-        connection.close()
-    _CONNECTIONS.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
-
-
-@contextmanager
-def _group_signals_blocked() -> Iterator[None]:
-    """Hold back what is sent to the whole group; a process started meanwhile inherits that.
-
-    Between its start and its first line, a signal would end it with a traceback.
-    What comes for this process is delivered afterwards.
-    """
-    # Its first start, which would be the child's, ends by unblocking the same signals.
-    start_resource_tracker()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _has_room(connection: Connection, seconds: float) -> bool:
