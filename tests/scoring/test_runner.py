@@ -30,9 +30,13 @@ def predict(self, batches):
         yield scored
 OpenVinoBackend.predict = predict
 """
-ONE_SLOT = "fired(); scored.logits[5:6] = scored.logits[5:6, ::-1].copy()"
+ONE_ROW = (
+    "fired(); row = scored.places[:, 0, 1] == 1; scored.logits[row] = scored.logits[row, ::-1]"
+)
+"""Of every infer request."""
+
 FAULTS = {
-    "one slot": ONE_SLOT,
+    "one row": ONE_ROW,
     "one batch": "if number == 5: fired(); scored.logits[:] = scored.logits[:, ::-1].copy()",
     "one batch whose images change places": (
         "if number == 5: fired(); scored.logits[:] = scored.logits[::-1].copy()"
@@ -97,7 +101,7 @@ def test_sentinels_stop_the_run_and_name_what_is_suspect(
     kept = rows_kept(out)
     assert kept == {name: rows[name] for name in kept}
     assert not kept.keys() & set(record["suspect_rows"])
-    if fault != "one slot":
+    if fault != "one row":
         return
     monkeypatch.delenv("PYTHONPATH")
     outcome = score([folder], out, "csv", options)
@@ -115,7 +119,7 @@ def test_rows_that_a_wrong_slot_gave_do_not_outlive_a_kill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "p.csv"
-    marker = inject(WRONG.format(fault=f"{ONE_SLOT}; __import__('time').sleep(0.2)"))
+    marker = inject(WRONG.format(fault=f"{ONE_ROW}; __import__('time').sleep(0.2)"))
     named = ["score", folder, "--out", out, "--engine", options.engine, "--batch-size", 8]
     command = [sys.executable, "-m", "hambatch", *map(str, named)]
     run = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -23,6 +23,9 @@ batch is then found wherever it begins."""
 HELD_BACK = 10**6
 """Images: more than any number of requests holds."""
 
+STRIDE = 29
+"""Slots between two sentinels' in their batches: 29 and 64 have no common divisor."""
+
 SHARE = 0.02
 """Of a run's images, the sentinels that may go through it for all places to get one at its end."""
 
@@ -134,7 +137,8 @@ class ByPlace:
             if due and self._size == 1:
                 yield from alone(1, 1)
                 due = False
-            yield Cut(batch, int(due))
+            # Another slot each time: what decodes a batch has places of its own.
+            yield Cut(batch, int(due), number * STRIDE % (len(batch) + 1) if due else None)
 
     def _room(self, number: int, *, due: bool) -> int:
         """Count the images of a batch that leave room for its sentinel.
