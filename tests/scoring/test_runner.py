@@ -166,7 +166,8 @@ def test_a_share_of_failures_that_is_allowed_does_not_stop_a_run(
     assert score([image_folder], tmp_path / "p.csv", "csv", limit).tally.failed == 6
     (image_folder / "empty_6.jpg").touch()
     (image_folder / "empty_7.jpg").touch()
-    with pytest.raises(InputError, match="8 of 32 images failed"):
+    # Seven are too many, too: it depends on which sentinel has confirmed how many.
+    with pytest.raises(InputError, match=r"[78] of 32 images failed"):
         score([image_folder], tmp_path / "q.csv", "csv", limit)
     assert not (tmp_path / "q.csv").exists()
 
