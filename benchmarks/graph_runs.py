@@ -40,6 +40,9 @@ REFERENCE, OWN = "fp32", "hambatch"
 
 Progress = Callable[[str], None]
 
+Write = Callable[[Mapping[str, Path], Callable[[str], None]], None]
+"""Writes graphs to the paths, and calls back with the name of each that is written."""
+
 
 class Graphs:
     """The engine's own graphs and those that were made of its FP32 graph, by name."""
@@ -72,24 +75,24 @@ class Graphs:
         """Tell whether a graph is there."""
         return name in {REFERENCE, OWN} or (self.folder / name / MADE).exists()
 
-    def make(
-        self, names: Iterable[str], write: Callable[[dict[str, Path]], None], report: Progress
-    ) -> None:
-        """Have those graphs written that are not there: INT8 graphs of copies of the engine."""
-        missing = [name for name in names if not self.is_made(name)]
+    def make(self, names: Iterable[str], write: Write, report: Progress) -> None:
+        """Have those graphs written that are not there, each complete as soon as it is."""
+        missing = {name: self.folder / name / INT8_NAME for name in names if not self.is_made(name)}
         if not missing:
             return
-        for name in missing:
-            (self.folder / name).mkdir(exist_ok=True)
+        for path in missing.values():
+            path.parent.mkdir(exist_ok=True)
         start = time.perf_counter()
-        write({name: self.folder / name / INT8_NAME for name in missing})
-        seconds = round(time.perf_counter() - start, 1)
-        for name in missing:
+
+        def done(name: str) -> None:
             place = self.folder / name
             if not (place / OPENVINO_NAME).exists():
                 self._add_engine(place)
-            (place / MADE).write_text(json.dumps({"seconds": seconds, "together": missing}))
-        report(f"{', '.join(missing)}: made in {seconds} s")
+            seconds = round(time.perf_counter() - start, 1)
+            (place / MADE).write_text(json.dumps({"seconds": seconds}))
+            report(f"{name}: made after {seconds} s")
+
+        write(missing, done)
 
     def _add_engine(self, place: Path) -> None:
         """Make an engine of a folder with an INT8 graph, for the backend to load."""

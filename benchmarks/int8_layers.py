@@ -17,6 +17,7 @@ an export takes, with more places of each. ``--no-speed``, ``--only-speed``: as 
 """
 
 import argparse
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,9 +105,10 @@ def score_all(
 ) -> None:
     """Put graphs together that are not there yet, by the layers they keep, and score them."""
 
-    def write(kept: list[str], paths: dict[str, Path]) -> None:
-        for path in paths.values():
+    def write(kept: list[str], paths: Mapping[str, Path], done: Callable[[str], None]) -> None:
+        for name, path in paths.items():
             path.write_bytes(fits.graph(kept))
+            done(name)
 
     for name, kept in graphs.items():
         if not comparison.chosen.only_speed:

@@ -9,7 +9,9 @@ import nncf_graphs
 import onnxruntime_graphs
 from quantiser_task import Task
 
-Make = Callable[[Task, Mapping[str, Path]], None]
+Done = Callable[[str], None]
+
+Make = Callable[[Task, Mapping[str, Path], Done], None]
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Maker:
 NNCF = {
     "nncf_same": nncf_graphs.Way("same"),
     "nncf_same_fix": nncf_graphs.Way("same", fix=True),
-    "nncf_same_accurate": nncf_graphs.Way("same", fast=False),
-    "nncf_same_accurate_fix": nncf_graphs.Way("same", fast=False, fix=True),
     "nncf_sums": nncf_graphs.Way("sums"),
     "nncf_sums_fix": nncf_graphs.Way("sums", fix=True),
     "nncf_all": nncf_graphs.Way("all"),
+    "nncf_all_fix": nncf_graphs.Way("all", fix=True),
+    "nncf_same_accurate": nncf_graphs.Way("same", fast=False),
+    "nncf_same_accurate_fix": nncf_graphs.Way("same", fast=False, fix=True),
 }
+"""Accurate bias correction is last: it takes longest."""
 
 ONNXRUNTIME = {
     "onnxruntime_same_reduced": onnxruntime_graphs.Way(),
@@ -39,10 +43,13 @@ ONNXRUNTIME = {
 }
 
 
-def alone(make: Callable[[Task, Path], None], task: Task, paths: Mapping[str, Path]) -> None:
+def alone(
+    make: Callable[[Task, Path], None], task: Task, paths: Mapping[str, Path], done: Done
+) -> None:
     """Make the one graph of a quantiser that makes no more."""
-    (path,) = paths.values()
+    ((name, path),) = paths.items()
     make(task, path)
+    done(name)
 
 
 MAKERS = (

@@ -33,7 +33,9 @@ class Way:
     fix: bool = False
 
 
-def quantise(ways: Mapping[str, Way], task: Task, paths: Mapping[str, Path]) -> None:
+def quantise(
+    ways: Mapping[str, Way], task: Task, paths: Mapping[str, Path], done: Callable[[str], None]
+) -> None:
     """Make graphs as ``nncf.quantize`` does, but with one pass over the images for all of them.
 
     NNCF has no documented way to do so: its classes are called as in its release 3.4.0.
@@ -52,6 +54,7 @@ def quantise(ways: Mapping[str, Way], task: Task, paths: Mapping[str, Path]) -> 
     seen = collect_statistics(points, model, graph, images)
     for name, algorithm in algorithms.items():
         save(algorithm.apply(model, graph, statistic_points=seen, dataset=images), paths[name])
+        done(name)
 
 
 def read(task: Task) -> Any:

@@ -16,6 +16,7 @@ the machine is quiet. The quantisers are no dependency of hambatch: requirements
 """
 
 import argparse
+from collections.abc import Mapping
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from graph_comparison import Comparison, options_of, report, shown
 from graph_runs import OWN, REFERENCE
-from int8_makers import MAKERS, NAMES, Maker
+from int8_makers import MAKERS, NAMES, Done, Maker
 from quantiser_task import Task, fp32_layers, save_fp32
 from result import publish
 
@@ -73,8 +74,8 @@ def make(comparison: Comparison, names: list[str], layers: list[str]) -> None:
     def task() -> Task:
         return Task(source, *training_images(comparison), layers)
 
-    def write(maker: Maker, paths: dict[str, Path]) -> None:
-        maker.make(task(), paths)
+    def write(maker: Maker, paths: Mapping[str, Path], done: Done) -> None:
+        maker.make(task(), paths, done)
 
     for maker in MAKERS:
         chosen = [name for name in maker.names if name in names]

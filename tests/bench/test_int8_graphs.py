@@ -1,5 +1,7 @@
 """What compares INT8 graphs: which layers are FP32, what is made again, which speed counts."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +47,11 @@ def test_a_graph_is_made_once_and_only_by_the_same_settings(
 
     asked: list[list[str]] = []
 
-    def write(paths: dict[str, Path]) -> None:
+    def write(paths: Mapping[str, Path], done: Callable[[str], None]) -> None:
         asked.append(list(paths))
-        for path in paths.values():
+        for name, path in paths.items():
             path.write_bytes(b"a graph")
+            done(name)
 
     engine = load_engine(tiny_engine)
     for names in (["a"], ["a", "b"], ["b"]):
@@ -76,3 +79,28 @@ def test_flips_and_drift_are_against_fp32() -> None:
     found = figures(fp32, int8)
     assert (found["label_flips"], found["label_flip_share"]) == (1, 0.25)
     assert found["probability_drift"]["max"] == pytest.approx(0.05, abs=1e-3)
+
+
+def test_kept_fits_give_the_graph_of_an_export_and_any_choice_of_layers(tmp_path: Path) -> None:
+    import onnx
+    from layer_fits import LayerFits, keep_fits
+    from quantiser_task import fp32_layers
+
+    from hambatch.training.export.int8.export import quantise
+    from tests.training.export.int8.residual_graph import (
+        OPTIONS,
+        images_of_blocks,
+        residual_model,
+    )
+
+    model, images, options = residual_model(), images_of_blocks(4, 0), replace(OPTIONS, positions=4)
+    wanted = quantise(model.SerializeToString(), images, options, lambda _: None)
+    keep_fits(model, images, options, tmp_path, lambda _: None)
+    fits = LayerFits(tmp_path)
+    assert fits.graph([]) == wanted
+    (tmp_path / "some.onnx").write_bytes(fits.graph(["conv_2", "conv_6"]))
+    in_fp32 = ["conv_0", "conv_2", "conv_6"]
+    assert [n for n in fp32_layers(tmp_path / "some.onnx") if n.startswith("conv")] == in_fp32
+    # 16 channels from 16 by 3 x 3 places, at 7 x 7 positions: half of the side of 14.
+    assert fits.multiplications()["conv_2"] == 16 * 16 * 9 * 7 * 7
+    onnx.checker.check_model(onnx.load(tmp_path / "some.onnx"), full_check=True)
