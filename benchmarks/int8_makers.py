@@ -38,8 +38,8 @@ ONNXRUNTIME = {
     "onnxruntime_same_reduced": onnxruntime_graphs.Way(),
     "onnxruntime_same": onnxruntime_graphs.Way(reduced=False),
     "onnxruntime_same_signed_reduced": onnxruntime_graphs.Way(signed=True),
-    "onnxruntime_all_reduced": onnxruntime_graphs.Way("all"),
-    "onnxruntime_same_percentile_reduced": onnxruntime_graphs.Way(method="Percentile"),
+    "onnxruntime_all": onnxruntime_graphs.Way("all", reduced=False),
+    "onnxruntime_same_percentile": onnxruntime_graphs.Way(reduced=False, method="Percentile"),
 }
 
 

@@ -52,6 +52,7 @@ def main() -> None:
     result = comparison.result("which quantiser keeps this engine's labels?", found)
     result |= {
         "layers_in_fp32": layers,
+        "hambatch_options": engine.variant(INT8).parity["options"],
         "versions": {name: version(name) for name in ("nncf", "onnxruntime")},
     }
     publish(chosen.out, result, {name: shown(each) for name, each in result["graphs"].items()})
