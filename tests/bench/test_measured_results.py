@@ -116,8 +116,8 @@ def test_a_run_has_its_stages_its_start_and_its_ceiling(score_result: dict[str, 
     assert run["stage"] == "score"
     assert len(run["start_s"]) == 2
     assert min(run["start_s"]) > 0.1
-    # All sentinels at the start, one in each of four batches, one in each slot at the end.
-    assert run["known_pictures"] > 8
+    # At least those that come to every row of a request at the end.
+    assert run["known_pictures"] >= 4
     ceiling = score_result["ceiling"]
     assert 0 < ceiling["share_of_ceiling"] < ceiling["share_with_known_pictures"]
     assert ceiling["bound_by"] in score_result["verdict"]
