@@ -166,7 +166,8 @@ hambatch score ./images --out preds.csv --sign night.key
 @option("--prefetch", "Batches decoded ahead.", click.IntRange(1, 32))
 @option(
     "--model-cache/--no-model-cache",
-    "Keep the compiled int8 graph for the next start, in your private cache folder.",
+    "Keep the compiled int8 graph and the sentinels' scores for later starts, in your private "
+    "cache folder.",
 )
 @click.option(
     "--hw-decoder-load",
