@@ -2,7 +2,8 @@
 
 import importlib
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
 
 from hambatch.errors import MissingDependency
@@ -26,6 +27,13 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the package {top!r}, which is not installed.\n"
             f"Next: pip install '{target}'"
         ) from None
+
+
+def import_early(modules: Sequence[str]) -> None:
+    """Import what is needed soon; what fails fails again, and is said, where it is needed."""
+    with suppress(ImportError, MemoryError, OSError, RuntimeError):
+        for name in modules:
+            importlib.import_module(name)
 
 
 OLDEST = (11, 4)
@@ -63,6 +71,8 @@ LIBRARIES = (
 
 def library_versions() -> dict[str, str]:
     """Name the version of Python and of each library that is installed; nothing is imported."""
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, TypeVar
 
 from hambatch.backends.test_time_augmentation import with_views
+from hambatch.engines.backend_names import BACKEND_OF_GATES
 from hambatch.errors import HambatchError, Shortage
 from hambatch.scoring.worker.protocol import (
     Answer,
@@ -29,6 +30,7 @@ from hambatch.scoring.worker.protocol import (
     grid_of,
 )
 from hambatch.sources.reading import BATCHES_AHEAD, Fetched, Item, read_ahead
+from hambatch.system.packages import import_early
 from hambatch.system.shortages import (
     has_plenty,
     is_of_memory,
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from hambatch.pipelines.scoring import ScoringPipeline
 
 T = TypeVar("T")
+
+DECODING = ("nvidia.dali", "hambatch.pipelines.scoring")
+"""What a pipeline imports. That takes as long as OpenVINO takes to load a graph, in native code."""
 
 
 def run(connection: Connection) -> None:
@@ -73,6 +78,8 @@ def _answer_all(parent: Parent, job: Job) -> None:
 
     times, started = StageTimes(), time.perf_counter()
     engine = load_engine(job.engine, job.engine_sha256)
+    if job.backend == BACKEND_OF_GATES:
+        threading.Thread(target=import_early, args=(DECODING,), daemon=True, name="imports").start()
     how = job.precision, job.streams, job.model_cache, job.gpu, job.double_check
     backend = load_backend(job.backend, engine, *how)
     ahead, prefetch = (0, 1) if job.one_by_one else (BATCHES_AHEAD, job.prefetch)

@@ -1,10 +1,9 @@
 """A worker's process before it has a job: how it is started, also ahead of its job, and ended.
 
-A process that is started ahead imports what it needs while its parent still reads the command,
-lists files and plans the run: both take half a second.
+A process that is started ahead imports what loads an engine while its parent still reads the
+command and plans the run: both take half a second.
 """
 
-import importlib
 import os
 import signal
 import weakref
@@ -15,20 +14,15 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from hambatch.scoring.worker.worker_log import WorkerLog
+from hambatch.system.packages import import_early
 from hambatch.system.shortages import killed_for_memory
 from hambatch.system.spawning import spawn_context, start_resource_tracker
 
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What a terminal, ``timeout`` or systemd sends to every process of a run."""
 
-NEEDED = (
-    "nvidia.dali",
-    "hambatch.backends.openvino_cpu",
-    "hambatch.engines.loading",
-    "hambatch.pipelines.scoring",
-    "openvino",
-)
-"""What a worker on the CPU imports; half of the time until it has loaded its engine."""
+NEEDED = ("openvino", "hambatch.backends.openvino_cpu", "hambatch.engines.loading")
+"""What a worker on the CPU imports to load an engine."""
 
 END_SECONDS = 5.0
 """How long a process that was killed may take to end."""
@@ -108,10 +102,7 @@ def begin(connection: Connection, log: WorkerLog, ahead: bool) -> None:
     for number in GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if ahead:
-        # What fails fails again, and is said, where it is needed.
-        with suppress(ImportError, MemoryError, OSError, RuntimeError):
-            for name in NEEDED:
-                importlib.import_module(name)
+        import_early(NEEDED)
     from hambatch.scoring.worker.main import run
 
     run(connection)
