@@ -1,7 +1,6 @@
 """Compiling a graph for the CPU: once for all streams, or once a stream where that is not safe."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,8 +16,8 @@ from hambatch.engines.precision import refuse_without_bfloat16
 from hambatch.errors import BackendError
 from hambatch.system.cache import (
     CacheRefused,
+    keep_newest,
     key_of,
-    left_behind,
     private,
     read_private,
     user_cache,
@@ -169,7 +168,7 @@ def compiled_or_kept(
             compiled, blob = _exported(compile_graph)
             with suppress(OSError):
                 write_private(place, name, _checksum_line(blob), blob)
-                _remove_oldest(place)
+                keep_newest(place, SUFFIX, KEPT)
             return compiled, blob
     except CacheRefused:
         return _exported(compile_graph)
@@ -192,13 +191,3 @@ def _read(place: int, name: str) -> bytes | None:
 
 def _checksum_line(blob: bytes) -> bytes:
     return hashlib.sha256(blob).hexdigest().encode() + b"\n"
-
-
-def _remove_oldest(place: int) -> None:
-    """Keep the graphs that were used last, and what another start may be writing."""
-    found = os.listdir(place)
-    blobs = [name for name in found if name.endswith(SUFFIX)]
-    used = {name: os.stat(name, dir_fd=place).st_mtime for name in blobs}
-    left = left_behind(place, (name for name in found if name.startswith(".")))
-    for name in sorted(blobs, key=used.__getitem__, reverse=True)[KEPT:] + left:
-        os.unlink(name, dir_fd=place)

@@ -170,6 +170,23 @@ def write_private(place: int, name: str, *parts: bytes, durable: bool = False) -
         raise
 
 
+def keep_newest(place: int, suffix: str, count: int) -> None:
+    """Keep the files of that suffix that were used last, and what another process may be writing.
+
+    Raises OSError where a file cannot be removed; folders and links stay as they are.
+    """
+    found = [name for name in os.listdir(place) if is_file(place, name)]
+    used = dict[str, float]()
+    for name in found:
+        if name.endswith(suffix) and not name.startswith("."):
+            with suppress(FileNotFoundError):
+                used[name] = os.stat(name, dir_fd=place).st_mtime
+    old = left_behind(place, (name for name in found if name.startswith(".")))
+    for name in sorted(used, key=used.__getitem__, reverse=True)[count:] + old:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=place)
+
+
 def left_behind(place: int, names: Iterable[str]) -> list[str]:
     """Choose the files that are so old that no process can still be writing them."""
     oldest = time.time() - LEFT_AFTER_SECONDS

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from hambatch.system.cache import CacheRefused, left_behind, private, read_private, write_private
+from hambatch.system.cache import (
+    CacheRefused,
+    keep_newest,
+    left_behind,
+    private,
+    read_private,
+    write_private,
+)
 
 
 def test_what_is_written_is_private_and_read_back(tmp_path: Path) -> None:
@@ -50,3 +57,15 @@ def test_only_what_is_old_was_left_behind(tmp_path: Path) -> None:
             write_private(place, name, b"")
         os.utime(tmp_path / "cache" / "old", (1, 1))
         assert left_behind(place, ["old", "new", "gone"]) == ["old"]
+
+
+def test_files_used_last_are_kept_and_folders_do_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    with private(folder) as place:
+        for age, name in enumerate(("new.json", "older.json", "oldest.json", "other.txt")):
+            write_private(place, name, b"")
+            os.utime(folder / name, (0, 1_000_000 - age))
+        (folder / "folder.json").mkdir()
+        os.utime(folder / "folder.json", (0, 0))
+        keep_newest(place, ".json", 2)
+    assert sorted(os.listdir(folder)) == ["folder.json", "new.json", "older.json", "other.txt"]

@@ -31,8 +31,8 @@ from hambatch.pipelines.options import RULES
 from hambatch.scoring.worker.protocol import Job
 from hambatch.system.cache import (
     CacheRefused,
+    keep_newest,
     key_of,
-    left_behind,
     private,
     read_private,
     user_cache,
@@ -48,6 +48,8 @@ FOLDER = "sentinels"
 
 LARGEST_FILE = 50_000
 """Bytes; a file has about 2,000."""
+
+SUFFIX = ".json"
 
 KEPT = 64
 """Most files in the folder; the one used longest ago goes first."""
@@ -117,7 +119,7 @@ def own_answers(engine: Engine, job: Job, *, wanted: bool = True, anew: bool = F
     if folder is None or job.backend != BACKEND_OF_GATES or not wanted:
         return OwnAnswers()
     count = len(engine.manifest.sentinels.pictures or drawn_sentinels())
-    return OwnAnswers(folder / f"{_key(engine, job)}.json", 0 if anew else count)
+    return OwnAnswers(folder / f"{_key(engine, job)}{SUFFIX}", 0 if anew else count)
 
 
 def _key(engine: Engine, job: Job) -> str:
@@ -169,15 +171,6 @@ def _written(path: Path, answers: Answers) -> bool:
     content = as_json(with_checksum(asdict(_File(tuple(every))))).encode()
     with suppress(CacheRefused, OSError), private(path.parent) as place:
         write_private(place, path.name, content)
-        _remove_oldest(place)
+        keep_newest(place, SUFFIX, KEPT)
         return True
     return False
-
-
-def _remove_oldest(place: int) -> None:
-    found = os.listdir(place)
-    files = [name for name in found if name.endswith(".json")]
-    used = {name: os.stat(name, dir_fd=place).st_mtime for name in files}
-    left = left_behind(place, (name for name in found if name.startswith(".")))
-    for name in sorted(files, key=used.__getitem__, reverse=True)[KEPT:] + left:
-        os.unlink(name, dir_fd=place)
