@@ -23,13 +23,18 @@ from hambatch.backends.placing import (
 )
 from hambatch.engines.loading import Engine
 from hambatch.errors import BackendError
+from hambatch.system.shortages import is_of_memory
 from hambatch.system.text import last_words
 from hambatch.types import Batch, DoubleChecked, Scored, on_host
 
 OUTPUTS = ("logits", "features")
 
+LOOK_SECONDS = 2.0
+"""How long nothing may end before requests are checked for failures: OpenVINO tells of them only
+when it is asked. A file that is scored alone has more time than that."""
+
 PATIENCE_SECONDS = 60.0
-"""How long a batch may take before its requests are checked for failures."""
+"""How long the answers of requests that are done may take."""
 
 
 class OpenVinoBackend:
@@ -207,7 +212,7 @@ class OpenVinoBackend:
             with self._counting:
                 if not any(self._busy):
                     return
-                freed = self._counting.wait(PATIENCE_SECONDS)
+                freed = self._counting.wait(LOOK_SECONDS)
             if not freed:
                 self._wait_all()
 
@@ -225,7 +230,7 @@ class OpenVinoBackend:
                     return slot
                 if self._can_start():
                     continue
-                freed = self._counting.wait(PATIENCE_SECONDS)
+                freed = self._counting.wait(LOOK_SECONDS)
             if not freed:
                 # An exception inside a request is kept there until a call waits for it.
                 self._wait_all()
@@ -253,7 +258,7 @@ class OpenVinoBackend:
                     self._busy[sent.slot], self._started[sent.slot] = True, self._number
                 freed = bool(ready)
                 if all_of_them and not ready:
-                    freed = self._counting.wait(PATIENCE_SECONDS)
+                    freed = self._counting.wait(LOOK_SECONDS)
             for sent in ready:
                 self._parked.remove(sent)
                 self._start(sent)
@@ -299,9 +304,9 @@ class OpenVinoBackend:
         if not pending.done.is_set():
             due, self._due = self._due, []
             self._send_again(due)
-        if not pending.done.wait(PATIENCE_SECONDS):
+        if not pending.done.wait(LOOK_SECONDS):
             self._wait_all()
-            if pending.left:
+            if not pending.done.wait(PATIENCE_SECONDS):
                 raise BackendError(
                     f"OpenVINO left {pending.left} images of a batch of "
                     f"{len(pending.batch.indices)} without scores.\n"
@@ -316,6 +321,8 @@ class OpenVinoBackend:
             for queue in self._queues:
                 queue.wait_all()
         except RuntimeError as error:
+            if is_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise BackendError(
                 f"OpenVINO failed: {last_words(error)}.\nNext: run the same command again"
             ) from error

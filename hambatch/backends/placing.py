@@ -99,8 +99,11 @@ class Turns:
 
     @property
     def none_waits(self) -> bool:
-        """Whether every request has had a sentinel with its last image, or later."""
-        return not self._waiting[0].any()
+        """Whether every request has had a sentinel with its last image, or later, and every row.
+
+        Then all requests with images are done, too: a row's sentinel begins after its images.
+        """
+        return not (self._waiting[0].any() or self._waiting[1].any())
 
     def request(self) -> int:
         """Choose the request that is to get a sentinel next."""

@@ -39,9 +39,7 @@ def verify_engine(folder: Path) -> str:
         load_backend(BACKEND_OF_GATES, engine, precision, streams=1).close()
     present = [name for name in engine.manifest.files if (folder / name).is_file()]
     graphs = ", ".join(variant.file for variant in engine.manifest.variants)
-    sentinels = "no sentinels to check the scores with"
-    if engine.manifest.sentinels.pictures:
-        sentinels = "; ".join(_sentinels(engine, precision) for precision in precisions)
+    sentinels = "; ".join(_sentinels(engine, precision) for precision in precisions)
     choice = choose_precision(engine.manifest, BACKEND_OF_GATES, AUTO)
     return (
         f"{engine.manifest.name}: {len(present)} files match their sha256; "
@@ -53,7 +51,7 @@ def verify_engine(folder: Path) -> str:
 def _sentinels(engine: Engine, precision: str) -> str:
     recorded = engine.manifest.sentinels.of(precision)
     found = score_sentinels(engine, precision)
-    if recorded is None:
+    if not (recorded and recorded.pictures):
         return f"{precision}: no scores are recorded to check the sentinels with"
     return (
         f"{precision}: {found['checked']} sentinels are within "

@@ -67,6 +67,12 @@ def find_engine(name_or_path: str) -> Path:
     )
 
 
+def engine_word(folder: Path) -> str:
+    """Give what finds an engine from any folder: its name where it is installed, else its path."""
+    installed = any(found.samefile(folder) for found in installed_engines())
+    return folder.name if installed else str(folder)
+
+
 Stamp = tuple[int, int, int]
 """Size, mtime and ctime of a file. No inode: some network file systems number files anew."""
 

@@ -1,10 +1,13 @@
 """What ``--double-check`` found: counted for the record, and an error where two scores differ."""
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hambatch.engines.loading import engine_word
 from hambatch.engines.manifest import Manifest
 from hambatch.errors import DoubleCheckError
 from hambatch.scoring.worker.protocol import Answer
@@ -26,7 +29,11 @@ def summary(percent: float, found: DoubleChecked) -> dict[str, Any]:
 
 
 def refuse_different(
-    answer: Answer, names: Mapping[int, str], manifest: Manifest, suspect: Sequence[int]
+    answer: Answer,
+    names: Mapping[int, str],
+    manifest: Manifest,
+    engine: Path,
+    suspect: Sequence[int],
 ) -> None:
     """Raise DoubleCheckError, with images, requests and values, if two scores differ.
 
@@ -36,12 +43,13 @@ def refuse_different(
     if not differing:
         return
     shown = "; ".join(_described(found, answer, names, manifest) for found in differing[:NAMED])
+    word = shlex.quote(engine_word(engine))
     more = f"; and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
     raise DoubleCheckError(
         f"{plural(len(differing), 'image')} of a batch got other scores the second time: {shown}"
         f"{more}. The machine or its software computes wrongly; which of the two scores is right "
         f"is not known. {len(suspect)} rows are suspect.\n"
-        f"Next: hambatch engines verify {manifest.name}, a test of this machine's memory, and the "
+        f"Next: hambatch engines verify {word}, a test of this machine's memory, and the "
         "same command again; with --overwrite it scores the rows that are kept once more, too",
         list(suspect),
     )

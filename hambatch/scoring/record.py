@@ -15,7 +15,7 @@ from msgspec import Meta
 from hambatch import __version__
 from hambatch.backends import BACKENDS
 from hambatch.engines.backend_names import AUTO, USED, WANTED, graph_precision
-from hambatch.engines.loading import installed_engines
+from hambatch.engines.loading import engine_word
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError, SentinelError, WrongScores
 from hambatch.scoring import double_check
@@ -166,7 +166,7 @@ def describe_run(
             "cores": available_cores(),
         },
         # As they were given: ``auto`` stays so; the fingerprint says what was used.
-        "options": {**asdict(plan.given), "engine": encode_name(_engine_named(run))},
+        "options": {**asdict(plan.given), "engine": encode_name(engine_word(run.engine.folder))},
         "timing": timing,
         "versions": library_versions(),
     }
@@ -199,13 +199,6 @@ def write_stopped(run: Run, error: WrongScores) -> None:
 
 def _fingerprint(run: Run) -> dict[str, Any]:
     return run.journal.begun_with.fingerprint
-
-
-def _engine_named(run: Run) -> str:
-    """Name the engine so that it is found from any folder: installed by name, else by path."""
-    named, folder = run.plan.given.engine, run.engine.folder
-    installed = any(found.name == named and found.samefile(folder) for found in installed_engines())
-    return named if installed else str(folder)
 
 
 def engine_used(run: Run) -> dict[str, str]:

@@ -185,7 +185,8 @@ def rows_of_items(
         # That a worker was lost at an image needs no proof.
         certain = answer.by_parent and all(failure.index >= 0 for failure in answer.failures)
         if answer.twice.differing:
-            refuse_different(answer, sent, manifest, watch.suspects(answer))
+            suspect = watch.suspects(answer)
+            refuse_different(answer, sent, manifest, worker.job.engine, suspect)
         checked = answer if certain else watch.check(answer)
         rows = rows_of_answer(checked, sent, manifest, worker.wait_ready().backend)
         for index, _ in rows:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 from hambatch.backends import Backend, load_backend
-from hambatch.backends.openvino_cpu import load
+from hambatch.backends.openvino_cpu import OpenVinoBackend, load
 from hambatch.engines.loading import find_engine, load_engine, write_manifest
 from hambatch.engines.manifest import Manifest, Variant
 from hambatch.engines.options import DEFAULT_ENGINE
-from hambatch.errors import EngineError
+from hambatch.errors import BackendError, EngineError
+from hambatch.scoring.options import ScoreOptions
 from hambatch.system.cpu import multiplies_bfloat16
 from hambatch.types import Batch
 from tests.backends.contract import BackendContract, batch_of, pictures, scores
@@ -143,3 +145,23 @@ def test_an_image_has_the_same_scores_in_every_place_of_a_request(kernels: str) 
     )
     wanted = [f"{precision} has the same bits in every place" for precision in precisions]
     assert done.stdout.splitlines() == wanted, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"), [("std::bad_alloc", MemoryError), ("no such thing", BackendError)]
+)
+def test_a_request_that_fails_is_told_before_its_file_runs_out_of_time(
+    tiny_engine: Path, monkeypatch: pytest.MonkeyPatch, words: str, wanted: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(words)
+
+    # OpenVINO keeps what a request raises, also in its callback, until it is asked.
+    monkeypatch.setattr(OpenVinoBackend, "_keep", fail)
+    engine = load_engine(tiny_engine)
+    backend = load(engine, "fp32", streams=1)
+    batch = batch_of(pictures(1))
+    started = time.monotonic()
+    with pytest.raises(wanted, match=words):
+        list(backend.predict([batch]))
+    assert time.monotonic() - started < ScoreOptions.decode_seconds

@@ -33,6 +33,8 @@ class Miss:
 
 EARLIER = "its answer of an earlier run on this machine"
 
+ANY = "any finite number"
+
 FIRST = "its first answer of this run"
 
 
@@ -70,6 +72,9 @@ class Reference:
         if first:
             self.answers[sentinel] = found, logits
         miss = self._first(sentinel, found, decoder) if first else None
+        if first:
+            # A logit of minus infinity makes a probability of 0.
+            miss = miss or _judge("logit", logits, logits, LOGIT_TOLERANCE, ANY)
         if first and sentinel not in self._earlier:
             return miss
         return miss or self._again(sentinel, found, logits)
@@ -96,7 +101,7 @@ class Reference:
 
     def _first(self, sentinel: int, found: Numbers, decoder: str) -> Miss | None:
         if not self._recorded:
-            return _judge("p", found, found, self._spec.tolerance, "any finite number")
+            return _judge("p", found, found, self._spec.tolerance, ANY)
         here = MeasuredOn(self._backend, decoder, self._here, self._runtime)
         same = here == self._spec.measured_on
         tolerance = self._spec.tolerance if same else self._spec.tolerance_elsewhere
@@ -110,7 +115,9 @@ class Reference:
 def _judge(
     what: str, found: Numbers, wanted: Numbers, tolerance: float, reference: str
 ) -> Miss | None:
-    difference = np.abs(found - wanted)
+    # Infinities give NaN, which is off like any other.
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(found - wanted)
     if (difference <= tolerance).all():
         return None
     # The first NaN, if there is one.

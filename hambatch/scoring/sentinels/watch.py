@@ -9,6 +9,7 @@ compared with.
 """
 
 import random
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from hambatch.backends.placing import Grid
-from hambatch.engines.loading import Engine
+from hambatch.engines.loading import Engine, engine_word
 from hambatch.engines.probabilities import softmax
 from hambatch.engines.synthetic import write_sentinel_images
 from hambatch.errors import SentinelError
@@ -96,7 +97,7 @@ class SentinelWatch:
         stays: bool = False,
     ) -> None:
         spec = engine.manifest.sentinels
-        self._manifest = engine.manifest
+        self._manifest, self._engine = engine.manifest, engine.folder
         self._size, self._every, self._stays = batch_size, every, stays
         self._drawn: tempfile.TemporaryDirectory[str] | None = None
         self._files = [engine.folder / sentinel.file for sentinel in spec.pictures]
@@ -120,7 +121,7 @@ class SentinelWatch:
         self._sent: dict[int, _Use] = {}
         self._deck: list[int] = []
         self._uses, self._batches, self._answers = count(1), 0, count()
-        self.checked, self.twice = 0, DoubleChecked()
+        self.checked, self.twice, self._all_sent = 0, DoubleChecked(), False
 
     def __enter__(self) -> "SentinelWatch":
         """Return the watch."""
@@ -142,6 +143,7 @@ class SentinelWatch:
         Without answers of earlier runs the first batch holds sentinels only; the last ones come
         to every place that the images need, so that each is proven after its last.
         """
+        self._all_sent = False
         for cut in self._composed(iter(items)):
             self._batches += 1
             if cut.sentinels > 1:
@@ -150,6 +152,8 @@ class SentinelWatch:
             added = [self._sentinel(cut.images) for _ in range(cut.sentinels)]
             at = len(cut.images) if cut.slot is None else cut.slot
             yield [*cut.images[:at], *added, *cut.images[at:]]
+        self._all_sent = True
+        self._keep_own()
 
     def check(self, answer: Answer) -> Answer:
         """Compare an answer's sentinels with what they should be; give it without them.
@@ -173,8 +177,7 @@ class SentinelWatch:
             self.checked += len(slots)
         for index in answer.indices[slots].tolist():
             del self._sent[index]
-        if not self._own.kept and len(self._reference.answers) == len(self._files):
-            self._own.keep(self._reference.answers)
+        self._keep_own()
         return answer.without(slots)
 
     def suspects(self, answer: Answer) -> list[int]:
@@ -205,6 +208,13 @@ class SentinelWatch:
     def prove_soon(self) -> None:
         """Let sentinels prove all images so far, before further ones come."""
         self._ledger.overdue = True
+
+    def _keep_own(self) -> None:
+        """Keep this machine's answers once all sentinels have come back right."""
+        # A first answer that was wrong once would stop every later run.
+        done = self._all_sent and not self._sent
+        if done and not self._own.kept and len(self._reference.answers) == len(self._files):
+            self._own.keep(self._reference.answers)
 
     def _composed(self, items: Iterator[Item]) -> Iterator[Cut]:
         if self._stays:
@@ -272,7 +282,7 @@ class SentinelWatch:
             f"the sentinel {self._files[use.sentinel].name} had wrong scores in batch "
             f"{use.batch}, {images}{more}: {complaint}; the machine or its software computes "
             f"wrongly. {len(suspect)} rows are suspect.\n"
-            f"Next: hambatch engines verify {self._manifest.name}{renews} "
+            f"Next: hambatch engines verify {shlex.quote(engine_word(self._engine))}{renews} "
             "and run the same command again once it passes",
             suspect,
         )

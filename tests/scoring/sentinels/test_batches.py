@@ -33,7 +33,7 @@ class Rows:
         self._open: dict[int, tuple[np.ndarray, int]] = {}
         self._indices: dict[int, int] = {}
         self._target: int | None = None
-        self._done, self._after = 0, False
+        self._done, self._after, self.beside = 0, False, False
 
     def place(self, indices: np.ndarray, *, flush: bool = True) -> np.ndarray:
         places = np.full((len(indices), 1, 4), -1)
@@ -51,6 +51,7 @@ class Rows:
         self._target = self._target if put.target is None else put.target
         # Any of the requests in flight may end last.
         self._after = put.after or put.beside
+        self.beside = self.beside or put.beside
         in_flight = 0 if self._after else self._chance.randrange(self.grid.requests)
         self._done = min(self._done, self.sent - 1 - in_flight)
         for row, slot in put.slots.items():
@@ -114,6 +115,46 @@ def run(watch: SentinelWatch, rows: Rows, count: int, fails: float = 0.0) -> lis
         watch.check(answered(good, rows.place(indices), bad))
         proven += watch.proven()
     return sorted(proven)
+
+
+def run_ahead(watch: SentinelWatch, rows: Rows, count: int, ahead: int) -> list[int]:
+    """Score images by a machine that takes further batches before it answers one."""
+    waiting, proven = list[tuple[list[Item], np.ndarray]](), list[int]()
+
+    def answer_first() -> None:
+        group, places = waiting.pop(0)
+        if (places < 0).any():
+            rows._send()
+        watch.check(answered(group, places))
+        proven.extend(watch.proven())
+
+    for group in watch.batches(items_of(count)):
+        indices = np.array([item.index for item in group], np.int64)
+        waiting.append((group, rows.place(indices, flush=False)))
+        if len(waiting) > ahead:
+            answer_first()
+    while waiting:
+        answer_first()
+    return sorted(proven)
+
+
+@pytest.mark.parametrize("grid", [Grid(2, 4), TWO_STREAMS, Grid(8, 4)])
+@pytest.mark.parametrize("size", [4, 5, 6, 7, 9, 64])
+def test_images_of_several_batches_share_requests_and_all_are_proven(
+    engine: Engine, grid: Grid, size: int
+) -> None:
+    for count in range(41):
+        for ahead in (1, 3):
+            watch = warm(engine, size, grid=grid)
+            assert run_ahead(watch, Rows(grid, count), count, ahead) == list(range(count))
+
+
+def test_only_a_run_of_one_request_has_sentinels_that_count_as_later(engine: Engine) -> None:
+    for size in (4, 5, 6, 7, 64):
+        for count in range(41):
+            rows = Rows(TWO_STREAMS, 0)
+            run_ahead(warm(engine, size), rows, count, 3)
+            assert not rows.beside or 0 < count < 4
 
 
 @pytest.mark.parametrize("grid", [Grid(2, 4), TWO_STREAMS, Grid(32, 4), Grid(3, 1)])

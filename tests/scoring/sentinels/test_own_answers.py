@@ -119,3 +119,13 @@ def test_verify_takes_the_answers_anew(cache: Path, tmp_path: Path) -> None:
     assert not np.array_equal(found[0][1], ANSWERS[0][1])
     again = score_sentinels(engine)
     assert again["own_answers"] == "made"
+
+
+def test_verify_takes_the_answers_of_an_engine_without_sentinels_anew(
+    cache: Path, engine: Engine
+) -> None:
+    own_answers(engine, job_of(engine)).keep(ANSWERS)
+    verify_engine(engine.folder)
+    found = own_answers(engine, job_of(engine)).kept
+    assert found is not None
+    assert not np.array_equal(found[0][1], ANSWERS[0][1])

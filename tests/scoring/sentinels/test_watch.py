@@ -207,7 +207,7 @@ def test_one_wrong_batch_stops_the_run_and_is_named(engine: Engine) -> None:
     assert len(error.suspect[:-3]) == 2
     assert passed == [0, 1, 2, 3, 4, 5]
     assert "in batch 4, of /in/00006.jpg to /in/00008.jpg" in str(error)
-    assert "hambatch engines verify tiny" in str(error)
+    assert f"hambatch engines verify {engine.folder}" in str(error)
 
 
 def test_with_fewer_sentinels_all_rows_since_the_last_good_one_are_suspect(engine: Engine) -> None:
@@ -235,6 +235,21 @@ def test_what_is_no_number_is_off(engine: Engine, value: float, number: int) -> 
     watch = SentinelWatch(engine, 4)
     error, _ = stopped_by(watch, watch.batches(items_of(100)), say)
     assert "nan" in str(error)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_one_logit_of_minus_infinity_is_off(engine: Engine, number: int) -> None:
+    def say(at: int, group: list[Item]) -> Answer:
+        good = answer(group)
+        logits = good.logits.copy()
+        logits[:, 0] = -np.inf
+        return dataclasses.replace(good, logits=logits) if at == number else good
+
+    spec = dataclasses.replace(engine.manifest.sentinels, tolerance_elsewhere=1.0, tolerance=1.0)
+    manifest = dataclasses.replace(engine.manifest, sentinels=spec)
+    watch = SentinelWatch(dataclasses.replace(engine, manifest=manifest), 4)
+    error, _ = stopped_by(watch, watch.batches(items_of(100)), say)
+    assert "logit_akiec -inf" in str(error)
 
 
 def test_a_sentinel_that_fails_stops_the_run(engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """The trial of a new plan: on a GPU, with the engine's sentinels."""
 
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from hambatch.backends.tensorrt.device import Device
 from hambatch.backends.tensorrt.plans.invariance import Images, Predict
 from hambatch.backends.tensorrt.slot import ExecutionContext, RequestForm, Slot
-from hambatch.engines.loading import Engine
+from hambatch.engines.loading import Engine, engine_word
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.probabilities import softmax
 from hambatch.engines.synthetic import write_sentinel_images
@@ -50,7 +51,7 @@ def compare_sentinels(
         raise EngineError(
             f"the plan is refused: a probability of a sentinel is {largest:.1e} from the record "
             f"of {engine.manifest.name}, wanted {tolerance:.0e} at most.\n"
-            f"Next: {other}hambatch engines verify {engine.manifest.name}"
+            f"Next: {other}hambatch engines verify {shlex.quote(engine_word(engine.folder))}"
         )
     return {"images": len(images), "max_difference": largest, "tolerance": tolerance}
 
