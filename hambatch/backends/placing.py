@@ -182,6 +182,9 @@ def _round(
         yield Put({**dict(enumerate(images)), row: first}, turns.request(), last=True)
         # Whoever waits for one image does not wait for two requests in a row.
         yield Put(dict(enumerate(others)), turns.request(), last=True, beside=True)
+    elif turns.none_waits and not images and len(sentinels) <= grid.rows:
+        # As a run begins: nothing is there to prove, so one request is enough.
+        yield Put(dict(enumerate(sentinels)), turns.request(), last=True)
     elif len(sentinels) >= grid.places:
         yield from _filled(images, Begun(), grid.rows, last=True)
         for first in range(0, len(sentinels), grid.rows):

@@ -197,6 +197,16 @@ def test_the_last_requests_hold_sentinels_and_images_and_one_is_in_every_request
     assert all(sum(index < 0 for index in request) == 1 for request in last)
 
 
+def test_a_machine_without_answers_of_its_own_begins_with_one_request_of_sentinels(
+    engine: Engine,
+) -> None:
+    rows = Rows(TWO_STREAMS, 0)
+    assert run(SentinelWatch(engine, 64, grid=TWO_STREAMS), rows, 50) == list(range(50))
+    first, *others = rows.requests
+    assert [index < 0 for index in first] == [True] * 4
+    assert all(any(index >= 0 for index in request) for request in others[:-1])
+
+
 def test_a_long_run_ends_with_a_sentinel_in_every_row_of_every_request(engine: Engine) -> None:
     watch, seen = warm(engine), list[tuple[int, int]]()
     rows = Rows(TWO_STREAMS, 0)
