@@ -194,8 +194,10 @@ def _notes(found: Sequence[FiguresOn], manifest: Manifest) -> Iterator[str]:
     """Name what has images without a score, no leak check, or another scoring than now."""
     for one in found:
         if one.not_scored:
-            images = f"{one.not_scored:,} more images"
-            yield f"{_escaped(one.name)}: {images} have no score and are in no figure."
+            images = f"{one.not_scored:,} more images have no score and are"
+            if one.not_scored == 1:
+                images = "1 more image has no score and is"
+            yield f"{_escaped(one.name)}: {images} in no figure."
     for one in found:
         if one.scored is None:
             why = "scored by networks that are no engine, so there was no leak check"

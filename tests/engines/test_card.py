@@ -174,9 +174,13 @@ def test_degraded_copies_are_compared_with_the_same_images_scored_the_same_way()
         assert f"0.600 (0.500 to 0.900){difference.removeprefix(')')}" in row
 
 
-def test_images_without_a_score_are_counted():
-    section = other_images_section(measured(figures_of(INTERNAL, "test", not_scored=1200)))
-    assert "- test: 1,200 more images have no score and are in no figure." in section
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(1200, "1,200 more images have no score and are"), (1, "1 more image has no score and is")],
+)
+def test_images_without_a_score_are_counted(count: int, words: str):
+    section = other_images_section(measured(figures_of(INTERNAL, "test", not_scored=count)))
+    assert f"- test: {words} in no figure." in section
 
 
 def test_a_name_stays_text_in_a_card():
