@@ -54,7 +54,7 @@ def _sentinels(engine: Engine, precision: str) -> str:
     if not (recorded and recorded.pictures):
         return f"{precision}: no scores are recorded to check the sentinels with"
     return (
-        f"{precision}: {found['checked']} sentinels are within "
+        f"{precision}: {len(recorded.pictures)} sentinels are within "
         f"{found['deviation_at_start']:.0e} of what {recorded.measured_on.backend} gave on "
         f"{recorded.measured_on.instruction_set} "
         f"(tolerance {found['tolerance_at_start']:.0e})"

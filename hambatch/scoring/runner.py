@@ -100,7 +100,7 @@ def _passes(run: Run, stop: Stop) -> Iterator[Progressed]:
     which GPUs lost their workers.
     """
     first = True
-    while not run.is_done and (first or not stop.requested):
+    while not (run.is_done or stop.requested):
         before = _state(run)
         yield from _one_pass(run, stop)
         run.journal.note_devices(run.devices.history())

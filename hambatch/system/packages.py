@@ -31,7 +31,7 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
 
 def import_early(modules: Sequence[str]) -> None:
     """Import what is needed soon; what fails fails again, and is said, where it is needed."""
-    with suppress(ImportError, MemoryError, OSError, RuntimeError):
+    with suppress(Exception):
         for name in modules:
             importlib.import_module(name)
 

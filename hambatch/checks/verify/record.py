@@ -61,7 +61,7 @@ class _OfDevice:
 
     checked: _Count
     every: Annotated[int, Meta(ge=1)]
-    reference: Literal["engine", "first pass of this run"]
+    reference: Literal["engine", "first pass of this run", "an earlier run on this machine"]
     tolerance: _Number
     deviation: _Number
     own_answers: State = "none"

@@ -42,8 +42,11 @@ class Cut:
 class Cutter(Protocol):
     """Cuts images into batches with sentinels, the last of which prove what came before."""
 
-    def cut(self, items: Iterator[Item], ledger: Ledger) -> Iterator[Cut]:
-        """Yield batches; more sentinels come when the ledger says that they are overdue."""
+    def cut(self, items: Iterator[Item], ledger: Ledger, fewest: int = 0) -> Iterator[Cut]:
+        """Yield batches; more sentinels come when the ledger says that they are overdue.
+
+        ``fewest`` sentinels at least come as the run ends, where that costs nothing.
+        """
         ...
 
     @property
@@ -63,7 +66,7 @@ class BySlot:
         """Each slot is visited once in as many sentinels as there are slots."""
         return self._size * self._every
 
-    def cut(self, items: Iterator[Item], ledger: Ledger) -> Iterator[Cut]:
+    def cut(self, items: Iterator[Item], ledger: Ledger, fewest: int = 0) -> Iterator[Cut]:
         """Yield batches; the last has a sentinel in every slot that carried an image."""
         widest, slots = 0, self._slots()
         for number in count(1):
@@ -108,7 +111,7 @@ class ByPlace:
         images = 2 * self._grid.round * self._every * self._size * self._views
         return max(1, images // self._grid.places)
 
-    def cut(self, items: Iterator[Item], ledger: Ledger) -> Iterator[Cut]:
+    def cut(self, items: Iterator[Item], ledger: Ledger, fewest: int = 0) -> Iterator[Cut]:
         """Yield batches; sentinels in the last come to every request and every row used."""
         ahead = _Ahead(items)
         images, batches, unproven, sentinels = 0, 0, 0, 0
@@ -130,7 +133,8 @@ class ByPlace:
                 if due and sentinels + self._grid.round < FEW and len(batch) > beside > 0:
                     yield Cut(batch[:-beside], 1)
                     batch, batches = batch[-beside:], batches + 1
-                yield from self._last(batch, unproven, batches, images * SHARE - sentinels)
+                spare = images * SHARE - sentinels
+                yield from self._last(batch, unproven, batches, spare, fewest)
                 self._ended = True
                 return
             sentinels += due
@@ -149,12 +153,15 @@ class ByPlace:
             return self._size - self._grid.rows
         return self._size - (due and self._size > 1)
 
-    def _last(self, images: list[Item], unproven: int, batches: int, most: float) -> Iterator[Cut]:
+    def _last(
+        self, images: list[Item], unproven: int, batches: int, most: float, fewest: int
+    ) -> Iterator[Cut]:
         """End a run: the last batch, and sentinels that prove all that is unproven."""
         if not images:
             return
         grid, size = self._grid, self._size
-        wanted = grid.needed(unproven, batches)
+        # Rows that stay empty cost as much as others.
+        wanted = max(grid.needed(unproven, batches), min(fewest, grid.rows))
         if self._views > 1:
             yield Cut(images)
             yield from alone(grid.round, size)
@@ -164,7 +171,7 @@ class ByPlace:
         elif len(images) + wanted <= size:
             yield Cut(images, wanted)
         else:
-            wanted = grid.needed(unproven, batches + 1)
+            wanted = max(grid.needed(unproven, batches + 1), min(fewest, grid.rows))
             before = len(images) - max(0, size - wanted)
             yield Cut(images[:before])
             if wanted < size:

@@ -35,6 +35,9 @@ EARLIER = "its answer of an earlier run on this machine"
 
 ANY = "any finite number"
 
+OWN_START = "first pass of this run"
+"""The reference of a run that has no other, in its record."""
+
 FIRST = "its first answer of this run"
 
 
@@ -52,6 +55,13 @@ class Reference:
         Of this run, as the table names it.
     earlier
         The answers of an earlier run: probabilities and logits of every sentinel.
+
+    Attributes
+    ----------
+    answers
+        The first ones of this run.
+    confirmed
+        Sentinels whose answer was that of before, or that came back equal a second time.
     """
 
     def __init__(
@@ -61,6 +71,7 @@ class Reference:
         self._spec, self._backend = known or spec, backend
         self._recorded = [np.array(p.probabilities) for p in known.pictures] if known else []
         self.answers: dict[int, Pair] = {}
+        self.confirmed: set[int] = set()
         self._earlier = earlier or {}
         self._here, self._runtime = instruction_set(), runtime_of(backend)
         self._at_start: tuple[float, float] | None = None
@@ -77,13 +88,17 @@ class Reference:
             miss = miss or _judge("logit", logits, logits, LOGIT_TOLERANCE, ANY)
         if first and sentinel not in self._earlier:
             return miss
-        return miss or self._again(sentinel, found, logits)
+        miss = miss or self._again(sentinel, found, logits)
+        if miss is None:
+            self.confirmed.add(sentinel)
+        return miss
 
     def summary(self) -> dict[str, Any]:
         """What the record says; deviations are the largest of any probability."""
         tolerance, deviation = self._at_start or (None, None)
+        without_record = "an earlier run on this machine" if self._earlier else OWN_START
         return {
-            "reference": "engine" if self._recorded else "first pass of this run",
+            "reference": "engine" if self._recorded else without_record,
             "tolerance_at_start": tolerance,
             "deviation_at_start": deviation,
             "tolerance": self._spec.tolerance,

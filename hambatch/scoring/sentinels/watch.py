@@ -146,7 +146,7 @@ class SentinelWatch:
         self._all_sent = False
         for cut in self._composed(iter(items)):
             self._batches += 1
-            if cut.sentinels > 1:
+            if 1 < cut.sentinels > len(self._deck):
                 # All of them differ, as far as there are enough.
                 self._deck.clear()
             added = [self._sentinel(cut.images) for _ in range(cut.sentinels)]
@@ -210,10 +210,10 @@ class SentinelWatch:
         self._ledger.overdue = True
 
     def _keep_own(self) -> None:
-        """Keep this machine's answers once all sentinels have come back right."""
-        # A first answer that was wrong once would stop every later run.
+        """Keep this machine's answers once a run has ended right that saw each of them twice."""
+        # An answer that was wrong once would stop every later run.
         done = self._all_sent and not self._sent
-        if done and not self._own.kept and len(self._reference.answers) == len(self._files):
+        if done and not self._own.kept and len(self._reference.confirmed) == len(self._files):
             self._own.keep(self._reference.answers)
 
     def _composed(self, items: Iterator[Item]) -> Iterator[Cut]:
@@ -221,9 +221,12 @@ class SentinelWatch:
             # Nothing of an earlier call is under way, or of use.
             self._ledger.forget()
             self._sent.clear()
+        fewest = 0
         if not self._own.kept and not (self._stays and self._batches):
-            yield from alone(len(self._files), self._size)
-        yield from self._cutter.cut(items, self._ledger)
+            # They come again as the run ends: what came back equal is kept.
+            fewest = len(self._files)
+            yield from alone(fewest, self._size)
+        yield from self._cutter.cut(items, self._ledger, fewest)
 
     def _sentinel(self, images: Sequence[Item]) -> Item:
         if not self._deck:

@@ -11,6 +11,7 @@ import pytest
 from hambatch.backends.placing import Begun, Grid, Put, Turns, arranged
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.sentinels import Sentinel, Sentinels
+from hambatch.errors import SentinelError
 from hambatch.scoring.sentinels import batches as cutting
 from hambatch.scoring.sentinels.own_answers import OwnAnswers
 from hambatch.scoring.sentinels.watch import SentinelWatch
@@ -205,6 +206,42 @@ def test_a_machine_without_answers_of_its_own_begins_with_one_request_of_sentine
     first, *others = rows.requests
     assert [index < 0 for index in first] == [True] * 4
     assert all(any(index >= 0 for index in request) for request in others[:-1])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 64])
+def test_a_machine_keeps_answers_that_came_back_equal_a_second_time(
+    engine: Engine, size: int
+) -> None:
+    for count in range(1, 8):
+        own = OwnAnswers()
+        watch = SentinelWatch(engine, size, grid=TWO_STREAMS, own=own)
+        sent = list[int]()
+        for group in watch.batches(items_of(count)):
+            sent += [watch._sent[item.index].sentinel for item in group if item.index < 0]
+            assert own.kept is None
+            watch.check(answered(group, Rows(TWO_STREAMS, 0).place(np.array([-1] * len(group)))))
+        # First all of them, once each.
+        assert sorted(sent[:4]) == [0, 1, 2, 3]
+        assert (own.kept is not None) == all(sent.count(k) > 1 for k in range(4))
+        assert own.kept or size == 2
+
+
+def test_an_answer_that_was_wrong_once_is_not_kept(engine: Engine) -> None:
+    for count in (1, 2, 3, 9):
+        own = OwnAnswers()
+        watch = SentinelWatch(engine, 64, grid=TWO_STREAMS, own=own)
+        rows = Rows(TWO_STREAMS, 0)
+
+        def score(watch: SentinelWatch = watch, rows: Rows = rows, count: int = count) -> None:
+            for number, group in enumerate(watch.batches(items_of(count))):
+                answer = answered(group, rows.place(np.array([item.index for item in group])))
+                off = np.zeros_like(answer.logits)
+                off[0, 0] = 0.02 if number == 0 else 0.0
+                watch.check(dataclasses.replace(answer, logits=answer.logits + off))
+
+        with pytest.raises(SentinelError):
+            score()
+        assert own.kept is None
 
 
 def test_a_long_run_ends_with_a_sentinel_in_every_row_of_every_request(engine: Engine) -> None:
