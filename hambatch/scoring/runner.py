@@ -150,9 +150,11 @@ def _arrange_stop(stop: Stop, devices: Sequence[Device], abandon: Callable[[], N
 
     stop.hurry, stop.abandon = hurry, abandon
     stop.is_under_way = lambda: any(device.worker.was_ready for device in devices)
-    # It may have come between two passes.
-    if stop.requested:
+    # It may have come before the first pass, or between two.
+    if stop.requested and stop.is_under_way():
         hurry()
+    elif stop.requested:
+        stop.late = True
     if stop.late:
         abandon()
 
