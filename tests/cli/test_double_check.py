@@ -131,7 +131,7 @@ def test_what_is_wrong_once_stops_the_run(
     found = re.match(r"(\d+) images? of a batch got other scores the second time: picture_", said)
     assert found, said
     assert int(found[1]) >= at_least
-    assert "Next: hambatch engines verify soft" in said
+    assert f"Next: hambatch engines verify {soft_engine}" in said
     assert not out.exists()
     stopped = json.loads((tmp_path / "p.csv.stopped.json").read_text())
     assert stopped["state"] == "stopped by a double check"
