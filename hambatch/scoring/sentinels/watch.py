@@ -146,7 +146,7 @@ class SentinelWatch:
         self._all_sent = False
         for cut in self._composed(iter(items)):
             self._batches += 1
-            if 1 < cut.sentinels > len(self._deck):
+            if cut.sentinels > max(1, len(self._deck)):
                 # All of them differ, as far as there are enough.
                 self._deck.clear()
             added = [self._sentinel(cut.images) for _ in range(cut.sentinels)]
