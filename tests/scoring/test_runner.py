@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from hambatch.errors import InputError, SentinelError
 from hambatch.scoring.journal.folder import journal_folder, open_journal
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.run import score
-from hambatch.scoring.runner import side_by_side
+from hambatch.scoring.runner import _arrange_stop, side_by_side
 from hambatch.sinks.formats import read_rows
+from hambatch.system.interrupts import Stop
 from hambatch.types import Row
 from tests.conftest import jpeg_bytes
 from tests.scoring.conftest import Inject
@@ -246,3 +248,11 @@ def test_what_is_raised_is_what_was_raised_first_in_time_whichever_streams_it_wa
 
     with pytest.raises(ValueError, match="the reason"):
         list(side_by_side([iter(endless), failing()], endless.abandoned.set))
+
+
+def test_a_signal_that_came_before_the_first_batch_abandons_what_has_not_begun() -> None:
+    for requested in (False, True):
+        stop, abandoned = Stop(), list[bool]()
+        stop.requested = requested
+        _arrange_stop(stop, [], partial(abandoned.append, True))
+        assert (stop.late, abandoned) == (requested, [True] * requested)
