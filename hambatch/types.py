@@ -180,8 +180,10 @@ class Row:
 
     ``probabilities`` has seven values, rounded to the six decimals that are
     written, in the order of the classes; it is empty for a failed image, and
-    so are ``prediction`` and ``backend``. ``carried`` are the cells of the manifest's other
-    columns, None where there is nothing; a run of another source has none.
+    so are ``prediction`` and ``backend``. ``ood`` and ``quality`` are those of
+    :class:`hambatch.risk.checking.Checked`, None and empty where there are none; ``risk`` and
+    ``risk_reason`` come from :mod:`hambatch.risk.decision`. ``carried`` are the cells of the
+    manifest's other columns, None where there is nothing; a run of another source has none.
     """
 
     image: str
@@ -193,4 +195,8 @@ class Row:
     backend: str = ""
     sha256: str = ""
     reason: str = ""
+    ood: float | None = None
+    quality: str = ""
+    risk: str = ""
+    risk_reason: str = ""
     carried: tuple[str | None, ...] = ()

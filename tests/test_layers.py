@@ -23,7 +23,7 @@ LAYERS = (
 ORDER = ("errors", "types", *LAYERS, "__init__", "__main__")
 """All units that may import; a unit may import those before it and itself."""
 
-MOST_ENTRIES = 20
+MOST_ENTRIES = 22
 
 
 def upward(package: Path) -> list[Import]:

@@ -35,6 +35,13 @@ class Row:
         Of the bytes that were scored.
     reason
         Of a failed row: why, in a line.
+    ood
+        How unlike the training images the image is, in multiples of the engine's limit; None for a
+        failed row, and where the engine has no limits.
+    quality
+        What is poor about the image, in words separated by blanks; empty: nothing was found.
+    risk, risk_reason
+        ``review`` where a person has to look, and why; else both are empty.
     carried
         The other columns of a manifest, and identifiers of DICOM files with ``keep_ids``.
     """
@@ -55,6 +62,10 @@ class Row:
     backend: str
     sha256: str
     reason: str
+    ood: float | None
+    quality: str
+    risk: str
+    risk_reason: str
     carried: Mapping[str, str | None] = field(default_factory=dict, hash=False)
 
     @property

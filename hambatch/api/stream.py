@@ -13,6 +13,7 @@ from hambatch.api.images import NamedImage
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.probabilities import as_wanted
 from hambatch.errors import BackendError
+from hambatch.risk.decision import decided
 from hambatch.scoring.plan import RunPlan
 from hambatch.scoring.rows import rows_of_items
 from hambatch.scoring.sentinels.watch import SentinelWatch, watch_of
@@ -175,7 +176,7 @@ class _Drawn:
         image = self.held.pop(index)
         self._bytes -= len(image.item.content or b"")
         self._proving = self._proving and self._bytes > HELD_BYTES
-        return replace(row, carried=image.carried) if image.carried else row
+        return replace(decided(row), carried=image.carried)
 
 
 class _InOrder:

@@ -105,6 +105,7 @@ def _fields(outcome: Outcome, out: Path) -> dict[str, Any]:
             "scored": tally.scored,
         },
         **{"failed": tally.failed, "failures_by_reason": dict(tally.reasons.most_common())},
+        **{"review": tally.review},
         **{"kept": outcome.kept, "without_row": outcome.without_row},
         **{"seconds": round(outcome.seconds, 3)},
         **{"images_per_s": round(now / max(outcome.seconds, 1e-9), 2)},
@@ -158,6 +159,9 @@ def describe(outcome: Outcome, out: Path) -> str:
             "sentinels included"
         )
     lines += [f"  failed: {n} x {reason}" for reason, n in tally.reasons.most_common(SHOWN)]
+    if tally.review:
+        found = ", ".join(f"{n} {reason}" for reason, n in tally.checks.most_common())
+        lines.append(f"  for review by a person: {plural(tally.review, 'scored image')} ({found})")
     if outcome.without_row:
         files = plural(outcome.without_row, "file")
         lines.append(f"  no row in the submission: {files} whose image id another file has")

@@ -4,6 +4,8 @@ Source: Tschandl, Rosendahl, Kittler, Sci. Data 5:180161 (2018),
 doi:10.1038/sdata.2018.161.
 """
 
+from typing import Literal, get_args
+
 CLASSES: tuple[str, ...] = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 
 MALIGNANT: frozenset[str] = frozenset({"akiec", "bcc", "mel"})
@@ -33,20 +35,27 @@ PARTS: tuple[str, ...] = (*SPLITS, *HELD_APART)
 
 PROBABILITIES: tuple[str, ...] = tuple(f"p_{name}" for name in CLASSES)
 
-NUMBERS: tuple[str, ...] = ("confidence", *PROBABILITIES, "p_malignant")
-"""Columns of probabilities in a table of scores; all others hold text."""
+QualityWord = Literal["blurred", "dark", "bright", "uniform", "colour", "border", "grain"]
+QUALITY_WORDS: tuple[QualityWord, ...] = get_args(QualityWord)
+"""What the column ``quality`` may say of an image, in the order in which it does."""
 
-COLUMNS: tuple[str, ...] = (
+SCORES: tuple[str, ...] = ("confidence", *PROBABILITIES, "p_malignant")
+"""Columns of probabilities in a table of scores."""
+
+NUMBERS: tuple[str, ...] = (*SCORES, "ood")
+"""Columns of numbers in a table of scores; all others hold text."""
+
+SCORE_COLUMNS: tuple[str, ...] = (
     "image",
     "status",
     "prediction",
-    *NUMBERS,
+    *SCORES,
     "decoder",
     "backend",
     "sha256",
     "reason",
 )
-"""The columns of a table of scores, in their order."""
+"""The columns of a table whose images were not checked: by the rules of decoding before 4."""
 
-RESERVED: tuple[str, ...] = ("risk", "risk_reason", "ood", "quality")
-"""Columns that a table of scores will have: no column of a manifest has such a name."""
+COLUMNS: tuple[str, ...] = (*SCORE_COLUMNS, "ood", "quality", "risk", "risk_reason")
+"""The columns of a table of scores, in their order."""

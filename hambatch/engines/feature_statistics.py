@@ -4,9 +4,10 @@ For later: how unlike the training images an image is. Projections of features, 
 picture can be made from them.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -99,19 +100,39 @@ def write_feature_statistics(folder: Path, found: FeatureStatistics) -> None:
         np.savez_compressed(stream, **arrays)
 
 
+class Directions(NamedTuple):
+    """Part of :class:`FeatureStatistics`: what tells how unlike its images another is."""
+
+    class_means: NDArray[np.float32]
+    axes: NDArray[np.float16]
+
+
 def read_feature_statistics(folder: Path, manifest: Manifest) -> FeatureStatistics | None:
     """Read an engine's; None if it has none.
 
     Raises EngineError if the file is not the one that ``engine.json`` names, or holds other arrays.
     Nothing in it is executed.
     """
+    arrays = _read(folder, manifest, tuple(field.name for field in fields(FeatureStatistics)))
+    return None if arrays is None else FeatureStatistics(**arrays)
+
+
+def read_directions(folder: Path, manifest: Manifest) -> Directions | None:
+    """Read two arrays alone, in a fifth of the time; as :func:`read_feature_statistics`."""
+    arrays = _read(folder, manifest, Directions._fields)
+    return None if arrays is None else Directions(**arrays)
+
+
+def _read(folder: Path, manifest: Manifest, names: Sequence[str]) -> dict[str, Any] | None:
     if FEATURE_STATISTICS not in manifest.files:
         return None
     verify_file(folder, manifest, FEATURE_STATISTICS)
     path = folder / FEATURE_STATISTICS
     try:
         with np.load(path, allow_pickle=False) as stored:
-            found = FeatureStatistics(**{name: stored[name] for name in stored.files})
+            if set(stored.files) != {field.name for field in fields(FeatureStatistics)}:
+                raise ValueError(f"it has the arrays {', '.join(sorted(stored.files))}")
+            found = {name: stored[name] for name in names}
         _check(found)
     except (ValueError, TypeError, BadZipFile) as error:
         raise EngineError(
@@ -120,9 +141,10 @@ def read_feature_statistics(folder: Path, manifest: Manifest) -> FeatureStatisti
     return found
 
 
-def _check(found: FeatureStatistics) -> None:
+def _check(found: Mapping[str, Any]) -> None:
     """Raise ValueError at an array of another shape or type, or a number that is not finite."""
-    axes, images = len(found.variances), len(found.labels)
+    axes = len(found.get("variances", found["axes"]))
+    images = len(found.get("labels", ()))
     wanted: dict[str, tuple[str, tuple[int, ...]]] = {
         "class_means": ("float32", (len(CLASSES), FEATURES)),
         "axes": ("float16", (axes, FEATURES)),
@@ -133,8 +155,8 @@ def _check(found: FeatureStatistics) -> None:
         "labels": ("uint8", (images,)),
         "sources": ("uint8", (images,)),
     }
-    for name, (kind, shape) in wanted.items():
-        array = getattr(found, name)
+    for name, array in found.items():
+        kind, shape = wanted[name]
         if (array.dtype.name, array.shape) != (kind, shape):
             raise ValueError(f"{name} is {array.dtype} {array.shape}, wanted {kind} {shape}")
         if not np.isfinite(array).all():

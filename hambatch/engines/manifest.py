@@ -28,6 +28,9 @@ TRAINING_IMAGES = "training_images.json"
 FEATURE_STATISTICS = "feature_statistics.npz"
 """The file of :mod:`hambatch.engines.feature_statistics`; an engine may lack it."""
 
+IMAGE_CHECKS = "image_checks.json"
+"""The file of :mod:`hambatch.engines.image_checks`; an engine may lack it."""
+
 CARD = "card.md"
 """The model card; an engine that is no product of `hambatch train` may lack it."""
 

@@ -5,12 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-RULES = 3
+RULES = 4
 """Version of the rules by which files become pixels or failed rows.
 
 Raise it when the same file gets another row; rows of different rules are not put into one table.
 2: colour profiles are applied, pictures that hold nothing or lack a part fail. Records of before
-have no such number. 3: DICOM and other formats than JPEG and PNG are decoded.
+have no such number. 3: DICOM and other formats than JPEG and PNG are decoded. 4: images are checked
+for their quality and for being unlike the training images.
 """
 
 

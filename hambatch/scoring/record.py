@@ -18,6 +18,7 @@ from hambatch.engines.backend_names import AUTO, USED, WANTED, graph_precision
 from hambatch.engines.loading import engine_word
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.errors import InputError, SentinelError, WrongScores
+from hambatch.risk.decision import why_of
 from hambatch.scoring import double_check
 from hambatch.scoring.device_names import numbers_in
 from hambatch.scoring.journal.begun import DeviceHistory, survey_of
@@ -53,6 +54,8 @@ class Tally:
     decoders: Counter[str] = field(default_factory=Counter)
     backends: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    review: int = 0
+    checks: Counter[str] = field(default_factory=Counter)
 
     @property
     def images(self) -> int:
@@ -66,6 +69,9 @@ class Tally:
             self.predictions[row.prediction] += 1
             self.decoders[row.decoder] += 1
             self.backends[row.backend] += 1
+            found = why_of(row)
+            self.review += bool(found)
+            self.checks.update(found)
         else:
             self.failed += 1
             # As the table has it: one line of valid text, whatever a decoder quoted.
@@ -73,8 +79,12 @@ class Tally:
             known = reason in self.reasons or len(self.reasons) < REASONS_AT_MOST
             self.reasons[reason if known else OTHER_REASONS] += 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, the most common reason first."""
+    def to_json(self, *, checked: bool = True) -> dict[str, Any]:
+        """Plain values, the most common reason first.
+
+        ``checked``: with what was found of images that were scored; earlier records have none.
+        """
+        checks = {"review": self.review, "review_by_reason": dict(self.checks.most_common())}
         return {
             "images": self.images,
             "scored": self.scored,
@@ -83,6 +93,7 @@ class Tally:
             "decoders": dict(sorted(self.decoders.items())),
             "backends": dict(sorted(self.backends.items())),
             "failures_by_reason": dict(self.reasons.most_common()),
+            **(checks if checked else {}),
         }
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hambatch.engines.loading import find_engine
 from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.probabilities import DECIMALS, as_wanted, softmax, temperature_of, tempered
+from hambatch.risk.decision import decided
 from hambatch.scoring.double_check import refuse_different
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
@@ -42,6 +43,8 @@ def rows_of_answer(
     for slot, index in enumerate(answer.indices.tolist()):
         image, sha256, decoder = names[index], answer.sha256[slot], answer.decoders[slot]
         row = _row(image, sha256, probabilities[slot], manifest, decoder, backend)
+        if answer.checked and row.status == "ok":
+            row = replace(row, **answer.checked[slot]._asdict())
         rows.append((index, row))
     return sorted(rows, key=lambda found: found[0])
 
@@ -224,4 +227,4 @@ def predict_images(sources: Sources, images: Sequence[Entry], options: ScoreOpti
         manifest = as_wanted(read_manifest(folder), options.calibration)
         found = rows_of(worker, ordered, sources, manifest, Unwatched(options.batch_size))
         rows = dict(row for _, proven in found for row in proven)
-    return [rows[index] for index in range(len(images))]
+    return [decided(rows[index]) for index in range(len(images))]

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hambatch.engines.classes import CLASSES, ISIC_COLUMNS, RESERVED
+from hambatch.engines.classes import CLASSES, ISIC_COLUMNS, QUALITY_WORDS, SCORES
 from hambatch.engines.classes import COLUMNS as COLUMNS
 from hambatch.engines.classes import NUMBERS as NUMBERS
 from hambatch.engines.classes import PROBABILITIES as PROBABILITIES
+from hambatch.engines.classes import SCORE_COLUMNS as SCORE_COLUMNS
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.system.malformed import MalformedTable as MalformedTable
 from hambatch.system.malformed import refusing_malformed as refusing_malformed
@@ -23,6 +24,9 @@ Record = dict[str, Value]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
+RISKS = ("", "review")
+"""What the column ``risk`` may say."""
+
 _SUM_TOLERANCE = 1e-5
 """Seven numbers, each rounded to six decimals, sum to 1 within 3.5e-6."""
 
@@ -33,20 +37,31 @@ def carried_names(carried: Sequence[str]) -> tuple[str, ...]:
     Raises ValueError if one is empty, ours, or there twice: a manifest with such a one is refused.
     """
     names = tuple(map(encode_name, carried))
-    taken = {"", *COLUMNS, *RESERVED}
+    taken = {"", *COLUMNS}
     if taken.intersection(names) or len(set(names)) < len(names):
         raise ValueError(f"found carried columns {first_names(names)}; wanted others, each once")
     return names
 
 
-def record_of(row: Row, carried: Sequence[str] = ()) -> Record:
+def header_of(carried: Sequence[str] = (), *, checked: bool = True) -> tuple[str, ...]:
+    """Name the columns of a table; ``carried`` are those of :func:`carried_names`.
+
+    ``checked``: as of :func:`record_of`.
+    """
+    return (*(COLUMNS if checked else SCORE_COLUMNS), *carried)
+
+
+def record_of(row: Row, carried: Sequence[str] = (), *, checked: bool = True) -> Record:
     """Lay a row out by column: encoded text, numbers of six decimals, None for nothing.
 
     ``carried`` are the names of :func:`carried_names`, one for each of the row's carried cells.
-    Raises ValueError if there are more or fewer, or if a number is no probability: a backend's
-    bug, which no table may hide.
+    Without ``checked`` there are no columns about quality and risk, as in earlier tables. Raises
+    ValueError if there are more or fewer, or if a number is no probability: a backend's bug, which
+    no table may hide.
     """
     record = _record_of(row)
+    if checked:
+        record.update(_checks_of(row))
     if carried or row.carried:
         cells = zip(carried, row.carried, strict=True)
         record.update((name, _text(cell or "")) for name, cell in cells)
@@ -66,6 +81,15 @@ def _record_of(row: Row) -> Record:
         "backend": _text(row.backend),
         "sha256": _text(row.sha256),
         "reason": _text(row.reason),
+    }
+
+
+def _checks_of(row: Row) -> Record:
+    return {
+        "ood": None if row.ood is None else round(row.ood, DECIMALS),
+        "quality": _text(row.quality),
+        "risk": _text(row.risk),
+        "risk_reason": _text(row.risk_reason),
     }
 
 
@@ -115,8 +139,8 @@ def submission() -> MalformedTable:
 def row_of(record: Record, number: int, carried: Sequence[str] = ()) -> Row:
     """Undo :func:`record_of`; ``number`` is the row's, from 1, for messages.
 
-    The record holds at least :data:`COLUMNS` and ``carried``. Raises MalformedTable, naming row,
-    column and value, if no run writes such a record.
+    The record holds at least :data:`SCORE_COLUMNS` and ``carried``. Raises MalformedTable, naming
+    row, column and value, if no run writes such a record.
     """
     return _Checked(record, number).row(carried)
 
@@ -139,11 +163,15 @@ class _Checked:
             backend=self._text("backend"),
             sha256=self._sha256(),
             reason=self._text("reason"),
+            ood=self._ood() if scored else None,
+            quality=self._quality() if scored else "",
+            risk=self._one_of("risk", RISKS),
+            risk_reason=self._text("risk_reason"),
             carried=tuple(self._text(name) or None for name in carried),
         )
 
     def _scored(self) -> dict[str, float]:
-        numbers = {column: self._probability(column) for column in NUMBERS}
+        numbers = {column: self._probability(column) for column in SCORES}
         probabilities = [numbers[column] for column in PROBABILITIES]
         if numbers["confidence"] != max(probabilities):
             self._refuse("confidence", f"the highest probability, {max(probabilities)}")
@@ -155,8 +183,8 @@ class _Checked:
         return numbers
 
     def _unscored(self) -> dict[str, float]:
-        for column in ("prediction", *NUMBERS):
-            if self._record[column] is not None:
+        for column in ("prediction", *NUMBERS, "quality"):
+            if self._record.get(column) is not None:
                 self._refuse(column, "nothing there, as status is 'failed'")
         return {}
 
@@ -169,6 +197,21 @@ class _Checked:
             self._refuse(column, f"a probability, 0 to 1, of {DECIMALS} decimals")
         return float(value)
 
+    def _ood(self) -> float | None:
+        value = self._record.get("ood")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+            self._refuse("ood", "a number, at least 0, or nothing")
+        return float(value)
+
+    def _quality(self) -> str:
+        text = self._text("quality")
+        found = text.split(" ") if text else []
+        if found != [word for word in QUALITY_WORDS if word in found]:
+            self._refuse("quality", f"some of {' '.join(QUALITY_WORDS)}, in this order")
+        return text
+
     def _sha256(self) -> str:
         text = self._text("sha256")
         if text and not _SHA256.fullmatch(text):
@@ -180,13 +223,13 @@ class _Checked:
         return text if text in known else self._refuse(column, f"one of {' '.join(known)}")
 
     def _text(self, column: str) -> str:
-        value = self._record[column]
+        value = self._record.get(column)
         if value is None:
             return ""
         return decode_name(value) if isinstance(value, str) else self._refuse(column, "text")
 
     def _refuse(self, column: str, wanted: str) -> NoReturn:
-        value = self._record[column]
+        value = self._record.get(column)
         shown = "nothing" if value is None else excerpt(repr(value))
         found = f"{column} {shown} in row {self._number}"
         if column != "image":

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TextIO
 
 from hambatch.sinks.columns import (
-    COLUMNS,
     NUMBERS,
     MalformedTable,
     Record,
     Value,
     carried_names,
     check_columns,
+    header_of,
     number_text,
     record_of,
 )
@@ -26,12 +26,16 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
 
 
 def open_table(
-    path: Path, carried: Sequence[str] = (), delimiter: str = ","
+    path: Path, carried: Sequence[str] = (), delimiter: str = ",", *, checked: bool = True
 ) -> AbstractContextManager[Callable[[Row], None]]:
     """Write rows; raises OSError when the file system refuses."""
     names = carried_names(carried)
-    header = (*COLUMNS, *names)
-    return open_csv(path, header, lambda row: record_of(row, names).values(), delimiter)
+    header = header_of(names, checked=checked)
+
+    def values(row: Row) -> Iterable[Value]:
+        return record_of(row, names, checked=checked).values()
+
+    return open_csv(path, header, values, delimiter)
 
 
 @contextmanager
@@ -49,7 +53,7 @@ def open_csv(
 def write_rows(stream: TextIO, carried: Sequence[str]) -> Callable[[Row], None]:
     """Begin the table in an open stream, and give what writes a row into it."""
     names = carried_names(carried)
-    return write_csv(stream, (*COLUMNS, *names), lambda row: record_of(row, names).values())
+    return write_csv(stream, header_of(names), lambda row: record_of(row, names).values())
 
 
 def write_csv(

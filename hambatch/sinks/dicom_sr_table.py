@@ -96,7 +96,11 @@ class Reporting:
 
 @contextmanager
 def open_table(
-    path: Path, carried: Sequence[str] = (), reporting: Reporting | None = None
+    path: Path,
+    carried: Sequence[str] = (),
+    reporting: Reporting | None = None,
+    *,
+    checked: bool = True,
 ) -> Iterator[Callable[[Row], None]]:
     """Write rows and their reports, one report at a time.
 

@@ -24,7 +24,7 @@ from hambatch.sinks import (
     xlsx_table,
 )
 from hambatch.sinks.columns import (
-    COLUMNS,
+    SCORE_COLUMNS,
     MalformedTable,
     Record,
     carried_names,
@@ -48,10 +48,11 @@ class Format(Protocol):
     """What the module of a format holds; a missing package raises MissingDependency."""
 
     def open_table(
-        self, path: Path, carried: Sequence[str] = ()
+        self, path: Path, carried: Sequence[str] = (), *, checked: bool = True
     ) -> AbstractContextManager[Callable[[Row], None]]:
         """Write rows to exactly this path, with columns of a manifest after those of every table.
 
+        ``checked`` as of :func:`~hambatch.sinks.columns.record_of`.
         Raises OSError when the file system refuses: on opening, writing, or as the block ends.
         A block that ends with an exception of its own raises that.
         """
@@ -155,7 +156,12 @@ def _plain(out: Path) -> Path:
 
 
 def open_table(
-    path: Path, kind: str, carried: Sequence[str] = (), reporting: Reporting | None = None
+    path: Path,
+    kind: str,
+    carried: Sequence[str] = (),
+    reporting: Reporting | None = None,
+    *,
+    checked: bool = True,
 ) -> AbstractContextManager[Callable[[Row], None]]:
     """Open a table of a format to write rows to; raises as :meth:`Format.open_table`.
 
@@ -164,7 +170,7 @@ def open_table(
     """
     if kind == DICOM_SR:
         return dicom_sr_table.open_table(path, carried, reporting)
-    return FORMATS[kind].open_table(path, carried)
+    return FORMATS[kind].open_table(path, carried, checked=checked)
 
 
 def read_records(path: Path, kind: str, next_step: str) -> Iterator[Record]:
@@ -187,7 +193,7 @@ def read_rows(path: Path, kind: str, carried: Sequence[str] = ()) -> Iterator[Ro
     next_step = f"write it again: hambatch score IMAGES --out {path} --overwrite"
     names = carried_names(carried)
     with refusing_malformed(path, next_step):
-        records = _whole(FORMATS[kind].read_records(path, (*COLUMNS, *names)))
+        records = _whole(FORMATS[kind].read_records(path, (*SCORE_COLUMNS, *names)))
         for number, record in enumerate(records, 1):
             yield row_of(record, number, names)
 
@@ -202,7 +208,7 @@ def read_rows_leniently(
     """
     names = carried_names(carried)
     with refusing_malformed(path, next_step):
-        found = FORMATS[kind].read_records(path, (*COLUMNS, *names))
+        found = FORMATS[kind].read_records(path, (*SCORE_COLUMNS, *names))
         for number, record in enumerate(found, 1):
             if isinstance(record, MalformedTable):
                 yield record

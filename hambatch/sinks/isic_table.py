@@ -14,11 +14,12 @@ from hambatch.types import Row
 
 
 def open_table(
-    path: Path, carried: Sequence[str] = ()
+    path: Path, carried: Sequence[str] = (), *, checked: bool = True
 ) -> AbstractContextManager[Callable[[Row], None]]:
     """Write rows, of a failed image the id alone; raises OSError when the file system refuses.
 
-    Carried columns are left out: ISIC's server takes no other columns than these.
+    Carried columns are left out, and those about quality and risk: ISIC's server takes no other
+    columns than these.
     """
     del carried
     return open_csv(path, ("image", *ISIC_COLUMNS), _values)

@@ -22,13 +22,15 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @contextmanager
-def open_table(path: Path, carried: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
+def open_table(
+    path: Path, carried: Sequence[str] = (), *, checked: bool = True
+) -> Iterator[Callable[[Row], None]]:
     """Write rows; raises OSError when the file system refuses."""
     names = carried_names(carried)
     with closed_at_the_end(path.open("w", encoding="utf-8", newline="")) as stream:
 
         def write(row: Row) -> None:
-            stream.write(_line(record_of(row, names)))
+            stream.write(_line(record_of(row, names, checked=checked)))
 
         yield write
 

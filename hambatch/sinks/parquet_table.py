@@ -7,12 +7,12 @@ from types import ModuleType
 from typing import Any
 
 from hambatch.sinks.columns import (
-    COLUMNS,
     NUMBERS,
     MalformedTable,
     Record,
     carried_names,
     check_columns,
+    header_of,
     record_of,
 )
 from hambatch.system import parquet
@@ -22,14 +22,16 @@ from hambatch.types import Row
 
 
 @contextmanager
-def open_table(path: Path, carried: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
+def open_table(
+    path: Path, carried: Sequence[str] = (), *, checked: bool = True
+) -> Iterator[Callable[[Row], None]]:
     """Write rows, a full row group at a time.
 
     Raises OSError when the file system refuses, MissingDependency without pyarrow.
     """
     arrow = parquet.pyarrow()
     names = carried_names(carried)
-    schema = _schema(arrow, names)
+    schema = _schema(arrow, header_of(names, checked=checked))
     waiting: list[Record] = []
     # A stream of Python's own: its errors say in `strerror` what happened, pyarrow's do not.
     with closed_at_the_end(path.open("wb")) as stream:
@@ -40,7 +42,7 @@ def open_table(path: Path, carried: Sequence[str] = ()) -> Iterator[Callable[[Ro
             waiting.clear()
 
         def write(row: Row) -> None:
-            waiting.append(record_of(row, names))
+            waiting.append(record_of(row, names, checked=checked))
             if len(waiting) == ROWS_A_GROUP:
                 write_group()
 
@@ -54,12 +56,12 @@ def open_table(path: Path, carried: Sequence[str] = ()) -> Iterator[Callable[[Ro
             writer.is_open = False
 
 
-def _schema(arrow: ModuleType, carried: Sequence[str]) -> Any:
+def _schema(arrow: ModuleType, columns: Sequence[str]) -> Any:
     def field(name: str) -> Any:
         kind = arrow.float64() if name in NUMBERS else arrow.string()
         return arrow.field(name, kind, nullable=name not in ("image", "status"))
 
-    return arrow.schema(map(field, (*COLUMNS, *carried)))
+    return arrow.schema(map(field, columns))
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:

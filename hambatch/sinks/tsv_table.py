@@ -10,10 +10,10 @@ from hambatch.types import Row
 
 
 def open_table(
-    path: Path, carried: Sequence[str] = ()
+    path: Path, carried: Sequence[str] = (), *, checked: bool = True
 ) -> AbstractContextManager[Callable[[Row], None]]:
     """Write rows; raises OSError when the file system refuses."""
-    return csv_table.open_table(path, carried, "\t")
+    return csv_table.open_table(path, carried, "\t", checked=checked)
 
 
 def read_records(path: Path, wanted: Sequence[str]) -> Iterator[Record | MalformedTable]:

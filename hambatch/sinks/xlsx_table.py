@@ -12,12 +12,12 @@ from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from hambatch.sinks.columns import (
-    COLUMNS,
     MalformedTable,
     Record,
     Value,
     carried_names,
     check_columns,
+    header_of,
     record_of,
 )
 from hambatch.sources.listing import Listing
@@ -70,7 +70,9 @@ def _text_in(value: Value) -> Value:
 
 
 @contextmanager
-def open_table(path: Path, carried: Sequence[str] = ()) -> Iterator[Callable[[Row], None]]:
+def open_table(
+    path: Path, carried: Sequence[str] = (), *, checked: bool = True
+) -> Iterator[Callable[[Row], None]]:
     """Write rows, of which none is kept in memory.
 
     Raises OSError when the file system refuses, MissingDependency without openpyxl, ValueError for
@@ -85,8 +87,8 @@ def open_table(path: Path, carried: Sequence[str] = ()) -> Iterator[Callable[[Ro
         TemporaryFile(dir=path.parent, prefix=".sheet") as sheet,
     ):
         with _open_book(sheet) as (book, append):
-            append((*COLUMNS, *names))
-            yield lambda row: append(record_of(row, names).values())
+            append(header_of(names, checked=checked))
+            yield lambda row: append(record_of(row, names, checked=checked).values())
         _save(book, stream)
 
 

@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hambatch.engines.classes import COLUMNS, RESERVED
+from hambatch.engines.classes import COLUMNS
 from hambatch.errors import InputError
 from hambatch.system import json_lines, parquet
 from hambatch.system.delimited import MOST_COLUMNS, NotDelimited, open_delimited, rows_of
@@ -46,7 +46,7 @@ NEXT = "correct the manifest, and run the same command again"
 
 IMAGE, SHA256 = "image", "sha256"
 
-_OURS = {loose_name(name): name for name in (*COLUMNS, *RESERVED)}
+_OURS = {loose_name(name): name for name in COLUMNS}
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 

@@ -1,4 +1,4 @@
-"""The features of the training images, by the engine's own FP32 graph."""
+"""The features of the training images, by the engine's own FP32 graph, and limits from them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from hambatch.backends import load_backend
 from hambatch.engines.backend_names import BACKEND_OF_GATES, FP32
-from hambatch.engines.feature_statistics import statistics_of, write_feature_statistics
+from hambatch.engines.feature_statistics import Directions, statistics_of, write_feature_statistics
+from hambatch.engines.image_checks import write_image_checks
 from hambatch.engines.loading import load_engine
+from hambatch.ham10000.image_ids import HAM10000
+from hambatch.risk.pixel_measures import PixelMeasures, measure
 from hambatch.system.cpu import share_cores
 from hambatch.training.dataset import Dataset, labels_of
+from hambatch.training.image_checks import image_checks_of
 from hambatch.training.recipe import Fitted
 from hambatch.types import Batch
 
@@ -34,15 +38,36 @@ class Chosen(NamedTuple):
 def add_feature_statistics(
     dataset: Dataset, fitted: Fitted, parts: Sequence[str], folder: Path
 ) -> None:
-    """Score the training images with the engine in ``folder``, and write the statistics there."""
-    chosen = training_images(dataset, parts)
+    """Score the training images with the engine in ``folder``, and write what is known of them.
+
+    That are the statistics of features, and the limits of image checks.
+    """
+    chosen, measures = training_images(dataset, parts), list[PixelMeasures]()
     backend = load_backend(BACKEND_OF_GATES, load_engine(folder), FP32, share_cores().streams)
     try:
-        batches = _batches(fitted, chosen.sha256)
+        batches = _batches(fitted, chosen.sha256, measures)
         features = np.concatenate([scored.features for scored in backend.predict(batches)])
     finally:
         backend.close()
-    write_feature_statistics(folder, statistics_of(features, chosen.labels, chosen.sources))
+    statistics = statistics_of(features, chosen.labels, chosen.sources)
+    write_feature_statistics(folder, statistics)
+    sharp = _sharp_sources(dataset, fitted)
+    kept = np.flatnonzero(np.isin(chosen.sources, list(sharp)))
+    directions = Directions(statistics.class_means, statistics.axes)
+    found = [measures[k] for k in kept]
+    write_image_checks(
+        folder, image_checks_of(features[kept], found, directions, tuple(sharp.values()))
+    )
+
+
+def _sharp_sources(dataset: Dataset, fitted: Fitted) -> dict[int, str]:
+    """Name the sources by their position whose images are no smaller than the network's input.
+
+    Others are enlarged, so that limits from them would take any blurred image for a sharp one.
+    """
+    side = fitted.network.input_shape[1]
+    others = {k: source.about for k, source in enumerate(dataset.extras, 1)}
+    return {0: HAM10000, **{k: one.name for k, one in others.items() if not 0 < one.side < side}}
 
 
 def training_images(dataset: Dataset, parts: Sequence[str]) -> Chosen:
@@ -58,8 +83,12 @@ def training_images(dataset: Dataset, parts: Sequence[str]) -> Chosen:
     )
 
 
-def _batches(fitted: Fitted, sha256: Sequence[str]) -> Iterator[Batch]:
+def _batches(
+    fitted: Fitted, sha256: Sequence[str], measures: list[PixelMeasures]
+) -> Iterator[Batch]:
+    """Yield the images in batches, and add the measures of each image."""
     for first in range(0, len(sha256), IMAGES_AT_ONCE):
         names = sha256[first : first + IMAGES_AT_ONCE]
         images = fitted.images(names)
+        measures += map(measure, images)
         yield Batch(np.arange(first, first + len(names)), images, [""] * len(names), names)

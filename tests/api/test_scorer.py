@@ -92,6 +92,7 @@ def test_a_folder_has_the_rows_of_the_command_in_its_order(
     ]
     as_rows = written.astype(object).where(written.notna(), None).to_dict("records")
     texts = {"prediction", "decoder", "backend", "sha256", "reason"}
+    texts |= {"quality", "risk", "risk_reason"}
     assert rows == [{k: v or "" if k in texts else v for k, v in row.items()} for row in as_rows]
 
 

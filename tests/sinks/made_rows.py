@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hambatch.engines.classes import CLASSES
+from hambatch.risk.decision import decided
 from hambatch.sinks.dicom_report import ScoredWith
 from hambatch.sinks.dicom_sr_table import Reporting
 from hambatch.sinks.formats import open_table
@@ -43,7 +44,7 @@ def _scored(name: str, k: int, rng: np.random.Generator) -> Row:
     p = tuple(np.round(rng.dirichlet([0.5] * len(CLASSES)), 6).tolist())
     if k < 2:
         p = ((1.0, 0.0), (0.999999, 1e-06))[k] + (0.0,) * 5
-    return Row(
+    row = Row(
         name,
         "ok",
         prediction=CLASSES[p.index(max(p))],
@@ -52,12 +53,16 @@ def _scored(name: str, k: int, rng: np.random.Generator) -> Row:
         decoder=("dali-cpu", "pillow")[k % 2],
         backend="openvino-fp32",
         sha256=hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest(),
+        ood=round(k * 0.137, 3),
+        quality=("", "dark", "blurred colour")[k // 2 % 3],
     )
+    return decided(row)
 
 
 def _failed(name: str, k: int) -> Row:
     reasons = ("empty file", '=cmd|"x"', "two\nlines; -1", os.fsdecode(b"cannot read \xff, %20"))
-    return Row(name, "failed", sha256="ab" * 32 if k % 2 else "", reason=reasons[k // 3 % 4])
+    digest = "ab" * 32 if k % 2 else ""
+    return decided(Row(name, "failed", sha256=digest, reason=reasons[k // 3 % 4]))
 
 
 def write_rows(path: Path, kind: str, rows: Iterable[Row], carried: Sequence[str] = ()) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,14 @@ def test_no_cell_starts_a_formula_nor_leaves_its_row(tmp_path: Path) -> None:
 def test_a_row_looks_like_this(tmp_path: Path) -> None:
     p = (0.0, 0.1, 0.0, 0.0, 0.330704, 0.569296, 0.0)
     scored = Row("=a.jpg", "ok", "nv", p, 0.430704, "pillow", "openvino-fp32", "ab" * 32)
+    scored = replace(scored, ood=1.25, quality="blurred dark", risk="review", risk_reason="dark")
     path = write_rows(tmp_path / "p.csv", "csv", [scored, Row("b,c.jpg", "failed", reason="gone")])
     assert path.read_bytes().decode().split("\n") == [
         "image,status,prediction,confidence,p_akiec,p_bcc,p_bkl,p_df,p_mel,p_nv,p_vasc,"
-        "p_malignant,decoder,backend,sha256,reason",
+        "p_malignant,decoder,backend,sha256,reason,ood,quality,risk,risk_reason",
         "%3Da.jpg,ok,nv,0.569296,0.000000,0.100000,0.000000,0.000000,0.330704,0.569296,0.000000,"
-        f"0.430704,pillow,openvino-fp32,{'ab' * 32},",
-        '"b,c.jpg",failed,,,,,,,,,,,,,,gone',
+        f"0.430704,pillow,openvino-fp32,{'ab' * 32},,1.250000,blurred dark,review,dark",
+        '"b,c.jpg",failed,,,,,,,,,,,,,,gone,,,,',
         "",
     ]
 
@@ -65,8 +67,8 @@ def test_what_only_python_takes_for_a_number_is_refused(tmp_path: Path, text: st
     [
         ("p_nv,", "", "wanted also the columns p_nv"),
         ("p_nv,", "p_nv,p_nv,", "several columns p_nv"),
-        ("\na/plain.jpg,", "\na/plain.jpg,ok,", r"17 cells in row 1 \(image 'a/plain.jpg'\)"),
-        ("\na/plain.jpg,", "\na/plain.jpg;", "15 cells in row 1 .*wanted 16"),
+        ("\na/plain.jpg,", "\na/plain.jpg,ok,", r"21 cells in row 1 \(image 'a/plain.jpg'\)"),
+        ("\na/plain.jpg,", "\na/plain.jpg;", "19 cells in row 1 .*wanted 20"),
         ("\na/plain.jpg", '\n"a"b', "no CSV"),
     ],
 )

@@ -23,7 +23,7 @@ def test_a_line_looks_like_this(tmp_path: Path) -> None:
         '"p_akiec": 0.000000, "p_bcc": 0.100000, "p_bkl": 0.000000, "p_df": 0.000000, '
         '"p_mel": 0.330704, "p_nv": 0.569296, "p_vasc": 0.000000, "p_malignant": 0.430704, '
         f'"decoder": "pillow", "backend": "openvino-fp32", "sha256": "{"ab" * 32}", '
-        '"reason": null}\n'
+        '"reason": null, "ood": null, "quality": null, "risk": null, "risk_reason": null}\n'
     )
 
 

@@ -151,7 +151,7 @@ def forged(place: Path, change: str) -> Path:
     if change == "formula":
         sheet["I3"] = "=I2"
     elif change == "cell":
-        sheet["Q3"] = "a note"
+        sheet["U3"] = "a note"
     elif change == "row":
         sheet.insert_rows(3)
     else:

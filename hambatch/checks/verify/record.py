@@ -14,7 +14,7 @@ from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import Sha256
 from hambatch.pipelines.options import RULES
 from hambatch.scoring.journal.begun import DeviceHistory
-from hambatch.scoring.journal.fingerprint import PIPELINE, rules_of_decoding
+from hambatch.scoring.journal.fingerprint import PIPELINE, has_checks, rules_of_decoding
 from hambatch.scoring.plan import ON_GPU
 from hambatch.scoring.record import ChangedSince, Tally, history_of, update_in
 from hambatch.scoring.sentinels.own_answers import State
@@ -342,7 +342,8 @@ def _with_rows(record: dict[str, Any], rows: list[Row]) -> Pairs:
     for row in rows:
         tally.count(row)
         names.update(f"{encode_name(row.image)}\n".encode())
-    wanted, counts, ran = tally.to_json(), record["counts"], record["fingerprint"]
+    wanted = tally.to_json(checked=has_checks(record))
+    counts, ran = record["counts"], record["fingerprint"]
     pairs: Pairs = {f"counts.{key}": (counts.get(key), value) for key, value in wanted.items()}
     pairs["fingerprint.listing.images"] = ran["listing"].get("images"), tally.images
     # Where a listing says more than names, it has a hash of those alone.

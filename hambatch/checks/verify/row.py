@@ -4,15 +4,17 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from hambatch.checks.verify.table import Difference
 from hambatch.engines.backend_names import cpu_precision
 from hambatch.engines.classes import CLASSES
-from hambatch.engines.manifest import Manifest
+from hambatch.engines.manifest import IMAGE_CHECKS, Manifest
 from hambatch.engines.probabilities import DECIMALS
 from hambatch.pipelines.header import NO_IMAGE
-from hambatch.scoring.journal.fingerprint import rules_of_decoding
+from hambatch.risk.decision import decided
+from hambatch.scoring.journal.fingerprint import has_checks, rules_of_decoding
 from hambatch.scoring.plan import ON_CPU, ON_GPU
 from hambatch.scoring.record import history_of
 from hambatch.sources.reading import OTHER_IDENTIFIERS, OTHER_SHA256, OUTSIDE
@@ -60,17 +62,21 @@ _ROUNDING = 0.5 * 10**-DECIMALS * 1.001
 class RowRules:
     """What the rows of one run may say.
 
-    ``malignant`` are positions in the classes; ``backend`` and ``decoder`` match what a scored
-    row may name.
+    ``malignant`` are positions in the classes; ``checked``: the run had limits for
+    images; ``has_risks``: its table has the columns about quality and risk; ``backend`` and
+    ``decoder`` match what a scored row may name.
     """
 
     malignant: tuple[int, ...]
+    checked: bool
+    has_risks: bool
     backend: re.Pattern[str]
     decoder: re.Pattern[str]
 
     def differences(self, row: Row) -> Iterator[Difference]:
         """Yield what no run with that record writes; whether it is true takes another look."""
         checks = self._of_scored(row) if row.status == "ok" else self._of_failed(row)
+        checks = chain(checks, self._of_risk(row))
         for what, found, wanted in checks:
             yield Difference(row.image, what, found, wanted)
 
@@ -88,6 +94,14 @@ class RowRules:
             yield "scored row without a sha256", "", "64 hexadecimal digits"
         if row.reason:
             yield "scored row with a reason", row.reason, "nothing"
+        if self.checked != (row.ood is not None):
+            yield "ood is not of this run", str(row.ood), "a number" if self.checked else "nothing"
+
+    def _of_risk(self, row: Row) -> Iterator[tuple[str, str, str]]:
+        wanted = decided(row) if self.has_risks else row
+        found, right = ((each.risk, each.risk_reason) for each in (row, wanted))
+        if found != right:
+            yield "risk does not follow from the row", ": ".join(found), ": ".join(right)
 
     def _of_failed(self, row: Row) -> Iterator[tuple[str, str, str]]:
         for column in ("decoder", "backend"):
@@ -130,6 +144,8 @@ def rules_of(record: dict[str, Any], manifest: Manifest) -> RowRules:
     dicom = "|pydicom(-icc)?" if rules >= 3 else ""
     return RowRules(
         tuple(k for k, one in enumerate(manifest.classes) if one in manifest.malignant),
+        has_checks(record) and IMAGE_CHECKS in manifest.files,
+        has_checks(record),
         re.compile("|".join(backends)),
         re.compile(f"{dali}|{pillow}{icc}{dicom}"),
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from hambatch.sinks.columns import (
-    COLUMNS,
     MalformedTable,
     Record,
     carried_names,
+    header_of,
     record_of,
     refusing_malformed,
 )
@@ -71,11 +71,17 @@ class ReadTable(NamedTuple):
 
 
 def read_table(
-    path: Path, kind: str, recorded_sha256: str, carried: Sequence[str] = ()
+    path: Path,
+    kind: str,
+    recorded_sha256: str,
+    carried: Sequence[str] = (),
+    *,
+    checked: bool = True,
 ) -> ReadTable:
     """Read a table that may have been changed since it was written.
 
-    ``carried`` are the columns that its record names after ours.
+    ``carried`` are the columns that its record names after ours; ``checked``: it has columns about
+    quality and risk.
     Raises InputError if it does not exist, or is no table of that format at all.
     """
     rows: dict[str, Row] = {}
@@ -85,16 +91,16 @@ def read_table(
     if sha256 != recorded_sha256:
         what = "the table is not the one that was recorded"
         found.append(Difference("", what, recorded_sha256, sha256))
-    malformed = list(_read_into(rows, path, kind, carried))
-    malformed = malformed or list(_rewritten(rows, path, kind, carried))
+    malformed = list(_read_into(rows, path, kind, carried, checked))
+    malformed = malformed or list(_rewritten(rows, path, kind, carried, checked))
     return ReadTable(rows, [*found, *malformed], whole=not malformed)
 
 
 def _read_into(
-    rows: dict[str, Row], path: Path, kind: str, carried: Sequence[str]
+    rows: dict[str, Row], path: Path, kind: str, carried: Sequence[str], checked: bool
 ) -> Iterator[Difference]:
     names = carried_names(carried)
-    wanted = (*COLUMNS, *names)
+    wanted = header_of(names, checked=checked)
     before, columns = "", wanted
     for read in read_rows_leniently(path, kind, NEXT, carried):
         if isinstance(read, MalformedTable):
@@ -107,7 +113,7 @@ def _read_into(
             # Once for all rows of the same columns.
             columns = tuple(record)
             yield Difference(row.image, "columns", ", ".join(columns), ", ".join(wanted))
-        if wrong := _otherwise_written(record, row, names):
+        if wrong := _otherwise_written(record, record_of(row, names, checked=checked), row.image):
             yield wrong
         here = encode_name(row.image)
         if row.image in rows:
@@ -118,11 +124,11 @@ def _read_into(
         rows.setdefault(row.image, row)
 
 
-def _otherwise_written(record: Record, row: Row, carried: Sequence[str]) -> Difference | None:
-    for column, wanted in record_of(row, carried).items():
-        if record[column] != wanted:
-            found = decode_name(str(record[column]))
-            return Difference(row.image, f"{column} is not as a run writes it", found, str(wanted))
+def _otherwise_written(record: Record, written: Record, image: str) -> Difference | None:
+    for column, wanted in written.items():
+        if record.get(column) != wanted:
+            found = decode_name(str(record.get(column)))
+            return Difference(image, f"{column} is not as a run writes it", found, str(wanted))
     return None
 
 
@@ -131,15 +137,15 @@ def _opened(path: Path, kind: str) -> AbstractContextManager[IO[bytes]]:
 
 
 def _rewritten(
-    rows: dict[str, Row], path: Path, kind: str, carried: Sequence[str]
+    rows: dict[str, Row], path: Path, kind: str, carried: Sequence[str], checked: bool
 ) -> Iterator[Difference]:
     """Write the rows again: a run gives the same bytes, in the formats that are text."""
     if kind in ("parquet", "xlsx"):
         # Their bytes are those of one version of pyarrow and of openpyxl.
         return
     with tempfile.TemporaryDirectory(prefix="hambatch-") as place:
-        again = Path(place) / "table"
-        with open_table(again, "csv" if kind == DICOM_SR else kind, carried) as write:
+        again, text = Path(place) / "table", "csv" if kind == DICOM_SR else kind
+        with open_table(again, text, carried, checked=checked) as write:
             for row in rows.values():
                 write(row)
         if sha256_of_file(again) == sha256_of_file(path):

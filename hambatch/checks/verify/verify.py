@@ -24,6 +24,7 @@ from hambatch.scoring.journal.fingerprint import (
     Fingerprint,
     computing_device,
     fingerprint_of,
+    has_checks,
     other_rules,
 )
 from hambatch.scoring.options import ScoreOptions
@@ -77,8 +78,9 @@ def verify(
     engine = load_engine(find_engine(as_recorded.engine))
     sources = sources_of(words, as_recorded, null=options.null)
     plan, other_machine = _plan(engine, as_recorded, sources)
+    of_record = (record["output"]["sha256"], carried_in(record))
     rows, unfit, whole = read_table(
-        table, format_of(table, kind), record["output"]["sha256"], carried_in(record)
+        table, format_of(table, kind), *of_record, checked=has_checks(record)
     )
     differences = seal.differences + unfit + _unscored_differences(record, rows, whole, engine)
     differences += compare_beside(record, table)

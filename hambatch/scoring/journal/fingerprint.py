@@ -19,6 +19,7 @@ from hambatch.system.packages import library_versions
 _CHANGED = {
     1: "colour profiles are applied, pictures that hold nothing or lack a part fail",
     2: "DICOM, WebP, TIFF and other formats are decoded",
+    3: "images are checked for quality and for being unlike the training images",
 }
 """What rules of decoding lack."""
 
@@ -36,6 +37,9 @@ LOWER_IS_LOOSER = ("min_side",)
 
 CALIBRATION = "calibration"
 """The part with the temperature; absent where none is applied, as in old journals."""
+
+CHECKED_SINCE = 4
+"""The rules of decoding that came with the columns about quality and risk."""
 
 PIPELINE = "pipeline"
 """The part with the version of the pipeline's rules; absent in journals and records of before."""
@@ -165,6 +169,11 @@ def rules_of_decoding(found: Mapping[str, Any]) -> int:
     """Read by which rules files became rows; 0 if a fingerprint says nothing that can be."""
     rules = found.get(PIPELINE, {}).get("rules", 1)
     return rules if type(rules) is int and rules > 0 else 0
+
+
+def has_checks(record: Mapping[str, Any]) -> bool:
+    """Tell whether the table of a run has the columns about quality and risk."""
+    return rules_of_decoding(record["fingerprint"]) >= CHECKED_SINCE
 
 
 def without_limits(fingerprint: Fingerprint) -> Fingerprint:

@@ -64,6 +64,8 @@ class _Scored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     backend: str
     sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
     reason: str
+    ood: Annotated[float, Meta(ge=0)] | None = None
+    quality: str = ""
     mark: str = ""
 
     def __post_init__(self) -> None:
@@ -304,7 +306,7 @@ class RowLog:
 
     def _row_line(self, index: int, row: Row) -> bytes:
         cells = [row.status, row.prediction, row.probabilities, row.malignant]
-        cells += [row.decoder, row.backend, row.sha256, row.reason]
+        cells += [row.decoder, row.backend, row.sha256, row.reason, row.ood, row.quality]
         text = _text([index, self._tag(row.image), *cells])
         return _line(text[:-1] + self._mark(text[:-1]) if self._marking else text)
 

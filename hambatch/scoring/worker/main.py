@@ -39,12 +39,13 @@ from hambatch.system.shortages import (
     refuse_without_room,
     shortage_at,
 )
-from hambatch.types import Batch, Scored
+from hambatch.types import Batch, Scored, on_host
 
 if TYPE_CHECKING:
     from hambatch.backends import Backend
     from hambatch.engines.manifest import Manifest
     from hambatch.pipelines.scoring import ScoringPipeline
+    from hambatch.risk.checking import Checker
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ def run(connection: Connection) -> None:
 def _answer_all(parent: Parent, job: Job) -> None:
     from hambatch.backends import load_backend
     from hambatch.engines.loading import load_engine
+    from hambatch.risk.checking import checker_of
 
     times, started = StageTimes(), time.perf_counter()
     engine = load_engine(job.engine, job.engine_sha256)
@@ -84,6 +86,7 @@ def _answer_all(parent: Parent, job: Job) -> None:
     backend = load_backend(job.backend, engine, *how)
     ahead, prefetch = (0, 1) if job.one_by_one else (BATCHES_AHEAD, job.prefetch)
     pipeline = _pipeline(job, prefetch, engine.manifest, parent)
+    checker = checker_of(engine)
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
     # that waits for the parent.
@@ -102,7 +105,7 @@ def _answer_all(parent: Parent, job: Job) -> None:
     if job.tta > 1:
         predict = with_views(predict, job.tta, of_sentinels=grid_of(job) is None)
     for scored in _timed(predict(batches), times, "inference_wait_s"):
-        parent.send(_answer(scored))
+        parent.send(_answer(scored, checker))
 
     backend.close()
     if shortage:
@@ -130,8 +133,9 @@ def _pipeline(job: Job, prefetch: int, manifest: "Manifest", parent: Parent) -> 
     )
 
 
-def _answer(scored: Scored) -> Answer:
+def _answer(scored: Scored, checker: "Checker | None") -> Answer:
     batch = scored.batch
+    checked = checker.check_all(on_host(batch.images), scored.features) if checker else None
     return Answer(
         batch.indices,
         scored.logits,
@@ -142,6 +146,7 @@ def _answer(scored: Scored) -> Answer:
         explained=scored.explained,
         twice=scored.twice,
         places=scored.places,
+        checked=checked,
     )
 
 

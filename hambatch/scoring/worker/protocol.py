@@ -14,6 +14,7 @@ from hambatch.backends.placing import REQUEST_SIZE, REQUESTS_PER_STREAM, Grid
 from hambatch.engines.backend_names import BACKEND_OF_GATES
 from hambatch.errors import HambatchError
 from hambatch.pipelines.options import DecoderOptions
+from hambatch.risk.checking import Checked
 from hambatch.sources.reading import Bounds, Item, Limits
 from hambatch.types import DoubleChecked, Explained, Failure
 
@@ -115,7 +116,8 @@ class Touched:
 class Answer:
     """One batch's outcome; arrays as in :class:`hambatch.types.Scored`.
 
-    With ``by_parent`` it is the supervisor's, for a file at which a worker was lost.
+    ``checked`` is of each image; None: the engine has no limits. With ``by_parent`` it is the
+    supervisor's, for a file at which a worker was lost.
     """
 
     indices: NDArray[np.int64]
@@ -128,6 +130,7 @@ class Answer:
     explained: Explained | None = None
     twice: DoubleChecked = field(default_factory=DoubleChecked)
     places: NDArray[np.int64] | None = None
+    checked: Sequence[Checked] | None = None
 
     def without(self, slots: Sequence[int]) -> "Answer":
         """Leave out the images in these slots; failures and counts stay."""
@@ -143,6 +146,7 @@ class Answer:
             self.explained and self.explained.only(kept),
             DoubleChecked(self.twice.requests, self.twice.images),
             None if self.places is None else self.places[kept],
+            self.checked and [self.checked[slot] for slot in kept],
         )
 
 

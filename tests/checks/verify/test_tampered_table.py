@@ -91,7 +91,7 @@ def test_a_malformed_row_of_a_csv_is_no_row(table: Path, images: Path, place: in
 
 
 def test_what_a_malformed_row_holds_is_encoded_once(table: Path, images: Path) -> None:
-    edit(table, lambda lines: lines.insert(1, "%3D1.jpg,=2" + "," * 14 + "\n"))
+    edit(table, lambda lines: lines.insert(1, "%3D1.jpg,=2" + "," * 18 + "\n"))
     record_anew(table)
     (line,) = as_csv(verify(table, [images], "auto", HASHES).differences).splitlines()[1:]
     assert line.startswith("%3D1.jpg,no row,status '%3D2' in row 1 (image '%3D1.jpg'),")

@@ -62,7 +62,7 @@ def sorted_as(lines: list[str], folder: str) -> list[str]:
 def test_the_name_of_what_is_no_image_may_be_an_earlier_versions(table: Path, images: Path) -> None:
     (images / "page.jpg").write_bytes(b"<html>")
     reason = "not a JPEG or PNG image (unknown content)"
-    row = f"page.jpg,failed{',' * 13}{sha256_of_bytes(b'<html>')},{reason}\n"
+    row = f"page.jpg,failed{',' * 13}{sha256_of_bytes(b'<html>')},{reason},,,review,not scored\n"
     edit(table, lambda lines: lines.append(row))
     edit(table, lambda lines: lines.__setitem__(slice(1, None), sorted(lines[1:])))
     record_anew(table)
