@@ -104,6 +104,72 @@ def swapped(image: Pixels, _: float, rng: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(image[..., orders[int(rng.integers(len(orders)))]])
 
 
+def defocus(image: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    """Blur by a disc, as a lens does; its radius in thousandths of the side."""
+    radius = max(int(strength * _side(image) / 1000), 1)
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    places = np.argwhere(np.hypot(x, y) <= radius) - radius
+    padded = np.pad(image, ((radius, radius), (radius, radius), (0, 0)), mode="edge")
+    height, width = image.shape[:2]
+    total = np.zeros(image.shape, np.float64)
+    for down, across in places:
+        top, left = radius + down, radius + across
+        total += padded[top : top + height, left : left + width]
+    return _pixels(total / len(places))
+
+
+def gamma(image: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    """Darken the middle tones: values to this power."""
+    return _pixels(255 * (image / 255.0) ** strength)
+
+
+def flash(image: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Add a reflection of the flash; its radius as a share of the side."""
+    height, width = image.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    at = rng.uniform(0.3, 0.7, 2)
+    far = np.hypot(x - at[0] * width, y - at[1] * height) / (strength * _side(image))
+    share = np.clip(1.4 - far, 0, 1)[..., None]
+    return _pixels(image * (1 - share) + 255 * share)
+
+
+def smear(image: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Blur this share of the area, as grease on the lens does, with soft edges."""
+    height, width = image.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    at, radius = rng.uniform(0.3, 0.7, 2), (strength / np.pi) ** 0.5
+    far = np.hypot(x / width - at[0], y / height - at[1]) / radius
+    share = np.clip(2 * (1.2 - far), 0, 1)[..., None]
+    blurred = Image.fromarray(image).filter(ImageFilter.GaussianBlur(0.03 * _side(image)))
+    return _pixels(image * (1 - share) + np.asarray(blurred) * share)
+
+
+def half_frame(image: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    """Lose the lower part of the frame, this share of it: grey."""
+    copy = image.copy()
+    copy[int(image.shape[0] * (1 - strength)) :] = 128
+    return copy
+
+
+def posterised(image: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    """Keep so many values of each channel."""
+    levels = strength - 1
+    return _pixels(np.round(image / 255.0 * levels) / levels * 255)
+
+
+def double_exposure(image: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    """Mix the image with itself upside down, this share of it."""
+    return _pixels(image * (1 - strength) + image[::-1, ::-1] * strength)
+
+
+def lines(image: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Replace this share of the rows by noise, as a bad cable does."""
+    copy = image.copy()
+    bad = rng.random(image.shape[0]) < strength
+    copy[bad] = rng.integers(0, 256, (int(bad.sum()), *image.shape[1:]), dtype=np.uint8)
+    return copy
+
+
 KINDS: dict[str, tuple[Degrade, tuple[float, ...]]] = {
     "blur": (blur, (5, 10, 20, 40)),
     "motion": (motion, (20, 50, 100)),
@@ -120,6 +186,19 @@ KINDS: dict[str, tuple[Degrade, tuple[float, ...]]] = {
     "swapped": (swapped, (1.0,)),
 }
 """Each kind with its strengths, the weakest first."""
+
+LATER: dict[str, tuple[Degrade, tuple[float, ...]]] = {
+    "defocus": (defocus, (10, 20, 40)),
+    "gamma": (gamma, (1.6, 2.4, 3.6)),
+    "flash": (flash, (0.1, 0.25)),
+    "smear": (smear, (0.2, 0.5)),
+    "half_frame": (half_frame, (0.25, 0.5)),
+    "posterised": (posterised, (8, 4)),
+    "double_exposure": (double_exposure, (0.25, 0.5)),
+    "lines": (lines, (0.02, 0.1)),
+}
+"""Written when all measures and limits of the image checks were there, and before they had been
+tried on any of them: they chose nothing."""
 
 
 def _side(image: Pixels) -> float:

@@ -15,6 +15,8 @@ from hambatch.types import Row
 
 P = (0.1, 0.2, 0.3, 0.05, 0.15, 0.1, 0.1)
 
+IDS = ("007", None)
+
 ROWS = [
     Row(
         "a\n.jpg",
