@@ -12,7 +12,7 @@ from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.evaluation.ids import align, among, one_row_each
 from hambatch.evaluation.sample import Sample
-from hambatch.evaluation.tables import LESION, P_COLUMNS
+from hambatch.evaluation.tables import LESION, P_COLUMNS, P_MALIGNANT
 from hambatch.evaluation.truth import Truth
 from hambatch.system.text import NAMED
 
@@ -27,6 +27,8 @@ class Joined:
         int64 ``[n]``: positions in ``CLASSES``.
     probabilities
         float64 ``[n, 7]``.
+    p_malignant
+        float64 ``[n]``: the predictions' own column, as a rule with a threshold compares it.
     groups
         ``[n]``, text: what is photographed. The lesion_id; the image_id where
         no lesion_id is known.
@@ -47,6 +49,7 @@ class Joined:
     truth: NDArray[np.int64]
     predicted: NDArray[np.int64]
     probabilities: NDArray[np.float64]
+    p_malignant: NDArray[np.float64]
     groups: NDArray[Any]
     grouped_by: str
     images: pd.DataFrame
@@ -64,6 +67,7 @@ class Joined:
             truth=self.truth[kept],
             predicted=self.predicted[kept],
             probabilities=self.probabilities[kept],
+            p_malignant=self.p_malignant[kept],
             groups=self.groups[kept],
             images=self.images[kept].reset_index(drop=True),
         )
@@ -112,6 +116,7 @@ def join(
         truth=_positions(scored["dx"]),
         predicted=_positions(scored["prediction"]),
         probabilities=scored[list(P_COLUMNS)].to_numpy(np.float64),
+        p_malignant=scored[P_MALIGNANT].to_numpy(np.float64),
         groups=groups.to_numpy(),
         grouped_by="lesion" if by_lesion else "image",
         images=scored[[*columns, "sha256", "path", "file_id"]].reset_index(drop=True),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hambatch.engines.classes import CLASSES
-from hambatch.evaluation.sample import MELANOMA, Figures, Measure, Sample, ratio
+from hambatch.evaluation.sample import Figures, Measure, Sample, ratio, targets
 
 
 class Counts(NamedTuple):
@@ -48,6 +48,10 @@ class Ranking:
         called = np.cumsum(ordered, axis=1)[:, self.steps]
         start = ((0, 0), (1, 0))
         return Counts(np.pad(true, start), np.pad(called - true, start))
+
+    def places_of(self, thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Say where in :meth:`counts` the images at or above each of any thresholds are counted."""
+        return np.searchsorted(-self.thresholds, -thresholds, side="right")
 
 
 def rank(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> Ranking:
@@ -108,11 +112,7 @@ POINTS = 200
 
 def roc_curves(sample: Sample) -> dict[str, dict[str, Any]]:
     """Curves of ``malignant`` (against benign) and ``melanoma`` (against all others)."""
-    melanoma = sample.truth == MELANOMA
-    return {
-        "malignant": roc_curve(sample.malignant, sample.p_malignant),
-        "melanoma": roc_curve(melanoma, sample.probabilities[:, MELANOMA]),
-    }
+    return {name: roc_curve(*target) for name, target in targets(sample).items()}
 
 
 def roc_curve(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, Any]:
@@ -142,8 +142,47 @@ def roc_curve(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[
     }
 
 
+def precision_recall_curves(sample: Sample) -> dict[str, dict[str, Any]]:
+    """Curves of the same two as :func:`roc_curves`."""
+    return {name: precision_recall_curve(*target) for name, target in targets(sample).items()}
+
+
+def precision_recall_curve(
+    positive: NDArray[np.bool_], scores: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Thin the curve to ``POINTS`` at most, by the share of positives and negatives passed.
+
+    Returns
+    -------
+    ``positives`` and ``negatives``, how many; ``prevalence``, the precision of chance;
+    ``points_before_thinning``; lists of equal length ``threshold``, ``recall`` and ``precision``
+    (of the images at or above the threshold), empty if there are no positives.
+    """
+    ranking = rank(positive, scores)
+    true, false = (part[0] for part in ranking.counts(np.ones((1, positive.size))))
+    found: dict[str, Any] = {
+        "positives": int(true[-1]),
+        "negatives": int(false[-1]),
+        "prevalence": float(true[-1] / positive.size),
+    }
+    if not true[-1]:
+        empty: dict[str, list[float]] = {"threshold": [], "recall": [], "precision": []}
+        return {**found, "points_before_thinning": 0, **empty}
+    # Above all scores nothing is called: there is no precision.
+    true, false = true[1:], false[1:]
+    recall, precision = true / true[-1], true / (true + false)
+    kept = _thinned(recall + false / max(false[-1], 1))
+    return {
+        **found,
+        "points_before_thinning": int(true.size),
+        "threshold": ranking.thresholds[kept].tolist(),
+        "recall": recall[kept].tolist(),
+        "precision": precision[kept].tolist(),
+    }
+
+
 def _thinned(length: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Choose points by their distance along the curve, which rises from 0 to 2."""
+    """Choose points by their distance along the curve, which rises to its end."""
     if length.size <= POINTS:
         return np.arange(length.size)
     wanted = np.linspace(0, length[-1], POINTS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,6 +79,13 @@ MELANOMA = CLASSES.index("mel")
 MALIGNANT_CLASSES = [k for k, name in enumerate(CLASSES) if name in MALIGNANT]
 
 
+def p_malignant_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum akiec, bcc and mel of ``[n, 7]``: float64 ``[n]``."""
+    # Rounded, or the noise of float addition would order sums that are equal.
+    total: NDArray[np.float64] = probabilities[:, MALIGNANT_CLASSES].sum(axis=1)
+    return total.round(12)
+
+
 @dataclass(frozen=True)
 class Sample:
     """Images with a truth and a prediction; arrays that make no sense raise ValueError.
@@ -134,13 +141,26 @@ class Sample:
     @property
     def p_malignant(self) -> NDArray[np.float64]:
         """Probability of akiec, bcc or mel."""
-        # Rounded, or the noise of float addition would order sums that are equal.
-        total: NDArray[np.float64] = self.probabilities[:, MALIGNANT_CLASSES].sum(axis=1)
-        return total.round(12)
+        return p_malignant_of(self.probabilities)
 
     def at(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Sample":
         """Take some of the images, in the order of ``chosen``."""
         return Sample(self.truth[chosen], self.predicted[chosen], self.probabilities[chosen])
+
+
+class Target(NamedTuple):
+    """What is looked for: whether each image shows it, ``[n]``, and its probability, ``[n]``."""
+
+    positive: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+
+def targets(sample: Sample) -> dict[str, Target]:
+    """Give ``malignant`` (against benign) and ``melanoma`` (against all others)."""
+    return {
+        "malignant": Target(sample.malignant, sample.p_malignant),
+        "melanoma": Target(sample.truth == MELANOMA, sample.probabilities[:, MELANOMA]),
+    }
 
 
 RESAMPLES = 1000

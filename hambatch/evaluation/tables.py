@@ -9,12 +9,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hambatch.engines.classes import CLASSES, ISIC_COLUMNS
+from hambatch.evaluation.sample import p_malignant_of
 from hambatch.sinks.columns import PROBABILITIES
 from hambatch.sinks.formats import format_of, read_records
 from hambatch.system.text import canonical_id, decode_name, image_id_of
 from hambatch.system.text_table import TextTable, read_csv
 
 P_COLUMNS = PROBABILITIES
+
+P_MALIGNANT = "p_malignant"
+
+ROUNDING = 2.1e-6
+"""A sum of three numbers of six decimals, and the sum that was rounded itself, differ by 2e-6."""
 
 LESION = "lesion_id"
 
@@ -66,15 +72,15 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Returns
     -------
     The columns ``image_id``, ``status`` (``ok`` or ``failed``), ``prediction``
-    (text), the seven ``P_COLUMNS`` (float64, 0 to 1; 0 in a failed row), ``sha256``
-    of the image's bytes (empty where the table does not say) and ``image`` as it
-    stands there; and ``lesion_id``, decoded, if the table has it, as from a manifest. One row an
-    image, in file order; several may have one ``image_id``.
+    (text), the seven ``P_COLUMNS`` (float64, 0 to 1; 0 in a failed row), ``p_malignant`` as
+    :func:`_malignant` gives it, ``sha256`` of the image's bytes (empty where the table does not
+    say) and ``image`` as it stands there; and ``lesion_id``, decoded, if the table has it, as
+    from a manifest. One row an image, in file order; several may have one ``image_id``.
 
     Raises InputError if the file is no such table, an image_id is empty, or a row that
     is ``ok`` has no known prediction or no valid probabilities.
     """
-    columns = ("image", "status", "prediction", *P_COLUMNS, "sha256", *ISIC_COLUMNS)
+    columns = ("image", "status", "prediction", *P_COLUMNS, P_MALIGNANT, "sha256", *ISIC_COLUMNS)
     table = read_text_table(path, NEXT_PREDICTIONS, columns)
     rows = table.rows
     if table.has(["image", "status", "prediction", *P_COLUMNS]):
@@ -104,6 +110,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
             "status": np.where(failed, "failed", "ok"),
             "prediction": prediction,
             **dict(zip(P_COLUMNS, probabilities.T, strict=True)),
+            P_MALIGNANT: _malignant(table, probabilities),
             "sha256": hashes,
             "image": rows["image"],
             **lesions,
@@ -122,6 +129,19 @@ def _probabilities(
         table.check(column, valid | failed, "a probability, 0 to 1", "image")
         values[:, k] = np.where(failed, 0.0, numbers)
     return values
+
+
+def _malignant(table: TextTable, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give float64 ``[n]``: the table's own column, where it is the sum of akiec, bcc and mel.
+
+    `score` rounds that sum once, not each of the three: a threshold is compared with the column.
+    Where the column is missing, or is something else, it is the sum.
+    """
+    total = p_malignant_of(probabilities)
+    if not table.has([P_MALIGNANT]):
+        return total
+    own = table.numbers_in(P_MALIGNANT)
+    return np.where(np.abs(own - total) <= ROUNDING, own, total)
 
 
 def _classes_at(positions: NDArray[np.int64]) -> pd.Series:

@@ -7,6 +7,7 @@ from sklearn import metrics as sklearn_metrics
 from hambatch.evaluation.ranking import (
     POINTS,
     average_precision,
+    precision_recall_curve,
     rank,
     roc_area,
     roc_area_above,
@@ -86,3 +87,44 @@ def test_a_long_curve_keeps_its_ends_and_almost_all_of_its_area():
 def test_without_negatives_there_is_no_curve():
     curve = roc_curve(np.array([True, True]), np.array([0.1, 0.2]))
     assert (curve["tpr"], curve["fpr"], curve["threshold"]) == ([], [], [])
+
+
+def test_every_point_of_a_precision_recall_curve_is_that_of_scikit_learn():
+    positive, scores, _ = weighted_case(3)
+    curve = precision_recall_curve(positive, scores)
+    precision, recall, thresholds = sklearn_metrics.precision_recall_curve(positive, scores)
+    wanted = dict(zip(thresholds, zip(precision, recall, strict=False), strict=False))
+    found = zip(curve["threshold"], curve["precision"], curve["recall"], strict=True)
+    assert {t: pytest.approx(pair) for t, *pair in found} == {
+        t: list(pair) for t, pair in wanted.items()
+    }
+    assert curve["prevalence"] == positive.mean()
+
+
+def test_a_long_precision_recall_curve_is_thinned_and_keeps_its_area_and_its_end():
+    rng = np.random.default_rng(0)
+    positive = rng.random(5000) < 0.1
+    scores = rng.normal(size=5000) + 2 * positive
+    curve = precision_recall_curve(positive, scores)
+    assert curve["points_before_thinning"] == 5000
+    assert POINTS / 2 < len(curve["recall"]) <= POINTS
+    assert (curve["recall"][-1], curve["precision"][-1]) == (1, curve["prevalence"])
+    area = (np.diff(curve["recall"], prepend=0) * curve["precision"]).sum()
+    whole = sklearn_metrics.average_precision_score(positive, scores)
+    assert area == pytest.approx(whole, abs=0.01)
+
+
+def test_precision_needs_positives_and_no_negatives():
+    scores = np.array([0.1, 0.2])
+    assert precision_recall_curve(np.array([False, False]), scores)["recall"] == []
+    curve = precision_recall_curve(np.array([True, True]), scores)
+    assert (curve["recall"], curve["precision"], curve["prevalence"]) == ([0.5, 1], [1, 1], 1)
+
+
+def test_any_threshold_finds_its_place_in_the_counts():
+    positive, scores, weights = weighted_case(0)
+    ranking = rank(positive, scores)
+    thresholds = np.array([99.0, scores.max(), 0.33, 0.3, scores.min(), -99.0])
+    true = ranking.counts(weights).true[:, ranking.places_of(thresholds)]
+    for k, threshold in enumerate(thresholds):
+        assert np.allclose(true[:, k], weights @ (positive & (scores >= threshold)))

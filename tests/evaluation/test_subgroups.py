@@ -23,7 +23,7 @@ def joined(n=210, **columns):
     labels = pd.DataFrame({"image_id": ids, "dx": names[truth], **columns})
     predictions = pd.DataFrame(p, columns=list(P_COLUMNS))
     fixed = {"image_id": ids, "status": "ok", "prediction": names[p.argmax(1)], "sha256": ""}
-    fixed["image"] = ids
+    fixed |= {"image": ids, "p_malignant": p[:, [0, 1, 4]].sum(axis=1)}
     return join(labels, predictions.assign(**fixed), Path("preds.csv"))
 
 
