@@ -13,11 +13,13 @@ from hambatch.evaluation.calibration import reliability_bins
 from hambatch.evaluation.join import Joined, join_scored
 from hambatch.evaluation.leak_check import check_training
 from hambatch.evaluation.measures import evaluate, isic_figures
+from hambatch.evaluation.operating_points import operating_points, rule_targets
 from hambatch.evaluation.options import AS_HAM10000, DEFAULTS, LabelOptions, LeakOptions
-from hambatch.evaluation.ranking import roc_curves
+from hambatch.evaluation.ranking import precision_recall_curves, roc_curves
 from hambatch.evaluation.scored_by import engine_of
 from hambatch.evaluation.subgroups import subgroups
 from hambatch.evaluation.tables import read_predictions
+from hambatch.evaluation.threshold_curves import decision_curves, threshold_curves
 from hambatch.evaluation.truth import read_truth
 from hambatch.system.files import sha256_of_file
 
@@ -50,9 +52,11 @@ def compare(
     :class:`~hambatch.evaluation.truth.Truth`; ``leak_check``; ``origin`` of
     :data:`~hambatch.evaluation.origin.Origin`; the figures of
     :func:`~hambatch.evaluation.measures.evaluate`; the challenge's, the bins of
-    the reliability diagram, ROC curves and subgroups; ``intervals`` of
+    the reliability diagram, ROC and precision-recall curves, operating points, curves by
+    threshold and subgroups; ``intervals`` of
     :func:`~hambatch.evaluation.bootstrap.bootstrap_intervals` and what they
-    were ``grouped_by``; ``against``, None without it. The same files give the same report.
+    were ``grouped_by``; ``against``, None without it. The same files give the
+    same report.
 
     Raises InputError if a table cannot be used, no image was scored, or one was trained on.
     """
@@ -84,9 +88,21 @@ def compare(
         ISIC: isic_figures(sample),
         RELIABILITY: reliability_bins(sample),
         "roc_curves": roc_curves(sample),
+        "precision_recall_curves": precision_recall_curves(sample),
+        **_by_threshold(joined),
         "subgroups": subgroups(joined),
         "intervals": {**intervals, "grouped_by": joined.grouped_by},
         "against": other,
+    }
+
+
+def _by_threshold(joined: Joined) -> dict[str, Any]:
+    """Say what rules on the columns of the table would do."""
+    found = rule_targets(joined)
+    return {
+        "operating_points": operating_points(found, joined.groups),
+        "threshold_curves": threshold_curves(found),
+        "decision_curves": decision_curves(found),
     }
 
 

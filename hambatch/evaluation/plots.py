@@ -75,13 +75,13 @@ def reliability_png(report: dict[str, Any]) -> bytes:
                 upper.plot([one["confidence"]] * 2, span, color=BLUE, alpha=0.4, linewidth=1.5)
     upper.plot(*zip(*points, strict=True), color=BLUE, marker="o", markersize=5, linewidth=1.2)
     upper.set(ylim=(-0.02, 1.02), ylabel="accuracy")
-    title = _with_interval("expected calibration error", report["ece"], report["intervals"]["ece"])
+    title = with_interval("expected calibration error", report["ece"], report["intervals"]["ece"])
     upper.set_title(title, fontsize=11)
     edges = [one["low"] for one in bins] + [1.0]
     lower.stairs([one["n"] for one in bins], edges, fill=True, color=BLUE, alpha=0.6)
     lower.set(xlim=(0, 1), xlabel="confidence", ylabel="images")
     for axes in (upper, lower):
-        _open(axes)
+        open_axes(axes)
     return png(figure)
 
 
@@ -107,11 +107,11 @@ def roc_png(report: dict[str, Any]) -> bytes:
             label += ": not defined"
         else:
             interval = report["intervals"][f"roc_auc_{name}"]
-            label += "\n" + _with_interval("AUC", area, interval)
+            label += "\n" + with_interval("AUC", area, interval)
         axes.plot(curve["fpr"], curve["tpr"], linewidth=1.8, label=label, **STYLES[name])
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set(xlabel="1 - specificity (false positive rate)", ylabel="sensitivity")
-    _open(axes)
+    open_axes(axes)
     axes.legend(loc="lower right", fontsize=9, frameon=False)
     return png(figure)
 
@@ -120,12 +120,13 @@ def _draw_diagonal(axes: Any) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
 
 
-def _open(axes: Any) -> None:
+def open_axes(axes: Any) -> None:
     """Show a grid, and axes at the left and below alone."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _with_interval(name: str, value: float, interval: Sequence[float] | None) -> str:
+def with_interval(name: str, value: float, interval: Sequence[float] | None) -> str:
+    """Write a figure after its name, and its interval, if there is one."""
     span = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     return f"{name} {value:.3f}{span}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hambatch.engines.probabilities import DECIMALS
 from hambatch.evaluation.labels import counted
 from hambatch.evaluation.leaks import SAME_BYTES, SAME_LESION, SAME_PICTURE
 from hambatch.evaluation.origin import EXTERNAL, HELD_OUT, INTERNAL, MIXED
@@ -50,6 +51,21 @@ REPEATS = {
     "copies": "copies, of the same bytes and scores, counted once",
 }
 
+POINT_COLUMNS = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "referred": "referred",
+}
+
+RULES = {"malignant": "p_malignant", "melanoma": "p_mel"}
+"""The column of a table that the rule of each target compares with its threshold."""
+
+NO_PROMISE = (
+    "thresholds chosen on these images: estimates that flatter themselves, no promise for others"
+)
+
 RESEARCH = "Research use only: not a medical device."
 
 
@@ -86,6 +102,27 @@ HINTS = {
     SAME_PICTURE: "give --images SOURCE",
 }
 """Why a check was not made, or what makes it possible."""
+
+
+def threshold(value: float | None) -> str:
+    """Write a threshold with the decimals that tables have."""
+    return "-" if value is None else f"{value:.{DECIMALS}f}"
+
+
+def _operating_points(points: dict[str, Any]) -> list[str]:
+    """Lay out what each threshold does, a line for each wanted sensitivity."""
+    head = "".join(
+        f"{f'{rule} >=':>15}{'specificity':>13}{'referred':>10}" for rule in RULES.values()
+    )
+    lines = [f"{'refer if':16}{head}"]
+    for both in zip(*(points[name] for name in RULES), strict=True):
+        cells = (
+            f"{threshold(one['threshold']):>15}"
+            f"{number(one['specificity']):>13}{number(one['referred']):>10}"
+            for one in both
+        )
+        lines.append(f"sensitivity {both[0]['wanted_sensitivity']:.2f}{''.join(cells)}")
+    return [*lines, NO_PROMISE]
 
 
 def leak_check(found: dict[str, Any]) -> str:
@@ -231,6 +268,8 @@ def format_report(report: dict[str, Any]) -> str:
     for name, figures in report["classes"].items():
         cells = "".join(f"{number(figures[key]):>13}" for key in CLASS_COLUMNS)
         lines.append(f"{name:6}{figures['support']:>7}{cells}")
+    if "operating_points" in report:
+        lines += ["", *_operating_points(report["operating_points"])]
     if intervals:
         lines += ["", method(intervals), *without_interval(intervals)]
     if report.get("against"):

@@ -10,12 +10,15 @@ from hambatch.evaluation import report as text
 from hambatch.evaluation.measures import MEASURES
 from hambatch.evaluation.plots import confusion_png, reliability_png, roc_png
 from hambatch.evaluation.subgroups import SMALL
+from hambatch.evaluation.threshold_plots import decision_png, precision_recall_png, thresholds_png
 from hambatch.system.files import write_bytes, write_json, write_text
 from hambatch.system.templates import render
 
 
 def write_report(
-    report: dict[str, Any], out: Path | None = None, html: Path | None = None
+    report: dict[str, Any],
+    out: Path | None = None,
+    html: Path | None = None,
 ) -> list[Path]:
     """Write ``evaluation.json`` and the plots into a folder, and a page to a file.
 
@@ -71,12 +74,18 @@ def draw_plots(report: dict[str, Any]) -> dict[str, bytes]:
     return {
         "confusion.png": confusion_png(report["confusion_matrix"], title),
         "roc.png": roc_png(report),
+        "precision_recall.png": precision_recall_png(report),
+        "thresholds.png": thresholds_png(report),
+        "decision.png": decision_png(report),
         "reliability.png": reliability_png(report),
     }
 
 
-def page(report: dict[str, Any], plots: dict[str, bytes]) -> str:
-    """Fill in the page; it holds the plots, no script, and nothing from elsewhere."""
+def page(
+    report: dict[str, Any],
+    plots: dict[str, bytes],
+) -> str:
+    """Fill in the page; it holds plots, no script, and nothing from elsewhere."""
     return render(
         Path(__file__).with_name("page.html"),
         report=report,

@@ -41,6 +41,10 @@ def test_it_prints_figures_with_intervals_and_a_line_a_class(tmp_path):
     assert [line[0] for line in lines if line and line[0] in CLASSES] == list(CLASSES)
     mel = next(line for line in lines if line[:1] == ["mel"])
     assert mel[1:5] == ["6", "0.833", "1.000", "1.000"]
+    # Of six melanomas one has p_mel 0: five are too few for 0.90.
+    assert "sensitivity 0.80 1.000000 1.000 0.417 1.000000 1.000 0.417".split() in lines
+    assert "sensitivity 0.90 0.000000 0.000 1.000 0.000000 0.000 1.000".split() in lines
+    assert "no promise for others" in result.stdout
 
 
 def test_without_split_the_failed_image_is_announced(tmp_path):
@@ -60,9 +64,12 @@ def test_out_writes_what_json_prints(tmp_path):
     assert printed["class_order"] == list(CLASSES)
     assert sorted(p.name for p in out.iterdir()) == [
         "confusion.png",
+        "decision.png",
         "evaluation.json",
+        "precision_recall.png",
         "reliability.png",
         "roc.png",
+        "thresholds.png",
     ]
     assert "Wrote" in result.stderr
 

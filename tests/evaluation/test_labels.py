@@ -114,6 +114,7 @@ def test_a_clinics_table_gives_the_report_of_the_clean_one(place, lesions):
 def test_the_summary_and_the_page_say_what_was_left_out_and_what_was_mapped(place):
     report = compare(place / "a.csv", place / "clinic.csv", labels=CLINIC)
     plots = dict.fromkeys(("confusion.png", "roc.png", "reliability.png"), b"")
+    plots |= dict.fromkeys(("precision_recall.png", "thresholds.png", "decision.png"), b"")
     for text in (format_report(report), page(report, plots)):
         assert "4 images of other classes left out: scc (3), unklar (1)" in text
         assert "3 images without a label left out" in text

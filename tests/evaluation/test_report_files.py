@@ -12,6 +12,7 @@ from PIL import Image
 
 from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
+from hambatch.evaluation import report as text
 from hambatch.evaluation.evaluate import compare
 from hambatch.evaluation.report_files import draw_plots, write_report
 
@@ -72,7 +73,7 @@ def test_every_tag_is_closed_and_no_script_or_resource_is_needed(written):
     assert page.open == []
     assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
     links = [value for name, value in page.attributes if name in ("src", "href")]
-    assert len(links) == 3
+    assert len(links) == 6
     assert all(link.startswith("data:image/png;base64,") for link in links)
     assert not re.search(r"https?://|@import|url\(", source)
     assert ("name", "viewport") in page.attributes
@@ -91,7 +92,8 @@ def test_the_plots_are_those_of_the_report(written):
     inside = re.findall(r"base64,([A-Za-z0-9+/=]+)", source)
     assert [base64.b64decode(one) for one in inside] == list(draw_plots(report).values())
     sizes = [Image.open(BytesIO(base64.b64decode(one))).size for one in inside]
-    assert sizes == [(1050, 870), (900, 900), (900, 1050)]
+    wide = (1350, 690)
+    assert sizes == [(1050, 870), (900, 900), (900, 900), wide, wide, (900, 1050)]
 
 
 def test_figures_stand_with_their_intervals_and_the_use_they_are_for(written):
@@ -111,6 +113,15 @@ def test_figures_stand_with_their_intervals_and_the_use_they_are_for(written):
         assert words in page.text
 
 
+def test_operating_points_stand_with_their_intervals_and_no_promise(written):
+    _, page, report = written
+    assert text.NO_PROMISE in page.text
+    point = report["operating_points"]["melanoma"][1]
+    low, high = point["intervals"]["specificity"]
+    assert f"{point['threshold']:.6f}" in page.text
+    assert f"{low:.3f} to {high:.3f}" in page.text
+
+
 def test_a_sample_of_one_image_has_a_page_and_pictures_too(tmp_path):
     first, truth, _ = tables(tmp_path)
     for path in (first, truth):
@@ -118,7 +129,8 @@ def test_a_sample_of_one_image_has_a_page_and_pictures_too(tmp_path):
     report = compare(first, truth)
     written = write_report(report, tmp_path / "out", tmp_path / "page.html")
     assert [path.name for path in written] == [
-        *("confusion.png", "roc.png", "reliability.png", "evaluation.json", "page.html")
+        *("confusion.png", "roc.png", "precision_recall.png", "thresholds.png", "decision.png"),
+        *("reliability.png", "evaluation.json", "page.html"),
     ]
     assert report["roc_auc_malignant"] is report["intervals"]["roc_auc_malignant"] is None
 
