@@ -25,6 +25,9 @@ BACKENDS = {
 MAPS = "openvino-maps"
 """The backend of `hambatch explain`: OpenVINO's FP32, with maps. No run is scored with it."""
 
+PIXELS = "pixels"
+"""The backend of the pictures of `hambatch evaluate`: it computes nothing."""
+
 DISTRIBUTIONS = {"tensorrt": BINDINGS}
 """The packages that may have a library's version, where none has the library's name."""
 
@@ -75,7 +78,11 @@ def load_backend(
     double_check
         Percentage of requests that are computed twice: :mod:`hambatch.backends.double_check`.
     """
-    modules = {**BACKENDS, MAPS: "hambatch.backends.openvino_maps"}
+    modules = {
+        **BACKENDS,
+        MAPS: "hambatch.backends.openvino_maps",
+        PIXELS: "hambatch.backends.pixels",
+    }
     module = importlib.import_module(modules[name])
     more: dict[str, Any] = {} if gpu is None else {"ordinal": gpu}
     if double_check:

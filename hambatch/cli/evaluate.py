@@ -8,7 +8,14 @@ import click
 
 from hambatch.cli.help import Command
 from hambatch.cli.messages import say
-from hambatch.cli.parameters import LabelAndClass, OutputFile, OutputFolder, SourcePath
+from hambatch.cli.parameters import (
+    LabelAndClass,
+    OutputFile,
+    OutputFolder,
+    SourcePath,
+    option_of,
+)
+from hambatch.evaluation.options import GALLERY_AT_MOST, PageOptions
 from hambatch.system.output_names import HTML
 
 PATH = click.Path(path_type=Path)
@@ -19,6 +26,8 @@ hambatch evaluate preds.csv --truth labels.csv
 hambatch evaluate preds.csv --truth split.csv --split test --html page.html
 hambatch evaluate preds.csv --truth HAM10000_metadata.csv --exclude-trained
 hambatch evaluate preds.csv --truth labels.csv --against other.csv
+# With the pictures of the worst errors, from the folder that was scored.
+hambatch evaluate preds.csv --truth labels.csv --html page.html --gallery 8 --images ./images
 # Labels of your own: the columns file and diagnosis, with names that are none of the classes.
 hambatch evaluate preds.csv --truth clinic.csv --id-column file --label-column diagnosis \
     --map melanoma=mel --map "Basal cell carcinoma=bcc" --map naevus=nv --exclude-other-classes
@@ -62,7 +71,7 @@ hambatch evaluate preds.csv --truth clinic.csv --id-column file --label-column d
     metavar="SOURCE",
     multiple=True,
     type=SourcePath(),
-    help="Where the evaluated images lie: their pictures are compared with those trained on.",
+    help="Where the evaluated images lie, for the leak check by pictures and for --gallery.",
 )
 @click.option(
     "--exclude-trained", is_flag=True, help="Leave images out that the engine was trained on."
@@ -77,6 +86,12 @@ hambatch evaluate preds.csv --truth clinic.csv --id-column file --label-column d
     type=OutputFile(HTML, "a page of HTML"),
     help="Page with everything in one file, replaced if there.",
 )
+@option_of(PageOptions())(
+    "--gallery",
+    "With --html: the worst N errors of each kind, with their pictures.",
+    click.IntRange(0, GALLERY_AT_MOST),
+    metavar="N",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON instead of the tables.")
 def evaluate(
     predictions: Path,
@@ -85,6 +100,7 @@ def evaluate(
     against: Path | None,
     out: Path | None,
     html: Path | None,
+    gallery: int,
     as_json: bool,
     data: Path | None,
     engine: str | None,
@@ -100,20 +116,26 @@ def evaluate(
     with --exclude-trained.
     """
     from hambatch.evaluation.evaluate import compare
+    from hambatch.evaluation.gallery import gallery_pictures
     from hambatch.evaluation.options import LabelOptions, LeakOptions
     from hambatch.evaluation.report import format_report
     from hambatch.evaluation.report_files import write_report
 
+    if gallery and html is None:
+        raise click.UsageError("--gallery goes with --html")
+    leaks = LeakOptions(data, engine, images, exclude_trained)
     report = compare(
         predictions,
         truth,
         split,
         against=against,
         labels=LabelOptions(**labels),
-        leaks=LeakOptions(data, engine, images, exclude_trained),
+        leaks=leaks,
+        gallery=gallery,
     )
     click.echo(json.dumps(report, indent=2) if as_json else format_report(report))
-    written = write_report(report, out, html)
+    pictures = gallery_pictures(report["gallery"], predictions, leaks) if gallery else None
+    written = write_report(report, out, html, pictures)
     if written:
         paths = [*map(str, written)]
         say("written", f"Wrote {', '.join(paths)}.", paths=paths)

@@ -10,6 +10,7 @@ from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.evaluation.bootstrap import ISIC, RELIABILITY, bootstrap_intervals, paired_figures
 from hambatch.evaluation.calibration import reliability_bins
+from hambatch.evaluation.gallery import worst_errors
 from hambatch.evaluation.join import Joined, join_scored
 from hambatch.evaluation.leak_check import check_training
 from hambatch.evaluation.measures import evaluate, isic_figures
@@ -32,6 +33,7 @@ def compare(
     against: Path | None = None,
     labels: LabelOptions = AS_HAM10000,
     leaks: LeakOptions = DEFAULTS,
+    gallery: int = 0,
 ) -> dict[str, Any]:
     """Measure a table of predictions against the truth.
 
@@ -43,6 +45,8 @@ def compare(
         Which columns the truth has, and which class its labels mean.
     leaks
         How images are found that were trained on, and whether they are left out.
+    gallery
+        The most errors of each kind that are listed; 0: no list.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def compare(
     the reliability diagram, ROC and precision-recall curves, operating points, curves by
     threshold and subgroups; ``intervals`` of
     :func:`~hambatch.evaluation.bootstrap.bootstrap_intervals` and what they
-    were ``grouped_by``; ``against``, None without it. The same files give the
+    were ``grouped_by``; ``against`` and ``gallery``, None without it. The same files give the
     same report.
 
     Raises InputError if a table cannot be used, no image was scored, or one was trained on.
@@ -93,6 +97,7 @@ def compare(
         "subgroups": subgroups(joined),
         "intervals": {**intervals, "grouped_by": joined.grouped_by},
         "against": other,
+        "gallery": worst_errors(joined, gallery) if gallery else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""Options of `hambatch evaluate`: what the truth's labels mean, and how leaks are looked for."""
+"""Options of `hambatch evaluate`: what labels mean, how leaks are looked for, what is shown."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,3 +62,17 @@ class LeakOptions:
 
 
 DEFAULTS = LeakOptions()
+
+GALLERY_AT_MOST = 100
+"""Images of each kind of error: about 10 kB of the page each."""
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What the page has beside the figures.
+
+    ``gallery``: the most images of each kind of error whose pictures are shown. Pictures of
+    patients are on no page that was not to have them, so it is 0.
+    """
+
+    gallery: int = 0

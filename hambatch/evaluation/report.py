@@ -66,6 +66,12 @@ NO_PROMISE = (
     "thresholds chosen on these images: estimates that flatter themselves, no promise for others"
 )
 
+ERRORS = {
+    "missed_malignant": "missed: malignant, with a benign label; the lowest p_malignant first",
+    "false_alarms": "false alarms: benign, with a malignant label; the highest p_malignant first",
+    "wrong_labels": "other wrong labels; the highest confidence first",
+}
+
 RESEARCH = "Research use only: not a medical device."
 
 
@@ -107,6 +113,15 @@ HINTS = {
 def threshold(value: float | None) -> str:
     """Write a threshold with the decimals that tables have."""
     return "-" if value is None else f"{value:.{DECIMALS}f}"
+
+
+def error_line(entry: dict[str, Any]) -> str:
+    """Say what an image is, and what it was taken for."""
+    confidence = entry["probabilities"][entry["prediction"]]
+    return (
+        f"truth {entry['truth']}, predicted {entry['prediction']} {number(confidence)}, "
+        f"p_malignant {number(entry['p_malignant'])}"
+    )
 
 
 def _operating_points(points: dict[str, Any]) -> list[str]:

@@ -1,12 +1,14 @@
 """A report as files: JSON, plots, and one page of HTML that needs nothing beside it."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hambatch.engines.classes import NAMES
 from hambatch.errors import InputError
 from hambatch.evaluation import report as text
+from hambatch.evaluation.gallery import Picture
 from hambatch.evaluation.measures import MEASURES
 from hambatch.evaluation.plots import confusion_png, reliability_png, roc_png
 from hambatch.evaluation.subgroups import SMALL
@@ -19,6 +21,7 @@ def write_report(
     report: dict[str, Any],
     out: Path | None = None,
     html: Path | None = None,
+    pictures: Mapping[str, Picture] | None = None,
 ) -> list[Path]:
     """Write ``evaluation.json`` and the plots into a folder, and a page to a file.
 
@@ -30,6 +33,8 @@ def write_report(
         The folder, made if need be.
     html
         The page, which holds the plots.
+    pictures
+        Those of the report's gallery by image_id, for the page.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def write_report(
         write_json(out / "evaluation.json", report)
         written += [*(out / name for name in plots), out / "evaluation.json"]
     if html is not None:
-        write_text(html, page(report, plots))
+        write_text(html, page(report, plots, pictures))
         written.append(html)
     return written
 
@@ -84,12 +89,14 @@ def draw_plots(report: dict[str, Any]) -> dict[str, bytes]:
 def page(
     report: dict[str, Any],
     plots: dict[str, bytes],
+    pictures: Mapping[str, Picture] | None = None,
 ) -> str:
-    """Fill in the page; it holds plots, no script, and nothing from elsewhere."""
+    """Fill in the page; it holds plots and pictures, no script, and nothing from elsewhere."""
     return render(
         Path(__file__).with_name("page.html"),
         report=report,
         plots={name: b64encode(image).decode("ascii") for name, image in plots.items()},
+        pictures=pictures or {},
         text=text,
         names=NAMES,
         measures=MEASURES,

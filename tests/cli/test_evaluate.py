@@ -61,6 +61,7 @@ def test_out_writes_what_json_prints(tmp_path):
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "evaluation.json").read_text())
     assert printed["truth"]["split"] == "test"
+    assert printed["gallery"] is None
     assert printed["class_order"] == list(CLASSES)
     assert sorted(p.name for p in out.iterdir()) == [
         "confusion.png",
@@ -98,6 +99,18 @@ def test_a_page_of_everything_is_written_beside_and_renamed(tmp_path):
     assert page.read_text().startswith("<!doctype html>")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["preds.csv", "report.html", "split.csv"]
     assert f"Wrote {page}" in result.stderr
+
+
+def test_a_gallery_is_on_a_page_and_names_what_it_cannot_show(tmp_path):
+    predictions, truth = write_inputs(tmp_path)
+    assert invoke(predictions, truth, "--gallery", "3").exit_code == 2
+    page = tmp_path / "page.html"
+    words = ("--split", "test", "--html", page, "--json", "--gallery", "3")
+    result = invoke(predictions, truth, *words)
+    assert result.exit_code == ExitCode.OK, result.output
+    found = json.loads(result.stdout)["gallery"]
+    assert [entry["image_id"] for entry in found["missed_malignant"]] == ["i06"]
+    assert page.read_text().count("not shown: not found") == 1
 
 
 def test_images_that_were_trained_on_stop_it(tmp_path):

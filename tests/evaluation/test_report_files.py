@@ -14,9 +14,13 @@ from hambatch.engines.classes import CLASSES
 from hambatch.errors import InputError
 from hambatch.evaluation import report as text
 from hambatch.evaluation.evaluate import compare
-from hambatch.evaluation.report_files import draw_plots, write_report
+from hambatch.evaluation.gallery import Picture
+from hambatch.evaluation.report_files import draw_plots, page, write_report
 
 VOID = {"meta", "img", "br"}
+NO_PLOTS = dict.fromkeys(
+    ("confusion.png", "roc.png", "precision_recall.png", "thresholds.png", "decision.png"), b""
+) | {"reliability.png": b""}
 EVIL = "<script>alert(1)</script>&\"'"
 
 
@@ -120,6 +124,24 @@ def test_operating_points_stand_with_their_intervals_and_no_promise(written):
     low, high = point["intervals"]["specificity"]
     assert f"{point['threshold']:.6f}" in page.text
     assert f"{low:.3f} to {high:.3f}" in page.text
+
+
+def test_pictures_of_errors_lie_in_the_page_beside_what_is_known_of_them(written):
+    _, _, report = written
+    p = dict.fromkeys(CLASSES, 0.1)
+    entry = {"truth": "mel", "prediction": "nv", "p_malignant": 0.3, "probabilities": p}
+    kinds = {"missed_malignant": [EVIL, "<i>"], "false_alarms": ["c"], "wrong_labels": []}
+    gallery = {kind: [entry | {"image_id": i} for i in ids] for kind, ids in kinds.items()}
+    pictures = {EVIL: Picture(jpeg="/9j/2Q=="), "<i>": Picture(why=f"not shown: {EVIL}")}
+    source, shown = page(report | {"gallery": gallery}, NO_PLOTS, pictures), Page()
+    shown.feed(source)
+    assert shown.open == []
+    assert not {"script", "i"} & set(shown.tags)
+    assert ("src", "data:image/jpeg;base64,/9j/2Q==") in shown.attributes
+    about = "truth mel, predicted nv 0.100, p_malignant 0.300"
+    assert ("alt", f"{EVIL}: {about}") in shown.attributes
+    assert shown.text.count(about) == 3
+    assert f"not shown: {EVIL}" in shown.text
 
 
 def test_a_sample_of_one_image_has_a_page_and_pictures_too(tmp_path):
