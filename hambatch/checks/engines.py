@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hambatch.backends import load_backend
 from hambatch.engines.backend_names import AUTO, BACKEND_OF_GATES
+from hambatch.engines.card_sections import why_void
 from hambatch.engines.loading import Engine, engines_folder, installed_engines, load_engine
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.precision import cheaper_here, choose_precision, tuned_here
@@ -20,8 +21,10 @@ def engine_lines() -> list[str]:
         calibrated = f"temperature {fitted.temperature:.4g}  " if fitted else ""
         tuning = tuned_here(manifest).tuning
         tuned = f"tuned {tuning.date}  " if tuning else ""
+        held = [one for one in manifest.certificates if not why_void(one, manifest)]
+        certified = "".join(f"certified {one.promise.target} {one.precision}  " for one in held)
         facts = f"{manifest.name}  {manifest.version}  {precisions}"
-        lines.append(f"{facts}  {calibrated}{tuned}{folder}")
+        lines.append(f"{facts}  {calibrated}{tuned}{certified}{folder}")
     return lines or [f"no engine in {engines_folder()}; next: hambatch train"]
 
 

@@ -43,7 +43,8 @@ def engines() -> None:
 def list_engines() -> None:
     """List the installed engines, one per line.
 
-    Name, version, precisions, fitted temperature and day of the last tune if there is one, folder.
+    Name, version, precisions, folder; between them the fitted temperature, the day of the last tune
+    and the certificates that hold, if there are some.
     """
     from hambatch.checks.engines import engine_lines
 

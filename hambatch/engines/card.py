@@ -9,6 +9,7 @@ from typing import Any
 
 from hambatch.engines.card_sections import (
     calibration_section,
+    certificates_section,
     limits_section,
     other_images_section,
 )
@@ -45,6 +46,7 @@ def model_card(manifest: Manifest) -> str:
         interval=_interval,
         calibration=calibration_section(manifest),
         other_images=other_images_section(manifest),
+        certificates=certificates_section(manifest),
         limits=limits_section(manifest),
     )
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hambatch.engines.certificates import CERTIFY, Certificate
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.measurements import (
@@ -23,7 +24,12 @@ from hambatch.engines.measurements import (
 from hambatch.engines.probabilities import temperature_of
 from hambatch.system.templates import render
 
-CALIBRATION, OTHER_IMAGES, LIMITS = "## Calibration", "## Other images", "## Limits"
+CALIBRATION, OTHER_IMAGES, CERTIFICATES, LIMITS = (
+    "## Calibration",
+    "## Other images",
+    "## Certificates",
+    "## Limits",
+)
 """Headings, in the order of the card."""
 
 FIGURES: dict[FigureName, str] = {
@@ -61,18 +67,23 @@ BALANCE = {
 
 
 def with_sections(card: str, manifest: Manifest, *, limits: bool = False) -> str:
-    """Put the sections on calibration and other images into a card, in place of those it has.
+    """Put the sections on calibration, other images and certificates into a card, anew.
 
     ``limits``: and the limits, where the card has some: they say what was measured.
     """
     first, *parts = card.split("\n## ")
     found = [first.rstrip("\n"), *(f"## {part}".rstrip("\n") for part in parts)]
-    others = [part for part in found if not part.startswith((CALIBRATION, OTHER_IMAGES))]
+    changing = (CALIBRATION, OTHER_IMAGES, CERTIFICATES)
+    others = [part for part in found if not part.startswith(changing)]
     places = [k for k, part in enumerate(others) if part.startswith(LIMITS)]
     if places and limits:
         others[places[0]] = limits_section(manifest)
     at = places[0] if places else len(others)
-    others[at:at] = [calibration_section(manifest), other_images_section(manifest)]
+    others[at:at] = [
+        calibration_section(manifest),
+        other_images_section(manifest),
+        certificates_section(manifest),
+    ]
     return "\n\n".join(filter(None, others)) + "\n"
 
 
@@ -212,6 +223,46 @@ def _notes(found: Sequence[FiguresOn], manifest: Manifest) -> Iterator[str]:
     }.items():
         if names:
             yield f"Measured {what}: {', '.join(map(_escaped, names))}."
+
+
+def certificates_section(manifest: Manifest) -> str:
+    """Write the table of certified thresholds; empty without any."""
+    found = manifest.certificates
+    if not found:
+        return ""
+    return render(
+        Path(__file__).with_name("card_certificates.md.jinja"),
+        heading=CERTIFICATES,
+        rows=[_certified(one) for one in sorted(found, key=lambda one: one.key)],
+        notes=[note for one in found if (note := why_void(one, manifest))],
+    ).rstrip("\n")
+
+
+def _certified(one: Certificate) -> dict[str, str]:
+    promise, positive, benign = one.promise, one.found.positive, one.found.benign
+    own = one.images.origin == CERTIFY
+    views = f", {one.scored.views} views" if one.scored.views > 1 else ""
+    return {
+        "target": promise.target,
+        "scored": f"{one.precision}{views}",
+        "threshold": f"{promise.threshold:.4f}",
+        "promise": f"{promise.sensitivity:g} at {promise.confidence:.4g} confidence",
+        "positive": f"{positive.missed} of {positive.lesions:,} missed",
+        "specificity": _cell(benign.specificity, None),
+        "referred": f"{one.found.referred_share:.3f}",
+        "images": "split certify of the split table" if own else "external",
+        "date": one.date[:10],
+    }
+
+
+def why_void(one: Certificate, manifest: Manifest) -> str:
+    """Say why a certificate of an engine holds no more; empty: it holds."""
+    name = f"{one.promise.target}, {one.precision}"
+    if one.scored.graph_sha256 not in manifest.graphs:
+        return f"{name}: holds no more, its graph was replaced since."
+    if one.scored.temperature != temperature_of(manifest):
+        return f"{name}: holds no more, the engine was calibrated since."
+    return ""
 
 
 def limits_section(manifest: Manifest) -> str:

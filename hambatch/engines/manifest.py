@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from hambatch.engines.backend_names import graph_precision
+from hambatch.engines.certificates import Certificate
 from hambatch.engines.classes import CLASSES, MALIGNANT, SPLITS
 from hambatch.engines.measurements import Calibration, Figure, FiguresOn, Gate, Text, gate_as_read
 from hambatch.engines.sentinels import Sentinels, problem_with
@@ -101,8 +102,9 @@ class Variant:
 class OtherImages:
     """Figures on other images than those of ``metrics``, in the card and here.
 
-    ``card``: the entry of the card as it was without them, None where there is no card. Figures may
-    be added and removed later, and decide no row: see :func:`identity_of`.
+    ``card``: the entry of the card as it was without them and without certificates, None where
+    there is no card. Figures may be added and removed later, and decide no row: see
+    :func:`identity_of`.
     """
 
     figures: tuple[FiguresOn, ...]
@@ -117,7 +119,8 @@ class Manifest:
     ``sentinels`` are images whose probabilities are known. ``calibration`` comes after them
     and is for users (:mod:`hambatch.engines.probabilities`); None: there is none.
     ``metrics`` and ``data`` say what was measured on what; ``training`` is its configuration.
-    ``other_images``: what was measured later, on others; None: nothing.
+    ``other_images``: what was measured later, on others; None: nothing. ``certificates``:
+    thresholds that were certified later, one for each target and precision; they decide no row.
     """
 
     name: Name
@@ -136,12 +139,13 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     licence: str = ""
     other_images: OtherImages | None = None
+    certificates: tuple[Certificate, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields, and their checksum.
 
-        No ``calibration`` or ``other_images`` where there is none; gates as
+        No ``calibration``, ``other_images`` or ``certificates`` where there is none; gates as
         :meth:`Gate.to_json` says.
         """
         values = asdict(self)
@@ -150,8 +154,8 @@ class Manifest:
         if self.other_images is not None:
             figures = [one.to_json() for one in self.other_images.figures]
             values["other_images"]["figures"] = figures
-        for name in ("calibration", "other_images"):
-            if values[name] is None:
+        for name in ("calibration", "other_images", "certificates"):
+            if not values[name]:
                 del values[name]
         return with_checksum(values)
 
@@ -204,7 +208,7 @@ class _Metrics:
 
 
 def identity_of(folder: Path) -> str:
-    """Hash ``engine.json`` as it is without the list of training images and ``other_images``.
+    """Hash ``engine.json`` without the list of training images, ``other_images``, ``certificates``.
 
     They decide no row. They may be added later: tables, records and journals from before them are
     still those of the engine.
@@ -213,7 +217,8 @@ def identity_of(folder: Path) -> str:
     values = decode(content)
     listed = values["files"].pop(TRAINING_IMAGES, None)
     added = values.pop("other_images", None)
-    if listed is None and added is None:
+    certified = values.pop("certificates", None)
+    if listed is None and added is None and certified is None:
         return sha256_of_bytes(content)
     if added is not None and added.get("card") is not None:
         values["files"][CARD] = added["card"]
@@ -345,6 +350,9 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     yield from filter(None, [problem_with(manifest.sentinels, manifest.files)])
     if manifest.other_images is not None:
         yield from _problems_of_figures(manifest.other_images, manifest.files)
+    keys = [certificate.key for certificate in manifest.certificates]
+    if len(set(keys)) < len(keys):
+        yield "it has two certificates of one target and precision"
 
 
 def _problems_of_figures(found: OtherImages, files: Collection[str]) -> Iterator[str]:

@@ -1,29 +1,17 @@
 """`hambatch engines add-figures`: how an engine does on other images, for its card."""
 
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
+from hambatch.engines.additions import write_additions
 from hambatch.engines.card_sections import with_sections
-from hambatch.engines.loading import (
-    Engine,
-    load_engine,
-    replacing_card,
-    restore_card,
-    write_manifest,
-)
-from hambatch.engines.manifest import (
-    CARD,
-    MANIFEST_NAME,
-    EngineFile,
-    Manifest,
-    OtherImages,
-    read_manifest,
-)
+from hambatch.engines.loading import load_engine, replacing_card, restore_card, write_manifest
+from hambatch.engines.manifest import CARD, MANIFEST_NAME, Manifest, read_manifest
 from hambatch.engines.measurements import (
     EXTERNAL,
     FIGURE_NAMES,
@@ -42,8 +30,7 @@ from hambatch.engines.measurements import (
     Text,
 )
 from hambatch.engines.probabilities import temperature_of
-from hambatch.errors import EngineError, InputError
-from hambatch.system.files import CHECKSUM, sha256_of_bytes, with_checksum, write_json
+from hambatch.errors import InputError
 from hambatch.system.schema import convert, read_json_file
 from hambatch.system.text import excerpt
 
@@ -165,7 +152,7 @@ def add_figures(
     others = known.figures if known else ()
     is_new = all(one.name != figures.name for one in others)
     kept = [figures if one.name == figures.name else one for one in others]
-    _write(engine, (*kept, figures) if is_new else tuple(kept))
+    write_additions(engine, figures=(*kept, figures) if is_new else tuple(kept))
     shown = ", ".join(f"{name} {one.value:.3f}" for name, one in figures.figures.items())
     did = "added" if is_new else "replaced"
     report(f"{engine.manifest.name}: {did} {about.kind} figures {about.name!r}: {shown}")
@@ -184,7 +171,7 @@ def remove_figures(folder: Path, name: str, report: Callable[[str], None]) -> No
             f"{engine.manifest.name} has no figures {name!r}; it has: {names}.\n"
             f"Next: hambatch engines show {shlex.quote(str(folder))}"
         )
-    _write(engine, kept)
+    write_additions(engine, figures=kept)
     report(f"{engine.manifest.name}: removed figures {name!r}")
 
 
@@ -323,52 +310,6 @@ def _refuse_other_engine(path: Path, found: Evaluation, manifest: Manifest, kind
         )
 
 
-def _write(engine: Engine, figures: tuple[FiguresOn, ...]) -> None:
-    """Write the card, then ``engine.json``, of which no other value changes.
-
-    Raises EngineError if another command wrote it meanwhile.
-    """
-    path, card = engine.folder / MANIFEST_NAME, engine.folder / CARD
-    if read_manifest(engine.folder) != engine.manifest:
-        raise EngineError(
-            f"{path} changed while this command ran; wanted one command at a time.\n"
-            "Next: run the same command again"
-        )
-    values = read_json_file(path, dict[str, Any])
-    known = values.get("other_images")
-    # As it stands there: the identity of the engine is a hash of it.
-    plain = known.get("card") if known else values["files"].get(CARD)
-    found = {"figures": [one.to_json() for one in figures], "card": plain}
-    if plain is None or not card.is_file():
-        write_json(path, _with_figures(values, found if figures else None))
-        return
-    manifest = replace(engine.manifest, other_images=OtherImages(figures))
-    text = with_sections(card.read_text(encoding="utf-8"), manifest, limits=True)
-    new = _entry_of(text)
-    entry = plain | {"sha256": new.sha256, "bytes": new.bytes}
-    values["files"][CARD] = entry
-    is_plain = not figures and entry["sha256"] == plain["sha256"]
-    if is_plain:
-        values["files"][CARD] = plain
-    with replacing_card(engine.folder, text):
-        write_json(path, _with_figures(values, None if is_plain else found))
-
-
-def _with_figures(values: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Put them in the place that they have in a :class:`Manifest`, and renew any checksum."""
-    items = [(name, value) for name, value in values.items() if name != "other_images"]
-    if found is not None:
-        at = [name for name, _ in items].index("format")
-        items.insert(at, ("other_images", found))
-    return with_checksum(dict(items)) if CHECKSUM in values else dict(items)
-
-
-def with_card(found: OtherImages, manifest: Manifest, card: str) -> OtherImages:
-    """Take the entry of the card anew, as it is without the figures."""
-    plain = with_sections(card, replace(manifest, other_images=None), limits=True)
-    return replace(found, card=_entry_of(plain))
-
-
 def renew_card(folder: Path) -> Manifest:
     """Let the card say which figures are of graphs that were replaced; gives the manifest."""
     manifest, card = read_manifest(folder), folder / CARD
@@ -380,8 +321,3 @@ def renew_card(folder: Path) -> Manifest:
         with replacing_card(folder, after):
             manifest = write_manifest(folder, manifest)
     return manifest
-
-
-def _entry_of(text: str) -> EngineFile:
-    content = text.encode()
-    return EngineFile(sha256_of_bytes(content), len(content))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hambatch.engines.additions import without_additions
 from hambatch.engines.card_sections import calibration_lines, with_sections
 from hambatch.engines.loading import (
     Engine,
@@ -22,7 +23,6 @@ from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.bootstrap import with_calibration
 from hambatch.evaluation.calibration import SMALLEST, calibration_measure
 from hambatch.evaluation.sample import Sample, once
-from hambatch.training.add_figures import with_card
 from hambatch.training.dataset import read_dataset
 from hambatch.training.held_out import HeldOut, read_held_out, score_held_out
 from hambatch.training.options import CalibrateOptions
@@ -186,7 +186,7 @@ def record_calibration(engine: Engine, calibration: Calibration) -> Manifest:
     before = card.read_text(encoding="utf-8")
     after = with_sections(before, manifest)
     if manifest.other_images is not None and after != before:
-        plain = with_card(manifest.other_images, manifest, after)
+        plain = without_additions(manifest.other_images, manifest, after)
         manifest = replace(manifest, other_images=plain)
     with replacing_card(engine.folder, after):
         written = write_manifest(engine.folder, manifest)

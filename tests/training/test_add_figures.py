@@ -357,7 +357,7 @@ def test_a_full_disk_leaves_the_engine_as_it_was(
         raise InputError(f"cannot write {path}: no space left")
 
     before = contents(engine)
-    monkeypatch.setattr("hambatch.training.add_figures.write_json", refuse)
+    monkeypatch.setattr("hambatch.engines.additions.write_json", refuse)
     assert "no space left" in str(add(engine, place.evaluation).exception)
     assert contents(engine) == before
 
