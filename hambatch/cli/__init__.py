@@ -43,6 +43,7 @@ SECTIONS = {
     "Look at results": {
         "verify": "Compare a table with its files, its record and its engine.",
         "evaluate": "Compare predictions with the truth.",
+        "certify": "Certify a threshold that keeps a sensitivity, on labelled lesions.",
         "explain": "Show where in an image the evidence for a class lies.",
     },
     "Make engines": {

@@ -7,14 +7,9 @@ from typing import Any
 import click
 
 from hambatch.cli.help import Command
+from hambatch.cli.labels import of_labels
 from hambatch.cli.messages import say
-from hambatch.cli.parameters import (
-    LabelAndClass,
-    OutputFile,
-    OutputFolder,
-    SourcePath,
-    option_of,
-)
+from hambatch.cli.parameters import OutputFile, OutputFolder, SourcePath, option_of
 from hambatch.evaluation.options import GALLERY_AT_MOST, PageOptions
 from hambatch.system.output_names import HTML
 
@@ -42,22 +37,7 @@ hambatch evaluate preds.csv --truth clinic.csv --id-column file --label-column d
     type=PATH,
     help="Table with image_id and dx, or the ground truth of ISIC 2018 Task 3 or ISIC 2019.",
 )
-@click.option("--id-column", metavar="NAME", help="Column of the truth that names the image.")
-@click.option("--label-column", metavar="NAME", help="Column of the truth that holds the label.")
-@click.option("--lesion-column", metavar="NAME", help="Column of the truth that names the lesion.")
-@click.option(
-    "--map",
-    metavar="LABEL=CLASS",
-    multiple=True,
-    type=LabelAndClass(),
-    help="Class of a label, in any case of its letters: melanoma=mel.",
-)
-@click.option(
-    "--exclude-other-classes",
-    is_flag=True,
-    help="Leave images out whose label is none of the classes.",
-)
-@click.option("--exclude-unlabelled", is_flag=True, help="Leave images out that have no label.")
+@of_labels
 @click.option("--split", help="Only the truth's rows with this value in their column split.")
 @click.option("--against", type=PATH, help="Other predictions of the same images: paired tests.")
 @click.option("--data", type=PATH, help="Split table that the engine was trained with.")
