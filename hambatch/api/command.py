@@ -38,7 +38,8 @@ class Outcome:
     without_report
         With ``format="dicom-sr"``: images that have no report.
     update
-        With ``update``: how many rows were added, removed, changed, moved or rescored.
+        With ``update``: how many rows were added, removed, changed, moved or rescored, or
+        changed their risk.
     seconds
         Of this start.
     """

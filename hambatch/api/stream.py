@@ -12,6 +12,7 @@ from pathlib import Path
 from hambatch.api.images import NamedImage
 from hambatch.engines.loading import Engine, load_engine
 from hambatch.engines.probabilities import as_wanted
+from hambatch.engines.referral import Rules
 from hambatch.errors import BackendError
 from hambatch.risk.decision import decided
 from hambatch.scoring.plan import RunPlan
@@ -73,7 +74,7 @@ class LoadedEngine:
 
         Raises what drawing the images raises, after the rows of those before.
         """
-        drawn = _Drawn(iter(images))
+        drawn = _Drawn(iter(images), self._plan.rules)
         try:
             yield from self._rows(drawn)
         except GeneratorExit:
@@ -132,8 +133,8 @@ class _Drawn:
     ``error`` is what drawing the next one raised; nothing is drawn after it.
     """
 
-    def __init__(self, images: Iterator[NamedImage]) -> None:
-        self._images = images
+    def __init__(self, images: Iterator[NamedImage], rules: Rules) -> None:
+        self._images, self._rules = images, rules
         self.held: dict[int, NamedImage] = {}
         self.exhausted, self.error = False, None
         self._bytes, self._proving = 0, False
@@ -172,11 +173,11 @@ class _Drawn:
             watch.prove_soon()
 
     def finished(self, index: int, row: Row) -> Row:
-        """Let go of an image; gives its row with what it carries."""
+        """Let go of an image; gives its row with its risk and what it carries."""
         image = self.held.pop(index)
         self._bytes -= len(image.item.content or b"")
         self._proving = self._proving and self._bytes > HELD_BYTES
-        return replace(decided(row), carried=image.carried)
+        return replace(decided(row, self._rules), carried=image.carried)
 
 
 class _InOrder:

@@ -210,7 +210,9 @@ def _of_update(outcome: Outcome) -> list[str]:
     updated, name = outcome.updated, encode_name(outcome.out.name)
     if updated is None:
         return []
-    said = [f"{count:,} {what}" for what, count in updated.changes.items() if count]
+    said = [
+        f"{count:,} {what.replace('_', ' ')}" for what, count in updated.changes.items() if count
+    ]
     said = said or ["nothing new"]
     lines = [f"  update: {', '.join(said)}, {updated.kept:,} rows kept ({name}.changes.csv)"]
     if updated.rescored_because:

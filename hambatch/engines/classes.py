@@ -39,6 +39,11 @@ QualityWord = Literal["blurred", "dark", "bright", "uniform", "colour", "border"
 QUALITY_WORDS: tuple[QualityWord, ...] = get_args(QualityWord)
 """What the column ``quality`` may say of an image, in the order in which it does."""
 
+Risk = Literal["refer", "review", "routine"]
+REFER, REVIEW, ROUTINE = RISKS = get_args(Risk)
+"""What the column ``risk`` may say: the score is at a certified threshold or above; a person has to
+look, as no probability is relied on; neither."""
+
 SCORES: tuple[str, ...] = ("confidence", *PROBABILITIES, "p_malignant")
 """Columns of probabilities in a table of scores."""
 

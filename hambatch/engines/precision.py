@@ -16,8 +16,10 @@ from hambatch.engines.backend_names import (
     graph_precision,
     in_bfloat16,
 )
+from hambatch.engines.certificates import MALIGNANT_LESIONS
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.measurements import GATE, Gate
+from hambatch.engines.referral import holds
 from hambatch.engines.tuned import Kept, Tuning, kept_tuning
 from hambatch.errors import BackendError, EngineError
 from hambatch.system.cpu import instruction_set, kernels_of, multiplies_bfloat16
@@ -137,7 +139,7 @@ def _fastest(manifest: Manifest, kept: Kept) -> Choice:
     for precision in _fastest_first(manifest, kept.tuning):
         judged = _judged(manifest, BACKEND_OF_GATES, precision, kept.tuning)
         if judged.is_allowed:
-            judged = _unless_slow(judged, kept.tuning)
+            judged = _unless_uncertified(_unless_slow(judged, kept.tuning), manifest)
         if judged.is_allowed:
             why = "; ".join([judged.why, *_reasons(passed_over, kept)])
             return Choice(AUTO, precision, why, judged.state)
@@ -161,6 +163,21 @@ def _unless_slow(judged: Judged, tuning: Tuning | None) -> Judged:
         return judged
     rates = f"{rate:.3g} and {tuning.images_per_s:.3g} images/s, tuned {tuning.date}"
     why = f"{judged.precision} is no faster than fp32 here ({rates})"
+    return Judged(judged.precision, NOT_NEEDED, why)
+
+
+def _unless_uncertified(judged: Judged, manifest: Manifest) -> Judged:
+    """Give one back as not needed if a certificate is in force, and none for it."""
+    certified = sorted(
+        one.scored.precision
+        for one in manifest.certificates
+        if one.promise.target == MALIGNANT_LESIONS
+        and one.scored.backend == BACKEND_OF_GATES
+        and holds(one, manifest)
+    )
+    if not judged.is_allowed or not certified or judged.precision in certified:
+        return judged
+    why = f"{judged.precision} has no certificate, which {in_words(certified)} has"
     return Judged(judged.precision, NOT_NEEDED, why)
 
 

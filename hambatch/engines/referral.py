@@ -1,16 +1,21 @@
 """The rule of a certificate for an image: its score in millionths, and whether it is referred.
 
-A table has six decimals. Whole millionths compare exactly, whatever the order of a sum.
+A table has six decimals. Whole millionths compare exactly.
 """
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
-from hambatch.engines.certificates import MELANOMA, Target
+from msgspec import Meta
+
+from hambatch.engines.backend_names import graph_precision
+from hambatch.engines.certificates import MALIGNANT_LESIONS, MELANOMA, Certificate, Target
 from hambatch.engines.classes import CLASSES, MALIGNANT
-from hambatch.engines.probabilities import DECIMALS
+from hambatch.engines.manifest import Manifest
+from hambatch.engines.probabilities import DECIMALS, temperature_of
 
-UNIT = 10**DECIMALS
+UNIT: int = 10**DECIMALS
 """Millionths in 1."""
 
 
@@ -19,30 +24,50 @@ def classes_of(target: Target) -> tuple[str, ...]:
     return ("mel",) if target == MELANOMA else tuple(x for x in CLASSES if x in MALIGNANT)
 
 
-def positions_of(target: Target) -> list[int]:
-    """Give the positions of a target's classes in ``CLASSES``."""
-    return [CLASSES.index(name) for name in classes_of(target)]
+def column_of(target: Target) -> str:
+    """Name the column of a table that holds a target's score."""
+    return "p_mel" if target == MELANOMA else "p_malignant"
 
 
-def scores_of(probabilities: ArrayLike, target: Target) -> NDArray[np.int64]:
-    """Sum the probabilities of the target, as they stand in a table: int64 ``[n]``, millionths.
-
-    Parameters
-    ----------
-    probabilities
-        float64 ``[n, 7]``, each with six decimals. ``p_malignant`` of a table is rounded after its
-        sum was taken, and may differ from this score by two millionths.
-    """
-    values = np.asarray(probabilities, np.float64)[:, positions_of(target)]
-    scores: NDArray[np.int64] = np.rint(values * UNIT).astype(np.int64).sum(axis=1)
-    return scores
+def millionths(value: float) -> int:
+    """Turn a score of a table, or a threshold, into millionths."""
+    return round(value * UNIT)
 
 
-def millionths(threshold: float) -> int:
-    """Turn a threshold into millionths."""
-    return int(np.rint(threshold * UNIT))
+@dataclass(frozen=True)
+class Rule:
+    """Images whose score for ``target`` is ``threshold`` or more are referred."""
+
+    target: Target
+    threshold: Annotated[float, Meta(gt=0, lt=1)]
+
+    def refers(self, score: float) -> bool:
+        """Tell whether a score of a table is at the threshold or above it."""
+        return millionths(score) >= millionths(self.threshold)
 
 
-def is_referred(scores: NDArray[np.int64], threshold: float) -> NDArray[np.bool_]:
-    """Tell which scores, in millionths, are at the threshold or above it."""
-    return scores >= millionths(threshold)
+Rules = Mapping[str, Sequence[Rule]]
+"""By backend and precision, such as ``openvino-int8``: the rules of certificates in force."""
+
+
+def rules_in_force(manifest: Manifest, views: int, temperature: float | None) -> Rules:
+    """Find the certificates that hold for rows of so many views and this temperature."""
+    found: dict[str, list[Rule]] = {}
+    for one in manifest.certificates:
+        if (one.scored.views, one.scored.temperature) == (views, temperature) and holds(
+            one, manifest
+        ):
+            rule = Rule(one.promise.target, one.promise.threshold)
+            found.setdefault(one.precision, []).append(rule)
+    return {name: tuple(sorted(rules, key=_order)) for name, rules in sorted(found.items())}
+
+
+def holds(one: Certificate, manifest: Manifest) -> bool:
+    """Tell whether a certificate is of the graph and the temperature that the engine has now."""
+    graph = graph_precision(one.scored.precision)
+    files = [manifest.files[v.file].sha256 for v in manifest.variants if v.precision == graph]
+    return files == [one.scored.graph_sha256] and one.scored.temperature == temperature_of(manifest)
+
+
+def _order(rule: Rule) -> int:
+    return (MALIGNANT_LESIONS, MELANOMA).index(rule.target)

@@ -11,6 +11,8 @@ from hambatch.engines.backend_names import cpu_precision
 from hambatch.engines.loading import load_engine
 from hambatch.engines.manifest import identity_of, read_manifest
 from hambatch.engines.precision import Choice, choose_precision
+from hambatch.engines.probabilities import as_wanted, temperature_of
+from hambatch.engines.referral import Rules, rules_in_force
 from hambatch.errors import BackendError, HambatchError, InputError
 from hambatch.scoring.device_names import AUTO, CPU, numbers_in
 from hambatch.scoring.options import ScoreOptions
@@ -167,6 +169,8 @@ class RunPlan:
         Whether the CPU resumes what a GPU began that ``auto`` had chosen.
     cache_problem
         Why compiled graphs cannot be kept; empty if they can, or need not be.
+    rules
+        Of the engine's certificates that are in force.
     """
 
     given: ScoreOptions
@@ -178,6 +182,7 @@ class RunPlan:
     instruction_set: str
     takes_over: bool
     cache_problem: str
+    rules: Rules
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -244,6 +249,9 @@ def plan_run(
         instruction_set=instruction_set(),
         takes_over=takes_over,
         cache_problem=problem_with(cache) if cache else "",
+        rules=rules_in_force(
+            manifest, options.tta, temperature_of(as_wanted(manifest, options.calibration))
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from hambatch.backends import BACKENDS
 from hambatch.engines.backend_names import AUTO, USED, WANTED, graph_precision
 from hambatch.engines.loading import engine_word
 from hambatch.engines.probabilities import as_wanted, temperature_of
+from hambatch.engines.referral import Rule, Rules
 from hambatch.errors import InputError, SentinelError, WrongScores
 from hambatch.risk.decision import why_of
 from hambatch.scoring import double_check
@@ -97,6 +98,15 @@ class Tally:
         }
 
 
+def rules_in(record: Mapping[str, Any]) -> Rules:
+    """Read by which rules rows are referred; none where a record says nothing.
+
+    Raises ValueError if it says what no run writes.
+    """
+    found = record.get("risk", {})
+    return convert(found["rules"], dict[str, tuple[Rule, ...]]) if found else {}
+
+
 @dataclass(frozen=True)
 class ChangedSince:
     """The record's ``changed_since_begun``.
@@ -164,6 +174,9 @@ def describe_run(
         "precision": asdict(plan.choice),
         "calibration": {
             "temperature": temperature_of(as_wanted(run.engine.manifest, plan.used.calibration))
+        },
+        "risk": {
+            "rules": {name: [asdict(rule) for rule in found] for name, found in plan.rules.items()}
         },
         "fingerprint": _fingerprint(run),
         "device": {

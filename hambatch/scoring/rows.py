@@ -227,4 +227,4 @@ def predict_images(sources: Sources, images: Sequence[Entry], options: ScoreOpti
         manifest = as_wanted(read_manifest(folder), options.calibration)
         found = rows_of(worker, ordered, sources, manifest, Unwatched(options.batch_size))
         rows = dict(row for _, proven in found for row in proven)
-    return [decided(rows[index]) for index in range(len(images))]
+    return [decided(rows[index], plan.rules) for index in range(len(images))]

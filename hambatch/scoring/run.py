@@ -9,7 +9,6 @@ from typing import Any
 
 from hambatch.engines.loading import find_engine, load_engine
 from hambatch.errors import HambatchError, WrongScores
-from hambatch.risk.decision import decided
 from hambatch.scoring.changes import look_again, take_back_missing
 from hambatch.scoring.devices import DevicePool
 from hambatch.scoring.journal.folder import Journal, open_journal
@@ -237,8 +236,8 @@ def _publish(
 
 
 def _whole_rows(run: Run) -> Iterator[Row]:
-    """Yield the rows of the table: a journal has neither risks nor cells of manifests."""
-    rows = map(decided, run.log.rows(run.listing))
+    """Yield the rows of the table: a journal has no cells of manifests."""
+    rows = run.rows()
     if not run.listing.columns:
         return rows
     count = len(run.listing.columns)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from hambatch.engines.loading import Engine
 from hambatch.engines.probabilities import as_wanted
 from hambatch.errors import BackendError, EngineError, InputError, MissingDependency
+from hambatch.risk.decision import decided
 from hambatch.scoring.devices import Device, DevicePool
 from hambatch.scoring.journal.folder import Journal
 from hambatch.scoring.journal.rows import RowLog
@@ -22,6 +23,7 @@ from hambatch.sources.reading_order import in_reading_order
 from hambatch.sources.source import Sources
 from hambatch.system.interrupts import Interrupted, Stop
 from hambatch.system.signing_keys import SigningKey
+from hambatch.types import Row
 
 T = TypeVar("T")
 
@@ -61,6 +63,10 @@ class Run:
     started: float
     started_utc: str
     key: SigningKey | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """Read all rows, each with its risk: the journal has none, as certificates may change."""
+        return (decided(row, self.plan.rules) for row in self.log.rows(self.listing))
 
     @property
     def is_done(self) -> bool:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hambatch.engines.classes import CLASSES, ISIC_COLUMNS, QUALITY_WORDS, SCORES
+from hambatch.engines.classes import CLASSES, ISIC_COLUMNS, QUALITY_WORDS, RISKS, SCORES
 from hambatch.engines.classes import COLUMNS as COLUMNS
 from hambatch.engines.classes import NUMBERS as NUMBERS
 from hambatch.engines.classes import PROBABILITIES as PROBABILITIES
@@ -23,9 +23,6 @@ Record = dict[str, Value]
 """The values of one row by column, in the order of the columns."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-
-RISKS = ("", "review")
-"""What the column ``risk`` may say."""
 
 _SUM_TOLERANCE = 1e-5
 """Seven numbers, each rounded to six decimals, sum to 1 within 3.5e-6."""
@@ -165,7 +162,7 @@ class _Checked:
             reason=self._text("reason"),
             ood=self._ood() if scored else None,
             quality=self._quality() if scored else "",
-            risk=self._one_of("risk", RISKS),
+            risk=self._one_of("risk", ("", *RISKS)),
             risk_reason=self._text("risk_reason"),
             carried=tuple(self._text(name) or None for name in carried),
         )

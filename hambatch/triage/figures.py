@@ -2,7 +2,7 @@
 
 from hambatch.engines.certificates import Benign, Found, NetBenefit, Positive
 from hambatch.engines.measurements import Estimate
-from hambatch.engines.referral import UNIT, is_referred
+from hambatch.engines.referral import UNIT
 from hambatch.evaluation.sample import LEVEL
 from hambatch.triage.lesions import Lesions
 from hambatch.triage.threshold import lower_bound
@@ -15,9 +15,9 @@ def figures_at(threshold: int, lesions: Lesions, confidence: float, not_scored: 
     referred if any of its images is.
     """
     positive, share = lesions.positive, threshold / UNIT
-    missed = ~is_referred(lesions.lowest, share) & positive
-    referred = is_referred(lesions.highest, share) & ~positive
-    images, of_positive = is_referred(lesions.scores, share), positive[lesions.codes]
+    missed = (lesions.lowest < threshold) & positive
+    referred = (lesions.highest >= threshold) & ~positive
+    images, of_positive = lesions.scores >= threshold, positive[lesions.codes]
     count, others = int(positive.sum()), int((~positive).sum())
     misses, costs = int(missed.sum()), int(referred.sum())
     return Found(

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hambatch.engines.certificates import Target
-from hambatch.engines.referral import classes_of, positions_of, scores_of
+from hambatch.engines.certificates import MELANOMA, Target
+from hambatch.engines.classes import CLASSES
+from hambatch.engines.referral import UNIT, classes_of
 from hambatch.errors import InputError
 from hambatch.evaluation.join import Joined
 from hambatch.evaluation.tables import LESION
@@ -63,14 +64,16 @@ def lesions_of(joined: Joined, target: Target) -> Lesions:
     codes = linked(
         pd.Series(joined.groups), joined.images["sha256"], joined.images["file_id"].map(_pair_of)
     )
-    of_image = np.isin(joined.truth, positions_of(target))
+    of_image = np.isin(joined.truth, [CLASSES.index(name) for name in classes_of(target)])
     size = int(codes.max()) + 1
     some, all_of = np.zeros(size, bool), np.ones(size, bool)
     np.logical_or.at(some, codes, of_image)
     np.logical_and.at(all_of, codes, of_image)
     if (some != all_of).any():
         raise _contradicting(joined, codes == int((some != all_of).argmax()), target)
-    return Lesions(codes, scores_of(joined.probabilities, target), some)
+    melanoma = joined.probabilities[:, CLASSES.index("mel")]
+    scores = melanoma if target == MELANOMA else joined.p_malignant
+    return Lesions(codes, np.rint(scores * UNIT).astype(np.int64), some)
 
 
 def linked(*keys: pd.Series) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hambatch.engines.certificates import CERTIFY
-from hambatch.engines.referral import classes_of
+from hambatch.engines.referral import column_of
 from hambatch.evaluation.report import RESEARCH, coverage, leak_check, left_out, mapped, origin
 from hambatch.system.text import plural
 from hambatch.triage.certify import CERTIFICATE
@@ -32,8 +32,8 @@ def _images(report: dict[str, Any]) -> Iterator[str]:
 
 def _promise(report: dict[str, Any]) -> Iterator[str]:
     promise = report["promise"]
-    columns = " + ".join(f"p_{name}" for name in classes_of(promise["target"]))
-    yield f"rule         refer an image if {columns} is {promise['threshold']:.4f} or more"
+    column = column_of(promise["target"])
+    yield f"rule         refer an image if {column} is {promise['threshold']:.4f} or more"
     said = f"{promise['sensitivity']:g} at a confidence of {promise['confidence']:g}"
     if report["kind"] != CERTIFICATE:
         yield f"no promise   of these lesions, this threshold would give {said}"
@@ -45,7 +45,7 @@ def _promise(report: dict[str, Any]) -> Iterator[str]:
     how = f"temperature {scored['temperature'] or 'none'}{views}"
     engine = report["predictions"]["engine"]["name"]
     precision = f"{scored['backend']}-{scored['precision']}"
-    yield f"holds for    {engine}, {precision}, {how}; no quality gate"
+    yield f"holds for    {engine}, {precision}, {how}; flagged images count by their score"
     yield "images       " + ("split certify of the engine's table" if own else "external")
 
 

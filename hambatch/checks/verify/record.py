@@ -12,6 +12,7 @@ from hambatch.checks.verify.table import Difference
 from hambatch.engines.backend_names import graph_precision
 from hambatch.engines.loading import Engine
 from hambatch.engines.manifest import Sha256
+from hambatch.engines.referral import Rule
 from hambatch.pipelines.options import RULES
 from hambatch.scoring.journal.begun import DeviceHistory
 from hambatch.scoring.journal.fingerprint import PIPELINE, has_checks, rules_of_decoding
@@ -130,6 +131,7 @@ class _Update:
     before_sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
     changes_sha256: Sha256
     index_sha256: Sha256
+    risk_changed: _Count = 0
 
     def __post_init__(self) -> None:
         """Raise ValueError if rows were kept of no table, or all are said to be scored again."""
@@ -141,6 +143,13 @@ class _Update:
     def images(self) -> int:
         """All images of the run."""
         return self.reused_by_stat + self.reused_by_sha256 + self.refused + self.scored
+
+
+@dataclass(frozen=True)
+class _Risk:
+    """The rules of certificates, by backend and precision."""
+
+    rules: dict[str, tuple[Rule, ...]]
 
 
 @dataclass(frozen=True)
@@ -203,6 +212,7 @@ class _Form:
     precision: _Precision | None = None
     double_check: _DoubleCheck | None = None
     update: _Update | None = None
+    risk: _Risk | None = None
     changed_since_begun: ChangedSince = field(default_factory=ChangedSince)
 
 
@@ -227,6 +237,7 @@ _KEYS = {
     "sentinels": _names_of(_Sentinels),
     "double_check": _names_of(_DoubleCheck),
     "update": _names_of(_Update),
+    "risk": _names_of(_Risk),
     "engine": {"name", "version", "engine_json_sha256", "graph", "graph_sha256"},
     "precision": _names_of(_Precision),
     "calibration": {"temperature"},

@@ -12,11 +12,12 @@ from hambatch.engines.backend_names import cpu_precision
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.manifest import IMAGE_CHECKS, Manifest
 from hambatch.engines.probabilities import DECIMALS
+from hambatch.engines.referral import Rules
 from hambatch.pipelines.header import NO_IMAGE
 from hambatch.risk.decision import decided
 from hambatch.scoring.journal.fingerprint import has_checks, rules_of_decoding
 from hambatch.scoring.plan import ON_CPU, ON_GPU
-from hambatch.scoring.record import history_of
+from hambatch.scoring.record import history_of, rules_in
 from hambatch.sources.reading import OTHER_IDENTIFIERS, OTHER_SHA256, OUTSIDE
 from hambatch.types import Row
 
@@ -62,14 +63,15 @@ _ROUNDING = 0.5 * 10**-DECIMALS * 1.001
 class RowRules:
     """What the rows of one run may say.
 
-    ``malignant`` are positions in the classes; ``checked``: the run had limits for
-    images; ``has_risks``: its table has the columns about quality and risk; ``backend`` and
+    ``malignant`` are positions in the classes; ``checked``: the run had limits for images;
+    ``has_risks``: its table has the columns about quality and risk, by ``rules``; ``backend`` and
     ``decoder`` match what a scored row may name.
     """
 
     malignant: tuple[int, ...]
     checked: bool
     has_risks: bool
+    rules: Rules
     backend: re.Pattern[str]
     decoder: re.Pattern[str]
 
@@ -98,7 +100,7 @@ class RowRules:
             yield "ood is not of this run", str(row.ood), "a number" if self.checked else "nothing"
 
     def _of_risk(self, row: Row) -> Iterator[tuple[str, str, str]]:
-        wanted = decided(row) if self.has_risks else row
+        wanted = decided(row, self.rules) if self.has_risks else row
         found, right = ((each.risk, each.risk_reason) for each in (row, wanted))
         if found != right:
             yield "risk does not follow from the row", ": ".join(found), ": ".join(right)
@@ -146,6 +148,7 @@ def rules_of(record: dict[str, Any], manifest: Manifest) -> RowRules:
         tuple(k for k, one in enumerate(manifest.classes) if one in manifest.malignant),
         has_checks(record) and IMAGE_CHECKS in manifest.files,
         has_checks(record),
+        rules_in(record),
         re.compile("|".join(backends)),
         re.compile(f"{dali}|{pillow}{icc}{dicom}"),
     )

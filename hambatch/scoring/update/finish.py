@@ -81,4 +81,4 @@ def _changes(run: Run, updating: Updating, table_sha256: str, path: Path) -> Cha
             "Next: add --overwrite to start afresh, and check this machine's disk and memory"
         )
     old = read_rows(before, run.kind) if wanted else iter(())
-    return write_changes(path, old, run.log.rows(run.listing))
+    return write_changes(path, old, run.rows())

@@ -21,6 +21,7 @@ from hambatch.types import Row
 COLUMNS = (
     *("image", "change", "before"),
     *("sha256_before", "sha256", "prediction_before", "prediction"),
+    *("risk_before", "risk"),
 )
 
 
@@ -28,6 +29,7 @@ COLUMNS = (
 class ChangeCounts:
     """How many images came, went, have other bytes, another name, or another row of the same bytes.
 
+    ``risk_changed``: only the risk or its reason is another one.
     A file of another name is ``moved`` if no file has the old one any more; of a DICOM file of
     several frames each is.
     """
@@ -37,6 +39,7 @@ class ChangeCounts:
     changed: int = 0
     moved: int = 0
     rescored: int = 0
+    risk_changed: int = 0
 
 
 def write_changes(path: Path, before: Iterable[Row], after: Iterable[Row]) -> ChangeCounts:
@@ -55,14 +58,14 @@ def write_changes(path: Path, before: Iterable[Row], after: Iterable[Row]) -> Ch
         for line in base.execute(_SORTED):
             writer.writerow(line)
             counts[line[1]] += 1
-    return ChangeCounts(**counts)
+    return ChangeCounts(**{word.replace(" ", "_"): count for word, count in counts.items()})
 
 
 _CHANGES = (
     "CREATE TABLE changes (image TEXT, change TEXT, before TEXT, sha256_before TEXT, sha256 TEXT, "
-    "prediction_before TEXT, prediction TEXT, frame INT)"
+    "prediction_before TEXT, prediction TEXT, risk_before TEXT, risk TEXT, frame INT)"
 )
-_INSERT = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 # The first name that went is the first that came with the same bytes.
 _GONE = (
@@ -75,13 +78,15 @@ _CAME = (
 )
 _PAIRS = (
     "CREATE TEMP TABLE pairs AS SELECT came.image AS image, gone.image AS before, "
-    "gone.sha256_before AS sha256_before, gone.prediction_before AS prediction_before "
+    "gone.sha256_before AS sha256_before, gone.prediction_before AS prediction_before, "
+    "gone.risk_before AS risk_before "
     "FROM came JOIN gone ON came.sha256 = gone.sha256_before AND came.frame = gone.frame "
     "AND came.number = gone.number"
 )
 _MOVED = (
     "UPDATE changes SET change = 'moved', before = pairs.before, "
-    "sha256_before = pairs.sha256_before, prediction_before = pairs.prediction_before "
+    "sha256_before = pairs.sha256_before, prediction_before = pairs.prediction_before, "
+    "risk_before = pairs.risk_before "
     "FROM pairs WHERE changes.image = pairs.image"
 )
 _NOT_REMOVED = "DELETE FROM changes WHERE image IN (SELECT before FROM pairs)"
@@ -120,8 +125,14 @@ def _differing(before: Iterable[Row], after: Iterable[Row]) -> Iterator[tuple[st
                 now.sha256 if now else "",
                 was.prediction if was else "",
                 now.prediction if now else "",
+                was.risk if was else "",
+                now.risk if now else "",
                 frame_of(name),
             )
+
+
+def _without_risk(row: Row) -> Row:
+    return replace(row, carried=(), risk="", risk_reason="")
 
 
 def _change(was: Row | None, now: Row | None) -> str:
@@ -132,5 +143,7 @@ def _change(was: Row | None, now: Row | None) -> str:
         return "removed"
     if replace(was, carried=()) == replace(now, carried=()):
         return ""
+    if _without_risk(was) == _without_risk(now):
+        return "risk changed"
     # A failed row without a sha256 is of bytes that nobody knows.
     return "rescored" if was.sha256 in ("", now.sha256) else "changed"

@@ -60,6 +60,20 @@ def test_each_kind_of_change_has_its_word(tmp_path: Path) -> None:
     assert counts == ChangeCounts(added=1, changed=1, moved=1, rescored=2)
 
 
+def test_another_risk_of_the_same_scores_has_a_word_of_its_own(tmp_path: Path) -> None:
+    before = [scored("a.jpg", "1", risk="routine"), scored("b.jpg", "2", risk="routine")]
+    after = [scored("a.jpg", "1", risk="refer"), scored("b.jpg", "2", "nv", risk="refer")]
+    found, counts = changes(tmp_path, before, after)
+    assert {image: line[0] for image, line in found.items()} == {
+        "a.jpg": "risk changed",
+        "b.jpg": "rescored",
+    }
+    assert counts == ChangeCounts(rescored=1, risk_changed=1)
+    with (tmp_path / "c.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert [(line["risk_before"], line["risk"]) for line in lines] == [("routine", "refer")] * 2
+
+
 def test_of_copies_each_that_went_is_paired_with_one_that_came(tmp_path: Path) -> None:
     before = [scored("a.jpg", "1"), scored("b.jpg", "1"), scored("kept.jpg", "2")]
     after = [scored("kept.jpg", "2"), *(scored(f"n{k}.jpg", "1") for k in range(3))]
