@@ -18,7 +18,12 @@ from hambatch.cli.prepare import prepare
 from hambatch.cli.train import train
 from hambatch.engines.classes import CLASSES
 from hambatch.engines.loading import load_engine
-from hambatch.engines.manifest import FEATURE_STATISTICS, TRAINING_IMAGES, read_manifest
+from hambatch.engines.manifest import (
+    FEATURE_STATISTICS,
+    IMAGE_CHECKS,
+    TRAINING_IMAGES,
+    read_manifest,
+)
 from hambatch.engines.training_images import hashed, read_training_images
 from hambatch.errors import InputError
 from hambatch.ham10000.metadata import COLUMNS
@@ -104,7 +109,11 @@ def engine(place) -> Path:
 def test_the_engine_is_whole_and_says_what_it_was_made_of(engine, place):
     manifest = load_engine(engine).manifest
     names = {"model.onnx", "model.weights.h5", "card.md", "confusion.png"}
-    names |= {f"sentinel_{k}.jpg" for k in range(4)} | {TRAINING_IMAGES, FEATURE_STATISTICS}
+    names |= {f"sentinel_{k}.jpg" for k in range(4)} | {
+        TRAINING_IMAGES,
+        FEATURE_STATISTICS,
+        IMAGE_CHECKS,
+    }
     names.add("weights_licence.txt")
     assert set(manifest.files) == names
     assert {path.name for path in engine.iterdir()} == names | {"engine.json"}
