@@ -362,7 +362,7 @@ LINES: dict[str, Callable[[list[Any]], bytes]] = {
     "a probability of 7": lambda row: line([*row[:4], [7.0, *row[4][1:]], *row[5:]]),
     "no probability": lambda row: line([*row[:4], ["x", *row[4][1:]], *row[5:]]),
     "another class": lambda row: line([*row[:3], "scc", *row[4:]]),
-    "a hash of no file": lambda row: line([*row[:8], "x", row[9]]),
+    "a hash of no file": lambda row: line([*row[:8], "x", *row[9:]]),
     "one cell too many": lambda row: line([*row, "mark", "x"]),
     "a deep list": lambda row: b"%08x %s\n" % (zlib.crc32(DEEP), DEEP),
 }

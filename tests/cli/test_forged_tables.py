@@ -108,6 +108,7 @@ def as_failed(row: dict[str, str]) -> None:
     kept = {name: row[name] for name in ("image", "sha256")}
     row.update(dict.fromkeys(row, ""))
     row.update(kept, status="failed", reason="cannot be decoded: broken data stream")
+    row.update(risk="review", risk_reason="not scored")
 
 
 def test_forged_rows_are_found_by_a_sample_that_nobody_knows_before(

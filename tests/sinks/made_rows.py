@@ -56,13 +56,13 @@ def _scored(name: str, k: int, rng: np.random.Generator) -> Row:
         ood=round(k * 0.137, 3),
         quality=("", "dark", "blurred colour")[k // 2 % 3],
     )
-    return decided(row)
+    return decided(row, {})
 
 
 def _failed(name: str, k: int) -> Row:
     reasons = ("empty file", '=cmd|"x"', "two\nlines; -1", os.fsdecode(b"cannot read \xff, %20"))
     digest = "ab" * 32 if k % 2 else ""
-    return decided(Row(name, "failed", sha256=digest, reason=reasons[k // 3 % 4]))
+    return decided(Row(name, "failed", sha256=digest, reason=reasons[k // 3 % 4]), {})
 
 
 def write_rows(path: Path, kind: str, rows: Iterable[Row], carried: Sequence[str] = ()) -> Path:
