@@ -78,6 +78,8 @@ def seal(table: Path, rows: Cells) -> None:
             "decoders": Counter(row["decoder"] for row in ok),
             "backends": Counter(row["backend"] for row in ok),
             "failures_by_reason": Counter(row["reason"] for row in failed),
+            "review": 0,
+            "review_by_reason": {},
         }
         names = "".join(f"{row['image']}\n" for row in rows)
         listing = {"images": len(rows), "sha256": hashlib.sha256(names.encode()).hexdigest()}
