@@ -41,7 +41,8 @@ class Row:
     quality
         What is poor about the image, in words separated by blanks; empty: nothing was found.
     risk, risk_reason
-        ``review`` where a person has to look, and why; else both are empty.
+        ``refer``, ``review`` or ``routine``, and why; both empty where nothing is certified and
+        nothing was found.
     carried
         The other columns of a manifest, and identifiers of DICOM files with ``keep_ids``.
     """

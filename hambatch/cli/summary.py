@@ -9,6 +9,7 @@ from typing import Any
 from hambatch.cli.messages import INFO, WARNING, say
 from hambatch.cli.progress import Lines
 from hambatch.engines.backend_names import BF16, in_bfloat16
+from hambatch.engines.classes import REFER, RISKS, ROUTINE
 from hambatch.errors import ExitCode
 from hambatch.pipelines.decode import has_dali
 from hambatch.scoring.plan import RunPlan
@@ -105,7 +106,7 @@ def _fields(outcome: Outcome, out: Path) -> dict[str, Any]:
             "scored": tally.scored,
         },
         **{"failed": tally.failed, "failures_by_reason": dict(tally.reasons.most_common())},
-        **{"review": tally.review},
+        **{"flagged": tally.flagged, "risk": {risk: tally.risks[risk] for risk in RISKS}},
         **{"kept": outcome.kept, "without_row": outcome.without_row},
         **{"seconds": round(outcome.seconds, 3)},
         **{"images_per_s": round(now / max(outcome.seconds, 1e-9), 2)},
@@ -159,9 +160,7 @@ def describe(outcome: Outcome, out: Path) -> str:
             "sentinels included"
         )
     lines += [f"  failed: {n} x {reason}" for reason, n in tally.reasons.most_common(SHOWN)]
-    if tally.review:
-        found = ", ".join(f"{n} {reason}" for reason, n in tally.checks.most_common())
-        lines.append(f"  for review by a person: {plural(tally.review, 'scored image')} ({found})")
+    lines += _risks(tally)
     if outcome.without_row:
         files = plural(outcome.without_row, "file")
         lines.append(f"  no row in the submission: {files} whose image id another file has")
@@ -182,6 +181,18 @@ def describe(outcome: Outcome, out: Path) -> str:
     if not has_dali():
         lines.append("  DALI is not installed here: Pillow decoded, more slowly")
     return "\n".join(lines)
+
+
+def _risks(tally: Tally) -> list[str]:
+    """Say which images are flagged, and what rows ask of a person where that is certified."""
+    lines = []
+    if tally.flagged:
+        found = ", ".join(f"{n} {reason}" for reason, n in tally.flags.most_common())
+        lines.append(f"  for review by a person: {plural(tally.flagged, 'scored image')} ({found})")
+    if tally.risks[REFER] or tally.risks[ROUTINE]:
+        counts = ", ".join(f"{tally.risks[risk]:,} {risk}" for risk in RISKS)
+        lines.append(f"  risk: {counts}")
+    return lines
 
 
 def _without_a_row(survey: Survey) -> list[str]:

@@ -147,8 +147,9 @@ class CertifiedOn:
 class Certificate:
     """A promise, and all that it rests on.
 
-    It holds for the graph, backend, precision, views and temperature of ``scored`` alone, and for
-    ``quality_gate``, the version of the flags by which rows are reviewed; None: there were none.
+    It holds for the graph, backend, precision, views and temperature of ``scored`` alone.
+    ``quality_gate``: the version of the flags that it relies on; None: flagged images count by
+    their score, so that it relies on none.
     ``engine_json_sha256`` names the engine as run records do.
     """
 

@@ -1,6 +1,6 @@
 """`feature_statistics.npz`: where the training images lie among the network's features.
 
-For later: how unlike the training images an image is. Projections of features, not images: no
+For telling how unlike the training images another is. Projections of features, not images: no
 picture can be made from them.
 """
 

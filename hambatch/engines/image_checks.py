@@ -21,6 +21,8 @@ VERSION = 1
 
 Pair = tuple[float, float]
 Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Grey = Annotated[float, Meta(ge=0, le=255)]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Colour:
     precision: tuple[Pair, Pair]
     most: Positive
 
+    def __post_init__(self) -> None:
+        """Refuse a matrix by which some colour has no distance."""
+        (rr, rb), (br, bb) = self.precision
+        if not (rr > 0 and rr * bb - rb * br > 0):
+            raise ValueError(f"precision is {self.precision}, wanted a positive definite matrix")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -43,14 +51,14 @@ class Limits:
     """
 
     least_sharpness: float
-    least_light: float
-    most_middle: float
-    most_overexposed: float
-    least_contrast: float
-    most_black: float
-    most_grain: float
+    least_light: Grey
+    most_middle: Grey
+    most_overexposed: Share
+    least_contrast: Grey
+    most_black: Share
+    most_grain: Annotated[float, Meta(ge=0)]
     colour: Colour
-    most_ood: Positive
+    most_ood: Annotated[float, Meta(gt=0, le=1)]
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,13 @@ from hambatch.engines.backend_names import (
     Cheaper,
     graph_precision,
     in_bfloat16,
+    parse_backend,
 )
 from hambatch.engines.certificates import MALIGNANT_LESIONS
 from hambatch.engines.manifest import Manifest
 from hambatch.engines.measurements import GATE, Gate
-from hambatch.engines.referral import holds
+from hambatch.engines.probabilities import temperature_of
+from hambatch.engines.referral import Rules, rules_in_force
 from hambatch.engines.tuned import Kept, Tuning, kept_tuning
 from hambatch.errors import BackendError, EngineError
 from hambatch.system.cpu import instruction_set, kernels_of, multiplies_bfloat16
@@ -66,14 +68,23 @@ class Judged(NamedTuple):
 
 
 def choose_precision(
-    manifest: Manifest, backend: str, wanted: str, *, force: bool = False
+    manifest: Manifest,
+    backend: str,
+    wanted: str,
+    *,
+    force: bool = False,
+    rules: Rules | None = None,
 ) -> Choice:
     """Choose one of ``WANTED``: by itself the fastest that was measured here and is allowed.
 
     The gate decides where it was measured here: it stands on labels. Elsewhere `hambatch engines
     tune` may allow a precision, and its rates say which is the fastest. ``force`` takes the wanted
-    one all the same. Raises EngineError if a precision is wanted that cannot be had, or should not
-    be; BackendError if the processor does not compute it.
+    one all the same. ``rules`` are those of the certificates in force; None: for one view,
+    calibrated. Where one is for malignant lesions, only precisions that have one
+    are taken.
+
+    Raises EngineError if a precision is wanted that cannot be had, or should not be; BackendError
+    if the processor does not compute it.
     """
     offered = OF_BACKEND[backend]
     if wanted not in (AUTO, *offered):
@@ -89,7 +100,8 @@ def choose_precision(
         only = f"the {backend} backend runs fp32 only"
         return Choice(wanted, FP32, only if len(offered) == 1 else "the most exact")
     if wanted == AUTO:
-        return _fastest(manifest, tuned_here(manifest))
+        rules = rules_in_force(manifest, 1, temperature_of(manifest)) if rules is None else rules
+        return _fastest(manifest, tuned_here(manifest), certified_precisions(rules))
     refuse_without_bfloat16(wanted)
     kept = tuned_here(manifest) if backend == BACKEND_OF_GATES else Kept()
     judged = _judged(manifest, backend, wanted, kept.tuning)
@@ -133,13 +145,13 @@ def refuse_without_bfloat16(precision: str, instead: str = "") -> None:
         )
 
 
-def _fastest(manifest: Manifest, kept: Kept) -> Choice:
+def _fastest(manifest: Manifest, kept: Kept, certified: Sequence[str]) -> Choice:
     """Take the first that is allowed, else FP32; say what became of the faster ones."""
     passed_over: list[Judged] = []
     for precision in _fastest_first(manifest, kept.tuning):
         judged = _judged(manifest, BACKEND_OF_GATES, precision, kept.tuning)
         if judged.is_allowed:
-            judged = _unless_uncertified(_unless_slow(judged, kept.tuning), manifest)
+            judged = _unless_uncertified(_unless_slow(judged, kept.tuning), certified)
         if judged.is_allowed:
             why = "; ".join([judged.why, *_reasons(passed_over, kept)])
             return Choice(AUTO, precision, why, judged.state)
@@ -166,15 +178,17 @@ def _unless_slow(judged: Judged, tuning: Tuning | None) -> Judged:
     return Judged(judged.precision, NOT_NEEDED, why)
 
 
-def _unless_uncertified(judged: Judged, manifest: Manifest) -> Judged:
-    """Give one back as not needed if a certificate is in force, and none for it."""
-    certified = sorted(
-        one.scored.precision
-        for one in manifest.certificates
-        if one.promise.target == MALIGNANT_LESIONS
-        and one.scored.backend == BACKEND_OF_GATES
-        and holds(one, manifest)
+def certified_precisions(rules: Rules) -> list[str]:
+    """Name the precisions of OpenVINO that have a certificate for malignant lesions."""
+    certified = (
+        name for name, of in rules.items() if any(rule.target == MALIGNANT_LESIONS for rule in of)
     )
+    found = (parse_backend(name) for name in certified)
+    return [name.precision for name in found if name.library == BACKEND_OF_GATES]
+
+
+def _unless_uncertified(judged: Judged, certified: Sequence[str]) -> Judged:
+    """Give one that is allowed back as not needed if others are certified, and it is not."""
     if not judged.is_allowed or not certified or judged.precision in certified:
         return judged
     why = f"{judged.precision} has no certificate, which {in_words(certified)} has"

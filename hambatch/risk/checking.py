@@ -42,7 +42,7 @@ class Checker:
     def check(self, image: NDArray[np.uint8], features: NDArray[np.float32]) -> Checked:
         """Check one image as the network saw it: uint8 RGB ``[height, width, 3]``.
 
-        ``features`` are its float32 ``[2048]``, all finite.
+        ``features`` are its float32 ``[2048]``.
         """
         share = self._subspace.share_outside(features)
         ood = round(min(share / self._limits.most_ood, MOST_OOD), OOD_DECIMALS)

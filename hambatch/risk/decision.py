@@ -18,14 +18,15 @@ def decided(row: Row, rules: Rules) -> Row:
     """Give the row with its risk; ``risk_reason`` lists all reasons, separated by semicolons.
 
     A score at a certified threshold counts before poor quality: both are seen by a person, and
-    that one first. Only a certificate for malignant lesions makes a row ``routine``; without one,
-    a row that needs no review has no risk.
+    that one first. Only a certificate for malignant lesions makes a row ``routine``, and only
+    if its image was checked; else a row that needs no review has no risk.
     """
     if row.status != "ok":
         return replace(row, risk=REVIEW, risk_reason=NOT_SCORED)
     own = rules.get(backend_and_precision(row.backend), ())
     referred, review = _referred(row, own), why_of(row)
-    routine = ROUTINE if any(rule.target == MALIGNANT_LESIONS for rule in own) else ""
+    certified = any(rule.target == MALIGNANT_LESIONS for rule in own)
+    routine = ROUTINE if certified and row.ood is not None else ""
     risk = (referred and REFER) or (review and REVIEW) or routine
     return replace(row, risk=risk, risk_reason="; ".join([*referred, *review]))
 

@@ -30,12 +30,14 @@ class Subspace:
     def share_outside(self, features: NDArray[np.float32]) -> float:
         """Give the share of the squared length of float32 ``[2048]`` that lies outside, 0 to 1.
 
-        The directions are counted from the mean of the class means. Features of length 0 lie
-        outside.
+        The directions are counted from the mean of the class means. Features of length 0, or
+        that are not finite, lie outside.
         """
         exact = features.astype(np.float64)
+        if not np.isfinite(exact).all() or not exact.any():
+            return 1.0
         centred = exact - self._centre
         # Not a product of matrices: its last bits depend on how many images it is of.
         along = np.einsum("kd,d->k", self._axes, centred)
         length, outside = exact @ exact, centred @ centred - along @ along
-        return float(min(max(outside / length, 0.0), 1.0)) if length > 0 else 1.0
+        return float(min(max(outside / length, 0.0), 1.0))

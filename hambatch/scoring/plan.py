@@ -226,6 +226,8 @@ def plan_run(
         If the device that is wanted is not there, or cannot be used.
     """
     manifest = read_manifest(engine)
+    temperature = temperature_of(as_wanted(manifest, options.calibration))
+    rules = rules_in_force(manifest, options.tta, temperature)
     placement = place(options.device, options.backend)
     if placement.gpus:
         choice = choose_precision(manifest, ON_GPU, options.precision, force=options.force)
@@ -234,7 +236,8 @@ def plan_run(
     takes_over = began_on_gpu and options.device_is_open and not placement.gpus
     if not placement.gpus:
         wanted = cpu_precision(options.precision) if takes_over else options.precision
-        choice = choose_precision(manifest, placement.backend, wanted, force=options.force)
+        force = options.force
+        choice = choose_precision(manifest, placement.backend, wanted, force=force, rules=rules)
         choice = replace(choice, wanted=options.precision)
     jobs = _jobs(engine, options, sources, placement, choice.used)
     cache = None if placement.gpus else jobs[CPU].model_cache
@@ -249,9 +252,7 @@ def plan_run(
         instruction_set=instruction_set(),
         takes_over=takes_over,
         cache_problem=problem_with(cache) if cache else "",
-        rules=rules_in_force(
-            manifest, options.tta, temperature_of(as_wanted(manifest, options.calibration))
-        ),
+        rules=rules,
     )
 
 

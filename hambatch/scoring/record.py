@@ -15,6 +15,7 @@ from msgspec import Meta
 from hambatch import __version__
 from hambatch.backends import BACKENDS
 from hambatch.engines.backend_names import AUTO, USED, WANTED, graph_precision
+from hambatch.engines.classes import RISKS
 from hambatch.engines.loading import engine_word
 from hambatch.engines.probabilities import as_wanted, temperature_of
 from hambatch.engines.referral import Rule, Rules
@@ -55,8 +56,9 @@ class Tally:
     decoders: Counter[str] = field(default_factory=Counter)
     backends: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    review: int = 0
-    checks: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    risks: Counter[str] = field(default_factory=Counter)
 
     @property
     def images(self) -> int:
@@ -65,14 +67,15 @@ class Tally:
 
     def count(self, row: Row) -> None:
         """Take note of one row."""
+        self.risks[row.risk] += 1
         if row.status == "ok":
             self.scored += 1
             self.predictions[row.prediction] += 1
             self.decoders[row.decoder] += 1
             self.backends[row.backend] += 1
             found = why_of(row)
-            self.review += bool(found)
-            self.checks.update(found)
+            self.flagged += bool(found)
+            self.flags.update(found)
         else:
             self.failed += 1
             # As the table has it: one line of valid text, whatever a decoder quoted.
@@ -85,7 +88,11 @@ class Tally:
 
         ``checked``: with what was found of images that were scored; earlier records have none.
         """
-        checks = {"review": self.review, "review_by_reason": dict(self.checks.most_common())}
+        checks = {
+            "flagged": self.flagged,
+            "flagged_by_reason": dict(self.flags.most_common()),
+            "risk": {risk: self.risks[risk] for risk in RISKS},
+        }
         return {
             "images": self.images,
             "scored": self.scored,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hambatch.engines.loading import find_engine
 from hambatch.engines.manifest import Manifest, read_manifest
 from hambatch.engines.probabilities import DECIMALS, as_wanted, softmax, temperature_of, tempered
-from hambatch.risk.decision import decided
 from hambatch.scoring.double_check import refuse_different
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import plan_run
@@ -217,7 +216,10 @@ def predict_files(
 
 
 def predict_images(sources: Sources, images: Sequence[Entry], options: ScoreOptions) -> list[Row]:
-    """Score images of some sources as a run does, without sentinels; in their order."""
+    """Score images of some sources as a run does, without sentinels; in their order.
+
+    The rows have no risk: which certificates are in force is the run's.
+    """
     folder = find_engine(options.engine)
     # What differs would have to be refused, and nothing is: each is computed once.
     once = replace(options, double_check=0.0)
@@ -227,4 +229,4 @@ def predict_images(sources: Sources, images: Sequence[Entry], options: ScoreOpti
         manifest = as_wanted(read_manifest(folder), options.calibration)
         found = rows_of(worker, ordered, sources, manifest, Unwatched(options.batch_size))
         rows = dict(row for _, proven in found for row in proven)
-    return [decided(rows[index], plan.rules) for index in range(len(images))]
+    return [rows[index] for index in range(len(images))]

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hambatch.cli import hambatch
+from hambatch.engines.classes import RISKS
 from tests.conftest import jpeg_bytes
 
 Cells = list[dict[str, str]]
@@ -78,8 +79,9 @@ def seal(table: Path, rows: Cells) -> None:
             "decoders": Counter(row["decoder"] for row in ok),
             "backends": Counter(row["backend"] for row in ok),
             "failures_by_reason": Counter(row["reason"] for row in failed),
-            "review": 0,
-            "review_by_reason": {},
+            "flagged": 0,
+            "flagged_by_reason": {},
+            "risk": {risk: sum(row["risk"] == risk for row in rows) for risk in RISKS},
         }
         names = "".join(f"{row['image']}\n" for row in rows)
         listing = {"images": len(rows), "sha256": hashlib.sha256(names.encode()).hexdigest()}

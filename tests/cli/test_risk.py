@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,25 +108,44 @@ def test_what_is_dark_noise_or_broken_is_for_review_and_the_usual_is_not(place: 
 
 def test_the_record_counts_what_was_found(place: Path) -> None:
     counts = record(place)["counts"]
-    assert counts["review"] == 2
-    reasons = counts["review_by_reason"]
+    assert counts["flagged"] == 2
+    assert counts["risk"] == {"refer": 0, "review": 3, "routine": 0}
+    reasons = counts["flagged_by_reason"]
     assert isinstance(reasons, dict)
     assert (reasons["dark"], reasons["grain"]) == (1, 1)
 
 
-def test_verify_scores_the_checks_again_and_sees_a_changed_word(place: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda row: row | {"risk": ""}, "risk does not follow from the row"),
+        (lambda row: row | {"ood": "0.100000"}, "risk does not follow from the row"),
+        (lambda row: row | {"quality": "grain dark"}, "no row"),
+        (
+            lambda row: row | {"quality": "", "risk": "", "risk_reason": "", "ood": "0.1"},
+            "ood when scored again",
+        ),
+    ],
+)
+def test_verify_scores_the_checks_again_and_sees_a_changed_cell(
+    place: Path, change: Callable[[dict[str, str]], dict[str, str]], said: str
+) -> None:
     line = ["verify", str(place / "preds.csv"), str(place / "images")]
     line += ["--engine", str(place / "engine")]
     done = CliRunner().invoke(command, line)
     assert done.exit_code == 0, done.output
     whole = (place / "preds.csv").read_text()
     try:
-        (place / "preds.csv").write_text(whole.replace(",review,", ",,"))
+        rows = [change(row) if name == "noise.png" else row for name, row in table(place).items()]
+        with (place / "preds.csv").open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
         done = CliRunner().invoke(command, line)
     finally:
         (place / "preds.csv").write_text(whole)
     assert done.exit_code == 3
-    assert "risk does not follow from the row" in done.output
+    assert said in done.output
 
 
 def test_python_gives_the_same_rows(place: Path) -> None:
@@ -167,6 +187,29 @@ def test_a_certificate_changes_the_risk_of_kept_rows_without_scoring_them(place:
     assert {line["change"] for line in lines.values()} == {"risk changed"}
     assert lines["usual_0.png"]["risk_before"] == ""
     assert lines["usual_0.png"]["risk"] == after["usual_0.png"]["risk"]
+
+
+def test_a_table_from_before_a_certificate_is_still_verified(place: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(place, tmp_path / "again"))
+    manifest = read_manifest(root / "engine")
+    write_manifest(root / "engine", replace(manifest, certificates=()))
+    line = ["verify", str(root / "preds.csv"), str(root / "images")]
+    done = CliRunner().invoke(command, [*line, "--engine", str(root / "engine")])
+    assert done.exit_code == 0, done.output
+    assert "by which rows were referred were in force, as others are now" in done.output
+
+
+def test_the_gallery_shows_pictures_by_an_engine_that_has_limits(
+    place: Path, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text("image_id,dx\n" + "".join(f"usual_{k},mel\n" for k in range(4)))
+    line = ["evaluate", str(place / "preds.csv"), "--truth", str(truth), "--engine"]
+    line += [str(place / "engine"), "--html", str(tmp_path / "page.html"), "--gallery", "2"]
+    done = CliRunner().invoke(command, [*line, "--images", str(place / "images")])
+    page = (tmp_path / "page.html").read_text()
+    assert "data:image/" in page, done.output
+    assert "not shown" not in page
 
 
 @pytest.mark.parametrize("name", ["image_checks.json", "feature_statistics.npz"])

@@ -15,6 +15,7 @@ MELANOMA_ALONE = {"openvino-int8": (Rule("melanoma", 0.25),)}
 
 
 def row(malignant: float = 0.3, **values: Any) -> Row:
+    values = {"ood": 0.5, **values}
     return Row("a.jpg", "ok", "nv", P, malignant, "dali-cpu", "openvino-int8", "ab" * 32, **values)
 
 
@@ -61,6 +62,11 @@ def test_without_a_certificate_for_malignant_lesions_no_row_is_routine() -> None
     assert risk(row(0.0), {}) == ("", "")
     assert risk(row(0.0), MELANOMA_ALONE) == ("", "")
     assert risk(row(0.0), {"openvino-fp32": RULES["openvino-int8"]}) == ("", "")
+
+
+def test_an_image_that_was_not_checked_is_never_routine() -> None:
+    assert risk(row(0.1, ood=None)) == ("", "")
+    assert risk(row(0.3, ood=None)) == ("refer", "p_malignant is 0.3000 or more")
 
 
 def test_requests_of_another_size_are_of_the_same_certificate() -> None:

@@ -48,3 +48,10 @@ def test_what_varies_like_the_training_images_is_hardly_outside(subspace: Subspa
 
 def test_features_of_no_length_are_wholly_outside(subspace: Subspace) -> None:
     assert subspace.share_outside(np.zeros(FEATURES, np.float32)) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_no_numbers_are_wholly_outside(subspace: Subspace, value: float) -> None:
+    features = inside(1)[0]
+    features[7] = value
+    assert subspace.share_outside(features) == 1

@@ -42,6 +42,10 @@ class Tolerance:
         return self.usual
 
 
+OOD_ELSEWHERE = 0.05
+"""Relative: how far `ood` may move on another machine, or with other libraries."""
+
+
 def chosen_seed(seed: int | None) -> int:
     """Give the seed, or one that nobody can know before: a forger would spare those rows."""
     return secrets.randbelow(2**32) if seed is None else seed
@@ -70,7 +74,8 @@ def score_again(
     for chosen, rows in _by_device(sample, options):
         again = predict_images(sources, [entries[row.image] for row in rows], chosen)
         for row, now in zip(rows, again, strict=True):
-            now = replace(now, carried=row.carried)  # what a manifest says is not scored
+            # What a manifest says is not scored; the risk follows from the rest of the row.
+            now = replace(now, carried=row.carried, risk=row.risk, risk_reason=row.risk_reason)
             allowed = tolerance.between(row, now)
             widest = max(widest, allowed)
             if _differ_in_request_size(row, now):
@@ -116,10 +121,23 @@ def _compare_rows(row: Row, now: Row, tolerance: float) -> Difference | None:
     if off > tolerance:
         what = f"probabilities when scored again differ by {off:.6f}"
         return Difference(row.image, what, _score(row), _score(now))
-    same = replace(now, probabilities=row.probabilities, malignant=row.malignant)
+    if difference := _compare_checks(row, now, tolerance):
+        return difference
+    same = replace(now, probabilities=row.probabilities, malignant=row.malignant, ood=row.ood)
     if tolerance or same == row:
         return None
     return Difference(row.image, "how it was scored", _origin(row), _origin(now))
+
+
+def _compare_checks(row: Row, now: Row, tolerance: float) -> Difference | None:
+    """Compare what is said of the image; the engine is the same, so both have it or neither."""
+    if row.ood is not None and now.ood is not None:
+        allowed = OOD_ELSEWHERE * max(row.ood, 1.0) if tolerance else 0.0
+        if abs(row.ood - now.ood) > allowed:
+            return Difference(row.image, "ood when scored again", str(row.ood), str(now.ood))
+    if row.decoder == now.decoder and row.quality != now.quality:
+        return Difference(row.image, "quality when scored again", row.quality, now.quality)
+    return None
 
 
 def _named_otherwise(then: str, now: str) -> bool:

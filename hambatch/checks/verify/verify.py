@@ -29,7 +29,7 @@ from hambatch.scoring.journal.fingerprint import (
 )
 from hambatch.scoring.options import ScoreOptions
 from hambatch.scoring.plan import ON_CPU, ON_GPU, RunPlan, plan_run, sources_of
-from hambatch.scoring.record import options_of, read_record
+from hambatch.scoring.record import options_of, read_record, rules_in
 from hambatch.sinks.formats import format_of
 from hambatch.sinks.publish import carried_in, record_path
 from hambatch.sources.entry import Entry
@@ -107,12 +107,26 @@ def verify(
         _drawn("failed", sample, rows),
         seed,
         again.widest,
-        "; ".join([*_named_by_record(as_recorded, options.engine), *reports.left, seal.not_proven]),
+        "; ".join(
+            [
+                *_named_by_record(as_recorded, options.engine),
+                *reports.left,
+                *_other_rules(record, plan),
+                seal.not_proven,
+            ]
+        ),
         _weaker(recorded, now, plan.used),
         (*_renamed(record, table), *filter(None, [seal.said])),
     )
     older = other_rules(recorded) if again.differences else ""
     return _verdict(differences, proof, seal, _other_sources(record, sources, differences), older)
+
+
+def _other_rules(record: dict[str, Any], plan: RunPlan) -> list[str]:
+    """Say it where rows were referred by other certificates than those of the engine now."""
+    if not has_checks(record) or rules_in(record) == plan.rules:
+        return []
+    return ["that the certificates by which rows were referred were in force, as others are now"]
 
 
 def _verdict(

@@ -143,7 +143,8 @@ def _change(was: Row | None, now: Row | None) -> str:
         return "removed"
     if replace(was, carried=()) == replace(now, carried=()):
         return ""
-    if _without_risk(was) == _without_risk(now):
+    # Failed rows of earlier tables have no risk: they were scored again with all others.
+    if _without_risk(was) == _without_risk(now) and (was.risk or was.status == "ok"):
         return "risk changed"
     # A failed row without a sha256 is of bytes that nobody knows.
     return "rescored" if was.sha256 in ("", now.sha256) else "changed"

@@ -74,7 +74,7 @@ def run(connection: Connection) -> None:
 
 
 def _answer_all(parent: Parent, job: Job) -> None:
-    from hambatch.backends import load_backend
+    from hambatch.backends import BACKENDS, load_backend
     from hambatch.engines.loading import load_engine
     from hambatch.risk.checking import checker_of
 
@@ -86,7 +86,8 @@ def _answer_all(parent: Parent, job: Job) -> None:
     backend = load_backend(job.backend, engine, *how)
     ahead, prefetch = (0, 1) if job.one_by_one else (BATCHES_AHEAD, job.prefetch)
     pipeline = _pipeline(job, prefetch, engine.manifest, parent)
-    checker = checker_of(engine)
+    # Only a run has use for it.
+    checker = checker_of(engine) if job.backend in BACKENDS else None
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
     # that waits for the parent.
