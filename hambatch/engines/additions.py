@@ -1,4 +1,4 @@
-"""What comes into an engine after it was made and decides no row: figures, certificates.
+"""What comes into an engine after it was made and changes no score: figures, certificates.
 
 Tables, records and journals of the engine stay its own:
 :func:`~hambatch.engines.manifest.identity_of` leaves these fields out, and takes the card as it was

@@ -120,7 +120,7 @@ class Manifest:
     and is for users (:mod:`hambatch.engines.probabilities`); None: there is none.
     ``metrics`` and ``data`` say what was measured on what; ``training`` is its configuration.
     ``other_images``: what was measured later, on others; None: nothing. ``certificates``:
-    thresholds that were certified later, one for each target and precision; they decide no row.
+    thresholds that were certified later, one for each target and precision.
     """
 
     name: Name
@@ -210,7 +210,7 @@ class _Metrics:
 def identity_of(folder: Path) -> str:
     """Hash ``engine.json`` without the list of training images, ``other_images``, ``certificates``.
 
-    They decide no row. They may be added later: tables, records and journals from before them are
+    They change no score. They may be added later: tables, records and journals from before them are
     still those of the engine.
     """
     content = (folder / MANIFEST_NAME).read_bytes()

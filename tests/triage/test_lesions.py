@@ -47,6 +47,20 @@ def test_the_lowest_scored_image_of_a_lesion_decides(engine: Path, tmp_path: Pat
     assert lacking == 0
 
 
+def test_the_score_of_malignant_is_the_column_of_the_table_not_the_sum_of_three(
+    engine: Path, tmp_path: Path
+) -> None:
+    place = Place(engine, tmp_path / "preds.csv", tmp_path / "truth.csv")
+    images = Image("a", "L1", "mel", 0.2), Image("b", "L2", "bcc", 0.3)
+    truth = read_truth(write_truth(place.truth, images))
+    write_predictions(place, images)
+    table = pd.read_csv(place.table, dtype=str)
+    table.assign(p_malignant=["0.200001", "0.299999"]).to_csv(place.table, index=False)
+    joined = join_scored(truth, read_predictions(place.table), place.table)
+    assert lesions_of(joined, "malignant").scores.tolist() == [200_001, 299_999]
+    assert lesions_of(joined, "melanoma").scores.tolist() == [200_000, 0]
+
+
 def test_a_lesion_without_a_score_is_counted_apart(engine: Path, tmp_path: Path) -> None:
     lesions, lacking = found_in(
         engine,
