@@ -10,6 +10,9 @@ from hambatch.sinks.columns import COLUMNS
 
 TRUTH = "image_id,dx,lesion_id"
 
+UNCHECKED = len(COLUMNS[COLUMNS.index("reason") + 1 :])
+"""Cells about quality and risk, which are empty."""
+
 
 def write_predictions(path, images, failed=()):
     """Every image of ``images`` (name to class) is predicted, with certainty."""
@@ -17,8 +20,8 @@ def write_predictions(path, images, failed=()):
     for image, prediction in images.items():
         numbers = ["1.000000" if name == prediction else "0.000000" for name in CLASSES]
         cells = [image, "ok", prediction, "1.000000", *numbers, "0.5", "pillow", "x", "h", ""]
-        lines.append(",".join(cells))
-    lines += [f"{image},failed{',' * 13}not an image" for image in failed]
+        lines.append(",".join(cells) + "," * UNCHECKED)
+    lines += [f"{image},failed{',' * 13}not an image{',' * UNCHECKED}" for image in failed]
     path.write_text("\n".join(lines) + "\n")
     return path
 
