@@ -12,6 +12,7 @@ from PIL import Image
 
 from hambatch.cli import hambatch
 from tests.conftest import jpeg_bytes, png_bytes
+from tests.earlier_table import as_before_checks
 
 
 def flat(
@@ -150,6 +151,7 @@ def test_looser_limits_let_pictures_pass_but_not_empty_ones(unlimited: Path) -> 
 def test_a_record_from_before_these_limits_verifies_and_is_not_retried(
     images: Path, unlimited: Path, tiny_engine: Path
 ) -> None:
+    as_before_checks(unlimited)
     record = json.loads(Path(f"{unlimited}.run.json").read_text())
     del record["fingerprint"]["pipeline"]
     for part in (record["options"], record["fingerprint"]["limits"]):

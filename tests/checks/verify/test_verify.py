@@ -20,6 +20,7 @@ from hambatch.sinks.publish import record_path
 from hambatch.system.files import sha256_of_bytes
 from tests.checks.verify.tampering import EVERY, HASHES, edit, found, record_anew
 from tests.conftest import jpeg_bytes
+from tests.earlier_table import as_before_checks
 
 
 def test_a_true_table_is_found_true_in_one_line(table: Path, images: Path) -> None:
@@ -35,6 +36,14 @@ def test_other_sources_than_those_of_the_run_are_named(table: Path, images: Path
     of_the_run = json.loads(record_path(table).read_text())["source"]
     assert verdict.proven.endswith(f'; the record names other sources: "{of_the_run}"')
     assert "other sources" not in verify(table, [images], "auto", HASHES).proven
+
+
+def test_a_table_from_before_images_were_checked_verifies(table: Path, images: Path) -> None:
+    as_before_checks(table)
+    assert found(table, images) == set()
+    edit(table, lambda lines: lines.__setitem__(2, lines[2].replace(",ok,", ",failed,")))
+    record_anew(table)
+    assert found(table, images) != set()
 
 
 def check_format(out: Path, images: Path) -> None:
