@@ -22,6 +22,7 @@ from hambatch.engines.measurements import (
     Interval,
 )
 from hambatch.engines.probabilities import temperature_of
+from hambatch.engines.referral import holds
 from hambatch.system.templates import render
 
 CALIBRATION, OTHER_IMAGES, CERTIFICATES, LIMITS = (
@@ -241,10 +242,9 @@ def certificates_section(manifest: Manifest) -> str:
 def _certified(one: Certificate) -> dict[str, str]:
     promise, positive, benign = one.promise, one.found.positive, one.found.benign
     own = one.images.origin == CERTIFY
-    views = f", {one.scored.views} views" if one.scored.views > 1 else ""
     return {
         "target": promise.target,
-        "scored": f"{one.precision}{views}",
+        "scored": one.scored_by,
         "threshold": f"{promise.threshold:.4f}",
         "promise": f"{promise.sensitivity:g} at {promise.confidence:.4g} confidence",
         "positive": f"{positive.missed} of {positive.lesions:,} missed",
@@ -257,12 +257,12 @@ def _certified(one: Certificate) -> dict[str, str]:
 
 def why_void(one: Certificate, manifest: Manifest) -> str:
     """Say why a certificate of an engine holds no more; empty: it holds."""
-    name = f"{one.promise.target}, {one.precision}"
-    if one.scored.graph_sha256 not in manifest.graphs:
-        return f"{name}: holds no more, its graph was replaced since."
+    name = f"{one.promise.target}, {one.scored_by}"
+    if holds(one, manifest):
+        return ""
     if one.scored.temperature != temperature_of(manifest):
         return f"{name}: holds no more, the engine was calibrated since."
-    return ""
+    return f"{name}: holds no more, its graph was replaced since."
 
 
 def limits_section(manifest: Manifest) -> str:

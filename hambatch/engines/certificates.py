@@ -181,9 +181,15 @@ class Certificate:
         return f"{self.scored.backend}-{self.scored.precision}"
 
     @property
+    def scored_by(self) -> str:
+        """The backend and precision, and the number of views where there are several."""
+        views = f", {self.scored.views} views" if self.scored.views > 1 else ""
+        return f"{self.precision}{views}"
+
+    @property
     def key(self) -> tuple[str, str]:
         """What an engine has one certificate for."""
-        return self.promise.target, self.precision
+        return self.promise.target, self.scored_by
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hambatch.engines.probabilities import DECIMALS
-from hambatch.evaluation.intervals import spans_of
+from hambatch.evaluation.intervals import Spans, spans_of
 from hambatch.evaluation.join import Joined
 from hambatch.evaluation.ranking import Counts, Ranking, rank
 from hambatch.evaluation.sample import (
@@ -75,7 +75,7 @@ def _points_of(target: Target, groups: ArrayLike) -> list[dict[str, Any]]:
     places = places_reaching(ranking)
     measure = point_measure(ranking, places)
     figures = once(measure, target.positive.size)
-    spans = spans_of(figures, drawn(measure, groups))
+    spans = _varying(spans_of(figures, drawn(measure, groups)))
     values, intervals = nested(figures), nested(spans.found)
     return [
         {
@@ -91,6 +91,15 @@ def _points_of(target: Target, groups: ArrayLike) -> list[dict[str, Any]]:
         }
         for k, wanted in enumerate(WANTED)
     ]
+
+
+def _varying(spans: Spans) -> Spans:
+    """Leave out intervals without a width: of a share of 0 or 1, no draw differs."""
+    for place, found in spans.found.items():
+        if found is not None and found[0] == found[1]:
+            spans.found[place] = None
+            spans.missing[".".join(place)] = "it is the same in every draw"
+    return spans
 
 
 def places_reaching(ranking: Ranking) -> NDArray[np.int64]:

@@ -67,7 +67,7 @@ def certify(
     joined = join_scored(wanted, read_predictions(predictions), predictions)
     about, why = None, None
     try:
-        about = eligible(joined, predictions, truth, split, leaks)
+        about = eligible(joined, predictions, truth, split, leaks, labels)
     except InputError as error:
         if not options.estimate:
             raise

@@ -13,7 +13,7 @@ from hambatch.engines.probabilities import temperature_of
 from hambatch.errors import InputError
 from hambatch.evaluation.join import Joined
 from hambatch.evaluation.leak_check import check_training
-from hambatch.evaluation.options import NONE, LeakOptions
+from hambatch.evaluation.options import AS_HAM10000, NONE, LabelOptions, LeakOptions
 from hambatch.evaluation.origin import EXTERNAL as OF_NO_SOURCE
 from hambatch.evaluation.out_of_fold import read_out_of_fold_record
 from hambatch.evaluation.scored_by import engine_of, scored_by
@@ -46,7 +46,12 @@ class Eligible:
 
 
 def eligible(
-    joined: Joined, predictions: Path, truth: Path, split: str | None, leaks: LeakOptions
+    joined: Joined,
+    predictions: Path,
+    truth: Path,
+    split: str | None,
+    leaks: LeakOptions,
+    labels: LabelOptions = AS_HAM10000,
 ) -> Eligible:
     """Check that neither training nor calibration nor a choice saw the images.
 
@@ -70,6 +75,9 @@ def eligible(
     _refuse_other_scores(predictions, used, engine.manifest)
     checked = check_training(joined, predictions, truth, leaks)
     _refuse_seen(predictions, checked.report)
+    if labels != AS_HAM10000 and _is_own(truth, engine.manifest):
+        found = "other columns, or a map of labels, for the split table of the engine"
+        raise refused(truth, found, "its own columns: image_id, dx and lesion_id", OWN_PART)
     origin = _origin(joined, truth, split, engine.manifest, checked.origin)
     how = ("backend", "precision", "views", "temperature", GRAPH)
     return Eligible(
@@ -109,16 +117,24 @@ def _refuse_seen(predictions: Path, check: dict[str, Any]) -> None:
             "images that are known not to be trained on",
             "do that",
         )
+    if check["trained_on"]:
+        found = f"{check['trained_on']} images that were trained on"
+        raise refused(predictions, found, "a truth without them", OWN_PART)
     if check["validation_images"]:
         found = f"{check['validation_images']} images by which the weights were chosen (split val)"
         raise refused(predictions, found, "images that chose nothing", OWN_PART)
+
+
+def _is_own(truth: Path, manifest: Manifest) -> bool:
+    """Tell whether a truth is the split table that the engine was trained with."""
+    return sha256_of_file(truth) == manifest.data.get("split_sha256")
 
 
 def _origin(
     joined: Joined, truth: Path, split: str | None, manifest: Manifest, images: dict[str, Any]
 ) -> Origin:
     """Tell which of the two kinds of images they are; raises InputError if neither."""
-    if sha256_of_file(truth) != manifest.data.get("split_sha256"):
+    if not _is_own(truth, manifest):
         if images["kind"] == OF_NO_SOURCE:
             return EXTERNAL
         why = f" ({images['why']})" if images["why"] else ""

@@ -13,6 +13,7 @@ from hambatch.engines.additions import write_additions
 from hambatch.engines.loading import load_engine, write_manifest
 from hambatch.engines.manifest import read_manifest
 from hambatch.engines.measurements import Estimate, FiguresOn, Scored
+from hambatch.engines.referral import rules_in_force
 from hambatch.errors import EngineError, InputError
 from hambatch.evaluation.options import LabelOptions, LeakOptions
 from hambatch.evaluation.out_of_fold import write_out_of_fold
@@ -263,6 +264,33 @@ def test_an_image_that_was_trained_on_is_refused(place: Place) -> None:
     truth = write_truth(place.truth.with_name("all.csv"), images)
     with pytest.raises(InputError, match="1 with the same image"):
         certify(place.table, truth)
+
+
+def test_images_that_were_trained_on_are_refused_and_not_left_out(place: Place) -> None:
+    images = [*images_of(), OTHERS[0]]
+    write_predictions(place, images)
+    truth = write_truth(place.truth.with_name("all.csv"), images)
+    with pytest.raises(InputError, match="found 1 images that were trained on"):
+        certify(place.table, truth, leaks=LeakOptions(exclude_trained=True))
+
+
+def test_photographs_cannot_be_counted_as_lesions_of_the_engines_own_table(place: Place) -> None:
+    by_image = LabelOptions(lesion_column="image_id")
+    with pytest.raises(InputError, match="wanted its own columns: image_id, dx and lesion_id"):
+        certify(place.table, place.truth, "certify", labels=by_image)
+
+
+def test_certificates_for_other_numbers_of_views_stand_beside_each_other(place: Place) -> None:
+    seal(report_of(place))
+    manifest = read_manifest(place.engine)
+    (one,) = manifest.certificates
+    four = replace(one, scored=replace(one.scored, views=4))
+    both = replace(manifest, certificates=(one, four))
+    write_manifest(place.engine, both)
+    temperature = one.scored.temperature
+    for views in (1, 4):
+        assert rules_in_force(read_manifest(place.engine), views, temperature)
+    assert four.key == ("malignant", "openvino-fp32, 4 views")
 
 
 def test_an_image_of_the_part_without_a_row_is_refused(place: Place) -> None:
