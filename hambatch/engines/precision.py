@@ -191,7 +191,8 @@ def _unless_uncertified(judged: Judged, certified: Sequence[str]) -> Judged:
     """Give one that is allowed back as not needed if others are certified, and it is not."""
     if not judged.is_allowed or not certified or judged.precision in certified:
         return judged
-    why = f"{judged.precision} has no certificate, which {in_words(certified)} has"
+    have = "has" if len(certified) == 1 else "have"
+    why = f"{judged.precision} has no certificate, {in_words(certified)} {have}"
     return Judged(judged.precision, NOT_NEEDED, why)
 
 

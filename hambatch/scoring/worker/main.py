@@ -86,8 +86,6 @@ def _answer_all(parent: Parent, job: Job) -> None:
     backend = load_backend(job.backend, engine, *how)
     ahead, prefetch = (0, 1) if job.one_by_one else (BATCHES_AHEAD, job.prefetch)
     pipeline = _pipeline(job, prefetch, engine.manifest, parent)
-    # Only a run has use for it.
-    checker = checker_of(engine) if job.backend in BACKENDS else None
     times.load_s = time.perf_counter() - started
     # As many as all stages can hold, and one, so that the parent never waits for an answer
     # that waits for the parent.
@@ -105,7 +103,12 @@ def _answer_all(parent: Parent, job: Job) -> None:
     predict = _one_by_one(backend) if job.one_by_one else backend.predict
     if job.tta > 1:
         predict = with_views(predict, job.tta, of_sentinels=grid_of(job) is None)
+    checker, checks = None, job.backend in BACKENDS  # only a run has use for it
     for scored in _timed(predict(batches), times, "inference_wait_s"):
+        if checks and checker is None:
+            # Not before: the next requests are being computed meanwhile. It takes 0.1 s.
+            checker = checker_of(engine)
+            checks = checker is not None
         parent.send(_answer(scored, checker))
 
     backend.close()
