@@ -147,9 +147,8 @@ class CertifiedOn:
 class Certificate:
     """A promise, and all that it rests on.
 
-    It holds for the graph, backend, precision, views and temperature of ``scored`` alone.
-    ``quality_gate``: the version of the flags that it relies on; None: flagged images count by
-    their score, so that it relies on none.
+    It holds for the graph, backend, precision, views and temperature of ``scored`` alone. It does
+    not rely on the flags by which rows are reviewed: flagged images count by their score.
     ``engine_json_sha256`` names the engine as run records do.
     """
 
@@ -161,7 +160,6 @@ class Certificate:
     method: Word
     hambatch: Word
     date: Date
-    quality_gate: Word | None = None
 
     def __post_init__(self) -> None:
         """Refuse a promise that the counts do not prove."""

@@ -47,7 +47,7 @@ class Colour:
 class Limits:
     """Of the measures of :class:`hambatch.risk.pixel_measures.PixelMeasures`.
 
-    ``ood``: of :meth:`hambatch.risk.out_of_distribution.Subspace.share_outside`.
+    ``most_ood``: of :meth:`hambatch.risk.out_of_distribution.Subspace.share_outside`.
     """
 
     least_sharpness: float
